@@ -1,0 +1,72 @@
+# Every target makes its own environment first; nothing has to be installed by hand but Python and make.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+BIN := .venv/bin
+SOURCES = $(wildcard core functions_* infra tests)
+# An environment is tied to the folder that it was made in: a copied one is made anew.
+READY := .venv/.ready-$(firstword $(shell pwd | cksum))
+# pytest's own arguments: make test PYTEST_ARGS='-k rotate'
+PYTEST_ARGS ?=
+
+LOCK = .uv/bin/uv pip compile --quiet --universal --python-version $$(cat .python-version) \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
+
+.PHONY: help
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+$(READY): .ci/bootstrap .python-version pyproject.toml requirements/dev.txt requirements/uv.txt
+	@.ci/bootstrap
+	@touch $@
+
+.PHONY: demo
+demo: $(READY) ## show the whole thing on this machine: no account, nothing left behind
+	@$(BIN)/daena-kms demo all
+
+.PHONY: test
+test: $(READY) ## run the tests; fails under 95 % branch coverage of core/ and the functions
+	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadgroup --hypothesis-profile ci \
+		--cov --cov-fail-under 95 $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint types locks ## check format, lint, types and lock files
+
+.PHONY: lint
+lint: $(READY)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check $(SOURCES)
+
+.PHONY: types
+types: $(READY)
+	@$(BIN)/mypy $(SOURCES)
+
+# Needs no network: holds the lock files against pyproject.toml and what is installed from them.
+.PHONY: locks
+locks: $(READY)
+	@.uv/bin/uv pip check --quiet --python .venv
+	@$(BIN)/python -m pytest -q tests/unit/test_locks.py
+
+.PHONY: bench
+bench: $(READY) ## count calls and measure ratios, as a table
+	@PYTHONPATH=. $(BIN)/python -m tests.bench
+
+.PHONY: fmt
+fmt: $(READY) ## format, and repair what the linter can repair
+	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+.PHONY: lock
+lock: $(READY) ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
+	@$(LOCK) --output-file requirements/dev.txt --all-extras --group dev pyproject.toml
+	@# The function ships the versions that the tests ran with.
+	@$(LOCK) --output-file requirements/function-aws.txt --group function-aws --constraint requirements/dev.txt
+	@echo uv | $(LOCK) --output-file requirements/uv.txt -
+
+.PHONY: clean
+clean: ## remove everything that these targets made
+	rm -rf .venv .uv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Tests of daena-kms: run them with `make test`."""

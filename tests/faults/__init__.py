@@ -1,0 +1,1 @@
+"""What must hold when a call fails, an answer is lost or a process dies."""

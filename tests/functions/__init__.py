@@ -1,0 +1,1 @@
+"""Tests of the cloud functions, from the event to the answer."""

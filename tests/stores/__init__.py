@@ -1,0 +1,1 @@
+"""Strict local stand-ins for the clouds' stores, for tests and benchmarks."""
