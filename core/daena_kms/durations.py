@@ -1,0 +1,76 @@
+"""Durations and times as they stand in tags and settings: ``90d``, ``12h``, RFC 3339 in UTC."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+from daena_kms.errors import ConfigError
+
+#: Longer than any cryptoperiod, and short enough that no sum leaves what a datetime can hold.
+MAX_DAYS = 36_500
+
+_DURATION = re.compile(r"([0-9]{1,6})([dh])", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
+
+
+def parse_duration(text: str, name: str) -> timedelta:
+    """Return the duration written in ``text``: whole days (``90d``) or whole hours (``12h``).
+
+    ``name`` is the tag or variable, for the message. Raises :class:`ConfigError`.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        msg = f"{name} is {text[:40]!r}, which is no duration"
+        raise ConfigError(msg, todo="Write whole days or hours, such as 90d or 12h")
+    count, unit = int(match[1]), match[2]
+    value = timedelta(days=count) if unit == "d" else timedelta(hours=count)
+    if value > timedelta(days=MAX_DAYS):
+        msg = f"{name} is {text}, which is over {MAX_DAYS}d"
+        raise ConfigError(msg, todo="Write a shorter duration, or never where that is allowed")
+    return value
+
+
+def format_duration(value: timedelta | None) -> str:
+    """Return ``value`` in the form that :func:`parse_duration` reads; ``None`` is ``never``."""
+    if value is None:
+        return "never"
+    hours = int(value.total_seconds() // 3600)
+    return f"{hours // 24}d" if hours % 24 == 0 else f"{hours}h"
+
+
+def parse_time(text: str, name: str) -> datetime:
+    """Return the time written in ``text``, RFC 3339 in UTC (``2026-11-24T15:50:00Z``).
+
+    Raises :class:`ConfigError` that names ``name``.
+    """
+    todo = "Write RFC 3339 in UTC, such as 2026-11-24T15:50:00Z"
+    if _TIME.fullmatch(text) is None:
+        msg = f"{name} is {text[:40]!r}, which is no time in UTC"
+        raise ConfigError(msg, todo=todo)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        msg = f"{name} is {text!r}, and there is no such day or hour"
+        raise ConfigError(msg, todo=todo) from None
+
+
+def format_time(value: datetime) -> str:
+    """Return ``value`` as RFC 3339 in UTC, to the second, with fractions only where it has any."""
+    value = value.astimezone(UTC)
+    return value.isoformat().replace("+00:00", "Z")
+
+
+def utc(value: datetime, name: str) -> datetime:
+    """Return ``value`` in UTC. Raises :class:`ConfigError` when it carries no time zone."""
+    if value.tzinfo is None:
+        msg = f"{name} has no time zone"
+        raise ConfigError(msg, todo="Pass an aware datetime, such as datetime.now(UTC)")
+    return value.astimezone(UTC)
+
+
+def about(value: timedelta) -> str:
+    """Return ``value`` roughly, for people: ``2 d``, ``5 h``, ``3 min``, ``under a minute``."""
+    seconds = abs(value.total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "under a minute"

@@ -1,0 +1,108 @@
+"""Keys and versions as every store shows them, and what each store can do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from daena_kms.names import mark
+
+#: A version is promoted at most this long after its id was stamped, or it is given up. Where a
+#: store keeps no time of promotion, grace counts from the stamp plus this bound, never earlier.
+PROMOTION_BOUND = timedelta(minutes=15)
+
+
+class VersionState(StrEnum):
+    """Where a version stands in its life."""
+
+    CURRENT = "current"
+    #: Was current once, and is readable.
+    PREVIOUS = "previous"
+    #: Written by a rotation that has not promoted it; invisible to a reader of the current one.
+    PENDING = "pending"
+    #: Written by a rotation that lost its race or crashed and was replaced; never promoted.
+    ABANDONED = "abandoned"
+    #: Unreadable (as far as the store can: see its capabilities) but recoverable.
+    RETIRED = "retired"
+    DESTROYED = "destroyed"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One immutable value, known by the store's own version id; the value is not in here."""
+
+    id: str
+    state: VersionState
+    #: When it was made; where the store does not say, the latest moment it can have been made.
+    created: datetime
+    #: The earliest moment it can have been made, where ``created`` is only a bound.
+    created_earliest: datetime | None = None
+    #: The mark (see :func:`daena_kms.names.mark`) of the version it was made from.
+    base: str | None = None
+    #: The latest moment at which it can have stopped being current: grace counts from here.
+    superseded: datetime | None = None
+    retired: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A named series of versions, as one listing or one look at the key showed it."""
+
+    id: str
+    #: The key's ``daena.*`` tags.
+    tags: Mapping[str, str]
+    versions: tuple[Version, ...]
+    #: Who else rotates it (``"Secrets Manager rotation"``), or ``None``.
+    owner: str | None = None
+    deleted: datetime | None = None
+    #: How many more versions the store can keep readable; ``None``: no limit that matters.
+    room: int | None = None
+    #: What the store's own file remembers of this look (labels, an etag); opaque to others.
+    handle: object = field(default=None, repr=False, compare=False)
+
+    @property
+    def current(self) -> Version | None:
+        """The version to use now, or ``None`` for a key that never got one."""
+        return next((v for v in self.versions if v.state is VersionState.CURRENT), None)
+
+    @property
+    def previous(self) -> Version | None:
+        """The version that was current right before the current one, if it is still readable."""
+        readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]
+        current = self.current
+        if current is not None and current.base is not None:
+            for version in readable:
+                if mark(version.id) == current.base:
+                    return version
+        # Where nothing says when one was superseded, an outsider's version came after it.
+        return max(
+            readable,
+            key=lambda v: (v.superseded is None, v.superseded or v.created, v.created),
+            default=None,
+        )
+
+    def version(self, version_id: str) -> Version | None:
+        """The version of that id, or ``None``."""
+        return next((v for v in self.versions if v.id == version_id), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a store can do, declared by its adapter and never faked."""
+
+    #: What a retired version still allows, in words for people; ``None``: nothing reads it.
+    retired_readable: str | None
+    #: Whether one version can be erased; ``False``: it can only be let go.
+    destroys_version: bool
+    #: What "destroy" means here, in words for people.
+    destroy_means: str
+    #: Whether a deleted key can be brought back.
+    restores_key: bool
+    #: For how long, in words for people.
+    delete_means: str
+    #: How many versions one key can hold undestroyed, or ``None``.
+    max_versions: int | None = None
+    #: The largest ``daena.keep``.
+    max_keep: int = 100
+    #: Whether promotion is a compare-and-swap in the store.
+    atomic_promotion: bool = True

@@ -1,0 +1,92 @@
+"""Key ids that every store accepts, and version ids that tell their own age and origin.
+
+A store whose versions are named by the caller (Secrets Manager's ``ClientRequestToken``, the
+local file) gets ids of this form, so that a listing alone says when a version was made and from
+which base, with no call per key::
+
+    daena-20261124T155018Z-0f1e2d3c4b-9a8b7c6d5e4f3a2b
+          UTC second       base mark   randomness
+"""
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from daena_kms.errors import ConfigError, InvalidKeyId
+
+MAX_KEY_ID = 100
+MAX_VALUE_BYTES = 25_000
+
+_KEY_ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
+_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
+_STAMP = "%Y%m%dT%H%M%SZ"
+
+
+def check_key_id(key_id: object) -> str:
+    """Return ``key_id`` when it is portable. Raises :class:`InvalidKeyId` and calls nothing.
+
+    The form is the meet of what the stores allow: ``^[a-z][a-z0-9-]{0,99}$``, no trailing hyphen.
+    """
+    if isinstance(key_id, str) and _KEY_ID.fullmatch(key_id) and not key_id.endswith("-"):
+        return key_id
+    shown = repr(key_id) if isinstance(key_id, str) else type(key_id).__name__
+    if len(shown) > MAX_KEY_ID:
+        shown = f"{shown[:40]}… ({len(key_id) if isinstance(key_id, str) else 0} characters)"
+    msg = f"{shown} is not a key id"
+    todo = (
+        "Use 1 to 100 lower-case letters, digits and hyphens, "
+        "beginning with a letter and not ending with a hyphen"
+    )
+    raise InvalidKeyId(msg, todo=todo)
+
+
+def check_material(material: object, key_id: str) -> str:
+    """Return ``material`` when every store can hold it. Raises :class:`ConfigError` without it."""
+    if not isinstance(material, str):
+        msg = f"the value is {type(material).__name__}, not text"
+        raise ConfigError(msg, key_id=key_id, todo="Pass a str; encode binary values as base64")
+    try:
+        size = len(material.encode())
+    except UnicodeEncodeError:
+        msg = "the value holds lone surrogates and is no UTF-8 text"
+        raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64") from None
+    if not 1 <= size <= MAX_VALUE_BYTES:
+        msg = f"the value has {size} bytes"
+        raise ConfigError(msg, key_id=key_id, todo=f"Store 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
+    return material
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedId:
+    """What a version id of our own says: when the version was made and the mark of its base."""
+
+    made: datetime
+    base: str
+
+
+def mark(version_id: str | None) -> str:
+    """Return the short fingerprint of a version id that the next version's id carries.
+
+    It identifies a version among the few of one key; it is a hash of an id, never of a value.
+    """
+    return hashlib.sha256((version_id or "none").encode()).hexdigest()[:10]
+
+
+def new_version_id(base: str | None, at: datetime) -> str:
+    """Return a fresh id for a version made at ``at`` from ``base`` (``None``: the first)."""
+    stamp = at.astimezone(UTC).strftime(_STAMP)
+    return f"daena-{stamp}-{mark(base)}-{secrets.token_hex(8)}"
+
+
+def parse_version_id(version_id: str) -> ParsedId | None:
+    """Return what a version id of our own says, or ``None`` for anybody else's."""
+    match = _VERSION_ID.fullmatch(version_id)
+    if match is None:
+        return None
+    try:
+        made = datetime.fromisoformat(match[1])
+    except ValueError:
+        return None
+    return ParsedId(made, match[2])

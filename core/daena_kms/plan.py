@@ -1,0 +1,264 @@
+"""What to do with each key, and why: a pure function of the listed state, the policy and the time.
+
+Nothing in here reads a clock, an environment or a store. The engine plans, writes the plan to the
+audit log, looks at each key again, plans that key again from what it saw, and does only what both
+plans say.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from daena_kms.durations import about, format_duration, format_time
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    KeyNotFound,
+    NotManaged,
+    RotationConflict,
+    StoreUnavailable,
+)
+from daena_kms.model import Capabilities, Key, Version, VersionState
+from daena_kms.names import check_key_id, mark
+from daena_kms.policy import Defaults, Policy, is_managed, parse_policy
+
+#: Clocks of a store and of a function differ by seconds; a version dated further ahead than this
+#: means that one of them is wrong, and then nothing about that key's age can be believed.
+CLOCK_SKEW = timedelta(minutes=5)
+
+
+class Kind(StrEnum):
+    """What a plan says about a key."""
+
+    ROTATE = "rotate"
+    #: A rotation of a key on which an earlier one was interrupted.
+    FINISH = "finish"
+    RETIRE = "retire"
+    DESTROY = "destroy"
+    NOTHING = "nothing"
+    HELD = "held"
+    #: The key can't be handled as it is; the reason says what to mend.
+    FAILING = "failing"
+
+
+#: The kinds that change a store.
+CHANGES = frozenset({Kind.ROTATE, Kind.FINISH, Kind.RETIRE, Kind.DESTROY})
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do, or the reason why nothing is done."""
+
+    key_id: str
+    kind: Kind
+    reason: str
+    #: The version that was current when this was planned.
+    base: str | None = None
+    #: The version to retire or destroy.
+    version: str | None = None
+    #: When the key is or was due.
+    due: datetime | None = None
+    #: Only for FAILING and HELD: the error that the key's outcome carries.
+    error: DaenaKMSError | None = field(default=None, compare=False)
+
+
+def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
+    keys: Iterable[Key],
+    defaults: Defaults,
+    can: Capabilities,
+    now: datetime,
+    *,
+    interrupted: Collection[str] = (),
+    named: bool = False,
+) -> Iterator[Action]:
+    """Yield what to do with each managed key at ``now``, at least one action for each.
+
+    ``interrupted`` holds the ids of keys that the audit log shows an unfinished rotation of;
+    ``named`` plans a rotation of each key whether it is due or not, as asked for by name.
+    """
+    for key in keys:
+        yield from plan_key(key, defaults, can, now, interrupted=key.id in interrupted, named=named)
+
+
+def plan_key(  # noqa: PLR0913 - as plan()
+    key: Key,
+    defaults: Defaults,
+    can: Capabilities,
+    now: datetime,
+    *,
+    interrupted: bool = False,
+    named: bool = False,
+) -> list[Action]:
+    """Return what to do with one key; empty for a key that is not managed and was not named."""
+    try:
+        if not named and (key.deleted is not None or not is_managed(key.tags)):
+            return []
+        policy = check_key(key, defaults, can)
+        _check_clock(key, now)
+    except DaenaKMSError as refused:
+        return [Action(key.id, Kind.FAILING, str(refused), _current_id(key), error=refused)]
+    if policy.held(now):
+        until = "released" if policy.hold is True else format_time(_time(policy.hold))
+        reason = f"on hold until {until}"
+        todo = "Release it first (remove the tag daena.hold)"
+        error = RotationConflict(reason, key_id=key.id, todo=todo)
+        return [Action(key.id, Kind.HELD, reason, _current_id(key), error=error)]
+    if named:
+        return [_rotation(key, policy, "asked for by name", interrupted=interrupted)]
+    actions = [*_destroys(key, policy, now), *_retirements(key, policy, now)]
+    due = due_at(key, policy)
+    if now >= due:
+        freed = sum(a.kind is Kind.DESTROY for a in actions)
+        why = _due_reason(key, policy, due, now)
+        actions.append(_rotation(key, policy, why, interrupted=interrupted, freed=freed))
+    elif not actions:
+        reason = f"next due in {about(due - now)}, at {format_time(due)}"
+        if _pending(key) is not None:
+            reason += "; a rotation that was interrupted left a version that is never promoted"
+        actions.append(Action(key.id, Kind.NOTHING, reason, _current_id(key), due=due))
+    return actions
+
+
+def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
+    """Return the key's policy when the key may be changed at all, whether on hold or not.
+
+    Raises :class:`NotManaged`, :class:`KeyNotFound` or :class:`ConfigError` with the reason.
+    """
+    if key.deleted is not None:
+        msg = f"it is deleted since {format_time(key.deleted)}"
+        raise KeyNotFound(msg, key_id=key.id, todo="Restore it first")
+    try:
+        managed = is_managed(key.tags)
+        check_key_id(key.id)
+        policy = parse_policy(key.tags, defaults, can) if managed else None
+    except ConfigError as error:
+        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
+    if policy is None:
+        todo = "Enrol it with adopt, or leave it to whoever rotates it now"
+        msg = "it does not carry daena.managed=true"
+        raise NotManaged(msg, key_id=key.id, todo=todo)
+    if key.owner is not None:
+        todo = "Switch that rotation off, or remove the tag daena.managed"
+        raise NotManaged(f"{key.owner} rotates it", key_id=key.id, todo=todo)
+    if key.current is None:
+        todo = "Delete it and create it again, or give it a value"
+        raise KeyNotFound("it has no current version", key_id=key.id, todo=todo)
+    return policy
+
+
+def due_at(key: Key, policy: Policy) -> datetime:
+    """Return when the key is due: its interval after the current version, not before first-due."""
+    current = key.current
+    if current is None:
+        msg = "it has no current version"
+        raise KeyNotFound(msg, key_id=key.id)
+    due = current.created + policy.rotate_after
+    return due if policy.first_due is None else max(due, policy.first_due)
+
+
+def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime) -> bool:
+    """Whether a listing's bounds on the current version's age leave open if the key is due."""
+    current = key.current
+    if current is None or current.created_earliest is None:
+        return False
+    try:
+        policy = parse_policy(key.tags, defaults, can)
+    except ConfigError:
+        return False
+    certain = due_at(key, policy)
+    possible = current.created_earliest + policy.rotate_after
+    if policy.first_due is not None:
+        possible = max(possible, policy.first_due)
+    return possible <= now < certain
+
+
+def overdue_by(action: Action, now: datetime) -> timedelta:
+    """Return how long the key of ``action`` has been due; zero when it is not."""
+    return max(timedelta(), now - action.due) if action.due is not None else timedelta()
+
+
+def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: int = 0) -> Action:
+    due = due_at(key, policy)
+    if key.room is not None and key.room + freed < 1:
+        todo = (
+            "Set daena.grace and daena.destroy-after if older versions may go, "
+            "or move the data that needs them"
+        )
+        msg = "the store has no room for one more readable version"
+        error = StoreUnavailable(msg, key_id=key.id, todo=todo)
+        return Action(key.id, Kind.FAILING, str(error), _current_id(key), due=due, error=error)
+    kind = Kind.ROTATE
+    if interrupted or _pending(key) is not None:
+        kind = Kind.FINISH
+        why = f"an earlier rotation of it was interrupted; {why}"
+    return Action(key.id, kind, why, _current_id(key), due=due)
+
+
+def _due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
+    current = key.current
+    age = about(now - current.created) if current is not None else "an unknown time"
+    since = "due now" if now == due else f"due since {about(now - due)}"
+    interval = format_duration(policy.rotate_after).replace("d", " d").replace("h", " h")
+    if policy.first_due == due:
+        return f"{since}: first-due {format_time(due)} reached, rotate-after {interval}"
+    return f"{since}: last rotated {age} ago, rotate-after {interval}"
+
+
+def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
+    if policy.grace is None:
+        return
+    for version in key.versions:
+        if version.state is VersionState.PREVIOUS and version.superseded is not None:
+            over = now - (version.superseded + policy.grace)
+            if over >= timedelta():
+                reason = (
+                    f"superseded {about(now - version.superseded)} ago, "
+                    f"grace {format_duration(policy.grace)} is over"
+                )
+                yield Action(key.id, Kind.RETIRE, reason, _current_id(key), version.id)
+
+
+def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
+    if policy.destroy_after is None:
+        return
+    kept = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
+    spare = sum(v.state in kept for v in key.versions) - policy.keep
+    retired = [
+        (v.retired, v) for v in key.versions if v.state is VersionState.RETIRED and v.retired
+    ]
+    for when, version in sorted(retired, key=lambda pair: (pair[0], pair[1].id)):
+        if spare < 1 or now < when + policy.destroy_after:
+            return
+        spare -= 1
+        reason = (
+            f"retired {about(now - when)} ago, "
+            f"destroy-after {format_duration(policy.destroy_after)}, keep {policy.keep}"
+        )
+        yield Action(key.id, Kind.DESTROY, reason, _current_id(key), version.id)
+
+
+def _check_clock(key: Key, now: datetime) -> None:
+    for version in key.versions:
+        made = version.created_earliest or version.created
+        if made > now + CLOCK_SKEW and version.state is not VersionState.DESTROYED:
+            msg = f"its version {version.id} is dated {about(made - now)} in the future"
+            todo = "Check the clocks of this machine and of whoever wrote the version"
+            raise ConfigError(msg, key_id=key.id, todo=todo)
+
+
+def _pending(key: Key) -> Version | None:
+    base = mark(_current_id(key))
+    pending = (v for v in key.versions if v.state is VersionState.PENDING)
+    return next((v for v in pending if v.base in {base, None}), None)
+
+
+def _current_id(key: Key) -> str | None:
+    return key.current.id if key.current is not None else None
+
+
+def _time(hold: bool | datetime) -> datetime:  # noqa: FBT001 - the type of the field
+    if isinstance(hold, datetime):
+        return hold
+    msg = "a hold without an end has no time"
+    raise TypeError(msg)

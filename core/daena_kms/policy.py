@@ -1,0 +1,173 @@
+"""What a key's tags ask for, parsed strictly, with defaults that can lose nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from daena_kms.durations import format_duration, parse_duration, parse_time
+from daena_kms.errors import ConfigError
+from daena_kms.model import Capabilities
+from daena_kms.specs import DEFAULT, Spec, parse_spec
+
+PREFIX = "daena."
+MANAGED = "daena.managed"
+SPEC = "daena.spec"
+ROTATE_AFTER = "daena.rotate-after"
+GRACE = "daena.grace"
+DESTROY_AFTER = "daena.destroy-after"
+KEEP = "daena.keep"
+FIRST_DUE = "daena.first-due"
+HOLD = "daena.hold"
+TAGS = (MANAGED, SPEC, ROTATE_AFTER, GRACE, DESTROY_AFTER, KEEP, FIRST_DUE, HOLD)
+
+NEVER = "never"
+MIN_ROTATE_AFTER = timedelta(hours=1)
+MIN_GRACE = timedelta(hours=24)
+MIN_KEEP = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a key without the tag gets. ``grace`` is for passwords and tokens alone.
+
+    A default never retires or destroys what encrypts, signs or authenticates data: such a key
+    needs a ``daena.grace`` of its own, because nobody re-encrypts its data for us.
+    """
+
+    rotate_after: timedelta = timedelta(days=90)
+    grace: timedelta | None = timedelta(days=7)
+    destroy_after: timedelta | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Defaults":
+        """Return the defaults in ``DAENA_KMS_ROTATE_AFTER``, ``_GRACE`` and ``_DESTROY_AFTER``.
+
+        Raises :class:`ConfigError` that names the variable.
+        """
+
+        def read(tag: str, default: timedelta | None) -> timedelta | None:
+            variable = "DAENA_KMS_" + tag.removeprefix(PREFIX).replace("-", "_").upper()
+            text = environ.get(variable, "")
+            return _parse(tag, text, variable) if text else default
+
+        built_in = cls()
+        return cls(
+            read(ROTATE_AFTER, None) or built_in.rotate_after,
+            read(GRACE, built_in.grace),
+            read(DESTROY_AFTER, built_in.destroy_after),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One key's policy. ``grace`` and ``destroy_after`` of ``None`` mean never."""
+
+    spec: Spec
+    rotate_after: timedelta
+    grace: timedelta | None
+    destroy_after: timedelta | None
+    keep: int
+    first_due: datetime | None
+    #: ``True``: on hold until released; a time: on hold until then.
+    hold: bool | datetime
+
+    def held(self, now: datetime) -> bool:
+        """Whether the key must not change at ``now``."""
+        return self.hold if isinstance(self.hold, bool) else now < self.hold
+
+
+def is_managed(tags: Mapping[str, str]) -> bool:
+    """Whether the key is ours to change: ``daena.managed`` is exactly ``true``.
+
+    Raises :class:`ConfigError` for anything but ``true`` and ``false``: a misspelt ``True`` would
+    otherwise be a key that its owner believes is rotated.
+    """
+    value = tags.get(MANAGED, "false")
+    if value not in {"true", "false"}:
+        msg = f"{MANAGED} is {value[:40]!r}"
+        raise ConfigError(msg, todo="Write true or false")
+    return value == "true"
+
+
+def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities) -> Policy:
+    """Return the policy in a key's tags, or raise :class:`ConfigError` with the tag and the reason.
+
+    A policy that the store can't honour, or that would destroy what is still in grace, is refused
+    whole: half a policy is worse than none.
+    """
+    unknown = [t for t in tags if t.startswith(PREFIX) and t not in TAGS]
+    if unknown:
+        msg = f"{unknown[0][:60]!r} is no tag of ours"
+        raise ConfigError(msg, todo=f"Use {', '.join(TAGS)}")
+    spec = parse_spec(tags.get(SPEC, DEFAULT))
+    rotate_after = _read(tags, ROTATE_AFTER, defaults.rotate_after) or defaults.rotate_after
+    grace = _read(tags, GRACE, None if spec.protects_data else defaults.grace)
+    destroy_after = _read(tags, DESTROY_AFTER, defaults.destroy_after)
+    if grace is None:
+        if tags.get(DESTROY_AFTER, NEVER) != NEVER:
+            msg = f"{DESTROY_AFTER} is set, but grace is never: it would destroy inside grace"
+            raise ConfigError(msg, todo=f"Set {GRACE} too, or drop {DESTROY_AFTER}")
+        destroy_after = None
+    policy = Policy(
+        spec,
+        rotate_after,
+        grace,
+        destroy_after,
+        _keep(tags, can),
+        parse_time(tags[FIRST_DUE], FIRST_DUE) if FIRST_DUE in tags else None,
+        _hold(tags),
+    )
+    _check_room(policy, can)
+    return policy
+
+
+def _read(tags: Mapping[str, str], tag: str, default: timedelta | None) -> timedelta | None:
+    return _parse(tag, tags[tag], tag) if tag in tags else default
+
+
+def _parse(tag: str, text: str, name: str) -> timedelta | None:
+    if text == NEVER and tag != ROTATE_AFTER:
+        return None
+    value = parse_duration(text, name)
+    least = {ROTATE_AFTER: MIN_ROTATE_AFTER, GRACE: MIN_GRACE}.get(tag, timedelta(hours=1))
+    if value < least:
+        msg = f"{name} is {text}"
+        raise ConfigError(msg, todo=f"It must be at least {format_duration(least)}")
+    return value
+
+
+def _keep(tags: Mapping[str, str], can: Capabilities) -> int:
+    text = tags.get(KEEP, str(MIN_KEEP))
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < len("10000") else 0
+    if not MIN_KEEP <= value <= can.max_keep:
+        msg = f"{KEEP} is {text[:20]!r}"
+        raise ConfigError(
+            msg, todo=f"On this store it is a number from {MIN_KEEP} to {can.max_keep}"
+        )
+    return value
+
+
+def _hold(tags: Mapping[str, str]) -> bool | datetime:
+    text = tags.get(HOLD, "false")
+    if text in {"true", "false"}:
+        return text == "true"
+    try:
+        return parse_time(text, HOLD)
+    except ConfigError:
+        msg = f"{HOLD} is {text[:40]!r}"
+        todo = "Write true, or the time until which, such as 2026-11-24T15:50:00Z"
+        raise ConfigError(msg, todo=todo) from None
+
+
+def _check_room(policy: Policy, can: Capabilities) -> None:
+    if can.max_versions is None or policy.grace is None:
+        return
+    # In grace at once: one version for each interval begun within it, beside the current one.
+    held = -(-policy.grace // policy.rotate_after) + 1
+    if held > can.max_versions:
+        msg = (
+            f"grace {format_duration(policy.grace)} at rotate-after "
+            f"{format_duration(policy.rotate_after)} keeps {held} versions readable, "
+            f"and this store holds {can.max_versions}"
+        )
+        raise ConfigError(msg, todo=f"Shorten {GRACE} or lengthen {ROTATE_AFTER}")
