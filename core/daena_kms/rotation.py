@@ -1,0 +1,27 @@
+"""One rotation of one key, the same for the engine and for an adapter's own methods."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from daena_kms.errors import RotationConflict
+from daena_kms.model import Key
+from daena_kms.stores.base import Store
+
+#: Returns the time of the run.
+Clock = Callable[[], datetime]
+
+
+def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
+    """Make ``material`` the key's new current version and return that version's id.
+
+    ``key`` is a fresh look at the key; its current version is the base. Raises
+    :class:`RotationConflict` when another rotation was faster: then nothing of this one is left
+    that any reader could see. Any other error leaves at most a pending version, which is never
+    promoted and which the next rotation replaces.
+    """
+    staged = store.stage(key, material, clock())
+    try:
+        return store.promote(key, staged, clock())
+    except RotationConflict:
+        store.abandon(key, staged)
+        raise

@@ -1,0 +1,97 @@
+"""What the environment says, read once and in one place."""
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daena_kms.errors import ConfigError
+from daena_kms.policy import Defaults
+
+PROVIDERS = ("aws", "azure", "gcp", "local")
+
+#: Which variables point to which provider when none is named.
+_HINTS = {
+    "aws": ("AWS_KMS_KEY_ID",),
+    "azure": ("AZURE_KEY_VAULT_URL",),
+    "gcp": ("GCP_PROJECT_ID",),
+    "local": ("DAENA_KMS_HOME",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment's settings; values that are empty count as not set."""
+
+    environ: Mapping[str, str]
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Return the settings of ``environ``, by default the process's environment."""
+        return cls(os.environ if environ is None else environ)
+
+    def get(self, name: str) -> str | None:
+        """Return a variable, or ``None`` when it is not set or empty."""
+        return self.environ.get(name) or None
+
+    @property
+    def provider(self) -> str:
+        """The provider that ``DAENA_CLOUD_KMS_PROVIDER`` names or that the rest points to.
+
+        Raises :class:`ConfigError` when it is unknown, or when none or several are pointed to.
+        """
+        named = self.get("DAENA_CLOUD_KMS_PROVIDER")
+        if named is not None:
+            return check_provider(named)
+        hinted = [p for p, names in _HINTS.items() if any(map(self.get, names))]
+        if len(hinted) == 1:
+            return hinted[0]
+        found = f"the environment points to {' and '.join(hinted)}" if hinted else "none is set"
+        msg = f"which provider to use is not clear: {found}"
+        todo = f"Set DAENA_CLOUD_KMS_PROVIDER, or pass one of {', '.join(PROVIDERS)}"
+        raise ConfigError(msg, todo=todo)
+
+    @property
+    def defaults(self) -> Defaults:
+        """The policy of keys whose tags say nothing."""
+        return Defaults.from_environment(self.environ)
+
+    @property
+    def home(self) -> Path:
+        """The local store's folder. Raises :class:`ConfigError` when none is set."""
+        home = self.get("DAENA_KMS_HOME")
+        if home is None:
+            todo = "Set DAENA_KMS_HOME to a folder of your own, or pass home"
+            raise ConfigError("the local store has no folder", todo=todo)
+        return Path(home).expanduser()
+
+    @property
+    def audit_url(self) -> str:
+        """Where the audit log is. Raises :class:`ConfigError` when nothing says so."""
+        url = self.get("DAENA_KMS_AUDIT_URL")
+        if url is None:
+            todo = "Set DAENA_KMS_AUDIT_URL, such as s3://bucket/prefix or file:///var/log/daena"
+            raise ConfigError("no audit log is set, and nothing changes without one", todo=todo)
+        return url
+
+    @property
+    def operator(self) -> str:
+        """Who runs this, for the audit log: ``DAENA_OPERATOR``, or the user and the machine."""
+        named = self.get("DAENA_OPERATOR")
+        if named is not None:
+            return named
+        try:
+            user = getpass.getuser()
+        except (OSError, KeyError):
+            user = f"uid {os.getuid()}"
+        return f"{user}@{socket.gethostname()}"
+
+
+def check_provider(provider: str) -> str:
+    """Return ``provider`` if it is known. Raises :class:`ConfigError`."""
+    if provider not in PROVIDERS:
+        msg = f"{provider[:40]!r} is no provider"
+        raise ConfigError(msg, todo=f"Use one of {', '.join(PROVIDERS)}")
+    return provider

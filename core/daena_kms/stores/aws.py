@@ -1,0 +1,294 @@
+"""AWS: values in Secrets Manager, randomness and encryption from KMS."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    KeyExists,
+    KeyNotFound,
+    RotationConflict,
+    StoreUnavailable,
+)
+from daena_kms.model import PROMOTION_BOUND, Capabilities, Key
+from daena_kms.names import new_version_id
+from daena_kms.policy import MANAGED
+from daena_kms.randomness import Pool
+from daena_kms.specs import Randomness
+from daena_kms.stores.aws_client import AWS
+from daena_kms.stores.aws_state import (
+    CURRENT,
+    KEEP,
+    MADE,
+    MAX_LABELS,
+    PENDING,
+    PREVIOUS,
+    RETIRED,
+    Labels,
+    label,
+    to_key,
+)
+from daena_kms.stores.base import Staged, Store
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+RECOVERY_DAYS = 30
+# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING.
+_OWN_LABELS = 3
+_VERSION_ID = re.compile(r"[!-~]{32,64}", re.ASCII)
+
+
+class AWSStore(Store):
+    """Keys in Secrets Manager, encrypted under the customer's KMS key.
+
+    Permissions, on the secrets: ``secretsmanager:DescribeSecret``, ``PutSecretValue``,
+    ``UpdateSecretVersionStage``; ``ListSecrets`` on ``*``; ``ListSecretVersionIds`` for secrets
+    that others write too; ``GetSecretValue`` for reading, rolling back and adopting;
+    ``CreateSecret``, ``TagResource``, ``UntagResource``, ``DeleteSecret``, ``RestoreSecret`` for
+    the commands of those names. On the KMS key: ``kms:GenerateDataKey`` and ``kms:Decrypt``.
+    Without a KMS key of your own: ``kms:GenerateRandom`` on ``*``.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
+    """
+
+    provider: ClassVar[str] = "aws"
+    can: ClassVar[Capabilities] = Capabilities(
+        retired_readable="by its version id, for whoever may read the secret",
+        destroys_version=False,
+        destroy_means="its label is taken off; AWS deletes unlabelled versions in its own time",
+        restores_key=True,
+        delete_means=f"kept for {RECOVERY_DAYS} days",
+        max_versions=MAX_LABELS - _OWN_LABELS,
+        max_keep=MAX_LABELS - _OWN_LABELS - 1,
+    )
+
+    def __init__(
+        self,
+        region: str | None,
+        kms_key_id: str | None,
+        profile: str | None,
+        *,
+        secrets_client: "BaseClient | None" = None,
+        kms_client: "BaseClient | None" = None,
+    ) -> None:
+        self._kms_key_id = kms_key_id
+        self.aws = AWS(region, profile, {"secretsmanager": secrets_client, "kms": kms_client})
+
+    def scan(self) -> Iterator[Key]:
+        """Yield the secrets that carry ``daena.managed``; one call per 100 of them."""
+        region = self.aws.region
+        pages = self.aws.pages(
+            "secretsmanager",
+            "list_secrets",
+            Filters=[{"Key": "tag-key", "Values": [MANAGED]}],
+            PaginationConfig={"PageSize": 100},
+        )
+        for page in pages:
+            for entry in page["SecretList"]:
+                # The filter matches prefixes, and listings of deleted secrets are not asked for.
+                if any(tag["Key"] == MANAGED for tag in entry.get("Tags", ())):
+                    yield to_key(entry, region)
+
+    def describe(self, key_id: str, *, exact: bool = False) -> Key:
+        """Return the secret; ``exact`` takes a second call where others wrote the current value."""
+        answer = self._call("describe_secret", key_id)
+        key = to_key(answer, self.aws.region)
+        current = key.current
+        if not exact or current is None or current.created_earliest is None:
+            return key
+        pages = self.aws.pages("secretsmanager", "list_secret_version_ids", SecretId=key_id)
+        for page in pages:
+            for version in page["Versions"]:
+                if version["VersionId"] == current.id:
+                    return to_key(answer, self.aws.region, version["CreatedDate"])
+        return key
+
+    def check_version_id(self, version: str) -> str:
+        """Return ``version`` if it is 32 to 64 printable characters, as AWS's own are."""
+        if _VERSION_ID.fullmatch(version) is None:
+            msg = f"{version[:80]!r} is no version id of Secrets Manager"
+            raise ConfigError(msg, todo="Use previous, or an id that show lists")
+        return version
+
+    def read(self, key_id: str, version: str | None = None) -> str:
+        """Return a value. Retired versions stay readable by their id."""
+        which = {"VersionStage": CURRENT} if version is None else {"VersionId": version}
+        try:
+            answer = self._call("get_secret_value", key_id, **which)
+        except RotationConflict:
+            msg = "it is deleted, or has no such version"
+            raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
+        if "SecretString" not in answer:
+            msg = "its content is binary, not text"
+            raise ConfigError(msg, key_id=key_id, todo="Read it with the AWS SDK")
+        return str(answer["SecretString"])
+
+    def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
+        """Create the secret. A lost answer is safe: the token makes the SDK's retry idempotent."""
+        version_id = new_version_id(None, now)
+        kms = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
+        try:
+            answer = self.aws.call(
+                "secretsmanager",
+                "create_secret",
+                key_id,
+                Name=key_id,
+                ClientRequestToken=version_id,
+                SecretString=material,
+                Tags=[{"Key": name, "Value": value} for name, value in tags.items()],
+                **kms,
+            )
+        except RotationConflict:
+            msg = "it exists already, deleted but recoverable"
+            raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
+        # Pinned from birth, as every later version is by the put itself.
+        made = str(answer["VersionId"])
+        self._move(key_id, label(MADE, made, now), to=made)
+        return made
+
+    def stage(self, key: Key, material: str, now: datetime) -> Staged:
+        """Put a pending version; the label leaves what a crash left, which is never promoted."""
+        labels = _labels(key)
+        base = labels.holder(CURRENT) or ""
+        for dead, stale in labels.dead(now).items():
+            for stage in stale:
+                self._move(key.id, stage, off=dead)
+        unpinned = labels.unpinned()
+        if unpinned is not None:
+            self._move(key.id, label(KEEP, unpinned, now), to=unpinned)
+        version_id = new_version_id(base, now)
+        made = label(MADE, version_id, now)
+        try:
+            self._call(
+                "put_secret_value",
+                key.id,
+                ClientRequestToken=version_id,
+                SecretString=material,
+                VersionStages=[PENDING, made],
+            )
+        except StoreUnavailable as error:
+            # Many rotations at once can use up the labels: then one of them is the winner.
+            self._settle(key.id, base, None, error)
+        return Staged(version_id, base, now, material, made)
+
+    def promote(self, key: Key, staged: Staged, now: datetime) -> str:
+        """Move AWSCURRENT off the base: the store's own compare-and-swap.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
+        """
+        if now - staged.at > PROMOTION_BOUND:
+            self.abandon(key, staged)
+            msg = "writing the new version took too long, and it was given up"
+            raise StoreUnavailable(msg, key_id=key.id, todo="The next run tries again")
+        try:
+            self._move(key.id, CURRENT, to=staged.version_id, off=staged.base)
+        except (RotationConflict, StoreUnavailable, KeyNotFound) as error:
+            self._settle(key.id, staged.base, staged.version_id, error)
+        return staged.version_id
+
+    def abandon(self, key: Key, staged: Staged) -> None:
+        """Take AWSPENDING and our own label off a version that lost its race."""
+        for stage in (PENDING, str(staged.handle)):
+            try:
+                self._move(key.id, stage, off=staged.version_id)
+            except (RotationConflict, KeyNotFound):
+                continue  # another rotation's put has taken the label already
+
+    def retire(self, key: Key, version: str, now: datetime) -> None:
+        """Label the version retired, then take the labels off by which it was kept."""
+        labels = _labels(key)
+        if not labels.ours(version, RETIRED):
+            self._move(key.id, label(RETIRED, version, now), to=version)
+        if labels.holder(PREVIOUS) == version:
+            self._move(key.id, PREVIOUS, off=version)
+        for stage in labels.ours(version, MADE, KEEP):
+            self._move(key.id, stage, off=version)
+
+    def destroy(self, key: Key, version: str, now: datetime) -> None:
+        """Let the version go: without a label AWS deletes it in its own time."""
+        del now
+        for stage in _labels(key).ours(version, RETIRED):
+            self._move(key.id, stage, off=version)
+
+    def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
+        """Set and remove tags; others on the secret stay."""
+        wanted = [{"Key": n, "Value": v} for n, v in tags.items() if v is not None]
+        unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
+        if wanted:
+            self._call("tag_resource", key.id, Tags=wanted)
+        if unwanted:
+            self._call("untag_resource", key.id, TagKeys=unwanted)
+
+    def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Pin the versions that somebody else made, then tag the secret."""
+        labels = _labels(key)
+        for stage in (CURRENT, PREVIOUS):
+            version_id = labels.holder(stage)
+            if version_id is not None and not labels.ours(version_id, MADE, KEEP):
+                self._move(key.id, label(KEEP, version_id, now), to=version_id)
+        self.tag(key, tags)
+
+    def delete(self, key: Key, now: datetime) -> None:
+        """Schedule the secret for deletion, recoverable for 30 days."""
+        del now
+        if key.deleted is None:
+            self._call("delete_secret", key.id, RecoveryWindowInDays=RECOVERY_DAYS)
+
+    def restore(self, key: Key) -> None:
+        """Cancel the deletion."""
+        if key.deleted is not None:
+            self._call("restore_secret", key.id)
+
+    def randomness(self, expected: int) -> Randomness:
+        """Return a pool filled by KMS, up to 1,024 bytes a call for all keys of a run."""
+        return Pool(self._draw, expected)
+
+    def _draw(self, count: int) -> bytes:
+        if self._kms_key_id is None:
+            answer = self.aws.call("kms", "generate_random", None, NumberOfBytes=count)
+        else:
+            answer = self.aws.call(
+                "kms", "generate_data_key", None, KeyId=self._kms_key_id, NumberOfBytes=count
+            )
+        return bytes(answer["Plaintext"])
+
+    def _call(self, operation: str, key_id: str, **arguments: object) -> Mapping[str, object]:
+        answer: Mapping[str, object] = self.aws.call(
+            "secretsmanager", operation, key_id, SecretId=key_id, **arguments
+        )
+        return answer
+
+    def _move(
+        self, key_id: str, stage: str, *, to: str | None = None, off: str | None = None
+    ) -> None:
+        where = {"MoveToVersionId": to, "RemoveFromVersionId": off}
+        given = {name: version for name, version in where.items() if version is not None}
+        self._call("update_secret_version_stage", key_id, VersionStage=stage, **given)
+
+    def _settle(self, key_id: str, base: str, mine: str | None, error: DaenaKMSError) -> None:
+        """Resolve a call whose answer was lost or refused by looking at who is current.
+
+        Returns when ``mine`` is. Raises :class:`RotationConflict` when neither it nor the base
+        is, and ``error`` when the base still is or the store can't be read.
+        """
+        try:
+            current = self.describe(key_id).current
+        except DaenaKMSError:
+            raise error from None
+        if current is not None and current.id == mine:
+            return
+        if current is None or current.id != base:
+            msg = "another rotation of it was faster"
+            raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
+        raise error
+
+
+def _labels(key: Key) -> Labels:
+    if isinstance(key.handle, Labels):
+        return key.handle
+    msg = "a key must come from describe() or scan() of this store"
+    raise TypeError(msg)

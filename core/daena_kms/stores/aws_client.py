@@ -1,0 +1,193 @@
+"""Calls to AWS: clients on first use, the SDK's own retries, and its errors in our words."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from daena_kms.errors import (
+    AccessDenied,
+    ConfigError,
+    DaenaKMSError,
+    KeyExists,
+    KeyNotFound,
+    RotationConflict,
+    StoreUnavailable,
+)
+from daena_kms.stores.quiet import quiet, watch
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.session import Session
+
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 15, 6
+_CREDENTIALS = "Check the credentials that the AWS SDK finds: environment, profile or role"
+
+#: What an error code means. https://docs.aws.amazon.com/secretsmanager/latest/apireference/
+#: lists the codes by operation; the last group is common to all services.
+_ERRORS: Mapping[str, tuple[type[DaenaKMSError], str, str]] = {
+    "ResourceNotFoundException": (
+        KeyNotFound,
+        "there is no such key or version",
+        "Create it, or check the name and the region",
+    ),
+    "ResourceExistsException": (KeyExists, "it exists already", "Use it, or another id"),
+    "LimitExceededException": (
+        StoreUnavailable,
+        "Secrets Manager is at a limit for it (20 labels, 100 versions a secret)",
+        "Let versions go that nobody needs, or try again later",
+    ),
+    "DecryptionFailure": (AccessDenied, "its KMS key can't decrypt", "Check the key's policy"),
+    "EncryptionFailure": (AccessDenied, "its KMS key can't encrypt", "Is the key enabled?"),
+    "NotFoundException": (
+        ConfigError,
+        "the KMS key in AWS_KMS_KEY_ID does not exist",
+        "Check its id and the region",
+    ),
+    "DisabledException": (ConfigError, "the KMS key is disabled", "Enable it"),
+    "KMSInvalidStateException": (ConfigError, "the KMS key is not usable", "Check its state"),
+    "InvalidKeyUsageException": (
+        ConfigError,
+        "the KMS key is not a symmetric encryption key",
+        "Give one of that kind in AWS_KMS_KEY_ID",
+    ),
+}
+_DENIED = {
+    "AccessDeniedException",
+    "AccessDenied",
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "ExpiredTokenException",
+    "ExpiredToken",
+    "InvalidClientTokenId",
+    "IncompleteSignature",
+    "NotAuthorized",
+}
+_REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
+
+
+class AWS:
+    """Clients for one account and region, made on first use, and one way to call them."""
+
+    def __init__(
+        self,
+        region: str | None,
+        profile: str | None,
+        clients: Mapping[str, "BaseClient | None"],
+    ) -> None:
+        self._region = region
+        self._profile = profile
+        self._clients = {name: client for name, client in clients.items() if client is not None}
+        self._session: Session | None = None
+        self._lock = threading.Lock()
+        if self._clients:
+            watch("botocore", "boto3", "urllib3")
+
+    def call(self, service: str, operation: str, key_id: str | None, **arguments: object) -> Any:  # noqa: ANN401 - as the SDK types it
+        """Call one operation and return its answer. Raises our errors, without the SDK's text."""
+        client = self.client(service)
+        return _mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
+
+    def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
+        """Yield the pages of one listing."""
+        pages = iter(self.client(service).get_paginator(operation).paginate(**arguments))
+        while (page := _mapped(lambda: next(pages, None), operation, None)) is not None:
+            yield page
+
+    def client(self, service: str) -> "BaseClient":
+        """Return the client for ``service``. Raises :class:`ConfigError` when none can be made."""
+        client = self._clients.get(service)
+        if client is None:
+            with self._lock:
+                client = self._clients.get(service) or self._make(service)
+                self._clients[service] = client
+        return client
+
+    @property
+    def region(self) -> str | None:
+        """The region in use, as given, or as the client or the SDK's own settings say."""
+        for client in self._clients.values():
+            return str(client.meta.region_name)
+        return self._region or self.session().get_config_variable("region")
+
+    def session(self) -> "Session":
+        """Return the SDK's session: its profile, its credentials, its settings."""
+        if self._session is None:
+            try:
+                # botocore, not boto3: the same clients in half the time of a cold start.
+                from botocore.session import Session  # noqa: PLC0415 - only where AWS is used
+            except ModuleNotFoundError:
+                msg = "the AWS SDK is not installed"
+                raise ConfigError(msg, todo="Run: pip install 'daena-kms[aws]'") from None
+            self._session = Session(profile=self._profile)
+        return self._session
+
+    def _make(self, service: str) -> "BaseClient":
+        session = self.session()
+        from botocore.config import Config  # noqa: PLC0415 - as above
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
+
+        config = Config(
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+            max_pool_connections=64,
+            retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+            user_agent_extra="daena-kms",
+        )
+        try:
+            with quiet():
+                client = session.create_client(service, region_name=self._region, config=config)
+        except BotoCoreError as error:
+            raise _sdk_error(error, None) from None
+        watch("botocore", "boto3", "urllib3")
+        return client
+
+
+def _mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only for AWS
+
+    try:
+        with quiet():
+            return call()
+    except ClientError as error:
+        mapped = _service_error(error, operation, key_id)
+    except BotoCoreError as error:
+        mapped = _sdk_error(error, key_id)
+    # Not chained: the SDK's error holds the answer, and a validation error quotes the request.
+    raise mapped
+
+
+def _service_error(error: "ClientError", operation: str, key_id: str | None) -> DaenaKMSError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    if code in _ERRORS:
+        kind, what, todo = _ERRORS[code]
+        return kind(what, key_id=key_id, todo=todo)
+    if code in _DENIED:
+        msg = f"AWS refused {operation} ({code})"
+        todo = f"Allow it in the caller's policy and the KMS key's. {_CREDENTIALS}"
+        return AccessDenied(msg, key_id=key_id, todo=todo)
+    if code in _REFUSED:
+        msg = f"Secrets Manager does not take {operation} in this state ({code})"
+        return RotationConflict(msg, key_id=key_id, todo="Look at the key with show")
+    msg = f"{operation} failed ({code or 'no code'})"
+    return StoreUnavailable(msg, key_id=key_id, todo="Try again; the next run does")
+
+
+def _sdk_error(error: "BotoCoreError", key_id: str | None) -> DaenaKMSError:
+    name = type(error).__name__
+    if name == "NoRegionError":
+        todo = "Set AWS_REGION, or pass region"
+        return ConfigError("no AWS region is set", key_id=key_id, todo=todo)
+    if "Credential" in name or "Profile" in name or "Token" in name or "SSO" in name:
+        msg = f"no usable AWS credentials ({name})"
+        return ConfigError(msg, key_id=key_id, todo=_CREDENTIALS)
+    if name in {
+        "ParamValidationError",
+        "UnknownParameterError",
+        "InvalidEndpointConfigurationError",
+    }:
+        msg = f"the AWS SDK refused the call ({name})"
+        return ConfigError(msg, key_id=key_id, todo="Check the arguments and the settings")
+    msg = f"AWS did not answer ({name})"
+    return StoreUnavailable(msg, key_id=key_id, todo="Check the network; the next run tries again")

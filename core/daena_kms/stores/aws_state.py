@@ -1,0 +1,202 @@
+"""What the labels of a secret say about its versions: pure functions, no call.
+
+Secrets Manager tells of a version only its id and its staging labels. Our version ids say when a
+version was made and from which base; labels of our own say the rest::
+
+    daena-made-<stamp>-<mark>     made by us; pins the version from birth, so that it never becomes
+                                  one of the unlabelled versions that AWS drops in its own time
+    daena-keep-<stamp>-<mark>     pinned by us when it was current or previous
+    daena-retired-<stamp>-<mark>  retired by us at that time
+
+A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
+later version was made from it. A version of ours of which none of this is true lost a race or was
+left by a crash: it is never promoted.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from daena_kms.model import PROMOTION_BOUND, Key, Version, VersionState
+from daena_kms.names import ParsedId, mark, parse_version_id
+from daena_kms.policy import PREFIX
+
+CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
+MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"
+#: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+MAX_LABELS = 20
+_STAMP = "%Y%m%dT%H%M%SZ"
+_STAMP_LENGTH = len("20261124T155018Z")
+
+
+def label(prefix: str, version_id: str, at: datetime) -> str:
+    """Return a label of ours for one version: no two versions ever share one."""
+    return f"{prefix}{at.astimezone(UTC).strftime(_STAMP)}-{mark(version_id)}"
+
+
+class Labels:
+    """The labels of one secret, as one answer showed them."""
+
+    def __init__(self, stages: Mapping[str, Sequence[str]]) -> None:
+        self.stages = stages
+        pairs = ((v, parse_version_id(v)) for v in stages)
+        self._parsed: dict[str, ParsedId] = {v: p for v, p in pairs if p is not None}
+
+    def holder(self, stage: str) -> str | None:
+        """Return the id of the version that carries ``stage``."""
+        return next((v for v, stages in self.stages.items() if stage in stages), None)
+
+    def ours(self, version_id: str, *prefixes: str) -> list[str]:
+        """Return the labels on a version that begin with one of ``prefixes``."""
+        return [s for s in self.stages.get(version_id, ()) if s.startswith(prefixes)]
+
+    def dead(self, now: datetime) -> dict[str, list[str]]:
+        """Return the labels of ours, by version, that pin what can never become current."""
+        dead = {}
+        for version_id, parsed in self._parsed.items():
+            stale = parsed.made + PROMOTION_BOUND < now
+            state = self.state(version_id)
+            lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
+            if lost or (state is VersionState.PENDING and stale):
+                dead[version_id] = self.ours(version_id, MADE)
+        return {version_id: labels for version_id, labels in dead.items() if labels}
+
+    def unpinned(self) -> str | None:
+        """Return the previous version when nothing else would keep it, or tell that it was current.
+
+        The next promotion takes AWSPREVIOUS off it.
+        """
+        version_id = self.holder(PREVIOUS)
+        if version_id is None or self.ours(version_id, KEEP):
+            return None
+        proved = self._child(version_id) is not None
+        return None if proved and self.ours(version_id, MADE) else version_id
+
+    def room(self) -> int:
+        """Return how many more versions can be made and labelled; those that are dead give way."""
+        used = sum(len(stages) for stages in self.stages.values())
+        used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None)
+        used += self.unpinned() is not None
+        waiting = (VersionState.ABANDONED, VersionState.PENDING)
+        used -= sum(len(self.ours(v, MADE)) for v in self._parsed if self.state(v) in waiting)
+        return MAX_LABELS - used
+
+    def state(self, version_id: str) -> VersionState:
+        """Return where a version stands."""
+        stages = self.stages.get(version_id, ())
+        if CURRENT in stages:
+            return VersionState.CURRENT
+        if self.ours(version_id, RETIRED):
+            # A retirement that was interrupted left another label: it is begun again.
+            done = PREVIOUS not in stages and not self.ours(version_id, MADE, KEEP)
+            return VersionState.RETIRED if done else VersionState.PREVIOUS
+        if self._was_current(version_id):
+            return VersionState.PREVIOUS
+        parsed = parse_version_id(version_id)
+        current = self.holder(CURRENT)
+        if parsed is None or (current is not None and parsed.base == mark(current)):
+            return VersionState.PENDING
+        return VersionState.ABANDONED
+
+    def superseded(self, version_id: str) -> datetime | None:
+        """Return the latest moment at which a version can have stopped being current."""
+        promoted = {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
+        child = self._child(version_id)
+        if child is not None and child in promoted:
+            return promoted[child] + PROMOTION_BOUND
+        since = _stamped(self.ours(version_id, MADE, KEEP))
+        if since is None:
+            current = self.holder(CURRENT) or ""
+            known = current in promoted and self.holder(PREVIOUS) == version_id
+            return promoted[current] + PROMOTION_BOUND if known else None
+        later = [made for v, made in promoted.items() if v != version_id and made >= since]
+        return min(later) + PROMOTION_BOUND if later else None
+
+    def _was_current(self, version_id: str) -> bool:
+        stages = self.stages.get(version_id, ())
+        return (
+            CURRENT in stages
+            or PREVIOUS in stages
+            or bool(self.ours(version_id, KEEP, RETIRED))
+            or self._child(version_id) is not None
+        )
+
+    def _child(self, version_id: str) -> str | None:
+        """Return a version made from this one; that there is one proves that this was current."""
+        own = mark(version_id)
+        children = [v for v, p in self._parsed.items() if p.base == own]
+        promoted = (v for v in children if v == self.holder(CURRENT) or self._child(v) is not None)
+        return next(promoted, children[0] if children else None)
+
+    def _has_sibling(self, version_id: str) -> bool:
+        base = self._parsed[version_id].base
+        return any(
+            v != version_id and p.base == base and self._was_current(v)
+            for v, p in self._parsed.items()
+        )
+
+
+def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None = None) -> Key:
+    """Return the key that an entry of ``ListSecrets`` or the answer of ``DescribeSecret`` shows.
+
+    ``made`` is when the current version was made, where that was looked up.
+    """
+    labels = Labels(answer.get("SecretVersionsToStages") or answer.get("VersionIdsToStages") or {})
+    created = answer["CreatedDate"].astimezone(UTC)
+    changed = answer.get("LastChangedDate", created).astimezone(UTC)
+    versions = []
+    for version_id in labels.stages:
+        parsed = parse_version_id(version_id)
+        state = labels.state(version_id)
+        exact = parsed.made if parsed is not None else made
+        if state is not VersionState.CURRENT and parsed is None:
+            exact = None
+        versions.append(
+            Version(
+                id=version_id,
+                state=state,
+                created=exact or changed,
+                created_earliest=None if exact or created == changed else created,
+                base=parsed.base if parsed is not None else None,
+                superseded=(
+                    labels.superseded(version_id) if state is VersionState.PREVIOUS else None
+                ),
+                retired=_stamped(labels.ours(version_id, RETIRED)),
+            )
+        )
+    deleted = answer.get("DeletedDate")
+    return Key(
+        id=answer["Name"],
+        tags={
+            t["Key"]: t.get("Value", "")
+            for t in answer.get("Tags", ())
+            if t["Key"].startswith(PREFIX)
+        },
+        versions=tuple(versions),
+        owner=_owner(answer, region),
+        deleted=deleted.astimezone(UTC) if deleted is not None else None,
+        room=labels.room(),
+        handle=labels,
+    )
+
+
+def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
+    if answer.get("OwningService"):
+        return f"the AWS service {answer['OwningService']}"
+    if answer.get("RotationEnabled"):
+        return "Secrets Manager's own rotation (RotationEnabled)"
+    primary = answer.get("PrimaryRegion")
+    if primary and region and primary != region:
+        return f"it is a replica, and its primary in {primary}"
+    return None
+
+
+def _stamped(labels: Sequence[str]) -> datetime | None:
+    """Return the time in the first of some labels of ours, or ``None``."""
+    for text in labels:
+        stamp = text.split("-", 2)[-1][:_STAMP_LENGTH]
+        try:
+            return datetime.fromisoformat(stamp)
+        except ValueError:
+            continue
+    return None

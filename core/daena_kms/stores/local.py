@@ -1,0 +1,240 @@
+"""The local store: one folder, no account. The reference implementation of the contract."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import ClassVar
+
+from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.model import Capabilities, Key, Version, VersionState
+from daena_kms.names import mark, new_version_id, parse_version_id
+from daena_kms.policy import MANAGED
+from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.local_db import Database
+
+_SELECT = (
+    "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired"
+    " FROM keys k JOIN versions v ON v.key_id = k.id"
+)
+
+
+class LocalStore(Store):
+    """Keys in ``keys.db`` under ``home``, each value sealed with AES-256-GCM.
+
+    A rotation is one transaction, so :meth:`stage` writes nothing and there is nothing to abandon.
+    It needs read and write access to the folder, and no other permission.
+    """
+
+    provider: ClassVar[str] = "local"
+    can: ClassVar[Capabilities] = Capabilities(
+        retired_readable=None,
+        destroys_version=True,
+        destroy_means="the value is erased from the file",
+        restores_key=True,
+        delete_means="kept until it is restored",
+    )
+
+    def __init__(self, home: Path, master_key: str | None = None) -> None:
+        self._db = Database(home, master_key)
+
+    def close(self) -> None:
+        """Close the database file."""
+        self._db.close()
+
+    def scan(self) -> Iterator[Key]:
+        """Yield the keys that carry ``daena.managed``, in the order of their ids."""
+        for key in self._query("k.deleted IS NULL"):
+            if MANAGED in key.tags:
+                yield key
+
+    def describe(self, key_id: str, *, exact: bool = False) -> Key:
+        """Return the key; its ages are always exact here."""
+        del exact
+        key = self._load(key_id)
+        if key is None:
+            raise _not_found(key_id)
+        return key
+
+    def check_version_id(self, version: str) -> str:
+        """Return ``version`` if it has the form of an id made here."""
+        if parse_version_id(version) is None:
+            msg = f"{version[:80]!r} is no version id of the local store"
+            raise ConfigError(msg, todo="Use previous, or an id that show lists")
+        return version
+
+    def read(self, key_id: str, version: str | None = None) -> str:
+        """Return a value, current or previous; a retired or destroyed one is not readable."""
+        with self._db.reading() as connection:
+            row = connection.execute(
+                "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
+                " WHERE k.id = ? AND k.deleted IS NULL AND v.id = coalesce(?, k.current)",
+                (key_id, version),
+            ).fetchone()
+        if row is None:
+            raise self._why_not_found(key_id, version)
+        version_id, state, sealed = row
+        if state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
+            msg = f"its version {version_id} is {state} and can't be read"
+            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is not")
+        return self._db.unseal(sealed, f"{key_id}/{version_id}")
+
+    def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
+        """Create the key and its first version in one transaction."""
+        version_id = new_version_id(None, now)
+        sealed = self._db.seal(material, f"{key_id}/{version_id}")
+        with self._db.writing() as connection:
+            key = self._load(key_id)
+            if key is not None:
+                deleted = key.deleted is not None
+                msg = "it exists already" + (", deleted but kept" if deleted else "")
+                todo = "Restore it" if deleted else "Use it, or another id"
+                raise KeyExists(msg, key_id=key_id, todo=todo)
+            connection.execute(
+                "INSERT INTO keys VALUES (?, ?, ?, NULL)",
+                (key_id, json.dumps(dict(tags), sort_keys=True), version_id),
+            )
+            _insert(connection, key_id, version_id, mark(None), now, sealed)
+        return version_id
+
+    def stage(self, key: Key, material: str, now: datetime) -> Staged:
+        """Choose the new version's id; nothing is written before the promotion."""
+        base = key.current.id if key.current is not None else ""
+        return Staged(new_version_id(base, now), base, now, material)
+
+    def promote(self, key: Key, staged: Staged, now: datetime) -> str:
+        """Insert the version and make it current, if the base still is, in one transaction."""
+        sealed = self._db.seal(staged.material, f"{key.id}/{staged.version_id}")
+        with self._db.writing() as connection:
+            row = connection.execute(
+                "SELECT current, tags FROM keys WHERE id = ? AND deleted IS NULL", (key.id,)
+            ).fetchone()
+            if row is None:
+                raise _not_found(key.id)
+            if row[0] != staged.base or json.loads(row[1]) != key.tags:
+                what = "was rotated" if row[0] != staged.base else "had its tags changed"
+                msg = f"it {what} by somebody else meanwhile"
+                raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
+            connection.execute(
+                "UPDATE versions SET state = ?, superseded = ? WHERE key_id = ? AND id = ?",
+                (VersionState.PREVIOUS, _text(now), key.id, staged.base),
+            )
+            _insert(connection, key.id, staged.version_id, mark(staged.base), now, sealed)
+            connection.execute(
+                "UPDATE keys SET current = ? WHERE id = ?", (staged.version_id, key.id)
+            )
+        return staged.version_id
+
+    def abandon(self, key: Key, staged: Staged) -> None:
+        """Do nothing: a rotation that lost has written nothing."""
+
+    def retire(self, key: Key, version: str, now: datetime) -> None:
+        """Mark a previous version retired; its value stays, sealed, and is not readable."""
+        self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
+
+    def destroy(self, key: Key, version: str, now: datetime) -> None:
+        """Erase the value of a retired version."""
+        self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
+
+    def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
+        """Set and remove tags in one transaction."""
+        with self._db.writing() as connection:
+            row = connection.execute("SELECT tags FROM keys WHERE id = ?", (key.id,)).fetchone()
+            if row is None:
+                raise _not_found(key.id)
+            merged = {**json.loads(row[0]), **tags}
+            kept = {name: value for name, value in merged.items() if value is not None}
+            connection.execute(
+                "UPDATE keys SET tags = ? WHERE id = ?", (json.dumps(kept, sort_keys=True), key.id)
+            )
+
+    def delete(self, key: Key, now: datetime) -> None:
+        """Mark the key deleted; all its versions are kept."""
+        self._set_deleted(key.id, _text(now))
+
+    def restore(self, key: Key) -> None:
+        """Take the mark of deletion off."""
+        self._set_deleted(key.id, None)
+
+    def _set_deleted(self, key_id: str, when: str | None) -> None:
+        with self._db.writing() as connection:
+            connection.execute(
+                "UPDATE keys SET deleted = ? WHERE id = ? AND (deleted IS NULL) = (? IS NOT NULL)",
+                (when, key_id, when),
+            )
+
+    def _move(
+        self, key_id: str, version: str, old: VersionState, new: VersionState, now: datetime
+    ) -> None:
+        erased = new is VersionState.DESTROYED
+        with self._db.writing() as connection:
+            connection.execute(
+                "UPDATE versions SET state = ?, retired = coalesce(retired, ?),"
+                " sealed = CASE WHEN ? THEN NULL ELSE sealed END"
+                " WHERE key_id = ? AND id = ? AND state = ?",
+                (new, _text(now), erased, key_id, version, old),
+            )
+
+    def _load(self, key_id: str) -> Key | None:
+        return next(iter(self._query("k.id = ?", key_id)), None)
+
+    def _query(self, where: str, *values: str) -> list[Key]:
+        # One statement, so that a key and its versions are of one moment.
+        statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
+        with self._db.reading() as connection:
+            rows = connection.execute(statement, values).fetchall()
+        return [
+            Key(key_id, json.loads(tags), tuple(map(_version, group)), deleted=_time(deleted))
+            for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
+        ]
+
+    def _why_not_found(self, key_id: str, version: str | None) -> KeyNotFound:
+        key = self._load(key_id)
+        if key is None or version is None:
+            return _not_found(key_id, deleted=key is not None and key.deleted is not None)
+        msg = f"it has no version {version}"
+        return KeyNotFound(msg, key_id=key_id, todo="show lists its versions")
+
+
+def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
+    if deleted:
+        return KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
+    return KeyNotFound("there is no such key", key_id=key_id, todo="Create it, or check the name")
+
+
+def _version(row: tuple[str, ...]) -> Version:
+    version_id, base, state, created, superseded, retired = row[3:]
+    return Version(
+        id=version_id,
+        state=VersionState(state),
+        created=datetime.fromisoformat(created),
+        base=base,
+        superseded=_time(superseded),
+        retired=_time(retired),
+    )
+
+
+def _text(time: datetime) -> str:
+    # Of one width, so that the order of the texts is the order of the times.
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
+
+
+def _insert(  # noqa: PLR0913, PLR0917 - one row
+    connection: sqlite3.Connection,
+    key_id: str,
+    version_id: str,
+    base: str,
+    now: datetime,
+    sealed: bytes,
+) -> None:
+    connection.execute(
+        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
+        (key_id, version_id, base, VersionState.CURRENT, _text(now), sealed),
+    )

@@ -1,0 +1,196 @@
+"""The local store's file: SQLite, with every value sealed under a master key.
+
+One connection per process, one writer at a time across processes, full durability: a commit that
+returned survives a power cut.
+"""
+
+import base64
+import contextlib
+import os
+import sqlite3
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from daena_kms.errors import AccessDenied, ConfigError, StoreUnavailable
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+_BUSY_SECONDS = 30.0
+_PROBE = b"daena-kms"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS keys (
+    id TEXT PRIMARY KEY, tags TEXT NOT NULL, current TEXT NOT NULL, deleted TEXT
+);
+CREATE TABLE IF NOT EXISTS versions (
+    key_id TEXT NOT NULL REFERENCES keys (id), id TEXT NOT NULL, base TEXT NOT NULL,
+    state TEXT NOT NULL, created TEXT NOT NULL, superseded TEXT, retired TEXT, sealed BLOB,
+    PRIMARY KEY (key_id, id)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """The file ``keys.db`` in ``home`` and the master key that opens its values.
+
+    ``master_key`` is base64 of 32 bytes; without it the file ``master.key`` beside the database is
+    used, and made on first use with mode 0600. Raises :class:`ConfigError` for a key that is
+    malformed, wrong or readable by others, and for a database that is damaged.
+    """
+
+    def __init__(self, home: Path, master_key: str | None) -> None:
+        self.path = home / "keys.db"
+        self._home = home
+        self._master_key = master_key
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._pid = 0
+        self._cipher: AESGCM | None = None
+
+    def seal(self, value: str, name: str) -> bytes:
+        """Return ``value`` encrypted; only the same ``name`` opens it again."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return nonce + self._opened()[1].encrypt(nonce, value.encode(), name.encode())
+
+    def unseal(self, sealed: bytes, name: str) -> str:
+        """Return what was sealed under ``name``. Raises :class:`ConfigError` if it was altered."""
+        try:
+            cipher = self._opened()[1]
+            return cipher.decrypt(
+                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode()
+            ).decode()
+        except InvalidTag:
+            msg = f"a value in {self.path} does not open: the file was altered"
+            raise ConfigError(msg, todo="Restore the file from a backup") from None
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection for reads."""
+        with self._lock, self._errors():
+            yield self._opened()[0]
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection inside one write transaction, committed at the end, durably."""
+        with self._lock, self._errors():
+            connection = self._opened()[0]
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+
+    def close(self) -> None:
+        """Close the connection; the next use opens it again."""
+        with self._lock:
+            if self._connection is not None and self._pid == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+                msg = f"the local store {self.path} is locked by another process"
+                raise StoreUnavailable(msg, todo="Try again") from error
+            msg = f"the local store {self.path} can't be used: {error}"
+            todo = "Check the folder's permissions and the free space"
+            raise StoreUnavailable(msg, todo=todo) from error
+        except sqlite3.DatabaseError as error:
+            msg = f"the local store {self.path} is damaged: {error}"
+            raise ConfigError(msg, todo="Restore the file from a backup") from error
+
+    def _opened(self) -> tuple[sqlite3.Connection, AESGCM]:
+        with self._lock:
+            # A connection must not cross a fork: SQLite's locks belong to the process.
+            if self._connection is None or self._cipher is None or self._pid != os.getpid():
+                self._connection, self._cipher = self._open()
+                self._pid = os.getpid()
+            return self._connection, self._cipher
+
+    def _open(self) -> tuple[sqlite3.Connection, AESGCM]:
+        try:
+            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            cipher = AESGCM(self._load_master_key())
+        except OSError as error:
+            msg = f"the local store's folder {self._home} can't be used: {error.strerror}"
+            raise AccessDenied(msg, todo="Set DAENA_KMS_HOME to a folder of your own") from error
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            with self._errors():
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+                connection.executescript(_SCHEMA)
+                self._check_master_key(connection, cipher)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, cipher
+
+    def _check_master_key(self, connection: sqlite3.Connection, cipher: AESGCM) -> None:
+        row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
+        if row is None:
+            nonce = os.urandom(_NONCE_BYTES)
+            probe = nonce + cipher.encrypt(nonce, _PROBE, _PROBE)
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('probe', ?)", (probe,))
+            row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
+        try:
+            cipher.decrypt(row[0][:_NONCE_BYTES], row[0][_NONCE_BYTES:], _PROBE)
+        except InvalidTag:
+            msg = f"the master key does not open the local store {self.path}"
+            todo = "Give the key it was made with, in DAENA_KMS_MASTER_KEY or master.key"
+            raise ConfigError(msg, todo=todo) from None
+
+    def _load_master_key(self) -> bytes:
+        if self._master_key is not None:
+            return _decode(self._master_key, "DAENA_KMS_MASTER_KEY")
+        path = self._home / "master.key"
+        if not path.exists():
+            if self.path.exists():
+                msg = f"{path} is missing, and {self.path} can't be opened without it"
+                raise ConfigError(msg, todo="Put the file back, or set DAENA_KMS_MASTER_KEY")
+            self._make_master_key(path)
+        if path.stat().st_mode & 0o077:
+            msg = f"{path} is readable by others"
+            raise ConfigError(msg, todo=f"Run: chmod 600 {path}")
+        return _decode(path.read_text(), str(path))
+
+    def _make_master_key(self, path: Path) -> None:
+        # Written whole and then linked: of several processes at once one wins, and none ever
+        # reads half a key.
+        handle, name = tempfile.mkstemp(dir=self._home, prefix=".master-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(base64.b64encode(os.urandom(_KEY_BYTES)))
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(name)
+        Path(name).unlink()
+        folder = os.open(self._home, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _decode(text: str, name: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) != _KEY_BYTES:
+        msg = f"{name} is no master key"
+        raise ConfigError(msg, todo="It is base64 of 32 random bytes: openssl rand -base64 32")
+    return key
