@@ -1,0 +1,175 @@
+"""Read the log: all of it in order, or its end, to learn what earlier runs left open."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from daena_kms.audit.objects import Entry, Objects
+from daena_kms.audit.records import (
+    CLOSING_SEQ,
+    INTENT,
+    OUTCOME,
+    ROOT,
+    UNKNOWN,
+    decode,
+    digest,
+    split_name,
+)
+from daena_kms.errors import AuditUnavailable
+
+#: A run whose folder is this much older than the newest closing record can't be running still.
+_WINDOW = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class Tail:
+    """What a new run sees of the runs before it."""
+
+    #: The hashes of the closing records of the last hours, by name.
+    saw: dict[str, str] = field(default_factory=dict)
+    #: The hashes of all objects of each run that has no closing record, by run folder.
+    open_hashes: dict[str, list[str]] = field(default_factory=dict)
+    #: Of those, the runs that no closed run has reported yet, with their records.
+    news: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: Actions of earlier runs of which nobody knows yet whether they took effect.
+    unresolved: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_tail(objects: Objects) -> Tail:
+    """Return the end of the log: from the newest closing record's hour, and one hour before.
+
+    It takes a handful of listings, the newest closing record, and those beside it.
+    """
+    tail = Tail()
+    newest: dict[str, Any] = {}
+    until: datetime | None = None
+    for hour in _hours(objects):
+        when = datetime.strptime(hour, f"{ROOT}%Y/%m/%d/%H/").replace(tzinfo=UTC)
+        if until is not None and when < until:
+            break
+        closings, open_runs = _sort(objects.entries(hour))
+        if until is None and closings:
+            until = when - _WINDOW
+            entry = max(closings, key=lambda e: (e.modified, e.name))
+            newest = _read_closing(objects, entry.name, tail)
+            tail.saw |= {
+                n: h for n, h in newest.get("saw", {}).items() if n >= f"{ROOT}{until:%Y/%m/%d/%H}"
+            }
+        for entry in closings:
+            if entry.name not in tail.saw:
+                _read_closing(objects, entry.name, tail)
+        reported = newest.get("open", {})
+        for prefix, names in open_runs.items():
+            if prefix in reported and len(reported[prefix]) == len(names):
+                tail.open_hashes[prefix] = reported[prefix]
+            else:
+                _read_open(objects, prefix, names, tail)
+    return tail
+
+
+def pending_actions(tail: Tail) -> list[dict[str, Any]]:
+    """Return the actions of open runs that have no outcome, and those still unresolved."""
+    found = list(tail.unresolved)
+    for prefix, records in tail.news.items():
+        settled = {
+            _identity(result)
+            for record in records
+            if record["type"] == OUTCOME
+            for result in record["results"]
+            if result["result"] != UNKNOWN
+        }
+        for record in records:
+            if record["type"] == INTENT:
+                found += [
+                    {**action, "of_run": prefix}
+                    for action in record["actions"]
+                    if _identity(action) not in settled
+                ]
+    return found
+
+
+def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
+    """Yield the name and bytes of every object below ``prefix``, in the order of the names."""
+    for entry in objects.entries(prefix):
+        data = objects.get(entry.name)
+        if data is not None:
+            yield entry.name, data
+
+
+def history(
+    objects: Objects, *, key_id: str | None = None, since: datetime | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield what was done, oldest first: one entry for each result, with its run's who and why.
+
+    ``key_id`` and ``since`` narrow it. Raises :class:`~daena_kms.errors.AuditUnavailable`.
+    """
+    start = f"{ROOT}{since.astimezone(UTC):%Y/%m/%d/%H}" if since is not None else ROOT
+    rows = []
+    for entry in objects.entries(ROOT):
+        if entry.name < start or split_name(entry.name) is None:
+            continue
+        record = decode(objects.get(entry.name) or b"", entry.name)
+        who = {n: record[n] for n in ("run", "trigger", "principal", "reason", "provider")}
+        for result in record.get("results", ()):
+            row = {"time": result.get("ended") or record["time"], **who, **result}
+            if (key_id is None or row["key"] == key_id) and (
+                since is None or datetime.fromisoformat(row["time"]) >= since
+            ):
+                rows.append(row)
+    yield from sorted(rows, key=lambda row: row["time"])
+
+
+def _identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
+    return action["key"], action["kind"], action.get("base"), action.get("version")
+
+
+def _hours(objects: Objects) -> Iterator[str]:
+    """Yield the log's hour folders, newest first, listing one level at a time."""
+
+    def below(prefix: str, depth: int) -> Iterator[str]:
+        for name in reversed(objects.children(prefix)):
+            if name.isdigit():
+                inner = f"{prefix}{name}/"
+                yield from below(inner, depth - 1) if depth else (inner,)
+
+    yield from below(ROOT, 3)
+
+
+def _sort(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[str]]]:
+    """Part the objects of one hour into closing records and the objects of open runs."""
+    closings: list[Entry] = []
+    runs: dict[str, list[str]] = {}
+    for entry in entries:
+        parts = split_name(entry.name)
+        if parts is None:
+            continue
+        runs.setdefault(parts[0], []).append(entry.name)
+        if parts[2] == CLOSING_SEQ:
+            closings.append(entry)
+    for entry in closings:
+        del runs[entry.name[: entry.name.rindex("/") + 1]]
+    return closings, runs
+
+
+def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
+    data = objects.get(name) or b""
+    tail.saw[name] = digest(data)
+    record = _decode(data, name)
+    tail.unresolved += record.get("unresolved", ())
+    return record
+
+
+def _read_open(objects: Objects, prefix: str, names: list[str], tail: Tail) -> None:
+    datas = [objects.get(name) or b"" for name in names]
+    tail.open_hashes[prefix] = [digest(data) for data in datas]
+    pairs = zip(datas, names, strict=True)
+    tail.news[prefix] = [record for data, name in pairs if (record := _decode(data, name))]
+
+
+def _decode(data: bytes, name: str) -> dict[str, Any]:
+    """Return a record, or an empty one: what is broken is for verify, and stops no rotation."""
+    try:
+        return decode(data, name)
+    except AuditUnavailable:
+        return {}

@@ -1,0 +1,240 @@
+"""Check the log against itself and against the store, and name the exact object that is wrong."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from daena_kms.audit.objects import Objects
+from daena_kms.audit.reader import records
+from daena_kms.audit.records import (
+    CLOSING,
+    CLOSING_SEQ,
+    DONE,
+    RECOVERY,
+    ROOT,
+    decode,
+    digest,
+    encode,
+    object_name,
+    split_name,
+)
+from daena_kms.errors import AuditUnavailable, ConfigError
+from daena_kms.model import Key, Version, VersionState
+from daena_kms.names import mark
+
+CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that must not be; ``name`` is the object, or the run, that is wrong."""
+
+    name: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the log says of one version that the store holds."""
+
+    key_id: str
+    version: str
+    status: str
+
+
+@dataclass(slots=True)
+class Report:
+    """The outcome of a verification. ``ok`` is false for problems and out-of-band versions."""
+
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    objects: int = 0
+    runs: int = 0
+    #: The newest closing record as ``name@hash``: kept elsewhere, it proves the log up to it.
+    newest: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems and all(f.status != OUT_OF_BAND for f in self.findings)
+
+
+@dataclass(slots=True)
+class _Run:
+    hashes: dict[int, str] = field(default_factory=dict)
+    records: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+
+def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | None = None) -> Report:
+    """Check every object of the log, or those from the hour of the closing record ``since`` on.
+
+    ``since`` is ``name@hash`` as an earlier report gave it. With ``keys`` (a store's listing)
+    each version in the store is found confirmed (a record says it was made), unconfirmed (an
+    intent and no outcome: a crash) or out-of-band (neither). Raises
+    :class:`~daena_kms.errors.AuditUnavailable` when the log can't be read and
+    :class:`~daena_kms.errors.ConfigError` for a ``since`` that is none.
+    """
+    report = Report()
+    anchor = _anchor(since)
+    runs = _load(objects, anchor[0] if anchor else None, report)
+    for prefix, run in runs.items():
+        _check_run(prefix, run, report)
+    _check_chain(runs, report, anchor)
+    if keys is not None:
+        report.findings = _compare(runs, keys)
+    return report
+
+
+def _anchor(since: str | None) -> tuple[str, str] | None:
+    if since is None:
+        return None
+    name, _, hashed = since.partition("@")
+    parts = split_name(name)
+    if parts is None or parts[2] != CLOSING_SEQ or not hashed.startswith("sha256:"):
+        msg = f"{since[:80]!r} is no closing record"
+        raise ConfigError(msg, todo="Give name@sha256:… as an earlier audit verify printed it")
+    return name, hashed
+
+
+def _load(objects: Objects, start: str | None, report: Report) -> dict[str, _Run]:
+    runs: dict[str, _Run] = {}
+    hour = start[: len("log/2026/11/24/15/")] if start else ""
+    for name, data in records(objects):
+        if name < hour:
+            continue
+        report.objects += 1
+        parts = split_name(name)
+        if parts is None:
+            report.problems.append(Problem(name, "is no name that a run gives an object"))
+            continue
+        run = runs.setdefault(parts[0], _Run())
+        run.hashes[parts[2]] = digest(data)
+        try:
+            record = decode(data, name)
+        except AuditUnavailable:
+            report.problems.append(Problem(name, "is not a well-formed record"))
+            continue
+        if encode(record) != data:
+            report.problems.append(Problem(name, "is not in the one form that records have"))
+        if record["run"] != parts[1] or record["seq"] != parts[2]:
+            report.problems.append(Problem(name, "belongs to another run or number"))
+        run.records[parts[2]] = record
+    report.runs = len(runs)
+    return runs
+
+
+def _check_run(prefix: str, run: _Run, report: Report) -> None:
+    """Check the chain within a run: no gap, each record holding the hash of the one before."""
+    numbers = sorted(n for n in run.hashes if n != CLOSING_SEQ)
+    for seq in range(numbers[-1] + 1 if numbers else 0):
+        if seq not in run.hashes:
+            report.problems.append(Problem(object_name(prefix, seq), "is missing"))
+    closing = run.records.get(CLOSING_SEQ)
+    listed = closing["objects"] if closing is not None else []
+    for seq in range(numbers[-1] + 1 if numbers else 0, len(listed)):
+        report.problems.append(Problem(object_name(prefix, seq), "is missing"))
+    for seq, expected in enumerate(listed):
+        if run.hashes.get(seq, expected) != expected:
+            what = "was changed: its hash is not the one in the run's closing record"
+            report.problems.append(Problem(object_name(prefix, seq), what))
+    if closing is not None and len(numbers) > len(listed):
+        what = "was added: the run's closing record does not know it"
+        report.problems.append(Problem(object_name(prefix, numbers[-1]), what))
+    for seq, record in sorted(run.records.items()):
+        before = len(listed) - 1 if seq == CLOSING_SEQ else seq - 1
+        expected = run.hashes.get(before) if before >= 0 else None
+        if record["prev_hash"] != expected and (before in run.hashes or before < 0):
+            if closing is not None and before < len(listed) and listed[before] != expected:
+                continue  # the changed object is named already
+            what = f"was changed, or {object_name(prefix, before)} was" if before >= 0 else "is cut"
+            report.problems.append(Problem(object_name(prefix, seq), what))
+
+
+def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] | None) -> None:
+    """Check what runs say of each other: closings seen must be there, open runs unchanged."""
+    closings = {
+        object_name(prefix, CLOSING_SEQ): run.hashes[CLOSING_SEQ]
+        for prefix, run in runs.items()
+        if CLOSING_SEQ in run.hashes
+    }
+    claims = [anchor] if anchor else []
+    reported: set[str] = set()
+    first = min(runs, default=ROOT)
+    for run in runs.values():
+        for record in run.records.values():
+            if record["type"] == CLOSING:
+                claims += record["saw"].items()
+                _check_open(record["open"], runs, report)
+                reported |= record["open"].keys()
+            elif record["type"] == RECOVERY:
+                _check_open(record["runs"], runs, report)
+                reported |= record["runs"].keys()
+    for name, hashed in sorted(set(claims)):
+        if name < first and anchor:
+            continue  # before the part that was asked for
+        if name not in closings:
+            report.problems.append(Problem(name, "is missing: a later run saw this closing record"))
+        elif closings[name] != hashed:
+            what = "was changed: a later run saw another closing record"
+            report.problems.append(Problem(name, what))
+    _note_open(runs, reported, report)
+    newest = max(closings, key=lambda name: _time(runs, name), default=None)
+    report.newest = f"{newest}@{closings[newest]}" if newest is not None else None
+
+
+def _note_open(runs: dict[str, _Run], reported: set[str], report: Report) -> None:
+    for prefix, run in runs.items():
+        if CLOSING_SEQ not in run.hashes:
+            known = "a later run recovered it" if prefix in reported else "the next run will look"
+            report.notes.append(f"{prefix} has no closing record: interrupted, or running; {known}")
+
+
+def _time(runs: dict[str, _Run], name: str) -> tuple[bool, datetime]:
+    record = runs[name[: name.rindex("/") + 1]].records.get(CLOSING_SEQ)
+    if record is None:
+        return False, datetime.min.replace(tzinfo=UTC)
+    return True, datetime.fromisoformat(record["time"])
+
+
+def _check_open(claimed: dict[str, Any], runs: dict[str, _Run], report: Report) -> None:
+    for prefix, hashes in claimed.items():
+        run = runs.get(prefix, _Run())
+        for seq, hashed in enumerate(hashes):
+            name = object_name(prefix, seq)
+            if seq not in run.hashes:
+                problem = Problem(name, "is missing: a later run saw it")
+            elif run.hashes[seq] != hashed:
+                problem = Problem(name, "was changed: a later run saw another")
+            else:
+                continue
+            if problem not in report.problems:
+                report.problems.append(problem)
+
+
+def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
+    every = [record for run in runs.values() for record in run.records.values()]
+    made: set[tuple[str, str]] = set()
+    intended: set[tuple[str, str]] = set()
+    for record in every:
+        for result in record.get("results", ()):
+            if result["result"] == DONE:
+                versions = [result.get("new_version"), *result.get("versions", ())]
+                made |= {(result["key"], v) for v in versions if v}
+        for action in record.get("actions", ()):
+            intended.add((action["key"], mark(action.get("base"))))
+
+    def status(key_id: str, version: Version) -> str:
+        if (key_id, version.id) in made:
+            return CONFIRMED
+        known = version.base is not None and (key_id, version.base) in intended
+        return UNCONFIRMED if known else OUT_OF_BAND
+
+    never = {VersionState.PENDING, VersionState.ABANDONED}  # never was current
+    return [
+        Finding(key.id, version.id, status(key.id, version))
+        for key in keys
+        for version in key.versions
+        if version.state not in never
+    ]
