@@ -1,0 +1,271 @@
+"""The whole run: plan, write the plan to the audit log, do it, write what became of it."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import datetime, timedelta
+from itertools import batched
+
+from daena_kms.audit.objects import Objects
+from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
+from daena_kms.cloud_kms import CloudKMSAdapter
+from daena_kms.errors import AuditUnavailable, ConfigError, DaenaKMSError
+from daena_kms.journal import Journal
+from daena_kms.model import Key
+from daena_kms.names import check_key_id
+from daena_kms.plan import CHANGES, Action, Kind, needs_detail, plan_key
+from daena_kms.policy import SPEC
+from daena_kms.runtime import Budget, Deadline, RunClock
+from daena_kms.settings import Settings
+from daena_kms.specs import DEFAULT, parse_spec
+from daena_kms.summary import Result, Summary, action_record
+from daena_kms.work import Worker, look_at
+
+log_of_runs = logging.getLogger("daena_kms")
+
+_BATCH = 50
+_BATCH_AGE = timedelta(seconds=5)
+_MAX_WORKERS = 64
+
+
+def run(  # noqa: PLR0913, PLR0917 - the names are fixed
+    adapter: CloudKMSAdapter,
+    log: Objects | None,
+    now: datetime | None = None,
+    keys: Iterable[str] | None = None,
+    dry_run: bool = False,  # noqa: FBT001, FBT002 - as above
+    deadline: Deadline | None = None,
+    workers: int = 16,
+    trigger: str = "manual",
+    reason: str | None = None,
+    principal: str | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Rotate what is due, retire and destroy by policy, and return what was done.
+
+    ``log`` is :func:`daena_kms.audit.open_log`'s; only a dry run does without. ``now`` is an
+    aware datetime, by default the wall clock. ``keys`` names the keys to rotate instead of what
+    is due. ``dry_run`` plans and changes nothing. ``deadline`` (a time, a timedelta or seconds
+    from now) is when no more work is begun; what is left is reported. ``workers`` keys are worked
+    on at once. ``trigger``, ``reason`` and ``principal`` say in the audit log what began the run,
+    why, and who asked. ``progress(done, of)`` is called as keys are done.
+
+    A key's failure stands in the summary. Raises :class:`AuditUnavailable` when the log can't be
+    read or written (then nothing more is changed), :class:`ConfigError` and
+    :class:`~daena_kms.errors.InvalidKeyId` for bad arguments, and the store's errors when it
+    can't be listed.
+    """
+    if not 1 <= workers <= _MAX_WORKERS:
+        msg = f"workers is {workers!r}"
+        raise ConfigError(msg, todo=f"Pass a number from 1 to {_MAX_WORKERS}")
+    named = _named(keys)
+    clock = RunClock(now)
+    budget = Budget(clock, deadline)
+    context = Context(
+        adapter.store.provider, trigger, principal or Settings.load().operator, reason
+    )
+    journal = Journal.begin(log, context, clock) if log is not None else None
+    if dry_run or journal is None:
+        if not dry_run:
+            raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
+        interrupted = journal.interrupted() if journal is not None else set()
+        return _Run(adapter, clock, budget, named, interrupted).plan(dry_run=True)
+    interrupted = journal.interrupted()
+    journal.recover(adapter.store)
+    this = _Run(adapter, clock, budget, named, interrupted)
+    summary = this.plan(dry_run=False)
+    summary.run_id = journal.run_id
+    this.execute(journal, workers, progress or _no_progress)
+    summary.finish(clock.elapsed)
+    journal.close(summary.counts())
+    log_of_runs.info("run %s: %s", summary.run_id, summary.counts())
+    return summary
+
+
+def _named(keys: Iterable[str] | None) -> list[str] | None:
+    if keys is None:
+        return None
+    ids = [keys] if isinstance(keys, str) else list(keys)
+    return list(dict.fromkeys(check_key_id(key_id) for key_id in ids))
+
+
+class _Run:
+    """One run's plan and its execution."""
+
+    def __init__(
+        self,
+        adapter: CloudKMSAdapter,
+        clock: RunClock,
+        budget: Budget,
+        named: list[str] | None,
+        interrupted: set[str],
+    ) -> None:
+        self._adapter = adapter
+        self._clock = clock
+        self._budget = budget
+        self._named = named
+        self._interrupted = frozenset(interrupted)
+        self._looks: dict[str, tuple[Key, timedelta]] = {}
+        self._bytes = 0
+        self._done = 0
+        self._summary = Summary(None, clock.began)
+        self._batch: list[Result] = []
+        self._flushed = clock()
+
+    def plan(self, *, dry_run: bool) -> Summary:
+        """Plan every key, and return a summary that holds the plan, the most overdue key first."""
+        summary = self._summary
+        summary.dry_run = dry_run
+        for actions in self._plans():
+            summary.keys += 1
+            summary.actions += [a for a in actions if dry_run or a.kind is not Kind.NOTHING]
+        summary.actions.sort(key=lambda a: (a.due is None, a.due or self._clock.began))
+        for action in summary.actions:
+            if action.kind is Kind.HELD and self._named is None:
+                summary.held.append(action.key_id)
+        summary.overdue = len({a.key_id for a in summary.actions if _is_due(a, summary.began)})
+        summary.duration = self._clock.elapsed
+        return summary
+
+    def execute(self, journal: Journal, workers: int, progress: Callable[[int, int], None]) -> None:
+        """Do the plan, each part of it only after the log holds it."""
+        work = self._groups()
+        worker = Worker(
+            store=self._adapter.store,
+            defaults=self._adapter.defaults,
+            clock=self._clock,
+            budget=self._budget,
+            random=self._adapter.store.randomness(self._bytes),
+            named=self._named is not None,
+            interrupted=self._interrupted,
+            looks=self._looks,
+        )
+        running: set[Future[list[Result]]] = set()
+        pool = ThreadPoolExecutor(workers, thread_name_prefix="daena-kms")
+        try:
+            for chunk in batched(work, MAX_ACTIONS, strict=False):
+                if self._budget.over:
+                    self._leave(chunk)
+                    continue
+                journal.intend([action_record(a) for actions in chunk for a in actions])
+                for actions in chunk:
+                    # Twice the workers, so that none is idle while the log is written.
+                    while len(running) >= 2 * workers:
+                        running = self._collect(running, journal)
+                        progress(self._done, len(work))
+                    running.add(pool.submit(worker, actions))
+            while running:
+                running = self._collect(running, journal)
+                progress(self._done, len(work))
+        except BaseException:
+            worker.stopped = True
+            self._drain(running, journal)
+            raise
+        finally:
+            pool.shutdown()
+        self._report(journal)
+
+    def _plans(self) -> Iterator[list[Action]]:
+        store, defaults = self._adapter.store, self._adapter.defaults
+        if self._named is None:
+            for listed in store.scan():
+                key = listed
+                if needs_detail(listed, defaults, store.can, self._clock()):
+                    key = store.describe(listed.id, exact=True)
+                actions = self._plan_key(key)
+                if actions:
+                    yield actions
+            return
+        for key_id in self._named:
+            try:
+                key = look_at(store, key_id, defaults, self._clock)
+            except DaenaKMSError as error:
+                yield [Action(key_id, Kind.FAILING, str(error), error=error)]
+                continue
+            self._looks[key_id] = key, self._clock.elapsed
+            yield self._plan_key(key)
+
+    def _plan_key(self, key: Key) -> list[Action]:
+        actions = plan_key(
+            key,
+            self._adapter.defaults,
+            self._adapter.store.can,
+            self._clock.began,
+            interrupted=key.id in self._interrupted,
+            named=self._named is not None,
+        )
+        if any(a.kind in {Kind.ROTATE, Kind.FINISH} for a in actions):
+            self._bytes += parse_spec(key.tags.get(SPEC, DEFAULT)).random_bytes
+        return actions
+
+    def _groups(self) -> list[list[Action]]:
+        """Return the changes by key: what is destroyed or retired first, then what is rotated."""
+        groups: dict[str, list[Action]] = {}
+        for action in self._summary.actions:
+            if action.kind in CHANGES:
+                groups.setdefault(action.key_id, []).append(action)
+        order = (Kind.DESTROY, Kind.RETIRE, Kind.ROTATE, Kind.FINISH)
+        for actions in groups.values():
+            actions.sort(key=lambda a: order.index(a.kind))
+        return list(groups.values())
+
+    def _leave(self, chunk: Iterable[list[Action]]) -> None:
+        for actions in chunk:
+            for action in actions:
+                self._summary.add(Result(action, LEFT))
+
+    def _collect(
+        self, running: set[Future[list[Result]]], journal: Journal
+    ) -> set[Future[list[Result]]]:
+        done, rest = wait(running, timeout=_BATCH_AGE.total_seconds(), return_when=FIRST_COMPLETED)
+        for future in done:
+            self._enter(future.result())
+        self._done += len(done)
+        if len(self._batch) >= _BATCH or self._clock() - self._flushed > _BATCH_AGE:
+            self._flush(journal)
+        return rest
+
+    def _enter(self, results: list[Result]) -> None:
+        released = not self._adapter.store.can.destroys_version
+        for result in results:
+            self._summary.add(result, released=released)
+            self._batch.append(result)
+
+    def _flush(self, journal: Journal) -> None:
+        if self._batch:
+            journal.record(self._batch)
+        self._batch = []
+        self._flushed = self._clock()
+
+    def _drain(self, running: set[Future[list[Result]]], journal: Journal) -> None:
+        """Let what has begun come to its end, and record it if the log still takes it."""
+        waiting = deque(running)
+        while waiting:
+            self._enter(waiting.popleft().result())
+        try:
+            self._flush(journal)
+            journal.close(self._summary.counts())
+        except AuditUnavailable:
+            log_of_runs.error("run %s: the audit log can't be written", journal.run_id)  # noqa: TRY400 - the first error is raised
+
+    def _report(self, journal: Journal) -> None:
+        """Enter the keys that can't be handled as they are, and write what is left to write."""
+        for action in self._summary.actions:
+            named_and_held = action.kind is Kind.HELD and self._named is not None
+            if action.kind is Kind.FAILING or named_and_held:
+                self._summary.add(Result(action, FAILED, error=action.error))
+                self._batch.append(Result(action, FAILED, error=action.error))
+        self._flush(journal)
+        settled = {*self._summary.rotated, *self._summary.finished, *self._summary.skipped}
+        due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
+        self._summary.overdue = len(due - settled)
+
+
+def _is_due(action: Action, now: datetime) -> bool:
+    return action.due is not None and action.due <= now and action.kind is not Kind.NOTHING
+
+
+def _no_progress(done: int, of: int) -> None:
+    """Show nothing."""

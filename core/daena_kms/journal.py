@@ -1,0 +1,112 @@
+"""One run's side of the audit log: what earlier runs left open, and what this one does."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from daena_kms.audit.objects import Objects
+from daena_kms.audit.reader import Tail, pending_actions, read_tail
+from daena_kms.audit.records import DONE, NOT_DONE, UNKNOWN, Context
+from daena_kms.audit.writer import RunWriter
+from daena_kms.durations import format_time
+from daena_kms.errors import DaenaKMSError, KeyNotFound
+from daena_kms.model import Key, VersionState
+from daena_kms.names import mark
+from daena_kms.stores.base import Store
+from daena_kms.summary import Result
+
+Clock = Callable[[], datetime]
+
+
+class Journal:
+    """The writer of one run and what it saw of the runs before.
+
+    :meth:`begin` reads; nothing is written before the first of :meth:`recover`, :meth:`intend`
+    and :meth:`close`. Every method raises :class:`~daena_kms.errors.AuditUnavailable`.
+    """
+
+    def __init__(self, tail: Tail, writer: RunWriter, clock: Clock) -> None:
+        self._tail = tail
+        self._writer = writer
+        self._clock = clock
+        self._unresolved: list[dict[str, Any]] = []
+
+    @classmethod
+    def begin(cls, log: Objects, context: Context, clock: Clock) -> "Journal":
+        """Read the end of the log and return a journal for a new run."""
+        return cls(read_tail(log), RunWriter(log, context, clock), clock)
+
+    @property
+    def run_id(self) -> str:
+        """The id of this run."""
+        return self._writer.run_id
+
+    def interrupted(self) -> set[str]:
+        """Return the ids of the keys that an earlier run intended to change, with no outcome."""
+        return {action["key"] for action in pending_actions(self._tail)}
+
+    def recover(self, store: Store) -> None:
+        """Find out what became of earlier runs' unfinished actions, and write it.
+
+        Each key is looked at anew: a listing may be older than the crash.
+        """
+        results = []
+        for action in pending_actions(self._tail):
+            result = {**action, "recovered": True, "ended": format_time(self._clock())}
+            try:
+                key = store.describe(action["key"])
+            except KeyNotFound:
+                results.append({**result, "result": NOT_DONE})
+                continue
+            except DaenaKMSError:
+                self._unresolved.append(action)
+                continue
+            results.append({**result, **_what_became(action, key)})
+        if results or self._tail.news:
+            runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
+            self._writer.recovery(runs, results)
+
+    def intend(self, actions: list[dict[str, Any]]) -> None:
+        """Write what will be done; it is durable when this returns."""
+        self._writer.intent(actions)
+
+    def record(self, results: list[Result]) -> None:
+        """Write what became of some actions."""
+        self.record_rows([result.record() for result in results])
+
+    def record_rows(self, rows: list[dict[str, Any]]) -> None:
+        """Write what became of some actions, as they stand in the log."""
+        self._unresolved += [row for row in rows if row["result"] == UNKNOWN]
+        self._writer.outcome(rows)
+
+    def close(self, counts: Mapping[str, int]) -> None:
+        """Write the closing record."""
+        self._writer.close(self._tail, self._unresolved, counts)
+
+
+def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
+    """Return whether an action of an earlier run took effect, as the key shows now."""
+    kind, version_id = action["kind"], action.get("version")
+    version = key.version(version_id) if isinstance(version_id, str) else None
+    if kind == "delete":
+        done = key.deleted is not None
+    elif kind == "restore":
+        done = key.deleted is None
+    elif kind == "adopt":
+        done = key.tags.get("daena.managed") == "true"
+    elif kind == "retire":
+        done = version is None or version.state in {VersionState.RETIRED, VersionState.DESTROYED}
+    elif kind == "destroy":
+        done = version is None or version.state is VersionState.DESTROYED
+    else:
+        made = _made_from(action.get("base"), key)
+        return {"result": DONE, "new_version": made} if made else {"result": NOT_DONE}
+    return {"result": DONE if done else NOT_DONE}
+
+
+def _made_from(base: object, key: Key) -> str | None:
+    """Return the version that was made from ``base`` and became current: at most one ever does."""
+    own = mark(base if isinstance(base, str) else None)
+    never = {VersionState.PENDING, VersionState.ABANDONED}
+    made = (v.id for v in key.versions if v.base == own and v.state not in never)
+    return next(made, None)

@@ -1,0 +1,216 @@
+"""What a person does to one key, through the audit log: create, adopt, roll back, delete, restore.
+
+Each writes its intent before the change and its outcome after it, like a run of the engine.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from daena_kms.audit.objects import Objects
+from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
+from daena_kms.cloud_kms import CloudKMSAdapter
+from daena_kms.durations import format_time
+from daena_kms.errors import ConfigError, DaenaKMSError, NotManaged, StoreUnavailable
+from daena_kms.journal import Journal
+from daena_kms.model import Key
+from daena_kms.names import check_key_id, check_material
+from daena_kms.policy import FIRST_DUE, MANAGED, SPEC, is_managed, parse_policy
+from daena_kms.rotation import rotate
+from daena_kms.runtime import RunClock
+from daena_kms.settings import Settings
+from daena_kms.specs import check_fits
+
+# How values issued by others begin. Only their issuer can make a new one that works.
+_THIRD_PARTY = re.compile(
+    r"gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk_(live|test)_|rk_(live|test)_|AKIA|ASIA|AIza"
+    r"|ya29\.|SG\.|npm_|pypi-|dop_v1_|shp(at|ss|ca|pa)_|sk-(proj-|ant-)|hf_|eyJ[\w-]+\.eyJ"
+    r"|-----BEGIN (CERTIFICATE|OPENSSH|PGP)"
+)
+_LEAST_DELAY = timedelta(hours=1)
+
+
+class Operations:
+    """Audited operations on single keys of one store.
+
+    ``log`` is :func:`daena_kms.audit.open_log`'s. Every method raises
+    :class:`~daena_kms.errors.AuditUnavailable` before any change when the log can't be written,
+    and what the adapter's method of that name raises.
+    """
+
+    def __init__(  # noqa: PLR0913 - who and why, as in engine.run()
+        self,
+        adapter: CloudKMSAdapter,
+        log: Objects,
+        *,
+        now: datetime | None = None,
+        trigger: str = "manual",
+        reason: str | None = None,
+        principal: str | None = None,
+    ) -> None:
+        self._adapter = adapter
+        self._store = adapter.store
+        self._log = log
+        self._clock = RunClock(now)
+        self._context = Context(
+            self._store.provider, trigger, principal or Settings.load().operator, reason
+        )
+
+    def create(
+        self,
+        key_id: str,
+        key_material: str | None = None,
+        *,
+        spec: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Create a managed key and return the id of its first version; the value is not shown."""
+        given = self._adapter.new_tags(key_id, spec, tags)
+        material = self._adapter.new_material(key_id, given, key_material, check=spec is not None)
+
+        def change() -> dict[str, Any]:
+            version = self._store.create(key_id, material, given, self._clock())
+            return {"new_version": version}
+
+        return str(self._audited("create", key_id, None, change)["new_version"])
+
+    def adopt(self, key_id: str, *, spec: str, tags: Mapping[str, str] | None = None) -> datetime:
+        """Enrol a key that is in the store already, and return when it is first due.
+
+        Nothing is rotated. Without ``daena.first-due`` in ``tags`` the first rotation is spread
+        over the interval by a jitter that depends on the key id alone. Refused are values that a
+        new version would only break: issued by a third party, JSON, binary, not of ``spec``; and
+        keys that another rotation owns. Needs to read the value, to check it.
+        """
+        check_key_id(key_id)
+        given = {**(tags or {}), MANAGED: "true", SPEC: spec}
+        policy = parse_policy(given, self._adapter.defaults, self._store.can)
+        key = self._adoptable(key_id)
+        material = self._store.read(key_id)
+        check_adoptable(material, key_id)
+        if policy.spec.name != "password":  # one made elsewhere seldom has just our length
+            check_fits(policy.spec, material, key_id)
+        first = policy.first_due or first_due(key_id, self._clock(), policy.rotate_after)
+        given[FIRST_DUE] = format_time(first)
+        base = key.current.id if key.current is not None else None
+
+        def change() -> dict[str, Any]:
+            self._store.adopt(key, given, self._clock())
+            return {"versions": [version.id for version in key.versions]}
+
+        self._audited("adopt", key_id, base, change)
+        return first
+
+    def rollback(self, key_id: str, version: str = "previous") -> str:
+        """Make a new version with an older one's value current, and return the new one's id."""
+        check_key_id(key_id)
+        key = self._changeable(key_id)
+        source = self._store.find_version(key, version)
+        material = self._store.read(key_id, source)
+        base = key.current.id if key.current is not None else None
+
+        def change() -> dict[str, Any]:
+            return {"new_version": rotate(self._store, key, material, self._clock)}
+
+        return str(self._audited("rollback", key_id, base, change, source)["new_version"])
+
+    def delete(self, key_id: str) -> str:
+        """Delete a key, recoverably, and return for how long it can be restored, in words."""
+        check_key_id(key_id)
+        key = self._store.describe(key_id)
+        if key.deleted is None:
+            self._adapter.check_changeable(key, self._clock())
+        base = key.current.id if key.current is not None else None
+
+        def change() -> dict[str, Any]:
+            self._store.delete(key, self._clock())
+            return {}
+
+        self._audited("delete", key_id, base, change)
+        return self._store.can.delete_means
+
+    def restore(self, key_id: str) -> None:
+        """Bring a deleted key back."""
+        check_key_id(key_id)
+        key = self._store.describe(key_id)
+        if not is_managed(key.tags):
+            msg = "it does not carry daena.managed=true"
+            raise NotManaged(msg, key_id=key_id, todo="Restore it with the cloud's own tools")
+
+        def change() -> dict[str, Any]:
+            self._store.restore(key)
+            return {}
+
+        self._audited("restore", key_id, None, change)
+
+    def _changeable(self, key_id: str) -> Key:
+        key = self._store.describe(key_id)
+        self._adapter.check_rotatable(key, self._clock())
+        return key
+
+    def _adoptable(self, key_id: str) -> Key:
+        key = self._store.describe(key_id, exact=True)
+        if key.deleted is not None or key.current is None:
+            msg = "it is deleted, or has no current version"
+            raise NotManaged(msg, key_id=key_id, todo="Adopt a key that has a value")
+        if key.owner is not None:
+            todo = "Switch that rotation off first"
+            raise NotManaged(f"{key.owner} rotates it", key_id=key_id, todo=todo)
+        if is_managed(key.tags):
+            raise NotManaged("it is managed already", key_id=key_id, todo="Change its tags instead")
+        return key
+
+    def _audited(
+        self,
+        kind: str,
+        key_id: str,
+        base: str | None,
+        change: Callable[[], dict[str, Any]],
+        version: str | None = None,
+    ) -> dict[str, Any]:
+        journal = Journal.begin(self._log, self._context, self._clock)
+        row = {"key": key_id, "kind": kind, "base": base, "version": version}
+        row = {name: value for name, value in row.items() if value is not None}
+        journal.recover(self._store)
+        journal.intend([{**row, "why": "asked for by name"}])
+        row["started"] = format_time(self._clock())
+        try:
+            done = change()
+        except DaenaKMSError as error:
+            result = UNKNOWN if isinstance(error, StoreUnavailable) else FAILED
+            failure = {"result": result, "error": error.code, "message": str(error)}
+            journal.record_rows([{**row, **failure, "ended": format_time(self._clock())}])
+            journal.close({"failed": 1})
+            raise
+        journal.record_rows([{**row, **done, "result": DONE, "ended": format_time(self._clock())}])
+        journal.close({kind: 1})
+        return done
+
+
+def first_due(key_id: str, now: datetime, interval: timedelta) -> datetime:
+    """Return when an adopted key is first due: spread over ``interval``, the same at each call.
+
+    Between an hour and the whole interval from ``now``, by a hash of the key id, so that a
+    thousand keys adopted in one night do not come due in one night, nor two keys of a pair at once.
+    """
+    fraction = int.from_bytes(hashlib.sha256(key_id.encode()).digest()[:8]) / 2**64
+    delay = _LEAST_DELAY + (interval - _LEAST_DELAY) * fraction
+    return (now.astimezone(UTC) + delay).replace(microsecond=0)
+
+
+def check_adoptable(material: str, key_id: str) -> None:
+    """Raise :class:`ConfigError` for a value that a fresh one can't stand in for."""
+    check_material(material, key_id)
+    if _THIRD_PARTY.match(material):
+        msg = "its value was issued by a third party, and only they can make a new one"
+        raise ConfigError(msg, key_id=key_id, todo="Rotate it with its issuer")
+    try:
+        holds_json = isinstance(json.loads(material), (dict, list))
+    except (ValueError, RecursionError):
+        holds_json = material.lstrip().startswith(("{", "["))
+    if holds_json:
+        msg = "its value is JSON, of which a rotation would replace the whole"
+        raise ConfigError(msg, key_id=key_id, todo="Keep the part to rotate in a key of its own")

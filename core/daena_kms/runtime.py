@@ -1,0 +1,71 @@
+"""The time of a run: ``now`` plus what has passed since, and when to stop starting work."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from daena_kms.durations import utc
+from daena_kms.errors import ConfigError
+
+#: What a run may be limited by: the time at which, the time after which, or seconds.
+Deadline = datetime | timedelta | float
+
+_LEAST_MARGIN = timedelta(seconds=2)
+_SHARE = 10
+
+
+class RunClock:
+    """``now`` plus the monotonic time since the run began; a wall clock that jumps does no harm."""
+
+    def __init__(
+        self, now: datetime | None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.began = datetime.now(UTC) if now is None else utc(now, "now")
+        self._monotonic = monotonic
+        self._start = monotonic()
+
+    def __call__(self) -> datetime:
+        """Return the time of the run."""
+        return self.began + self.elapsed
+
+    @property
+    def elapsed(self) -> timedelta:
+        """How long the run has taken."""
+        return timedelta(seconds=self._monotonic() - self._start)
+
+
+class Budget:
+    """How much time a run has left. A key's work begins only if it should end within it.
+
+    The margin is twice the slowest key's work so far, and at first two seconds or a tenth of the
+    whole, whichever is less.
+    """
+
+    def __init__(self, clock: RunClock, deadline: Deadline | None) -> None:
+        self._clock = clock
+        self._total = _total(clock, deadline)
+        self._margin = min(_LEAST_MARGIN, (self._total or timedelta()) / _SHARE)
+
+    def took(self, duration: timedelta) -> None:
+        """Learn how long one key's work took."""
+        self._margin = max(self._margin, 2 * duration)
+
+    @property
+    def over(self) -> bool:
+        """Whether no more work may begin."""
+        return self._total is not None and self._clock.elapsed + self._margin >= self._total
+
+
+def _total(clock: RunClock, deadline: Deadline | None) -> timedelta | None:
+    if deadline is None:
+        return None
+    if isinstance(deadline, datetime):
+        return utc(deadline, "deadline") - clock.began
+    if isinstance(deadline, timedelta):
+        return deadline
+    try:
+        return timedelta(seconds=deadline)
+    except (TypeError, ValueError, OverflowError):
+        msg = f"deadline is {deadline!r}"
+        todo = "Pass seconds, a timedelta, or an aware datetime"
+        raise ConfigError(msg, todo=todo) from None

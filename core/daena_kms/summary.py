@@ -1,0 +1,156 @@
+"""What a run did: the one object that every caller renders."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
+from daena_kms.durations import format_time
+from daena_kms.errors import DaenaKMSError
+from daena_kms.plan import Action, Kind
+
+#: How many keys an error names; the summary names all.
+_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one action."""
+
+    action: Action
+    result: str
+    new_version: str | None = None
+    error: DaenaKMSError | None = None
+    message: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the result as it stands in the audit log."""
+        found = {
+            **action_record(self.action),
+            "result": self.result,
+            "new_version": self.new_version,
+            "error": self.error.code if self.error is not None else None,
+            "message": str(self.error) if self.error is not None else self.message,
+            "started": format_time(self.started) if self.started is not None else None,
+            "ended": format_time(self.ended) if self.ended is not None else None,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def action_record(action: Action) -> dict[str, Any]:
+    """Return an action as it stands in the audit log and in machine-readable plans."""
+    found = {
+        "key": action.key_id,
+        "kind": action.kind.value,
+        "base": action.base,
+        "version": action.version,
+        "why": action.reason,
+        "due": format_time(action.due) if action.due is not None else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+@dataclass(slots=True)
+class Summary:
+    """What a run did, by key id. A key stands in ``failed`` with its error in ``errors``."""
+
+    run_id: str | None
+    began: datetime
+    dry_run: bool = False
+    duration: timedelta = field(default_factory=timedelta)
+    rotated: list[str] = field(default_factory=list)
+    #: Rotated after an earlier rotation of the key had been interrupted.
+    finished: list[str] = field(default_factory=list)
+    retired: list[str] = field(default_factory=list)
+    destroyed: list[str] = field(default_factory=list)
+    #: Retired versions let go where the store erases nothing at our word.
+    released: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    #: Due, and not begun before the deadline; the next run takes them first.
+    left: list[str] = field(default_factory=list)
+    #: Planned, and found already done by somebody else or no longer to be done.
+    skipped: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    #: The plan: every action with its reason. In a real run, without those of kind nothing.
+    actions: list[Action] = field(default_factory=list)
+    errors: dict[str, DaenaKMSError] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    new_versions: dict[str, str] = field(default_factory=dict)
+    #: How many managed keys were looked at, and how many of them are still due at the end.
+    keys: int = 0
+    overdue: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failed
+
+    def raise_if_failed(self) -> None:
+        """Raise an error that names the keys that failed: a function must fail visibly."""
+        if self.failed:
+            some = ", ".join(self.failed[:_NAMED])
+            msg = f"{len(self.failed)} of {self.keys} keys failed: {some}"
+            todo = "See the errors in this run's log; the next run tries again"
+            raise DaenaKMSError(msg, todo=todo)
+
+    def add(self, result: Result, *, released: bool = False) -> None:
+        """Enter a result."""
+        action = result.action
+        done = {
+            Kind.ROTATE: self.rotated,
+            Kind.FINISH: self.finished,
+            Kind.RETIRE: self.retired,
+            Kind.DESTROY: self.released if released else self.destroyed,
+        }
+        lists = {SKIPPED: self.skipped, LEFT: self.left, FAILED: self.failed, UNKNOWN: self.failed}
+        target = done[action.kind] if result.result == DONE else lists[result.result]
+        if action.key_id not in target:
+            target.append(action.key_id)
+        if result.error is not None:
+            self.errors[action.key_id] = result.error
+        elif result.message is not None:
+            self.notes[action.key_id] = result.message
+        if result.new_version is not None:
+            self.new_versions[action.key_id] = result.new_version
+
+    def finish(self, duration: timedelta) -> None:
+        """Note how long the run took, and put every list in order."""
+        self.duration = duration
+        for _, ids in self._lists():
+            ids.sort()
+
+    def counts(self) -> dict[str, int]:
+        """Return the numbers, for metrics and for the closing record."""
+        return {name: len(ids) for name, ids in self._lists()} | {
+            "keys": self.keys,
+            "overdue": self.overdue,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the summary as plain data, for JSON."""
+        return {
+            "run": self.run_id,
+            "began": format_time(self.began),
+            "dry_run": self.dry_run,
+            "seconds": round(self.duration.total_seconds(), 3),
+            "ok": self.ok,
+            "counts": self.counts(),
+            **{name: list(ids) for name, ids in self._lists()},
+            "errors": {
+                key_id: {"error": error.code, "message": str(error)}
+                for key_id, error in self.errors.items()
+            },
+            "notes": dict(self.notes),
+            "new_versions": dict(self.new_versions),
+        }
+
+    def _lists(self) -> Iterator[tuple[str, list[str]]]:
+        names = (
+            *("rotated", "finished", "retired", "destroyed", "released"),
+            *("failed", "left", "skipped", "held"),
+        )
+        for name in names:
+            yield name, getattr(self, name)

@@ -1,0 +1,127 @@
+"""Do what was planned for one key: look again, plan again, and do only what both plans say."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
+from daena_kms.errors import DaenaKMSError, RotationConflict, StoreUnavailable
+from daena_kms.model import Key
+from daena_kms.plan import Action, Kind, needs_detail, plan_key
+from daena_kms.policy import SPEC, Defaults
+from daena_kms.rotation import rotate
+from daena_kms.runtime import Budget, RunClock
+from daena_kms.specs import DEFAULT, Randomness, generate, parse_spec
+from daena_kms.stores.base import Store
+from daena_kms.summary import Result
+
+#: A look at a key that is older than this is no look "right before the change".
+FRESH = timedelta(seconds=10)
+
+_ROTATIONS = {Kind.ROTATE, Kind.FINISH}
+
+
+@dataclass
+class Worker:
+    """Does the work of one run, one key a call, from several threads at once."""
+
+    store: Store
+    defaults: Defaults
+    clock: RunClock
+    budget: Budget
+    random: Randomness
+    named: bool
+    interrupted: frozenset[str]
+    #: Looks at keys taken while planning, with the time of the look since the run began.
+    looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
+    #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
+    stopped: bool = False
+
+    def __call__(self, actions: Sequence[Action]) -> list[Result]:
+        """Do one key's actions in order and return what became of each. Never raises."""
+        if self.stopped or self.budget.over:
+            return [Result(action, LEFT) for action in actions]
+        began = time.monotonic()
+        results = [self._one(action, first=action is actions[0]) for action in actions]
+        self.budget.took(timedelta(seconds=time.monotonic() - began))
+        return results
+
+    def _one(self, action: Action, *, first: bool) -> Result:
+        started = self.clock()
+        try:
+            key = self._look(action.key_id, first=first)
+            new_version = self._do(action, key)
+        except _NoLonger as finding:
+            return Result(
+                action, SKIPPED, message=str(finding), started=started, ended=self.clock()
+            )
+        except RotationConflict as error:
+            message = f"already rotated, or being rotated: {error.what}"
+            return Result(action, SKIPPED, message=message, started=started, ended=self.clock())
+        except StoreUnavailable as error:
+            return Result(action, UNKNOWN, error=error, started=started, ended=self.clock())
+        except DaenaKMSError as error:
+            return Result(action, FAILED, error=error, started=started, ended=self.clock())
+        except Exception as error:  # noqa: BLE001 - one key's failure never stops the others
+            # Its text is not passed on: nobody knows what a foreign error quotes.
+            failure = DaenaKMSError(
+                f"an unexpected {type(error).__name__}",
+                key_id=action.key_id,
+                todo="Report it; the next run looks at the key again",
+            )
+            return Result(action, UNKNOWN, error=failure, started=started, ended=self.clock())
+        return Result(action, DONE, new_version, started=started, ended=self.clock())
+
+    def _look(self, key_id: str, *, first: bool) -> Key:
+        look = self.looks.pop(key_id, None)
+        if first and look is not None and self.clock.elapsed - look[1] < FRESH:
+            return look[0]
+        return look_at(self.store, key_id, self.defaults, self.clock)
+
+    def _do(self, action: Action, key: Key) -> str | None:
+        self._check(action, key)
+        if action.kind is Kind.RETIRE and action.version is not None:
+            self.store.retire(key, action.version, self.clock())
+        elif action.kind is Kind.DESTROY and action.version is not None:
+            self.store.destroy(key, action.version, self.clock())
+        else:
+            spec = parse_spec(key.tags.get(SPEC, DEFAULT))
+            return rotate(self.store, key, generate(spec, self.random), self.clock)
+        return None
+
+    def _check(self, action: Action, key: Key) -> None:
+        """Raise unless the key, as it is right now, is still to be treated as planned."""
+        again = plan_key(
+            key,
+            self.defaults,
+            self.store.can,
+            self.clock(),
+            interrupted=key.id in self.interrupted,
+            named=self.named,
+        )
+        for now in again:
+            same_kind = now.kind is action.kind or {now.kind, action.kind} <= _ROTATIONS
+            if same_kind and (now.base, now.version) == (action.base, action.version):
+                return
+        for now in again:
+            if now.kind is Kind.FAILING and now.error is not None:
+                raise now.error
+        current = key.current.id if key.current is not None else None
+        if current != action.base:
+            msg = f"already rotated: {current} is current"
+        else:
+            msg = again[0].reason if again else "it is no longer managed, or was deleted"
+        raise _NoLonger(msg)
+
+
+class _NoLonger(Exception):  # noqa: N818 - a finding, not an error
+    """What was planned is no longer to be done."""
+
+
+def look_at(store: Store, key_id: str, defaults: Defaults, clock: RunClock) -> Key:
+    """Return the key as it is now, with its exact age where bounds leave open if it is due."""
+    key = store.describe(key_id)
+    if needs_detail(key, defaults, store.can, clock()):
+        return store.describe(key_id, exact=True)
+    return key
