@@ -1,0 +1,76 @@
+"""The AWS Lambda functions: ``scheduled`` for EventBridge, ``http`` for a function URL.
+
+Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the
+policy's defaults. Permissions: see :mod:`daena_kms.stores.aws` and ``audit.cloud_objects``.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from daena_kms.audit import open_log
+from daena_kms.audit.objects import Objects
+from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
+from daena_kms.errors import ConfigError
+from daena_kms.http import Request, decoded, dig, respond
+
+logger = Logger(service="daena-kms")
+metrics = Metrics(namespace="daena-kms", service="rotation")
+
+
+@functools.cache
+def services() -> tuple[AWSKMSAdapter, Objects]:
+    """Make the adapter and the log once per process; both use the function's own role."""
+    adapter = AWSKMSAdapter()
+    return adapter, open_log(session=adapter.aws.session())
+
+
+def seconds_left(context: Any) -> float:  # noqa: ANN401 - the runtime's own object
+    """Return how long a run may begin work: what is left, less what closing it may take."""
+    left = float(context.get_remaining_time_in_millis()) / 1000
+    return left - min(30.0, left / 4)
+
+
+def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Rotate what is due. Fails when a key failed, after all that could be done was done.
+
+    ``event`` is what EventBridge Scheduler or a rule sends, or ``{"dry_run": true}``.
+    """
+    if not isinstance(event, Mapping) or not isinstance(event.get("dry_run", False), bool):
+        todo = 'Send what EventBridge sends, or {"dry_run": true}'
+        raise ConfigError("the event is not an object that this function knows", todo=todo)
+    adapter, log = services()
+    summary = run(
+        adapter,
+        log,
+        dry_run=event.get("dry_run", False),
+        deadline=seconds_left(context),
+        trigger="schedule",
+        principal=str(context.invoked_function_arn),
+    )
+    for name, count in summary.counts().items():
+        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
+    seconds = summary.duration.total_seconds()
+    metrics.add_metric(name="duration", unit=MetricUnit.Seconds, value=seconds)
+    metrics.flush_metrics()
+    logger.info("run", extra={"summary": summary.to_dict()})
+    summary.raise_if_failed()
+    return summary.to_dict()
+
+
+def http(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+    """Answer a function URL's event: health, plan, or the rotation of one key."""
+    is_base64 = isinstance(event, Mapping) and event.get("isBase64Encoded") is True
+    asked = Request(
+        method=dig(event, "requestContext", "http", "method") or "",
+        path=dig(event, "rawPath") or "",
+        body=decoded(dig(event, "body"), is_base64=is_base64),
+        principal=dig(event, "requestContext", "authorizer", "iam", "userArn"),
+    )
+    response = respond(asked, services, seconds_left(context))
+    logger.info("http", extra={"status": response.status, "path": asked.path[:200]})
+    headers = {"content-type": response.content_type}
+    return {"statusCode": response.status, "headers": headers, "body": response.body}
