@@ -1,0 +1,271 @@
+"""The commands on keys."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daena_kms.cli import audit
+from daena_kms.cli.common import (
+    FAILED,
+    AsJson,
+    DestroyAfter,
+    Grace,
+    Keep,
+    Provider,
+    Reason,
+    RotateAfter,
+    Spec,
+    Yes,
+    adapter_for,
+    confirm,
+    console,
+    print_json,
+    reporting,
+    services,
+    tags_from,
+)
+from daena_kms.durations import format_time
+
+if TYPE_CHECKING:
+    from daena_kms.cloud_kms import CloudKMSAdapter
+    from daena_kms.model import Key
+    from daena_kms.summary import Summary
+
+app = typer.Typer(
+    help="Rotate the keys that applications use, in the cloud where they live, and prove it.",
+    epilog="Exit status: 0 done, 1 something failed, 2 bad usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(audit.app, name="audit")
+
+KeyId = Annotated[str, typer.Argument(help="The key's id.", metavar="KEY")]
+
+
+@app.command()
+def plan(provider: Provider = None, as_json: AsJson = False) -> None:
+    """Show what a run would do with each managed key, and why. Changes nothing."""
+    from daena_kms.cli.render import plan_table  # noqa: PLC0415 - JSON needs no tables
+    from daena_kms.engine import run  # noqa: PLC0415 - help needs no engine
+    from daena_kms.summary import action_record  # noqa: PLC0415 - as above
+
+    with reporting(as_json=as_json):
+        summary = run(adapter_for(provider), None, dry_run=True)
+        if as_json:
+            print_json({"actions": [action_record(a) for a in summary.actions]})
+        elif summary.actions:
+            console().print(plan_table(summary.actions))
+        else:
+            console().print("There is no managed key. Make one with create, or enrol with adopt.")
+
+
+@app.command()
+def rotate(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys to rotate, due or not.")] = None,
+    reason: Reason = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    provider: Provider = None,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Rotate what is due, and retire and destroy by policy; or rotate the KEYS that you name."""
+    from daena_kms.cli.render import plan_table, summary_table  # noqa: PLC0415 - as in plan
+    from daena_kms.engine import run  # noqa: PLC0415 - as in plan
+
+    with reporting(as_json=as_json):
+        adapter, log = services(provider)
+        if dry_run or (not yes and sys.stdin.isatty()):
+            planned = run(adapter, log, keys=keys or None, dry_run=True)
+            if dry_run and as_json:
+                print_json(planned.to_dict())
+                return
+            console(stderr=not dry_run).print(plan_table(planned.actions))
+            if dry_run:
+                return
+            confirm("Do this?", yes=yes)
+
+        def go(progress: Callable[[int, int], None] | None) -> "Summary":
+            return run(adapter, log, keys=keys or None, reason=reason, progress=progress)
+
+        summary = go(None) if as_json else _with_progress(go)
+        if as_json:
+            print_json(summary.to_dict())
+        else:
+            console().print(summary_table(summary))
+            console().print(_in_words(summary))
+        if summary.failed or summary.left:
+            raise typer.Exit(FAILED)
+
+
+@app.command()
+def create(
+    key: KeyId,
+    spec: Spec = None,
+    rotate_after: RotateAfter = None,
+    grace: Grace = None,
+    destroy_after: DestroyAfter = None,
+    keep: Keep = None,
+    value_stdin: Annotated[
+        bool, typer.Option("--value-stdin", help="Read the first value from standard input.")
+    ] = False,
+    reason: Reason = None,
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
+    """Create a managed key with a fresh value, which is not shown."""
+    from daena_kms.operations import Operations  # noqa: PLC0415 - help needs none
+
+    with reporting(as_json=as_json):
+        material = sys.stdin.read().removesuffix("\n") if value_stdin else None
+        tags = tags_from(
+            rotate_after=rotate_after, grace=grace, destroy_after=destroy_after, keep=keep
+        )
+        operations = Operations(*services(provider), reason=reason)
+        version = operations.create(key, material, spec=spec, tags=tags)
+        _say({"key": key, "version": version}, f"Created {key}, version {version}.", as_json)
+
+
+@app.command()
+def adopt(
+    key: KeyId,
+    spec: Annotated[str, typer.Option(help="The kind of value that it holds.")],
+    rotate_after: RotateAfter = None,
+    grace: Grace = None,
+    destroy_after: DestroyAfter = None,
+    keep: Keep = None,
+    first_due: Annotated[
+        str | None, typer.Option(help="When it is first due; by default spread over the interval.")
+    ] = None,
+    reason: Reason = None,
+    provider: Provider = None,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Enrol a key that is in the store already. It is not rotated before it is first due."""
+    from daena_kms.operations import Operations  # noqa: PLC0415 - as in create
+
+    with reporting(as_json=as_json):
+        tags = tags_from(
+            rotate_after=rotate_after,
+            grace=grace,
+            destroy_after=destroy_after,
+            keep=keep,
+            first_due=first_due,
+        )
+        confirm(f"From then on {key} gets new values. Does every consumer read the store?", yes=yes)
+        due = Operations(*services(provider), reason=reason).adopt(key, spec=spec, tags=tags)
+        text = f"Adopted {key}; first due at {format_time(due)}."
+        _say({"key": key, "first_due": format_time(due)}, text, as_json)
+
+
+@app.command("list")
+def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
+    """List the managed keys and their policies."""
+    from daena_kms.cli.render import keys_table  # noqa: PLC0415 - as in plan
+    from daena_kms.errors import ConfigError  # noqa: PLC0415 - as in plan
+    from daena_kms.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
+
+    with reporting(as_json=as_json):
+        adapter = adapter_for(provider)
+        keys = [key for key in adapter.store.scan() if key.tags.get(MANAGED) != "false"]
+        if as_json:
+            print_json({"keys": [_document(key) for key in keys]})
+            return
+
+        def policy(key: "Key") -> Policy | str:
+            try:
+                return parse_policy(key.tags, adapter.defaults, adapter.store.can)
+            except ConfigError as error:
+                return error.what
+
+        console().print(keys_table([(key, policy(key)) for key in keys], datetime.now(UTC)))
+
+
+@app.command()
+def show(
+    key: KeyId,
+    version: Annotated[
+        str | None, typer.Option(help="With --reveal: a version's id, or previous.")
+    ] = None,
+    reveal: Annotated[
+        bool, typer.Option("--reveal", help="Print the value, and nothing else.")
+    ] = False,
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one key and its versions; the value only with --reveal."""
+    from daena_kms.cli.render import versions_table  # noqa: PLC0415 - as in plan
+    from daena_kms.names import check_key_id  # noqa: PLC0415 - as in plan
+
+    with reporting(as_json=as_json):
+        adapter = adapter_for(provider)
+        if reveal:
+            typer.echo(adapter.get_key(key, version))
+            return
+        found = adapter.store.describe(check_key_id(key))
+        if as_json:
+            print_json(_document(found))
+            return
+        for name, value in sorted(found.tags.items()):
+            console().print(f"{name} = {value}", markup=False)
+        if found.deleted is not None:
+            console().print(f"deleted {format_time(found.deleted)}", style="red")
+        console().print(versions_table(found, datetime.now(UTC)))
+        _print_capabilities(adapter)
+
+
+@app.command()
+def demo(
+    part: Annotated[str, typer.Argument(help="local, aws, or all.")] = "local",
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the files, and say where.")] = False,
+) -> None:
+    """Show it at work with no account: keys planned, rotated, audited, a tampered log caught."""
+    from daena_kms.demo import show as demonstrate  # noqa: PLC0415 - only this command needs it
+
+    with reporting(as_json=False):
+        demonstrate(part, keep=keep)
+
+
+def _document(key: "Key") -> dict[str, object]:
+    versions = [
+        {
+            "id": version.id,
+            "state": version.state.value,
+            "created": format_time(version.created),
+            "superseded": format_time(version.superseded) if version.superseded else None,
+            "retired": format_time(version.retired) if version.retired else None,
+        }
+        for version in key.versions
+    ]
+    deleted = format_time(key.deleted) if key.deleted else None
+    return {"key": key.id, "tags": dict(key.tags), "deleted": deleted, "versions": versions}
+
+
+def _print_capabilities(adapter: "CloudKMSAdapter") -> None:
+    readable = adapter.store.can.retired_readable
+    if readable is not None:
+        console().print(f"On this store a retired version stays readable {readable}.", style="dim")
+
+
+def _say(document: dict[str, object], text: str, as_json: bool) -> None:
+    if as_json:
+        print_json(document)
+    else:
+        console().print(text, markup=False)
+
+
+def _with_progress(go: "Callable[[Callable[[int, int], None] | None], Summary]") -> "Summary":
+    from rich.progress import Progress  # noqa: PLC0415 - only where something is to be shown
+
+    with Progress(console=console(stderr=True), transient=True) as bar:
+        task = bar.add_task("rotating", total=None)
+        return go(lambda done, of: bar.update(task, completed=done, total=of))
+
+
+def _in_words(summary: "Summary") -> str:
+    counts = {n: c for n, c in summary.counts().items() if c and n not in {"keys", "overdue"}}
+    words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
+    return f"{words}; {summary.keys} keys looked at (run {summary.run_id})"

@@ -1,0 +1,85 @@
+"""The commands on the audit log."""
+
+from typing import Annotated
+
+import typer
+
+from daena_kms.cli.common import (
+    FAILED,
+    AsJson,
+    Provider,
+    adapter_for,
+    console,
+    print_json,
+    reporting,
+)
+
+app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+
+
+@app.command("log")
+def show_log(
+    key: Annotated[str | None, typer.Option(help="Only this key.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only from this time on, such as 2026-11-24T00:00:00Z.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what was done, when, by whom and why."""
+    from daena_kms.audit import open_log  # noqa: PLC0415 - help needs none
+    from daena_kms.audit.reader import history  # noqa: PLC0415 - as above
+    from daena_kms.cli.render import history_table  # noqa: PLC0415 - JSON needs no tables
+    from daena_kms.durations import parse_time  # noqa: PLC0415 - as above
+
+    with reporting(as_json=as_json):
+        start = parse_time(since, "--since") if since is not None else None
+        rows = list(history(open_log(), key_id=key, since=start))
+        if as_json:
+            print_json({"entries": rows})
+        else:
+            console().print(history_table(rows))
+
+
+@app.command("verify")
+def verify_log(
+    since: Annotated[
+        str | None,
+        typer.Option(help="A closing record kept elsewhere, as name@sha256:…"),
+    ] = None,
+    log_only: Annotated[
+        bool, typer.Option("--log-only", help="Do not compare with the store.")
+    ] = False,
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check the log against itself and the store. Ends with 1 when something is wrong."""
+    from daena_kms.audit import open_log  # noqa: PLC0415 - as above
+    from daena_kms.audit.verify import verify  # noqa: PLC0415 - as above
+    from daena_kms.cli.render import report_table  # noqa: PLC0415 - as above
+
+    with reporting(as_json=as_json):
+        log = open_log()
+        keys = None if log_only else adapter_for(provider).store.scan()
+        report = verify(log, keys, since)
+        if as_json:
+            print_json(
+                {
+                    "ok": report.ok,
+                    "objects": report.objects,
+                    "runs": report.runs,
+                    "newest": report.newest,
+                    "problems": [{"object": p.name, "what": p.what} for p in report.problems],
+                    "notes": report.notes,
+                    "versions": [
+                        {"key": f.key_id, "version": f.version, "status": f.status}
+                        for f in report.findings
+                    ],
+                }
+            )
+        else:
+            console().print(report_table(report))
+            verdict = "nothing is wrong" if report.ok else "something is wrong"
+            console().print(f"{report.objects} objects of {report.runs} runs: {verdict}.")
+            console().print(f"Keep this elsewhere, for --since: {report.newest}", soft_wrap=True)
+        if not report.ok:
+            raise typer.Exit(FAILED)

@@ -1,0 +1,93 @@
+"""What the commands share: options, services, output, and how errors end a command."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
+
+if TYPE_CHECKING:
+    from daena_kms.audit.objects import Objects
+    from daena_kms.cloud_kms import CloudKMSAdapter
+
+FAILED, USAGE = 1, 2
+#: Wide enough that a reason stays on its line where nobody's terminal sets a width.
+_PLAIN_WIDTH = 200
+
+Provider = Annotated[
+    str | None,
+    typer.Option(help="aws or local; by default what the environment points to."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
+Spec = Annotated[str | None, typer.Option(help="The kind of value, such as aes-256 or token.")]
+RotateAfter = Annotated[str | None, typer.Option(help="The interval, such as 90d or 12h.")]
+Grace = Annotated[
+    str | None, typer.Option(help="How long the previous version stays readable, or never.")
+]
+DestroyAfter = Annotated[
+    str | None, typer.Option(help="When a retired version is destroyed, or never.")
+]
+Keep = Annotated[int | None, typer.Option(help="How many versions are never destroyed.")]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console for people: the terminal's width, or a wide plain page."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
+
+
+def services(provider: str | None) -> "tuple[CloudKMSAdapter, Objects]":
+    """Return the adapter and the audit log."""
+    from daena_kms.audit import open_log  # noqa: PLC0415 - help and plan need none
+
+    return adapter_for(provider), open_log()
+
+
+def adapter_for(provider: str | None) -> "CloudKMSAdapter":
+    """Return the adapter for ``--provider`` or the environment."""
+    from daena_kms.cloud_kms import get_cloud_kms_adapter  # noqa: PLC0415 - help needs none
+
+    return get_cloud_kms_adapter(provider)
+
+
+def tags_from(**options: object) -> dict[str, str]:
+    """Return the ``daena.*`` tags that the given options ask for."""
+    return {
+        f"daena.{name.replace('_', '-')}": str(value)
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+    """Print a document to standard output, one that a pipe can read whole."""
+    sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, unless told not to; a script is not asked. Ends the command on a no."""
+    if not yes and sys.stdin.isatty() and not typer.confirm(question, default=False, err=True):
+        console(stderr=True).print("Nothing was changed.")
+        raise typer.Exit(FAILED)
+
+
+@contextlib.contextmanager
+def reporting(*, as_json: bool) -> Iterator[None]:
+    """End the command with a clear message when one of our errors comes up."""
+    try:
+        yield
+    except DaenaKMSError as error:
+        if as_json:
+            print_json({"error": {"error": error.code, "message": str(error)}})
+        else:
+            # Not markup: a key id or an answer may hold brackets.
+            console(stderr=True).print(f"Error: {error}", style="red", markup=False)
+        usage = isinstance(error, (ConfigError, InvalidKeyId))
+        raise typer.Exit(USAGE if usage else FAILED) from None
