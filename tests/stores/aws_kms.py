@@ -1,0 +1,161 @@
+"""A simulated AWS KMS: keys, their states and rotation flags, data keys and randomness.
+
+Nothing is encrypted here: a ciphertext blob is random bytes.
+"""
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from tests.stores.aws_json import AwsError, Clock, Handler, Json, JsonService, Params, epoch
+
+DATA_KEY_BYTES = {"AES_256": 32, "AES_128": 16}
+MAX_BYTES = 1024
+
+
+@dataclass
+class KmsKey:
+    """A symmetric key without its material."""
+
+    key_id: str
+    arn: str
+    description: str
+    created: datetime
+    enabled: bool = True
+    rotation_days: int | None = None
+    rotation_started: datetime | None = None
+
+
+class Kms(JsonService):
+    """The service; ``find`` is also how Secrets Manager resolves a ``KmsKeyId``."""
+
+    def __init__(self, clock: Clock, arn_prefix: str) -> None:
+        super().__init__("kms", "TrentService", "KMSInternalException")
+        self._clock = clock
+        self._arn_prefix = arn_prefix
+        self.keys: dict[str, KmsKey] = {}
+        self.aliases: dict[str, str] = {}
+        self.operations = {
+            "CreateKey": Handler(self._create_key, "Description"),
+            "CreateAlias": Handler(self._create_alias, "AliasName TargetKeyId"),
+            "DescribeKey": Handler(lambda p: {"KeyMetadata": _metadata(self._key(p))}, "KeyId"),
+            "EnableKey": Handler(self._enable_key, "KeyId"),
+            "DisableKey": Handler(self._disable_key, "KeyId"),
+            "EnableKeyRotation": Handler(self._enable_rotation, "KeyId RotationPeriodInDays"),
+            "GetKeyRotationStatus": Handler(self._rotation_status, "KeyId"),
+            "GenerateDataKey": Handler(
+                self._generate_data_key, "KeyId KeySpec NumberOfBytes EncryptionContext"
+            ),
+            "GenerateRandom": Handler(self._generate_random, "NumberOfBytes"),
+        }
+
+    def find(self, reference: str) -> KmsKey | None:
+        """Resolve a key id, key ARN, alias name or alias ARN."""
+        reference = reference.removeprefix(self._arn_prefix)
+        if reference.startswith("alias/"):
+            reference = self.aliases.get(reference, "")
+        return self.keys.get(reference.removeprefix("key/"))
+
+    def _key(self, params: Params, name: str = "KeyId") -> KmsKey:
+        reference = params.required(name)
+        key = self.find(reference)
+        if key is None:
+            what = "Alias" if "alias/" in reference else "Key"
+            raise AwsError("NotFoundException", f"{what} '{reference}' does not exist")
+        return key
+
+    def _usable(self, params: Params) -> KmsKey:
+        key = self._key(params)
+        if not key.enabled:
+            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        return key
+
+    def _create_key(self, params: Params) -> Json:
+        key_id = str(uuid.uuid4())
+        key = KmsKey(
+            key_id,
+            f"{self._arn_prefix}key/{key_id}",
+            params.text("Description", 0, 8192) or "",
+            self._clock(),
+        )
+        self.keys[key_id] = key
+        return {"KeyMetadata": _metadata(key)}
+
+    def _create_alias(self, params: Params) -> Json:
+        alias = params.required("AliasName", 256)
+        if not alias.startswith("alias/") or alias.startswith("alias/aws/"):
+            raise AwsError("InvalidAliasNameException", "The alias name is not valid.")
+        if alias in self.aliases:
+            raise AwsError("AlreadyExistsException", f"An alias named {alias} already exists")
+        self.aliases[alias] = self._key(params, "TargetKeyId").key_id
+        return {}
+
+    def _enable_key(self, params: Params) -> Json:
+        self._key(params).enabled = True
+        return {}
+
+    def _disable_key(self, params: Params) -> Json:
+        self._key(params).enabled = False
+        return {}
+
+    def _enable_rotation(self, params: Params) -> Json:
+        days = params.number("RotationPeriodInDays", 90, 2560) or 365
+        key = self._usable(params)
+        key.rotation_days, key.rotation_started = days, self._clock()
+        return {}
+
+    def _rotation_status(self, params: Params) -> Json:
+        key = self._key(params)
+        if key.rotation_days is None or key.rotation_started is None:
+            return {"KeyId": key.arn, "KeyRotationEnabled": False}
+        return {
+            "KeyId": key.arn,
+            "KeyRotationEnabled": True,
+            "RotationPeriodInDays": key.rotation_days,
+            "NextRotationDate": epoch(key.rotation_started + timedelta(days=key.rotation_days)),
+        }
+
+    def _generate_data_key(self, params: Params) -> Json:
+        spec, count = params.text("KeySpec"), params.number("NumberOfBytes", 1, MAX_BYTES)
+        # "You must specify either the KeySpec or the NumberOfBytes parameter (but not both)":
+        # docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
+        if (spec is None) == (count is None):
+            message = "Please specify either number of bytes or key spec."
+            raise AwsError("ValidationException", message)
+        if spec is not None:
+            count = DATA_KEY_BYTES.get(spec)
+        if count is None:
+            raise AwsError("ValidationException", "KeySpec must be AES_256 or AES_128")
+        return {
+            "KeyId": self._usable(params).arn,
+            "Plaintext": _random(count),
+            "CiphertextBlob": _random(count + 152),
+        }
+
+    def _generate_random(self, params: Params) -> Json:
+        count = params.number("NumberOfBytes", 1, MAX_BYTES)
+        if count is None:
+            raise AwsError("ValidationException", "NumberOfBytes must not be null")
+        return {"Plaintext": _random(count)}
+
+
+def _random(count: int) -> str:
+    return base64.b64encode(secrets.token_bytes(count)).decode()
+
+
+def _metadata(key: KmsKey) -> Json:
+    return {
+        "KeyId": key.key_id,
+        "Arn": key.arn,
+        "Description": key.description,
+        "CreationDate": epoch(key.created),
+        "Enabled": key.enabled,
+        "KeyState": "Enabled" if key.enabled else "Disabled",
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyManager": "CUSTOMER",
+        "Origin": "AWS_KMS",
+        "MultiRegion": False,
+    }

@@ -1,0 +1,126 @@
+"""A threading HTTP server on loopback that leaves nothing behind when it stops."""
+
+import socket
+import socketserver
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request: path decoded, header names in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP answer; ``error`` is the service's error code, for the call log."""
+
+    status: int
+    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: str = ""
+
+
+class Listener(socketserver.ThreadingMixIn, HTTPServer):
+    """Accepts connections; knows the open ones, so that stopping leaves no thread behind."""
+
+    daemon_threads = False
+    # The default of 5 makes some of twenty simultaneous clients wait a second for a SYN retry.
+    request_queue_size = 256
+
+    def __init__(self, port: int, answer: Callable[[Request], Response | None]) -> None:
+        self.answer = answer
+        self.crashes: list[Exception] = []
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        """Bind to the port."""
+        # HTTPServer's own also looks its name up in the DNS.
+        socketserver.TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
+
+    def process_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        """Serve a connection in a thread of its own."""
+        if isinstance(request, socket.socket):
+            with self._open_lock:
+                self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
+        """End a connection."""
+        if isinstance(request, socket.socket):
+            with self._open_lock:
+                self._open.discard(request)
+        super().shutdown_request(request)
+
+    def end_connections(self) -> None:
+        """End every connection, also those that wait for a request."""
+        with self._open_lock:
+            for connection in self._open:
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """Keep what went wrong in a connection's thread, to be raised when the server stops."""
+        error = sys.exception()
+        # A client that gives up is part of many tests; anything else is a defect of the simulator.
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+            self.crashes.append(error)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Turns a connection's bytes into requests and answers into bytes."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+    server: Listener
+
+    def handle_expect_100(self) -> bool:
+        """Let the client send its body at once; botocore waits a second for this line."""
+        proceed = super().handle_expect_100()
+        self.wfile.flush()
+        return proceed
+
+    def serve(self) -> None:
+        """Answer one request."""
+        target = urlsplit(self.path)
+        request = Request(
+            method=self.command,
+            path=unquote(target.path),
+            query=dict(parse_qsl(target.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in self.headers.items()},
+            body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
+        )
+        response = self.server.answer(request)
+        if response is None:
+            self.close_connection = True
+            return
+        self.send_response(response.status)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(response.body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(response.body)
+
+    # http.server finds the methods by these names.
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve  # noqa: N815 - as above
+
+    def log_message(self, *_args: object) -> None:
+        """Log nothing: a request line can hold what a test must not print."""
