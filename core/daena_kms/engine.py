@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import batched
@@ -20,7 +20,7 @@ from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
 from daena_kms.specs import DEFAULT, parse_spec
 from daena_kms.summary import Result, Summary, action_record
-from daena_kms.work import Worker, look_at
+from daena_kms.work import Worker, look_at, was_interrupted
 
 log_of_runs = logging.getLogger("daena_kms")
 
@@ -70,7 +70,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     if dry_run or journal is None:
         if not dry_run:
             raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
-        interrupted = journal.interrupted() if journal is not None else set()
+        interrupted = journal.interrupted() if journal is not None else {}
         return _Run(adapter, clock, budget, named, interrupted).plan(dry_run=True)
     interrupted = journal.interrupted()
     journal.recover(adapter.store)
@@ -100,13 +100,13 @@ class _Run:
         clock: RunClock,
         budget: Budget,
         named: list[str] | None,
-        interrupted: set[str],
+        interrupted: Mapping[str, str | None],
     ) -> None:
         self._adapter = adapter
         self._clock = clock
         self._budget = budget
         self._named = named
-        self._interrupted = frozenset(interrupted)
+        self._interrupted = interrupted
         self._looks: dict[str, tuple[Key, timedelta]] = {}
         self._bytes = 0
         self._done = 0
@@ -193,7 +193,7 @@ class _Run:
             self._adapter.defaults,
             self._adapter.store.can,
             self._clock.began,
-            interrupted=key.id in self._interrupted,
+            interrupted=was_interrupted(key, self._interrupted),
             named=self._named is not None,
         )
         if any(a.kind in {Kind.ROTATE, Kind.FINISH} for a in actions):

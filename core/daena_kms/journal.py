@@ -1,7 +1,7 @@
 """One run's side of the audit log: what earlier runs left open, and what this one does."""
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.objects import Objects
@@ -16,6 +16,9 @@ from daena_kms.stores.base import Store
 from daena_kms.summary import Result
 
 Clock = Callable[[], datetime]
+
+#: No run takes longer than this to come to an action that it has written down.
+STILL_RUNNING = timedelta(hours=1)
 
 
 class Journal:
@@ -41,9 +44,13 @@ class Journal:
         """The id of this run."""
         return self._writer.run_id
 
-    def interrupted(self) -> set[str]:
-        """Return the ids of the keys that an earlier run intended to change, with no outcome."""
-        return {action["key"] for action in pending_actions(self._tail)}
+    def interrupted(self) -> dict[str, str | None]:
+        """Return the keys that an earlier run began to rotate, with no outcome, and their bases."""
+        return {
+            action["key"]: action.get("base")
+            for action in pending_actions(self._tail)
+            if action["kind"] in {"rotate", "finish"}
+        }
 
     def recover(self, store: Store) -> None:
         """Find out what became of earlier runs' unfinished actions, and write it.
@@ -61,10 +68,18 @@ class Journal:
             except DaenaKMSError:
                 self._unresolved.append(action)
                 continue
-            results.append({**result, **_what_became(action, key)})
+            found = _what_became(action, key)
+            results.append({**result, **found})
+            if found["result"] == NOT_DONE and self._may_run_still(action):
+                self._unresolved.append(action)
         if results or self._tail.news:
             runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
             self._writer.recovery(runs, results)
+
+    def _may_run_still(self, action: Mapping[str, Any]) -> bool:
+        """Whether the run that intended this may be at it yet, so that a later run must look."""
+        at = datetime.fromisoformat(str(action["at"]))
+        return self._clock() - at < STILL_RUNNING
 
     def intend(self, actions: list[dict[str, Any]]) -> None:
         """Write what will be done; it is durable when this returns."""
@@ -76,7 +91,8 @@ class Journal:
 
     def record_rows(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of some actions, as they stand in the log."""
-        self._unresolved += [row for row in rows if row["result"] == UNKNOWN]
+        now = format_time(self._clock())
+        self._unresolved += [{**row, "at": now} for row in rows if row["result"] == UNKNOWN]
         self._writer.outcome(rows)
 
     def close(self, counts: Mapping[str, int]) -> None:

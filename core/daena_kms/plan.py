@@ -17,7 +17,6 @@ from daena_kms.errors import (
     KeyNotFound,
     NotManaged,
     RotationConflict,
-    StoreUnavailable,
 )
 from daena_kms.model import Capabilities, Key, Version, VersionState
 from daena_kms.names import check_key_id, mark
@@ -78,7 +77,8 @@ def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
     ``named`` plans a rotation of each key whether it is due or not, as asked for by name.
     """
     for key in keys:
-        yield from plan_key(key, defaults, can, now, interrupted=key.id in interrupted, named=named)
+        was = key.id in interrupted
+        yield from plan_key(key, defaults, can, now, interrupted=was, named=named)
 
 
 def plan_key(  # noqa: PLR0913 - as plan()
@@ -186,7 +186,7 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
             "or move the data that needs them"
         )
         msg = "the store has no room for one more readable version"
-        error = StoreUnavailable(msg, key_id=key.id, todo=todo)
+        error = ConfigError(msg, key_id=key.id, todo=todo)
         return Action(key.id, Kind.FAILING, str(error), _current_id(key), due=due, error=error)
     kind = Kind.ROTATE
     if interrupted or _pending(key) is not None:

@@ -1,9 +1,10 @@
 """One rotation of one key, the same for the engine and for an adapter's own methods."""
 
+import contextlib
 from collections.abc import Callable
 from datetime import datetime
 
-from daena_kms.errors import RotationConflict
+from daena_kms.errors import DaenaKMSError, RotationConflict
 from daena_kms.model import Key
 from daena_kms.stores.base import Store
 
@@ -23,5 +24,8 @@ def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
     try:
         return store.promote(key, staged, clock())
     except RotationConflict:
-        store.abandon(key, staged)
+        # What can't be taken back now stays pending: nobody promotes it, and the next rotation
+        # clears it away. The loss of the race is what the caller must hear of.
+        with contextlib.suppress(DaenaKMSError):
+            store.abandon(key, staged)
         raise

@@ -1,7 +1,7 @@
 """Do what was planned for one key: look again, plan again, and do only what both plans say."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -32,7 +32,8 @@ class Worker:
     budget: Budget
     random: Randomness
     named: bool
-    interrupted: frozenset[str]
+    #: By key id, the bases from which the log shows an unfinished rotation.
+    interrupted: Mapping[str, str | None]
     #: Looks at keys taken while planning, with the time of the look since the run began.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
@@ -97,7 +98,7 @@ class Worker:
             self.defaults,
             self.store.can,
             self.clock(),
-            interrupted=key.id in self.interrupted,
+            interrupted=was_interrupted(key, self.interrupted),
             named=self.named,
         )
         for now in again:
@@ -125,3 +126,8 @@ def look_at(store: Store, key_id: str, defaults: Defaults, clock: RunClock) -> K
     if needs_detail(key, defaults, store.can, clock()):
         return store.describe(key_id, exact=True)
     return key
+
+
+def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
+    """Whether a rotation from the key's present version was begun and not finished."""
+    return key.id in bases and key.current is not None and bases[key.id] == key.current.id

@@ -14,12 +14,15 @@ from daena_kms.audit.records import (
     UNKNOWN,
     decode,
     digest,
+    object_name,
     split_name,
 )
 from daena_kms.errors import AuditUnavailable
 
 #: A run whose folder is this much older than the newest closing record can't be running still.
 _WINDOW = timedelta(hours=1)
+#: For so long a run that never closed is looked at again.
+_CARRIED = timedelta(hours=24)
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ def read_tail(objects: Objects) -> Tail:
     tail = Tail()
     newest: dict[str, Any] = {}
     until: datetime | None = None
+    seen: set[str] = set()
     for hour in _hours(objects):
         when = datetime.strptime(hour, f"{ROOT}%Y/%m/%d/%H/").replace(tzinfo=UTC)
         if until is not None and when < until:
@@ -59,18 +63,21 @@ def read_tail(objects: Objects) -> Tail:
         for entry in closings:
             if entry.name not in tail.saw:
                 _read_closing(objects, entry.name, tail)
-        reported = newest.get("open", {})
         for prefix, names in open_runs.items():
-            if prefix in reported and len(reported[prefix]) == len(names):
-                tail.open_hashes[prefix] = reported[prefix]
-            else:
-                _read_open(objects, prefix, names, tail)
+            seen.add(prefix)
+            _read_open(objects, prefix, names, newest.get("open", {}), tail)
+    # A run that began before these hours, and was open when the newest closed, may have gone on.
+    for prefix in newest.get("open", {}).keys() - seen:
+        if until is not None and prefix >= f"{ROOT}{until - _CARRIED:%Y/%m/%d/%H}":
+            names = [entry.name for entry in objects.entries(prefix)]
+            if object_name(prefix, CLOSING_SEQ) not in names:
+                _read_open(objects, prefix, names, newest["open"], tail)
     return tail
 
 
 def pending_actions(tail: Tail) -> list[dict[str, Any]]:
-    """Return the actions of open runs that have no outcome, and those still unresolved."""
-    found = list(tail.unresolved)
+    """Return the actions of open runs that have no outcome, and those still unresolved, once."""
+    found = [action for action in tail.unresolved if "at" in action]
     for prefix, records in tail.news.items():
         settled = {
             _identity(result)
@@ -82,11 +89,11 @@ def pending_actions(tail: Tail) -> list[dict[str, Any]]:
         for record in records:
             if record["type"] == INTENT:
                 found += [
-                    {**action, "of_run": prefix}
+                    {**action, "of_run": prefix, "at": record["time"]}
                     for action in record["actions"]
                     if _identity(action) not in settled
                 ]
-    return found
+    return list({_identity(action): action for action in found}.values())
 
 
 def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
@@ -160,7 +167,13 @@ def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
     return record
 
 
-def _read_open(objects: Objects, prefix: str, names: list[str], tail: Tail) -> None:
+def _read_open(
+    objects: Objects, prefix: str, names: list[str], reported: Mapping[str, Any], tail: Tail
+) -> None:
+    """Read a run that has no closing record, unless an earlier run has reported just that."""
+    if len(reported.get(prefix, ())) == len(names):
+        tail.open_hashes[prefix] = reported[prefix]
+        return
     datas = [objects.get(name) or b"" for name in names]
     tail.open_hashes[prefix] = [digest(data) for data in datas]
     pairs = zip(datas, names, strict=True)

@@ -18,7 +18,7 @@ from daena_kms.names import new_version_id
 from daena_kms.policy import MANAGED
 from daena_kms.randomness import Pool
 from daena_kms.specs import Randomness
-from daena_kms.stores.aws_client import AWS
+from daena_kms.stores.aws_client import AWS, RefusedError
 from daena_kms.stores.aws_state import (
     CURRENT,
     KEEP,
@@ -119,7 +119,7 @@ class AWSStore(Store):
         which = {"VersionStage": CURRENT} if version is None else {"VersionId": version}
         try:
             answer = self._call("get_secret_value", key_id, **which)
-        except RotationConflict:
+        except RefusedError:
             msg = "it is deleted, or has no such version"
             raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
         if "SecretString" not in answer:
@@ -142,7 +142,9 @@ class AWSStore(Store):
                 Tags=[{"Key": name, "Value": value} for name, value in tags.items()],
                 **kms,
             )
-        except RotationConflict:
+        except RefusedError as error:
+            if error.reason != "InvalidRequestException":
+                raise
             msg = "it exists already, deleted but recoverable"
             raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
         # Pinned from birth, as every later version is by the put itself.
@@ -186,7 +188,7 @@ class AWSStore(Store):
             raise StoreUnavailable(msg, key_id=key.id, todo="The next run tries again")
         try:
             self._move(key.id, CURRENT, to=staged.version_id, off=staged.base)
-        except (RotationConflict, StoreUnavailable, KeyNotFound) as error:
+        except (RefusedError, StoreUnavailable, KeyNotFound) as error:
             self._settle(key.id, staged.base, staged.version_id, error)
         return staged.version_id
 
@@ -195,7 +197,7 @@ class AWSStore(Store):
         for stage in (PENDING, str(staged.handle)):
             try:
                 self._move(key.id, stage, off=staged.version_id)
-            except (RotationConflict, KeyNotFound):
+            except (RefusedError, KeyNotFound):
                 continue  # another rotation's put has taken the label already
 
     def retire(self, key: Key, version: str, now: datetime) -> None:

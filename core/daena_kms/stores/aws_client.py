@@ -10,7 +10,6 @@ from daena_kms.errors import (
     DaenaKMSError,
     KeyExists,
     KeyNotFound,
-    RotationConflict,
     StoreUnavailable,
 )
 from daena_kms.stores.quiet import quiet, watch
@@ -19,6 +18,16 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.session import Session
+
+
+class RefusedError(ConfigError):
+    """The service took the call for wrong in the secret's present state; ``reason`` is its code."""
+
+    def __init__(self, reason: str, operation: str, key_id: str | None) -> None:
+        self.reason = reason
+        msg = f"Secrets Manager does not take {operation} in its present state ({reason})"
+        super().__init__(msg, key_id=key_id, todo="Look at the key with show")
+
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 15, 6
 _CREDENTIALS = "Check the credentials that the AWS SDK finds: environment, profile or role"
@@ -168,8 +177,7 @@ def _service_error(error: "ClientError", operation: str, key_id: str | None) -> 
         todo = f"Allow it in the caller's policy and the KMS key's. {_CREDENTIALS}"
         return AccessDenied(msg, key_id=key_id, todo=todo)
     if code in _REFUSED:
-        msg = f"Secrets Manager does not take {operation} in this state ({code})"
-        return RotationConflict(msg, key_id=key_id, todo="Look at the key with show")
+        return RefusedError(code, operation, key_id)
     msg = f"{operation} failed ({code or 'no code'})"
     return StoreUnavailable(msg, key_id=key_id, todo="Try again; the next run does")
 
