@@ -4,9 +4,13 @@ import secrets
 import threading
 from collections.abc import Callable
 
+from daena_kms.errors import DaenaKMSError
+
 #: ``GenerateDataKey`` and ``GenerateRandom`` give at most this many bytes a call.
 #: https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
 MAX_DRAW = 1024
+#: With fewer bytes left than this, the next are drawn.
+_LOW = MAX_DRAW // 2
 
 
 def local_random(count: int) -> bytes:
@@ -18,22 +22,41 @@ class Pool:
     """Random bytes drawn from a source in few large calls; each byte is handed out once.
 
     A pool belongs to one run and is dropped with it: what is left in it serves nobody later.
-    ``source(n)`` returns n bytes; ``expected`` is how many the run will need, about.
+    ``source(n)`` returns n bytes; ``expected`` is how many the run will need, about. May be called
+    from several threads: one of them draws ahead while the others use what is there.
     """
 
     def __init__(self, source: Callable[[int], bytes], expected: int) -> None:
         self._source = source
         self._expected = expected
         self._bytes = b""
+        self._drawing = False
         self._lock = threading.Lock()
 
     def __call__(self, count: int) -> bytes:
         """Return ``count`` fresh bytes. Raises what the source raises."""
         with self._lock:
             while len(self._bytes) < count:
-                missing = max(count - len(self._bytes), self._expected)
-                draw = self._source(min(MAX_DRAW, missing))
-                self._expected = max(0, self._expected - len(draw))
-                self._bytes += draw
+                self._add(self._source(self._wanted(count - len(self._bytes))))
             taken, self._bytes = self._bytes[:count], self._bytes[count:]
-            return taken
+            ahead = not self._drawing and len(self._bytes) < min(_LOW, self._expected)
+            self._drawing = self._drawing or ahead
+        if ahead:
+            self._draw_ahead()
+        return taken
+
+    def _draw_ahead(self) -> None:
+        try:
+            draw = self._source(self._wanted(0))
+        except DaenaKMSError:
+            draw = b""  # whoever needs the bytes asks again, and hears of it
+        with self._lock:
+            self._add(draw)
+            self._drawing = False
+
+    def _wanted(self, missing: int) -> int:
+        return min(MAX_DRAW, max(missing, self._expected))
+
+    def _add(self, draw: bytes) -> None:
+        self._bytes += draw
+        self._expected = max(0, self._expected - len(draw))
