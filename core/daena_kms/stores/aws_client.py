@@ -12,6 +12,7 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
+from daena_kms.stores.pace import Pacer
 from daena_kms.stores.quiet import quiet, watch
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ class RefusedError(ConfigError):
 
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 15, 6
+#: These share a quota of 50 a second; a little less leaves room for others.
+#: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+_WRITES, _WRITES_PER_SECOND = ("PutSecretValue", "UpdateSecretVersionStage"), 48
+_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException"}
 _CREDENTIALS = "Check the credentials that the AWS SDK finds: environment, profile or role"
 
 #: What an error code means. https://docs.aws.amazon.com/secretsmanager/latest/apireference/
@@ -90,6 +95,7 @@ class AWS:
         self._clients = {name: client for name, client in clients.items() if client is not None}
         self._session: Session | None = None
         self._lock = threading.Lock()
+        self._pacer = Pacer(_WRITES_PER_SECOND)
         if self._clients:
             watch("botocore", "boto3", "urllib3")
 
@@ -150,7 +156,23 @@ class AWS:
         except BotoCoreError as error:
             raise _sdk_error(error, None) from None
         watch("botocore", "boto3", "urllib3")
+        self._pace(client)
         return client
+
+    def _pace(self, client: "BaseClient") -> None:
+        """Space the rotation's writes once one was throttled; retries go through it too."""
+        events = client.meta.events
+
+        def notice(response: tuple[object, dict[str, Any]] | None, **_: object) -> None:
+            if response is not None and response[1].get("Error", {}).get("Code") in _THROTTLED:
+                self._pacer.start()
+
+        def wait(**_: object) -> None:
+            self._pacer.wait()
+
+        for operation in _WRITES:
+            events.register(f"needs-retry.secretsmanager.{operation}", notice)
+            events.register(f"before-send.secretsmanager.{operation}", wait)
 
 
 def _mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
