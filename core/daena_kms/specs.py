@@ -14,9 +14,6 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-
 from daena_kms.errors import ConfigError
 
 #: A source of ``n`` random bytes.
@@ -124,10 +121,18 @@ def generate(spec: Spec, random: Randomness) -> str:
         return base64.urlsafe_b64encode(random(_TOKEN_BYTES)).rstrip(b"=").decode()
     if spec.name == "password":
         return _password(spec, random)
+    return _private_key(spec.name)
+
+
+def _private_key(name: str) -> str:
+    # Imported where it is needed: most runs make no private key, and a cold start would pay for it.
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - above
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - above
+
     private: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
-    if spec.name == "ed25519":
+    if name == "ed25519":
         private = ed25519.Ed25519PrivateKey.generate()
-    elif spec.name == "rsa-3072":
+    elif name == "rsa-3072":
         private = rsa.generate_private_key(public_exponent=65537, key_size=3072)
     else:
         private = ec.generate_private_key(ec.SECP256R1())
