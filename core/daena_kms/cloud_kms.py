@@ -68,6 +68,9 @@ class CloudKMSAdapter:
         check_key_id(key_id)
         if version is None:
             return self.store.read(key_id)
+        if not isinstance(version, str):
+            msg = f"the version is {type(version).__name__}, not text"
+            raise ConfigError(msg, key_id=key_id, todo="Pass a version id, or previous")
         if version == "previous":
             return self.store.read(key_id, self.store.find_version(self._existing(key_id), version))
         return self.store.read(key_id, self.store.check_version_id(version))
@@ -122,7 +125,7 @@ class CloudKMSAdapter:
         check_key_id(key_id)
         given = {**(tags or {}), MANAGED: "true"}
         if spec is not None or SPEC not in given:
-            given[SPEC] = spec or DEFAULT
+            given[SPEC] = DEFAULT if spec is None else spec
         parse_policy(given, self.defaults, self.store.can)
         return given
 

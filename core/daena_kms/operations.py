@@ -102,7 +102,8 @@ class Operations:
             return {"versions": [version.id for version in key.versions]}
 
         self._audited("adopt", key_id, base, change)
-        return first
+        made = key.current.created if key.current is not None else first
+        return max(first, made + policy.rotate_after)
 
     def rollback(self, key_id: str, version: str = "previous") -> str:
         """Make a new version with an older one's value current, and return the new one's id."""

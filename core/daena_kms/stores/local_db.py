@@ -10,6 +10,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,8 +91,8 @@ class Database:
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock:
-            if self._connection is not None and self._pid == os.getpid():
-                self._connection.close()
+            if self._connection is not None:
+                _close(self._connection, self._pid)
             self._connection = None
 
     @contextlib.contextmanager
@@ -115,6 +116,8 @@ class Database:
             if self._connection is None or self._cipher is None or self._pid != os.getpid():
                 self._connection, self._cipher = self._open()
                 self._pid = os.getpid()
+                # Whoever drops the store need not close it.
+                weakref.finalize(self, _close, self._connection, self._pid)
             return self._connection, self._cipher
 
     def _open(self) -> tuple[sqlite3.Connection, AESGCM]:
@@ -183,6 +186,11 @@ class Database:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _close(connection: sqlite3.Connection, pid: int) -> None:
+    if pid == os.getpid():
+        connection.close()
 
 
 def _decode(text: str, name: str) -> bytes:

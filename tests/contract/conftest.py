@@ -1,0 +1,15 @@
+"""The harness fixture: each case runs on every store."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.harness import Harness, open_harness
+
+
+@pytest.fixture(params=["local", "aws"])
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
+    """Give an empty store of each kind."""
+    with open_harness(request.param, tmp_path) as opened:
+        yield opened

@@ -1,0 +1,164 @@
+"""What the contract suite needs of a store: one small class for each.
+
+A harness gives an adapter on an empty store and the means to do what others do there: make a
+secret of their own, put a new value past us, change a tag, and look at everything that is stored.
+"""
+
+import secrets
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from daena_kms.audit import open_log
+from daena_kms.audit.objects import Objects
+from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter, LocalAdapter
+from daena_kms.engine import run
+from daena_kms.stores.local import LocalStore
+from daena_kms.summary import Summary
+
+from tests.stores.aws_sim import REGION, AwsSimulator, clients
+
+DAY = timedelta(days=1)
+
+
+def value(length: int = 24) -> str:
+    """Return a value that nobody has seen before."""
+    return secrets.token_urlsafe(length)
+
+
+class Harness(ABC):
+    """One store, empty at first, and an audit log in a folder."""
+
+    adapter: CloudKMSAdapter
+    log: Objects
+
+    def __init__(self, folder: Path) -> None:
+        self.log = open_log((folder / "audit").as_uri())
+        self.began = datetime.now(UTC)
+
+    def run(self, after: timedelta = timedelta(), **options: Any) -> Summary:  # noqa: ANN401 - run()'s own
+        """Run the engine as if this time had passed since the test began."""
+        return run(self.adapter, self.log, now=datetime.now(UTC) + after, **options)
+
+    @abstractmethod
+    def again(self) -> CloudKMSAdapter:
+        """Return another adapter on the same store, as another process would have."""
+
+    @abstractmethod
+    def foreign(self, key_id: str, material: str, tags: Mapping[str, str] | None = None) -> None:
+        """Make a key as somebody else would, with the store's own means."""
+
+    @abstractmethod
+    def overwrite(self, key_id: str, material: str) -> None:
+        """Make a new current version as somebody else would."""
+
+    @abstractmethod
+    def state(self) -> object:
+        """Return all that is stored, values included, for comparison."""
+
+    @abstractmethod
+    def calls(self) -> int:
+        """Return how many calls the store has had."""
+
+    def tag(self, key_id: str, **tags: str | None) -> None:
+        """Change ``daena.*`` tags as an operator would; underscores stand for hyphens."""
+        named = {f"daena.{name.replace('_', '-')}": text for name, text in tags.items()}
+        self.adapter.store.tag(self.adapter.store.describe(key_id), named)
+
+
+class LocalHarness(Harness):
+    """The local store in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._home = folder / "store"
+        self._store = LocalStore(self._home)
+        self.adapter = CloudKMSAdapter(self._store)
+
+    def close(self) -> None:
+        """Close the store's file."""
+        self._store.close()
+
+    def again(self) -> CloudKMSAdapter:
+        """Open the folder once more."""
+        return LocalAdapter(self._home)
+
+    def foreign(self, key_id: str, material: str, tags: Mapping[str, str] | None = None) -> None:
+        """Write a key without our tags."""
+        self.adapter.store.create(key_id, material, tags or {}, datetime.now(UTC))
+
+    def overwrite(self, key_id: str, material: str) -> None:
+        """Rotate with the primitives alone."""
+        store, now = self.adapter.store, datetime.now(UTC)
+        key = store.describe(key_id)
+        store.promote(key, store.stage(key, material, now), now)
+
+    def state(self) -> object:
+        """Return keys and the values that can be read."""
+        found = {}
+        for key in self.adapter.store.scan():
+            readable = {v.id for v in key.versions if v.state in {"current", "previous"}}
+            values = {v: self.adapter.store.read(key.id, v) for v in sorted(readable)}
+            found[key.id] = (key, values)
+        return found
+
+    def calls(self) -> int:
+        """Return nothing that counts: there is no wire."""
+        return 0
+
+
+class AwsHarness(Harness):
+    """The official SDK against the strict simulator; every fault reaches the caller."""
+
+    def __init__(self, folder: Path, sim: AwsSimulator) -> None:
+        super().__init__(folder)
+        self.sim = sim
+        self.secrets, self.kms = clients(sim.url)
+        self.kms_key = self.kms.create_key()["KeyMetadata"]["KeyId"]
+        self.adapter = self.again()
+
+    def again(self) -> CloudKMSAdapter:
+        """Return an adapter with clients of its own."""
+        secrets_client, kms_client = clients(self.sim.url)
+        return AWSKMSAdapter(
+            REGION, self.kms_key, secrets_client=secrets_client, kms_client=kms_client
+        )
+
+    def foreign(self, key_id: str, material: str, tags: Mapping[str, str] | None = None) -> None:
+        """Create a secret with the SDK."""
+        pairs = [{"Key": name, "Value": text} for name, text in (tags or {}).items()]
+        self.secrets.create_secret(Name=key_id, SecretString=material, Tags=pairs)  # type: ignore[arg-type] # the same dictionaries
+
+    def overwrite(self, key_id: str, material: str) -> None:
+        """Put a value with the SDK's default stage, which checks nothing."""
+        self.secrets.put_secret_value(SecretId=key_id, SecretString=material)
+
+    def state(self) -> object:
+        """Return every secret's labels, values, tags and deletion."""
+        return {
+            name: (dict(s.labels), dict(s.tags), s.delete_at, repr(sorted(s.versions)))
+            for name in self.names()
+            if (s := self.sim.secrets.secret(name)) is not None
+        }
+
+    def names(self) -> list[str]:
+        """Return the names of all secrets, deleted ones too."""
+        pages = self.secrets.get_paginator("list_secrets").paginate(IncludePlannedDeletion=True)
+        return sorted(entry["Name"] for page in pages for entry in page["SecretList"])
+
+    def calls(self) -> int:
+        """Return how many calls came in."""
+        return len(self.sim.calls)
+
+
+@contextmanager
+def open_harness(name: str, folder: Path) -> Iterator[Harness]:
+    """Give the harness of that name."""
+    if name == "local":
+        yield LocalHarness(folder)
+        return
+    with AwsSimulator() as sim:
+        yield AwsHarness(folder, sim)
