@@ -99,9 +99,10 @@ class Operations:
 
         def change() -> dict[str, Any]:
             self._store.adopt(key, given, self._clock())
-            return {"versions": [version.id for version in key.versions]}
+            return {}
 
-        self._audited("adopt", key_id, base, change)
+        versions = [version.id for version in key.versions]
+        self._audited("adopt", key_id, base, change, versions=versions)
         made = key.current.created if key.current is not None else first
         return max(first, made + policy.rotate_after)
 
@@ -116,7 +117,8 @@ class Operations:
         def change() -> dict[str, Any]:
             return {"new_version": rotate(self._store, key, material, self._clock)}
 
-        return str(self._audited("rollback", key_id, base, change, source)["new_version"])
+        done = self._audited("rollback", key_id, base, change, version=source)
+        return str(done["new_version"])
 
     def delete(self, key_id: str) -> str:
         """Delete a key, recoverably, and return for how long it can be restored, in words."""
@@ -170,10 +172,10 @@ class Operations:
         key_id: str,
         base: str | None,
         change: Callable[[], dict[str, Any]],
-        version: str | None = None,
+        **more: object,
     ) -> dict[str, Any]:
         journal = Journal.begin(self._log, self._context, self._clock)
-        row = {"key": key_id, "kind": kind, "base": base, "version": version}
+        row = {"key": key_id, "kind": kind, "base": base, **more}
         row = {name: value for name, value in row.items() if value is not None}
         journal.recover(self._store)
         journal.intend([{**row, "why": "asked for by name"}])

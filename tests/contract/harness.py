@@ -139,9 +139,8 @@ class AwsHarness(Harness):
     def state(self) -> object:
         """Return every secret's labels, values, tags and deletion."""
         return {
-            name: (dict(s.labels), dict(s.tags), s.delete_at, repr(sorted(s.versions)))
-            for name in self.names()
-            if (s := self.sim.secrets.secret(name)) is not None
+            name: (dict(s.labels), dict(s.tags), s.delete_at, sorted(s.versions))
+            for name, s in ((name, self.sim.secrets.secret(name)) for name in self.names())
         }
 
     def names(self) -> list[str]:

@@ -73,7 +73,7 @@ def test_rollback_to_an_older_version(harness: Harness) -> None:
 
 
 def test_deleting_is_recoverable(harness: Harness) -> None:
-    """A deleted key can't be read or listed; restore_key brings all of it back; both are idempotent."""
+    """A deleted key can't be read or listed; restore_key brings it back; both are idempotent."""
     first = harness.adapter.create_key("app-key")
     second = harness.adapter.rotate_key("app-key")
     harness.adapter.delete_key("app-key")
@@ -82,7 +82,7 @@ def test_deleting_is_recoverable(harness: Harness) -> None:
     for version in (None, "previous"):
         with pytest.raises(KeyNotFound, match="deleted"):
             harness.adapter.get_key("app-key", version)
-    with pytest.raises(KeyExists, match="[Rr]estore"):
+    with pytest.raises(KeyExists, match=r"[Rr]estore"):
         harness.adapter.create_key("app-key")
     with pytest.raises(KeyNotFound, match="deleted"):
         harness.adapter.rotate_key("app-key")
@@ -113,7 +113,7 @@ def test_what_is_not_there(harness: Harness) -> None:
 
 @pytest.mark.parametrize("key_id", [*BAD_IDS, None, 7, ["a"]])
 def test_a_bad_key_id_is_refused_before_any_call(harness: Harness, key_id: object) -> None:
-    """An id that is not portable raises InvalidKeyId that says what is allowed; nothing is called."""
+    """An id that is not portable raises InvalidKeyId with the allowed form; nothing is called."""
     methods = (
         harness.adapter.create_key,
         harness.adapter.get_key,

@@ -220,10 +220,13 @@ def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
     for record in every:
         for result in record.get("results", ()):
             if result["result"] == DONE:
-                versions = [result.get("new_version"), *result.get("versions", ())]
-                made |= {(result["key"], v) for v in versions if v}
+                adopted = result.get("versions")
+                versions = adopted if isinstance(adopted, list) else []
+                found = [result.get("new_version"), *versions]
+                made |= {(result["key"], v) for v in found if isinstance(v, str)}
         for action in record.get("actions", ()):
-            intended.add((action["key"], mark(action.get("base"))))
+            base = action.get("base")
+            intended.add((action["key"], mark(base if isinstance(base, str) else None)))
 
     def status(key_id: str, version: Version) -> str:
         if (key_id, version.id) in made:

@@ -85,7 +85,7 @@ class AWSStore(Store):
             "secretsmanager",
             "list_secrets",
             Filters=[{"Key": "tag-key", "Values": [MANAGED]}],
-            PaginationConfig={"PageSize": 100},
+            MaxResults=100,
         )
         for page in pages:
             for entry in page["SecretList"]:
@@ -100,7 +100,9 @@ class AWSStore(Store):
         current = key.current
         if not exact or current is None or current.created_earliest is None:
             return key
-        pages = self.aws.pages("secretsmanager", "list_secret_version_ids", SecretId=key_id)
+        pages = self.aws.pages(
+            "secretsmanager", "list_secret_version_ids", SecretId=key_id, MaxResults=100
+        )
         for page in pages:
             for version in page["Versions"]:
                 if version["VersionId"] == current.id:

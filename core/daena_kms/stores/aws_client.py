@@ -105,10 +105,14 @@ class AWS:
         return _mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
 
     def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
-        """Yield the pages of one listing."""
-        pages = iter(self.client(service).get_paginator(operation).paginate(**arguments))
-        while (page := _mapped(lambda: next(pages, None), operation, None)) is not None:
+        """Yield the pages of one listing; the SDK has paginators for some listings only."""
+        token: dict[str, object] = {}
+        while True:
+            page = self.call(service, operation, None, **arguments, **token)
             yield page
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
 
     def client(self, service: str) -> "BaseClient":
         """Return the client for ``service``. Raises :class:`ConfigError` when none can be made."""
