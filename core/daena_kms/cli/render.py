@@ -28,6 +28,11 @@ _STYLES = {
 _STATUS = {"confirmed": "green", "unconfirmed": "yellow", "out-of-band": "red"}
 
 
+def cell(text: str, style: str = "") -> Text:
+    """Return a text without what would steer the terminal: the log holds other people's words."""
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style)
+
+
 def table(*columns: str) -> Table:
     """Return a table in the one look that all have; long texts fold, none is cut."""
     made = Table(box=None, header_style="bold", pad_edge=False)
@@ -41,7 +46,7 @@ def plan_table(actions: Iterable[Action]) -> Table:
     made = table("key", "action", "why")
     for action in actions:
         made.add_row(
-            Text(action.key_id), Text(action.kind, _STYLES[action.kind]), Text(action.reason)
+            cell(action.key_id), cell(action.kind, _STYLES[action.kind]), cell(action.reason)
         )
     return made
 
@@ -60,7 +65,7 @@ def summary_table(summary: "Summary") -> Table:
                 about_it = summary.notes.get(key_id, "")
             elif name in {"rotated", "finished"}:
                 about_it = f"version {summary.new_versions.get(key_id, '')}"
-            made.add_row(Text(key_id), Text(name, styles.get(name, "green")), Text(about_it))
+            made.add_row(cell(key_id), cell(name, styles.get(name, "green")), cell(about_it))
     return made
 
 
@@ -71,15 +76,15 @@ def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> T
         current = key.current
         age = f"{about(now - current.created)} ago" if current is not None else "never"
         words = (
-            (Text(policy, "red"), Text(""), Text(""))
+            (cell(policy, "red"), cell(""), cell(""))
             if isinstance(policy, str)
             else (
-                Text(policy.spec.text),
-                Text(format_duration(policy.rotate_after)),
-                Text(format_duration(policy.grace)),
+                cell(policy.spec.text),
+                cell(format_duration(policy.rotate_after)),
+                cell(format_duration(policy.grace)),
             )
         )
-        made.add_row(Text(key.id), *words, age, str(len(key.versions)))
+        made.add_row(cell(key.id), *words, age, str(len(key.versions)))
     return made
 
 
@@ -89,7 +94,7 @@ def versions_table(key: "Key", now: datetime) -> Table:
     for version in key.versions:
         times = (version.created, version.superseded, version.retired)
         ages = (f"{about(now - t)} ago" if t is not None else "" for t in times)
-        made.add_row(Text(version.id), Text(version.state), *ages)
+        made.add_row(cell(version.id), cell(version.state), *ages)
     return made
 
 
@@ -99,12 +104,12 @@ def history_table(rows: Iterable[dict[str, Any]]) -> Table:
     for row in rows:
         why = row.get("reason") or row.get("message") or row.get("why") or ""
         made.add_row(
-            Text(str(row["time"])[:19].replace("T", " ")),
-            Text(row["key"]),
-            Text(row["kind"]),
-            Text(row["result"], "green" if row["result"] == "done" else "yellow"),
-            Text(f"{row['principal']} ({row['trigger']})"),
-            Text(why),
+            cell(str(row["time"])[:19].replace("T", " ")),
+            cell(row["key"]),
+            cell(row["kind"]),
+            cell(row["result"], "green" if row["result"] == "done" else "yellow"),
+            cell(f"{row['principal']} ({row['trigger']})"),
+            cell(why),
         )
     return made
 
@@ -113,10 +118,10 @@ def report_table(report: "Report") -> Table:
     """Return what a verification found, the wrong things first."""
     made = table("what", "finding")
     for problem in report.problems:
-        made.add_row(Text(problem.name), Text(problem.what, "red"))
+        made.add_row(cell(problem.name), cell(problem.what, "red"))
     for note in report.notes:
-        made.add_row(Text("note"), Text(note, "yellow"))
+        made.add_row(cell("note"), cell(note, "yellow"))
     for finding in report.findings:
         name = f"{finding.key_id} {finding.version}"
-        made.add_row(Text(name), Text(finding.status, _STATUS[finding.status]))
+        made.add_row(cell(name), cell(finding.status, _STATUS[finding.status]))
     return made
