@@ -29,7 +29,7 @@ demo: $(READY) ## show the whole thing on this machine: no account, nothing left
 
 .PHONY: test
 test: $(READY) ## run the tests; fails under 95 % branch coverage of core/ and the functions
-	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadgroup --hypothesis-profile ci \
+	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile --hypothesis-profile ci \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 
 .PHONY: check

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
 from daena_kms.model import Key
 from daena_kms.names import check_key_id, check_material
 from daena_kms.plan import check_key, plan_key
-from daena_kms.policy import MANAGED, SPEC, Defaults, parse_policy
+from daena_kms.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
 from daena_kms.rotation import rotate
 from daena_kms.settings import Settings, check_provider
 from daena_kms.specs import DEFAULT, check_fits, generate, parse_spec
@@ -110,7 +110,9 @@ class CloudKMSAdapter:
     def restore_key(self, key_id: str) -> None:
         """Bring a deleted key back, with all its versions. Raises as :meth:`delete_key`."""
         check_key_id(key_id)
-        self.store.restore(self.store.describe(key_id))
+        key = self.store.describe(key_id)
+        self.check_managed(key)
+        self.store.restore(key)
 
     def list_keys(self) -> list[str]:
         """Return the ids of the managed keys, sorted. Raises ``AccessDenied``, …."""
@@ -144,6 +146,12 @@ class CloudKMSAdapter:
             check_fits(spec, material, key_id)
         return material
 
+    def check_managed(self, key: Key) -> None:
+        """Raise ``NotManaged`` for a key, deleted or not, that is not ours to change."""
+        if not is_managed(key.tags):
+            msg = "it does not carry daena.managed=true"
+            raise NotManaged(msg, key_id=key.id, todo="Restore it with the cloud's own tools")
+
     def check_changeable(self, key: Key, now: datetime) -> None:
         """Raise what forbids to change this key: not managed, owned by others, on hold."""
         if check_key(key, self.defaults, self.store.can).held(now):
@@ -164,6 +172,7 @@ class CloudKMSAdapter:
             # Never before the key's own versions, so that their order stays true.
             return max(newest, _now())
 
+        self.check_changeable(key, _now())  # a hold is judged by the time that it is
         self.check_rotatable(key, clock())
         return key, clock
 

@@ -1,7 +1,6 @@
 """The whole run: plan, write the plan to the audit log, do it, write what became of it."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
@@ -145,7 +144,7 @@ class _Run:
         running: set[Future[list[Result]]] = set()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="daena-kms")
         try:
-            for chunk in batched(work, MAX_ACTIONS, strict=False):
+            for chunk in _chunks(work):
                 if self._budget.over:
                     self._leave(chunk)
                     continue
@@ -153,15 +152,16 @@ class _Run:
                 for actions in chunk:
                     # Twice the workers, so that none is idle while the log is written.
                     while len(running) >= 2 * workers:
-                        running = self._collect(running, journal)
+                        running = self._collect(running, worker, journal)
                         progress(self._done, len(work))
                     running.add(pool.submit(worker, actions))
             while running:
-                running = self._collect(running, journal)
+                running = self._collect(running, worker, journal)
                 progress(self._done, len(work))
         except BaseException:
             worker.stopped = True
-            self._drain(running, journal)
+            pool.shutdown()
+            self._drain(worker, journal)
             raise
         finally:
             pool.shutdown()
@@ -217,15 +217,21 @@ class _Run:
                 self._summary.add(Result(action, LEFT))
 
     def _collect(
-        self, running: set[Future[list[Result]]], journal: Journal
+        self, running: set[Future[list[Result]]], worker: Worker, journal: Journal
     ) -> set[Future[list[Result]]]:
         done, rest = wait(running, timeout=_BATCH_AGE.total_seconds(), return_when=FIRST_COMPLETED)
         for future in done:
-            self._enter(future.result())
+            future.result()  # raises what not even one key's failure may swallow
+        self._enter_all(worker)
         self._done += len(done)
         if len(self._batch) >= _BATCH or self._clock() - self._flushed > _BATCH_AGE:
             self._flush(journal)
         return rest
+
+    def _enter_all(self, worker: Worker) -> None:
+        while worker.ended:
+            self._enter(worker.ended[0])
+            worker.ended.popleft()
 
     def _enter(self, results: list[Result]) -> None:
         released = not self._adapter.store.can.destroys_version
@@ -234,16 +240,14 @@ class _Run:
             self._batch.append(result)
 
     def _flush(self, journal: Journal) -> None:
-        if self._batch:
-            journal.record(self._batch)
+        for part in batched(self._batch, MAX_ACTIONS, strict=False):
+            journal.record(list(part))
         self._batch = []
         self._flushed = self._clock()
 
-    def _drain(self, running: set[Future[list[Result]]], journal: Journal) -> None:
-        """Let what has begun come to its end, and record it if the log still takes it."""
-        waiting = deque(running)
-        while waiting:
-            self._enter(waiting.popleft().result())
+    def _drain(self, worker: Worker, journal: Journal) -> None:
+        """Record what has come to its end, if the log still takes it."""
+        self._enter_all(worker)
         try:
             self._flush(journal)
             journal.close(self._summary.counts())
@@ -261,6 +265,18 @@ class _Run:
         settled = {*self._summary.rotated, *self._summary.finished, *self._summary.skipped}
         due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
         self._summary.overdue = len(due - settled)
+
+
+def _chunks(groups: Iterable[list[Action]]) -> Iterator[list[list[Action]]]:
+    """Part the keys' actions so that no intent holds too many; a key's own stay together."""
+    chunk: list[list[Action]] = []
+    for actions in groups:
+        if chunk and sum(map(len, chunk)) + len(actions) > MAX_ACTIONS:
+            yield chunk
+            chunk = []
+        chunk.append(actions)
+    if chunk:
+        yield chunk
 
 
 def _is_due(action: Action, now: datetime) -> bool:

@@ -127,7 +127,8 @@ def _reason(body: str | bytes | None) -> str | None:
     if not body:
         return None
     todo = 'Send nothing, or a JSON object such as {"reason": "leaked in a build log"}'
-    if len(body) > MAX_BODY:
+    size = len(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
+    if size > MAX_BODY:
         msg = f"the body is over {MAX_BODY} bytes"
         raise ConfigError(msg, todo=todo)
     try:

@@ -59,7 +59,8 @@ class Journal:
         """
         results = []
         for action in pending_actions(self._tail):
-            result = {**action, "recovered": True, "ended": format_time(self._clock())}
+            kept = {n: v for n, v in action.items() if n not in {"result", "error", "message"}}
+            result = {**kept, "recovered": True, "ended": format_time(self._clock())}
             try:
                 key = store.describe(action["key"])
             except KeyNotFound:

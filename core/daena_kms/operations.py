@@ -139,9 +139,7 @@ class Operations:
         """Bring a deleted key back."""
         check_key_id(key_id)
         key = self._store.describe(key_id)
-        if not is_managed(key.tags):
-            msg = "it does not carry daena.managed=true"
-            raise NotManaged(msg, key_id=key_id, todo="Restore it with the cloud's own tools")
+        self._adapter.check_managed(key)
 
         def change() -> dict[str, Any]:
             self._store.restore(key)

@@ -1,6 +1,7 @@
 """Do what was planned for one key: look again, plan again, and do only what both plans say."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -38,9 +39,17 @@ class Worker:
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
     stopped: bool = False
+    #: What became of each key's actions, until the run has entered it. A future won't do: Ctrl-C
+    #: may come after the pool has taken the work and before it has given the future back.
+    ended: deque[list[Result]] = field(default_factory=deque)
 
     def __call__(self, actions: Sequence[Action]) -> list[Result]:
         """Do one key's actions in order and return what became of each. Never raises."""
+        results = self._all(actions)
+        self.ended.append(results)
+        return results
+
+    def _all(self, actions: Sequence[Action]) -> list[Result]:
         if self.stopped or self.budget.over:
             return [Result(action, LEFT) for action in actions]
         began = time.monotonic()

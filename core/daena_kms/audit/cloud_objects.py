@@ -74,6 +74,8 @@ class CloudObjects(Objects):
             kind = type(error).__name__
             msg = f"the audit log {self.url} can't be {what} ({kind})"
             todo = "Check its address, the permissions on it, and that it answers"
+            if isinstance(error, exceptions.UnauthenticatedError):
+                todo = "Check the credentials that the cloud's SDK finds"
             raise AuditUnavailable(msg, todo=todo) from None
 
 

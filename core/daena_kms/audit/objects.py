@@ -91,7 +91,7 @@ class FileObjects(Objects):
                 for file in files:
                     if not file.startswith(_TEMPORARY):
                         path = Path(folder, file)
-                        when = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+                        when = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
                         found.append(Entry(path.relative_to(self._root).as_posix(), when))
         return sorted(found, key=lambda entry: entry.name)
 

@@ -20,6 +20,7 @@ from daena_kms.audit.records import (
 from daena_kms.errors import AuditUnavailable
 
 #: A run whose folder is this much older than the newest closing record can't be running still.
+_HOUR = f"{ROOT}%Y/%m/%d/%H/"
 _WINDOW = timedelta(hours=1)
 #: For so long a run that never closed is looked at again.
 _CARRIED = timedelta(hours=24)
@@ -49,7 +50,9 @@ def read_tail(objects: Objects) -> Tail:
     until: datetime | None = None
     seen: set[str] = set()
     for hour in _hours(objects):
-        when = datetime.strptime(hour, f"{ROOT}%Y/%m/%d/%H/").replace(tzinfo=UTC)
+        when = _hour(hour)
+        if when is None:
+            continue
         if until is not None and when < until:
             break
         closings, open_runs = _sort(objects.entries(hour))
@@ -66,13 +69,24 @@ def read_tail(objects: Objects) -> Tail:
         for prefix, names in open_runs.items():
             seen.add(prefix)
             _read_open(objects, prefix, names, newest.get("open", {}), tail)
-    # A run that began before these hours, and was open when the newest closed, may have gone on.
-    for prefix in newest.get("open", {}).keys() - seen:
-        if until is not None and prefix >= f"{ROOT}{until - _CARRIED:%Y/%m/%d/%H}":
-            names = [entry.name for entry in objects.entries(prefix)]
-            if object_name(prefix, CLOSING_SEQ) not in names:
-                _read_open(objects, prefix, names, newest["open"], tail)
+    if until is not None:
+        _carry(objects, newest.get("open", {}), seen, until, tail)
     return tail
+
+
+def _carry(
+    objects: Objects, known: Mapping[str, Any], seen: set[str], until: datetime, tail: Tail
+) -> None:
+    """Look again at runs from before these hours that were open when the newest run closed."""
+    for prefix in sorted(known.keys() - seen):
+        if prefix < f"{ROOT}{until - _CARRIED:%Y/%m/%d/%H}":
+            continue
+        names = [entry.name for entry in objects.entries(prefix)]
+        closing = object_name(prefix, CLOSING_SEQ)
+        if closing not in names:
+            _read_open(objects, prefix, names, known, tail)
+        elif closing not in tail.saw:
+            _read_closing(objects, closing, tail)
 
 
 def pending_actions(tail: Tail) -> list[dict[str, Any]]:
@@ -141,6 +155,15 @@ def _hours(objects: Objects) -> Iterator[str]:
                 yield from below(inner, depth - 1) if depth else (inner,)
 
     yield from below(ROOT, 3)
+
+
+def _hour(folder: str) -> datetime | None:
+    """Return the hour that a folder is named for, or ``None``: no run made any other folder."""
+    try:
+        when = datetime.strptime(folder, _HOUR).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    return when if when.year > 1970 and when.strftime(_HOUR) == folder else None  # noqa: PLR2004 - before any cloud
 
 
 def _sort(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[str]]]:

@@ -36,13 +36,22 @@ NOT_DONE = "not-done"
 
 type _Type = type | tuple[type, ...]
 
-_WHO: Mapping[str, _Type] = {
+_COMMON: dict[str, _Type] = {
+    "v": int,
+    "type": str,
+    "run": str,
+    "seq": int,
+    "time": str,
     "provider": str,
     "trigger": str,
     "principal": str,
     "reason": (str, type(None)),
+    "prev_hash": (str, type(None)),
 }
-_SHAPES: Mapping[str, Mapping[str, type]] = {
+_NAMED = ("key", "kind")
+_TIMES = ("at", "due", "started", "ended")
+_OPTIONAL = (*_TIMES, "base", "version", "new_version", "result", "error", "message", "why")
+_SHAPES: dict[str, dict[str, _Type]] = {
     INTENT: {"actions": list},
     OUTCOME: {"results": list},
     RECOVERY: {"runs": dict, "results": list},
@@ -109,26 +118,39 @@ def decode(data: bytes, name: str) -> dict[str, Any]:
 
 
 def _well_formed(record: Mapping[str, Any]) -> bool:
-    common: Mapping[str, _Type] = {
-        "v": int,
-        "type": str,
-        "run": str,
-        "seq": int,
-        "time": str,
-        **_WHO,
-    }
-    shape: Mapping[str, _Type] = {
-        **common,
-        **_SHAPES.get(str(record.get("type")), {"type": type(None)}),
-    }
-    if record.get("v") != FORMAT or not all(isinstance(record.get(n), t) for n, t in shape.items()):
+    kind = record.get("type")
+    if record.get("v") != FORMAT or not isinstance(kind, str) or kind not in _SHAPES:
         return False
-    datetime.fromisoformat(record["time"])
-    entries = [e for n in ("actions", "results", "unresolved") for e in record.get(n, ())]
-    return all(
-        isinstance(e, dict) and all(isinstance(e.get(n), str) for n in ("key", "kind"))
-        for e in entries
-    ) and all(isinstance(e.get("result"), str) for e in record.get("results", ()))
+    shape = _COMMON | _SHAPES[kind]
+    if record.keys() != shape.keys():
+        return False
+    if not all(isinstance(record[name], wanted) for name, wanted in shape.items()):
+        return False
+    entries = [e for name in ("actions", "results", "unresolved") for e in record.get(name, ())]
+    hashes = [record.get("objects", []), list(record.get("saw", {}).values())]
+    hashes += [*record.get("open", {}).values(), *record.get("runs", {}).values()]
+    return (
+        _is_time(record["time"])
+        and all(_is_entry(entry) for entry in entries)
+        and all(isinstance(entry.get("result"), str) for entry in record.get("results", ()))
+        and all(isinstance(found, list) for found in hashes)
+        and all(isinstance(hashed, str) for found in hashes for hashed in found)
+    )
+
+
+def _is_entry(entry: object) -> bool:
+    """Whether this is an action or a result: the fields that are there are of their types."""
+    if not isinstance(entry, dict) or not all(isinstance(entry.get(n), str) for n in _NAMED):
+        return False
+    versions = entry.get("versions", [])
+    if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
+        return False
+    optional = all(isinstance(entry.get(name), (str, type(None))) for name in _OPTIONAL)
+    return optional and all(_is_time(entry[name]) for name in _TIMES if entry.get(name) is not None)
+
+
+def _is_time(text: str) -> bool:
+    return datetime.fromisoformat(text).tzinfo is not None
 
 
 def digest(data: bytes) -> str:

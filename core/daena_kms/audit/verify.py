@@ -12,7 +12,6 @@ from daena_kms.audit.records import (
     CLOSING_SEQ,
     DONE,
     RECOVERY,
-    ROOT,
     decode,
     digest,
     encode,
@@ -68,9 +67,10 @@ class _Run:
 
 
 def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | None = None) -> Report:
-    """Check every object of the log, or those from the hour of the closing record ``since`` on.
+    """Check every object of the log.
 
-    ``since`` is ``name@hash`` as an earlier report gave it. With ``keys`` (a store's listing)
+    ``since`` is a closing record as an earlier report gave it, ``name@hash``: it must be there
+    still, unchanged, and with it all that it covers. With ``keys`` (a store's listing)
     each version in the store is found confirmed (a record says it was made), unconfirmed (an
     intent and no outcome: a crash) or out-of-band (neither). Raises
     :class:`~daena_kms.errors.AuditUnavailable` when the log can't be read and
@@ -78,7 +78,7 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     """
     report = Report()
     anchor = _anchor(since)
-    runs = _load(objects, anchor[0] if anchor else None, report)
+    runs = _load(objects, report)
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
@@ -98,12 +98,9 @@ def _anchor(since: str | None) -> tuple[str, str] | None:
     return name, hashed
 
 
-def _load(objects: Objects, start: str | None, report: Report) -> dict[str, _Run]:
+def _load(objects: Objects, report: Report) -> dict[str, _Run]:
     runs: dict[str, _Run] = {}
-    hour = start[: len("log/2026/11/24/15/")] if start else ""
     for name, data in records(objects):
-        if name < hour:
-            continue
         report.objects += 1
         parts = split_name(name)
         if parts is None:
@@ -120,7 +117,10 @@ def _load(objects: Objects, start: str | None, report: Report) -> dict[str, _Run
             report.problems.append(Problem(name, "is not in the one form that records have"))
         if record["run"] != parts[1] or record["seq"] != parts[2]:
             report.problems.append(Problem(name, "belongs to another run or number"))
-        run.records[parts[2]] = record
+        elif (record["type"] == CLOSING) != (parts[2] == CLOSING_SEQ):
+            report.problems.append(Problem(name, "is no record of the type that its number has"))
+        else:
+            run.records[parts[2]] = record
     report.runs = len(runs)
     return runs
 
@@ -141,7 +141,8 @@ def _check_run(prefix: str, run: _Run, report: Report) -> None:
             report.problems.append(Problem(object_name(prefix, seq), what))
     if closing is not None and len(numbers) > len(listed):
         what = "was added: the run's closing record does not know it"
-        report.problems.append(Problem(object_name(prefix, numbers[-1]), what))
+        added = [n for n in numbers if n >= len(listed)]
+        report.problems += [Problem(object_name(prefix, seq), what) for seq in added]
     for seq, record in sorted(run.records.items()):
         before = len(listed) - 1 if seq == CLOSING_SEQ else seq - 1
         expected = run.hashes.get(before) if before >= 0 else None
@@ -161,7 +162,6 @@ def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] 
     }
     claims = [anchor] if anchor else []
     reported: set[str] = set()
-    first = min(runs, default=ROOT)
     for run in runs.values():
         for record in run.records.values():
             if record["type"] == CLOSING:
@@ -172,8 +172,6 @@ def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] 
                 _check_open(record["runs"], runs, report)
                 reported |= record["runs"].keys()
     for name, hashed in sorted(set(claims)):
-        if name < first and anchor:
-            continue  # before the part that was asked for
         if name not in closings:
             report.problems.append(Problem(name, "is missing: a later run saw this closing record"))
         elif closings[name] != hashed:

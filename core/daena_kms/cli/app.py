@@ -260,7 +260,9 @@ def _say(document: dict[str, object], text: str, as_json: bool) -> None:
 def _with_progress(go: "Callable[[Callable[[int, int], None] | None], Summary]") -> "Summary":
     from rich.progress import Progress  # noqa: PLC0415 - only where something is to be shown
 
-    with Progress(console=console(stderr=True), transient=True) as bar:
+    page = console(stderr=True)
+    # Off a terminal Rich would print an empty line.
+    with Progress(console=page, transient=True, disable=not page.is_terminal) as bar:
         task = bar.add_task("rotating", total=None)
         return go(lambda done, of: bar.update(task, completed=done, total=of))
 

@@ -44,7 +44,9 @@ def show_log(
 def verify_log(
     since: Annotated[
         str | None,
-        typer.Option(help="A closing record kept elsewhere, as name@sha256:…"),
+        typer.Option(
+            help="A closing record kept elsewhere, name@sha256:…, which must be there still."
+        ),
     ] = None,
     log_only: Annotated[
         bool, typer.Option("--log-only", help="Do not compare with the store.")

@@ -13,6 +13,7 @@ from daena_kms.demo.lambda_bundle import Function, build, deploy, invoke, pack
 from daena_kms.demo.local_aws import REGION, LocalAws
 from daena_kms.demo.page import Page
 from daena_kms.errors import ConfigError
+from daena_kms.policy import Defaults
 
 _BUCKET = "daena-audit"
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}
@@ -30,7 +31,9 @@ def show(page: Page, folder: Path) -> None:
         aws.client("s3").create_bucket(
             Bucket=_BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION}
         )
-        adapter = AWSKMSAdapter(REGION, kms_key, secrets_client=secrets, kms_client=kms)
+        adapter = AWSKMSAdapter(
+            REGION, kms_key, secrets_client=secrets, kms_client=kms, defaults=Defaults()
+        )
         for key_id, age in _KEYS.items():
             adapter.create_key(key_id)
             if age:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import NoReturn
 
 from daena_kms.audit import open_log
-from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.engine import run
 from daena_kms.model import Key
+from daena_kms.policy import Defaults
 from daena_kms.stores.base import Staged
 from daena_kms.stores.local import LocalStore
 
@@ -25,8 +26,7 @@ class _Killed(LocalStore):
 
 def main(folder: str, now: str) -> None:
     """Begin a run at ``now`` on the demo's store in ``folder``, and die in it."""
-    adapter = LocalAdapter(Path(folder) / "store")
-    adapter.store = _Killed(Path(folder) / "store")
+    adapter = CloudKMSAdapter(_Killed(Path(folder) / "store"), Defaults())
     log = open_log((Path(folder) / "audit").as_uri())
     run(adapter, log, now=datetime.fromisoformat(now), trigger="schedule", principal="demo")
 

@@ -12,10 +12,12 @@ from daena_kms.audit.objects import Objects
 from daena_kms.audit.reader import history
 from daena_kms.audit.verify import verify
 from daena_kms.cli.render import history_table, plan_table, summary_table
-from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.demo.page import Page
 from daena_kms.engine import run
 from daena_kms.operations import Operations
+from daena_kms.policy import Defaults
+from daena_kms.stores.local import LocalStore
 
 #: Key, spec, age in days, and further tags.
 _KEYS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
@@ -29,7 +31,8 @@ _KEYS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
 
 def show(page: Page, folder: Path) -> None:
     """Show the engine on a local store in ``folder``."""
-    adapter = LocalAdapter(folder / "store")
+    # With no setting of the person's in between.
+    adapter = CloudKMSAdapter(LocalStore(folder / "store"), Defaults())
     log = open_log((folder / "audit").as_uri())
     now = datetime.now(UTC)
     for key_id, spec, age, tags in _KEYS:
@@ -55,7 +58,9 @@ def show(page: Page, folder: Path) -> None:
     _tamper(page, adapter, log, folder)
 
 
-def _crash(page: Page, adapter: LocalAdapter, log: Objects, folder: Path, later: datetime) -> None:
+def _crash(
+    page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path, later: datetime
+) -> None:
     page.head("4. 31 days later a run is killed between its intent and the change.")
     crash = [sys.executable, "-m", "daena_kms.demo.crash", str(folder), later.isoformat()]
     killed = subprocess.run(crash, check=False, timeout=60)  # noqa: S603 - this very package
@@ -73,7 +78,7 @@ def _crash(page: Page, adapter: LocalAdapter, log: Objects, folder: Path, later:
     )
 
 
-def _tamper(page: Page, adapter: LocalAdapter, log: Objects, folder: Path) -> None:
+def _tamper(page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path) -> None:
     page.head("5. What does the audit log prove?")
     rows = [row for row in history(log) if row["key"] == "session-signing-key"]
     page.table(history_table(rows))

@@ -4,7 +4,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -14,17 +13,23 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from daena_kms.demo.local_aws_settings import (
+    ACCOUNT,
+    HOST,
+    REGION,
+    SECRET,
+    interpreter,
+    settings,
+    surroundings,
+)
 from daena_kms.errors import ConfigError, StoreUnavailable
 
-HOST = "127.0.0.1"
-REGION = "eu-west-1"
-ACCOUNT = "000000000000"
-_SECRET = "local"  # noqa: S105 - any word will do: ministack trusts the account id as access key
+__all__ = ["ACCOUNT", "HOST", "REGION", "LocalAws"]
+
 _PROGRAM = Path(__file__).with_name("local_aws_process.py")
 _START_SECONDS = 30.0
 _ANSWER_SECONDS = 900
@@ -90,7 +95,7 @@ class LocalAws:
             endpoint_url=self.url,
             region_name=REGION,
             aws_access_key_id=ACCOUNT,
-            aws_secret_access_key=_SECRET,
+            aws_secret_access_key=SECRET,
             # A function may take its time, and must not run a second time for that.
             config=Config(read_timeout=_ANSWER_SECONDS, retries={"total_max_attempts": 1}),
         )
@@ -103,7 +108,7 @@ class LocalAws:
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": ACCOUNT,
-            "AWS_SECRET_ACCESS_KEY": _SECRET,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
         }
 
     def start(self) -> None:
@@ -163,15 +168,15 @@ class LocalAws:
     def _launch(self) -> bool:
         """Start ministack on some free port; false if another process was faster to use it."""
         self._folder = folder = Path(tempfile.mkdtemp(prefix="daena-local-aws-"))
-        port = _free_port()
+        port = free_port()
         token = uuid.uuid4().hex
-        settings = _settings(folder, port, token, enforce_iam=self._enforce_iam)
-        interpreter = _interpreter(folder, settings, isolated=self._isolated)
+        configuration = settings(folder, port, token, enforce_iam=self._enforce_iam)
+        python = interpreter(folder, configuration, isolated=self._isolated)
         with (folder / "output.log").open("wb") as output:
             self._process = process = subprocess.Popen(  # noqa: S603 - our own program and paths
-                [sys.executable, "-P", str(_PROGRAM), str(interpreter)],
+                [sys.executable, "-P", str(_PROGRAM), str(python)],
                 cwd=folder,
-                env=_surroundings(folder) | settings,
+                env=surroundings(folder) | configuration,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -203,7 +208,8 @@ def _running[T](value: T | None) -> T:
     return value
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
@@ -218,50 +224,3 @@ def _edition(url: str) -> str | None:
     except (OSError, ValueError):
         return None
     return str(health.get("edition"))
-
-
-def _interpreter(folder: Path, settings: Iterable[str], *, isolated: bool) -> Path:
-    """A script that runs functions: without ministack's settings, and isolated if wanted."""
-    script = folder / "python"
-    flags = "-s -S -P " if isolated else ""
-    script.write_text(
-        # Powertools, for one, would obey the LOG_LEVEL that is meant for ministack.
-        f'#!/bin/sh\nunset {" ".join(settings)}\nexec {shlex.quote(sys.executable)} {flags}"$@"\n',
-        encoding="utf-8",
-    )
-    script.chmod(0o700)
-    return script
-
-
-def _settings(folder: Path, port: int, token: str, *, enforce_iam: bool) -> dict[str, str]:
-    """What ministack reads from its environment."""
-    return {
-        "BIND_HOST": HOST,
-        "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": HOST,
-        "MINISTACK_REGION": REGION,
-        "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        "MINISTACK_EDITION": token,
-        "AUTH": "true" if enforce_iam else "false",
-        "IOT_MTLS_ENABLED": "0",
-        "SFTP_ENABLED": "0",
-        # It looks for a container engine when it starts.
-        "DOCKER_HOST": f"unix://{folder}/none.sock",
-        # At INFO it prints what functions print.
-        "LOG_LEVEL": "WARNING",
-    }
-
-
-def _surroundings(folder: Path) -> dict[str, str]:
-    """What ministack hands on to functions; nothing of our caller's but the search path."""
-    return {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "LANG": "C.UTF-8",
-        "TZ": ":UTC",
-        "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
-        "AWS_SECRET_ACCESS_KEY": _SECRET,
-        # Functions on Lambda always have a session token; ministack would set an empty one.
-        "AWS_SESSION_TOKEN": _SECRET,
-    }

@@ -176,6 +176,7 @@ class AWS:
 def _new_session(profile: str | None) -> "Session":
     try:
         # botocore, not boto3: the same clients, and less to import in a cold start.
+        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - only where AWS is used
         from botocore.loaders import Loader  # noqa: PLC0415 - only where AWS is used
         from botocore.session import Session  # noqa: PLC0415 - as above
     except ModuleNotFoundError:
@@ -197,7 +198,11 @@ def _new_session(profile: str | None) -> "Session":
             return AnyName()
 
     session = Session(profile=profile)
-    if not session.get_config_variable("data_path"):
+    try:
+        data_path = session.get_config_variable("data_path")
+    except BotoCoreError as error:  # a profile that is not there, a file that is none
+        raise _sdk_error(error, None) from None
+    if not data_path:
         session.register_component("data_loader", Direct())
     return session
 

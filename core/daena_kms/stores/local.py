@@ -114,7 +114,7 @@ class LocalStore(Store):
             ).fetchone()
             if row is None:
                 raise _not_found(key.id)
-            if row[0] != staged.base or json.loads(row[1]) != key.tags:
+            if row[0] != staged.base or _tags(row[1]) != key.tags:
                 what = "was rotated" if row[0] != staged.base else "had its tags changed"
                 msg = f"it {what} by somebody else meanwhile"
                 raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
@@ -138,6 +138,7 @@ class LocalStore(Store):
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Erase the value of a retired version."""
         self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
+        self._db.forget()
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags in one transaction."""
@@ -145,7 +146,7 @@ class LocalStore(Store):
             row = connection.execute("SELECT tags FROM keys WHERE id = ?", (key.id,)).fetchone()
             if row is None:
                 raise _not_found(key.id)
-            merged = {**json.loads(row[0]), **tags}
+            merged = {**_tags(row[0]), **tags}
             kept = {name: value for name, value in merged.items() if value is not None}
             connection.execute(
                 "UPDATE keys SET tags = ? WHERE id = ?", (json.dumps(kept, sort_keys=True), key.id)
@@ -186,10 +187,10 @@ class LocalStore(Store):
         statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
         with self._db.reading() as connection:
             rows = connection.execute(statement, values).fetchall()
-        return [
-            Key(key_id, json.loads(tags), tuple(map(_version, group)), deleted=_time(deleted))
-            for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
-        ]
+            return [
+                Key(key_id, _tags(tags), tuple(map(_version, group)), deleted=_time(deleted))
+                for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
+            ]
 
     def _why_not_found(self, key_id: str, version: str | None) -> KeyNotFound:
         key = self._load(key_id)
@@ -203,6 +204,13 @@ def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
     if deleted:
         return KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
     return KeyNotFound("there is no such key", key_id=key_id, todo="Create it, or check the name")
+
+
+def _tags(text: str) -> dict[str, str]:
+    tags = json.loads(text)
+    if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
+        raise ValueError
+    return tags
 
 
 def _version(row: tuple[str, ...]) -> Version:

@@ -65,7 +65,7 @@ class Database:
             return cipher.decrypt(
                 sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode()
             ).decode()
-        except InvalidTag:
+        except (InvalidTag, TypeError, ValueError):
             msg = f"a value in {self.path} does not open: the file was altered"
             raise ConfigError(msg, todo="Restore the file from a backup") from None
 
@@ -88,6 +88,11 @@ class Database:
                 raise
             connection.execute("COMMIT")
 
+    def forget(self) -> None:
+        """Take out of the write-ahead log what was erased from the database."""
+        with self._lock, self._errors():
+            self._opened()[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock:
@@ -99,15 +104,22 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-                msg = f"the local store {self.path} is locked by another process"
-                raise StoreUnavailable(msg, todo="Try again") from error
-            msg = f"the local store {self.path} can't be used: {error}"
-            todo = "Check the folder's permissions and the free space"
-            raise StoreUnavailable(msg, todo=todo) from error
         except sqlite3.DatabaseError as error:
-            msg = f"the local store {self.path} is damaged: {error}"
+            # One that Python raises itself, for a column that is no text, has no code and may
+            # quote the column: an error's text is not passed on.
+            name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+            if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                msg = f"the local store {self.path} is locked by another process"
+                raise StoreUnavailable(msg, todo="Try again") from None
+            if isinstance(error, sqlite3.OperationalError) and name != "SQLITE_CORRUPT":
+                msg = f"the local store {self.path} can't be used ({name})"
+                todo = "Check the folder's permissions and the free space"
+                raise StoreUnavailable(msg, todo=todo) from None
+            msg = f"the local store {self.path} is damaged ({name})"
+            raise ConfigError(msg, todo="Restore the file from a backup") from None
+        except (ValueError, TypeError, AttributeError) as error:
+            # A row that is not as this package writes it; its content is not quoted.
+            msg = f"the local store {self.path} holds a row that is malformed"
             raise ConfigError(msg, todo="Restore the file from a backup") from error
 
     def _opened(self) -> tuple[sqlite3.Connection, AESGCM]:
@@ -127,14 +139,17 @@ class Database:
         except OSError as error:
             msg = f"the local store's folder {self._home} can't be used: {error.strerror}"
             raise AccessDenied(msg, todo="Set DAENA_KMS_HOME to a folder of your own") from error
-        connection = sqlite3.connect(
-            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        with self._errors():
+            connection = sqlite3.connect(
+                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
         try:
             with self._errors():
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
+                # What is destroyed is overwritten, not only unlinked from its page.
+                connection.execute("PRAGMA secure_delete = ON")
                 connection.executescript(_SCHEMA)
                 self._check_master_key(connection, cipher)
         except BaseException:
@@ -151,7 +166,7 @@ class Database:
             row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
         try:
             cipher.decrypt(row[0][:_NONCE_BYTES], row[0][_NONCE_BYTES:], _PROBE)
-        except InvalidTag:
+        except (InvalidTag, TypeError, ValueError):
             msg = f"the master key does not open the local store {self.path}"
             todo = "Give the key it was made with, in DAENA_KMS_MASTER_KEY or master.key"
             raise ConfigError(msg, todo=todo) from None
@@ -160,15 +175,17 @@ class Database:
         if self._master_key is not None:
             return _decode(self._master_key, "DAENA_KMS_MASTER_KEY")
         path = self._home / "master.key"
+        # Looked at in this order: whoever makes a store makes its key first.
+        made = self.path.exists()
         if not path.exists():
-            if self.path.exists():
+            if made:
                 msg = f"{path} is missing, and {self.path} can't be opened without it"
                 raise ConfigError(msg, todo="Put the file back, or set DAENA_KMS_MASTER_KEY")
             self._make_master_key(path)
         if path.stat().st_mode & 0o077:
             msg = f"{path} is readable by others"
             raise ConfigError(msg, todo=f"Run: chmod 600 {path}")
-        return _decode(path.read_text(), str(path))
+        return _decode(path.read_bytes(), str(path))
 
     def _make_master_key(self, path: Path) -> None:
         # Written whole and then linked: of several processes at once one wins, and none ever
@@ -193,7 +210,7 @@ def _close(connection: sqlite3.Connection, pid: int) -> None:
         connection.close()
 
 
-def _decode(text: str, name: str) -> bytes:
+def _decode(text: str | bytes, name: str) -> bytes:
     try:
         key = base64.b64decode(text.strip(), validate=True)
     except ValueError:
