@@ -225,11 +225,14 @@ def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
         for action in record.get("actions", ()):
             base = action.get("base")
             intended.add((action["key"], mark(base if isinstance(base, str) else None)))
+            adopted = action.get("versions")
+            listed = adopted if isinstance(adopted, list) else []
+            intended |= {(action["key"], v) for v in listed if isinstance(v, str)}
 
     def status(key_id: str, version: Version) -> str:
         if (key_id, version.id) in made:
             return CONFIRMED
-        known = version.base is not None and (key_id, version.base) in intended
+        known = not {(key_id, version.id), (key_id, version.base)}.isdisjoint(intended)
         return UNCONFIRMED if known else OUT_OF_BAND
 
     never = {VersionState.PENDING, VersionState.ABANDONED}  # never was current

@@ -19,6 +19,7 @@ from daena_kms.policy import MANAGED
 from daena_kms.randomness import Pool
 from daena_kms.specs import Randomness
 from daena_kms.stores.aws_client import AWS, RefusedError
+from daena_kms.stores.aws_random import KmsRandom
 from daena_kms.stores.aws_state import (
     CURRENT,
     KEEP,
@@ -160,7 +161,7 @@ class AWSStore(Store):
         base = labels.holder(CURRENT) or ""
         for dead, stale in labels.dead(now).items():
             for stage in stale:
-                self._move(key.id, stage, off=dead)
+                self._take_off(key.id, stage, dead)
         unpinned = labels.unpinned()
         if unpinned is not None:
             self._move(key.id, label(KEEP, unpinned, now), to=unpinned)
@@ -205,18 +206,21 @@ class AWSStore(Store):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then take the labels off by which it was kept."""
         labels = _labels(key)
+        if labels.used >= MAX_LABELS and labels.holder(PENDING) == labels.holder(CURRENT):
+            # On a version that was promoted it means nothing, and its place is needed.
+            self._take_off(key.id, PENDING, str(labels.holder(PENDING)))
         if not labels.ours(version, RETIRED):
             self._move(key.id, label(RETIRED, version, now), to=version)
         if labels.holder(PREVIOUS) == version:
-            self._move(key.id, PREVIOUS, off=version)
+            self._take_off(key.id, PREVIOUS, version)
         for stage in labels.ours(version, MADE, KEEP):
-            self._move(key.id, stage, off=version)
+            self._take_off(key.id, stage, version)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Let the version go: without a label AWS deletes it in its own time."""
         del now
         for stage in _labels(key).ours(version, RETIRED):
-            self._move(key.id, stage, off=version)
+            self._take_off(key.id, stage, version)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags; others on the secret stay."""
@@ -249,16 +253,7 @@ class AWSStore(Store):
 
     def randomness(self, expected: int) -> Randomness:
         """Return a pool filled by KMS, up to 1,024 bytes a call for all keys of a run."""
-        return Pool(self._draw, expected)
-
-    def _draw(self, count: int) -> bytes:
-        if self._kms_key_id is None:
-            answer = self.aws.call("kms", "generate_random", None, NumberOfBytes=count)
-        else:
-            answer = self.aws.call(
-                "kms", "generate_data_key", None, KeyId=self._kms_key_id, NumberOfBytes=count
-            )
-        return bytes(answer["Plaintext"])
+        return Pool(KmsRandom(self.aws, self._kms_key_id), expected)
 
     def _call(self, operation: str, key_id: str, **arguments: object) -> Mapping[str, object]:
         answer: Mapping[str, object] = self.aws.call(
@@ -272,6 +267,14 @@ class AWSStore(Store):
         where = {"MoveToVersionId": to, "RemoveFromVersionId": off}
         given = {name: version for name, version in where.items() if version is not None}
         self._call("update_secret_version_stage", key_id, VersionStage=stage, **given)
+
+    def _take_off(self, key_id: str, stage: str, version: str) -> None:
+        """Take a label off, unless somebody else was faster to."""
+        try:
+            self._move(key_id, stage, off=version)
+        except RefusedError as error:
+            if error.reason != "InvalidParameterException":
+                raise
 
     def _settle(self, key_id: str, base: str, mine: str | None, error: DaenaKMSError) -> None:
         """Resolve a call whose answer was lost or refused by looking at who is current.

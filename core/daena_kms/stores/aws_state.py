@@ -42,6 +42,11 @@ class Labels:
         pairs = ((v, parse_version_id(v)) for v in stages)
         self._parsed: dict[str, ParsedId] = {v: p for v, p in pairs if p is not None}
 
+    @property
+    def used(self) -> int:
+        """How many labels there are."""
+        return sum(len(stages) for stages in self.stages.values())
+
     def holder(self, stage: str) -> str | None:
         """Return the id of the version that carries ``stage``."""
         return next((v for v, stages in self.stages.items() if stage in stages), None)
@@ -74,7 +79,7 @@ class Labels:
 
     def room(self) -> int:
         """Return how many more versions can be made and labelled; those that are dead give way."""
-        used = sum(len(stages) for stages in self.stages.values())
+        used = self.used
         used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None)
         used += self.unpinned() is not None
         waiting = (VersionState.ABANDONED, VersionState.PENDING)

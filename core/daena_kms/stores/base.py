@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
 from daena_kms.model import Capabilities, Key, VersionState
+from daena_kms.names import parse_version_id
 from daena_kms.randomness import local_random
 from daena_kms.specs import Randomness
 
@@ -139,8 +140,13 @@ class Store(ABC):
                 raise KeyNotFound(msg, key_id=key.id, todo=todo)
             return previous.id
         self.check_version_id(version)
-        known = key.version(version)
-        if known is not None and known.state in {VersionState.PENDING, VersionState.ABANDONED}:
+        known, never = key.version(version), {VersionState.PENDING, VersionState.ABANDONED}
+        parsed = parse_version_id(version) if known is None else None
+        # Of one base only one version ever was current.
+        lost = parsed is not None and any(
+            v.base == parsed.base and v.state not in never for v in key.versions
+        )
+        if lost or (known is not None and known.state in never):
             msg = f"its version {version} never was current"
             raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
         return version

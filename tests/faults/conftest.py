@@ -1,0 +1,23 @@
+"""A world of each kind for the tests of faults."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.worlds import KINDS, AwsWorld, World, open_world
+from tests.stores.aws_sim import AwsSimulator
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Give an empty store of each kind with its log."""
+    with open_world(request.param, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def aws() -> Iterator[AwsWorld]:
+    """Give an empty AWS."""
+    with AwsSimulator() as sim:
+        yield AwsWorld(sim)

@@ -1,0 +1,80 @@
+"""One of many processes that rotate one key of a local store at the same time."""
+
+import multiprocessing
+from collections.abc import Callable
+from datetime import datetime
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.engine import run
+from daena_kms.errors import RotationConflict
+
+#: What became of the key in one of the processes.
+ROTATED, SKIPPED, FAILED, IDLE, CONFLICT = "rotated", "skipped", "failed", "idle", "conflict"
+_SECONDS = 60
+
+
+def outcome_of_a_run(folder: Path, key_id: str, now: datetime) -> str:
+    """Run the engine and return what became of the key."""
+    adapter, log = LocalAdapter(folder / "store"), open_log((folder / "audit").as_uri())
+    summary = run(adapter, log, now=now)
+    for name, ids in (
+        (ROTATED, summary.rotated),
+        (ROTATED, summary.finished),
+        (SKIPPED, summary.skipped),
+        (FAILED, summary.failed),
+    ):
+        if key_id in ids:
+            return name
+    return IDLE
+
+
+def outcome_of_a_call(folder: Path, key_id: str, now: datetime) -> str:
+    """Rotate with the adapter's own method."""
+    del now
+    try:
+        LocalAdapter(folder / "store").rotate_key(key_id)
+    except RotationConflict:
+        return CONFLICT
+    return ROTATED
+
+
+type Race = Callable[[Path, str, datetime], str]
+
+
+def race(one: Race, folder: Path, key_id: str, now: datetime, processes: int) -> list[str]:
+    """Let that many processes do it at the same moment, and return what each came to."""
+    # From a server without threads: to fork a process that has some is not safe.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    barrier, results = context.Barrier(processes), context.SimpleQueue()
+    started = [
+        context.Process(target=_at_once, args=(barrier, results, one, folder, key_id, now))
+        for _ in range(processes)
+    ]
+    for process in started:
+        process.start()
+    outcomes = [results.get() for _ in started]
+    for process in started:
+        process.join(_SECONDS)
+        process.close()
+    return outcomes
+
+
+def _at_once(  # noqa: PLR0913, PLR0917 - what a process is given
+    barrier: Barrier,
+    results: "multiprocessing.SimpleQueue[str]",
+    one: Race,
+    folder: Path,
+    key_id: str,
+    now: datetime,
+) -> None:
+    try:
+        barrier.wait(_SECONDS)
+        results.put(one(folder, key_id, now))
+    except BaseException as error:
+        # The parent waits for one answer from each.
+        results.put(type(error).__name__)
+        raise

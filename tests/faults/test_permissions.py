@@ -1,0 +1,109 @@
+"""The permissions that a docstring lists are those that are used: none missing, none unused."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from daena_kms.audit import cloud_objects
+from daena_kms.audit.verify import verify
+from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.http import Request, respond
+from daena_kms.stores.aws import AWSStore
+
+from tests.faults.test_races import at_once
+from tests.faults.worlds import DAY, AwsWorld
+from tests.stores.aws_sim import REGION
+
+#: What nobody calls by name, but Secrets Manager does in our name under a KMS key of one's own.
+INDIRECT = {"kms:Decrypt"}
+KEY = "app-key"
+#: docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
+S3_ACTIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"}
+
+
+def listed(text: str | None) -> set[str]:
+    """Return the actions in a docstring; a name without a service is of the one named before."""
+    found, service = set(), ""
+    permissions = (text or "").partition("Permissions")[2].partition("https://")[0]
+    for name in re.findall(r"``([a-z0-9]*:?[A-Z][A-Za-z]+)``", permissions):
+        before, colon, action = name.rpartition(":")
+        service = before if colon else service
+        found.add(f"{service}:{action}")
+    return found
+
+
+def live_a_life(aws: AwsWorld) -> None:
+    """Do everything that the adapter, the operations, the engine and HTTP can do."""
+    operations = aws.operations()
+    operations.create(KEY)
+    operations.create("api-token", spec="token", tags={"daena.destroy-after": "30d"})
+    aws.foreign("their-key", "x" * 43)
+    aws.foreign("old-key", "x" * 43, {"daena.managed": "true"})
+    operations.adopt("their-key", spec="token")
+    adapter = aws.adapter
+    adapter.create_key("made-key")
+    adapter.rotate_key("made-key")
+    adapter.rollback_key("made-key")
+    adapter.get_key("made-key", "previous")
+    adapter.store.tag(adapter.store.describe("made-key"), {"daena.hold": "true"})
+    adapter.store.tag(adapter.store.describe("made-key"), {"daena.hold": None})
+    adapter.list_keys()
+    aws.secrets.tag_resource(SecretId="old-key", Tags=[{"Key": "owner", "Value": "them"}])
+    adapter.store.describe("old-key", exact=True)
+    for days in (92, 100, 140, 190, 240):
+        aws.run(days * DAY)
+    aws.run(240 * DAY, dry_run=True)
+    at_once([lambda: aws.run(240 * DAY, keys=[KEY]) for _ in range(4)])
+    aws.operations(240 * DAY).rollback(KEY)
+    aws.operations(240 * DAY).delete(KEY)
+    aws.operations(240 * DAY).restore(KEY)
+    verify(aws.log, adapter.store.scan())
+    for method, path in (("GET", "/v1/health"), ("POST", "/v1/keys/made-key/rotate")):
+        respond(Request(method, path, None, "tester"), lambda: (adapter, aws.log))
+
+
+@pytest.fixture
+def used(aws: AwsWorld) -> set[str]:
+    """Return the actions of all calls of such a life."""
+    aws.sim.calls.clear()
+    live_a_life(aws)
+    own = AWSKMSAdapter(REGION, secrets_client=aws.secrets, kms_client=aws.kms)
+    own.create_key("plain-key")
+    aws.run(300 * DAY + timedelta(hours=1))
+    calls = {(c.service, c.operation) for c in aws.sim.calls if c.outcome == "ok"}
+    return {S3_ACTIONS.get(name, f"{service}:{name}") for service, name in calls}
+
+
+def test_the_store_s_permissions(used: set[str]) -> None:
+    """AWSStore's docstring lists the actions on secrets and KMS that are used, and no other."""
+    assert {a for a in used if not a.startswith("s3:")} == listed(AWSStore.__doc__) - INDIRECT
+    assert listed(AWSStore.__doc__) >= INDIRECT
+
+
+def test_the_log_s_permissions(used: set[str]) -> None:
+    """s3_objects' docstring lists the actions on S3 that are used: never one to delete."""
+    text = cloud_objects.s3_objects.__doc__
+    assert {a for a in used if a.startswith("s3:")} == listed(text)
+    assert not any("Delete" in action for action in listed(text))
+
+
+def test_every_put_is_create_if_absent(aws: AwsWorld) -> None:
+    """No put to the log could overwrite an object."""
+    live_a_life(aws)
+    puts = [c for c in aws.sim.calls if c.operation == "PutObject"]
+    assert len(puts) > 20
+    assert {c.params.get("IfNoneMatch") for c in puts} == {"*"}
+
+
+def test_what_moves_the_current_version_unchecked_is_never_called(aws: AwsWorld) -> None:
+    """No put uses the default label, no promotion goes without the base, and UpdateSecret never."""
+    live_a_life(aws)
+    for call in aws.sim.calls:
+        assert call.operation not in {"UpdateSecret", "RotateSecret", "RotateKeyOnDemand"}
+        stages = call.params.get("VersionStages")
+        if call.operation == "PutSecretValue":
+            assert isinstance(stages, list)
+            assert "AWSCURRENT" not in stages
+        if call.params.get("VersionStage") == "AWSCURRENT" and "MoveToVersionId" in call.params:
+            assert "RemoveFromVersionId" in call.params
+        assert call.params.get("ForceDeleteWithoutRecovery") in {None, False}
