@@ -1,0 +1,155 @@
+"""The demo as a person runs it: it ends well, shows what it says, and leaves nothing."""
+
+import base64
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from daena_kms import demo
+from daena_kms.cloud_kms import LocalAdapter
+
+from tests.functions.harness import eventually
+
+PROGRAM = Path(sys.executable).with_name("daena-kms")
+SOURCES = Path(demo.__file__).parent
+MARK = "DAENA_DEMO_TEST"
+
+
+def start(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the demo in a process of its own, whose temporary files go to a folder."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    # Nothing else runs the part on AWS, so its coverage is counted in that process.
+    coverage = {n: v for n, v in os.environ.items() if n.startswith("COVERAGE_")}
+    return subprocess.run(
+        [PROGRAM, "demo", *arguments],
+        env={
+            "PATH": os.environ["PATH"],
+            "HOME": str(tmp_path),
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(temporary),
+            MARK: str(tmp_path),
+            # A person's own settings must lead the demo nowhere.
+            "DAENA_CLOUD_KMS_PROVIDER": "gcp",
+            "AWS_PROFILE": "there-is-none",
+            "AWS_ENDPOINT_URL": "http://192.0.2.1",
+            **coverage,
+            **settings,
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def running(tmp_path: Path) -> list[str]:
+    """The processes that descend from the demo of that folder: they have its environment."""
+    found = []
+    mark = f"{MARK}={tmp_path}".encode()
+    folder = str(tmp_path).encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            environment = (process / "environ").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue  # ended meanwhile
+        if mark in environment or folder in command:
+            found.append(command.decode(errors="replace"))
+    return found
+
+
+LOCAL_LINES = (
+    "1. Five keys of different ages and policies. What would a run do, and why?",
+    "  yes  the key has a new value",
+    "  yes  it finds nothing to do",
+    "  yes  the process was killed",
+    "  yes  the next run finished it, with a fresh value, and nobody had to help",
+    "  yes  every version in the store is confirmed by the log, and the chain is whole",
+    "  yes  verify names the object",
+)
+AWS_LINES = (
+    "rotated orders-encryption-key, session-signing-key; 3 keys looked at",
+    "  yes  the event delivered twice does nothing more",
+    "  yes  the old one still reads as AWSPREVIOUS",
+    "  yes  the audit log in the bucket verifies",
+)
+
+
+@pytest.mark.parametrize(
+    ("part", "lines", "confirmed"),
+    [("local", LOCAL_LINES, 8), ("all", LOCAL_LINES + AWS_LINES, 13)],
+)
+def test_it_shows_what_it_says_and_leaves_nothing(
+    tmp_path: Path, part: str, lines: tuple[str, ...], confirmed: int
+) -> None:
+    """Exit status 0, every step, no file and no process left."""
+    done = start(tmp_path, part)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = [line.rstrip() for line in done.stdout.splitlines()]
+    assert [line for line in lines if line not in shown] == []
+    assert sum(line.startswith("  yes  ") for line in shown) == confirmed
+    assert list((tmp_path / "temporary").iterdir()) == []
+    assert eventually(lambda: running(tmp_path) == [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAENA_KMS_ROTATE_AFTER", "1h"),
+        ("DAENA_KMS_GRACE", "never"),
+        ("DAENA_KMS_MASTER_KEY", "not a key"),
+    ],
+)
+def test_a_persons_own_settings_do_not_reach_the_demo(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    """It shows the same on a machine where the real thing is set up."""
+    assert start(tmp_path, "local", **{name: value}).stderr == ""
+
+
+def test_the_readme_shows_lines_that_the_demo_prints() -> None:
+    """What a newcomer reads first is the demo's real output."""
+    text = (SOURCES.parents[2] / "README.md").read_text()
+    block = re.search(r"\$ make demo\n(.*?)```", text, flags=re.DOTALL)
+    assert block is not None
+    promised = re.findall(r"^(?:\d\. .*|  yes  .*)$", block[1], flags=re.MULTILINE)
+    claims = "".join(path.read_text() for path in (SOURCES / "local.py", SOURCES / "aws.py"))
+
+    assert len(promised) >= 9
+    assert [line for line in promised if line.removeprefix("  yes  ") not in claims] == []
+
+
+def test_kept_files_are_named_and_no_value_was_printed(tmp_path: Path) -> None:
+    """The folder holds the store and the logs; none of the store's values is in the output."""
+    done = start(tmp_path, "local", "--keep")
+
+    folder = Path(done.stdout.splitlines()[-1].removeprefix("The files are in "))
+    assert folder.parent == tmp_path / "temporary"
+    assert sorted(p.name for p in (folder / "local").iterdir()) == ["audit", "store", "tampered"]
+    adapter = LocalAdapter(folder / "local" / "store")
+    values = [
+        adapter.get_key(key.id, version.id)
+        for key in adapter.store.scan()
+        for version in key.versions
+        if version.state in {"current", "previous"}
+    ]
+    assert len(values) == 8
+    logs = b"".join(path.read_bytes() for path in (folder / "local").rglob("*.json"))
+    told = (done.stdout + done.stderr).encode() + logs
+    shown = [v for v in values if v.encode() in told or base64.b64encode(v.encode()) in told]
+    assert len(shown) == 0
+
+
+def test_an_unknown_part_is_bad_usage(tmp_path: Path) -> None:
+    """Exit status 2, what there is instead, and nothing made."""
+    done = start(tmp_path, "mars")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "Error: 'mars' is no part of the demo. Use local, aws, all\n"
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -1,0 +1,26 @@
+"""The functions as they are packed, and a world of simulated AWS around the handler."""
+
+from collections.abc import Iterator
+
+import pytest
+from daena_kms.demo import lambda_bundle
+
+from tests.functions.world import HANDLER, World
+from tests.stores.aws_sim import AwsSimulator
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The functions and all they need, packed once for each test process."""
+    folder = tmp_path_factory.mktemp("bundle") / "code"
+    lambda_bundle.build(folder, HANDLER)
+    return lambda_bundle.pack(folder)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A simulated AWS, an environment that leads to it, and the handler imported afresh."""
+    with AwsSimulator() as sim:
+        made = World.enter(sim, monkeypatch)
+        yield made
+        made.leave()

@@ -1,0 +1,74 @@
+"""Small functions on the local AWS, and how to wait for what another process does."""
+
+import os
+import time
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from daena_kms.demo import lambda_bundle
+from daena_kms.demo.lambda_bundle import Function
+from daena_kms.demo.local_aws import LocalAws
+
+CORE = Path(__file__).parents[2] / "core"
+SMALL = """
+import importlib.util, os, pathlib, sys, time
+
+def handler(event, context):
+    print(event.get("say", ""))
+    if "mark" in event:
+        pathlib.Path(event["mark"]).write_text(str(os.getpid()))
+        time.sleep(600)
+    if event.get("fail"):
+        raise ValueError("on purpose")
+    return {
+        "event": event,
+        "environment": dict(os.environ),
+        "arn": context.invoked_function_arn,
+        "request": context.aws_request_id,
+        "left": context.get_remaining_time_in_millis(),
+        "installed": importlib.util.find_spec("botocore") is not None,
+    }
+"""
+
+
+def zipped(source: str, name: str = "handler.py") -> bytes:
+    """A bundle of one module."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(name, source)
+    return packed.getvalue()
+
+
+def small(aws: LocalAws, name: str, **environment: str) -> str:
+    """Deploy the small function under that name, and return its ARN."""
+    function = Function(name, zipped(SMALL), "handler.handler", environment, timeout=20)
+    return lambda_bundle.deploy(aws.client("lambda"), function)
+
+
+def call(aws: LocalAws, name: str, **event: object) -> Any:  # noqa: ANN401 - whatever the handler returns
+    """Run a function, which must not fail, and return what it returned."""
+    came_to = lambda_bundle.invoke(aws.client("lambda"), name, event)
+    assert came_to.error is None, came_to
+    return came_to.payload
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 20) -> bool:
+    """Wait for what another process is about to do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def gone(pid: int) -> bool:
+    """Whether there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

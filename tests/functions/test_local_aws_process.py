@@ -1,0 +1,235 @@
+"""How the local AWS starts and ends, whatever happens to it.
+
+The limits and the program that are private to it are replaced where a test must see a start fail:
+no caller has a use for setting them.
+"""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from daena_kms.demo import local_aws_process
+from daena_kms.demo.local_aws import REGION, LocalAws, free_port
+from daena_kms.errors import ConfigError, StoreUnavailable
+
+from tests.functions.harness import CORE, eventually, gone, small
+
+pytest_plugins = ["tests.stores.ministack"]
+pytestmark = pytest.mark.xdist_group("local-aws")
+
+
+def test_reset_forgets_everything() -> None:
+    """After a reset no secret and no function is there."""
+    with LocalAws() as aws:
+        aws.client("secretsmanager").create_secret(Name="old", SecretString=secrets.token_hex())
+        small(aws, "old")
+
+        aws.reset()
+
+        assert aws.client("secretsmanager").list_secrets()["SecretList"] == []
+        assert aws.client("lambda").list_functions()["Functions"] == []
+
+
+def test_iam_is_enforced_where_asked_for() -> None:
+    """A user without a policy is refused, with one is served."""
+    with LocalAws(enforce_iam=True) as aws:
+        iam = aws.client("iam")
+        iam.create_user(UserName="reader")
+        key = iam.create_access_key(UserName="reader")["AccessKey"]
+        statement = {"Effect": "Allow", "Action": "secretsmanager:ListSecrets", "Resource": "*"}
+        url = f"{aws.url}/"
+        headers = {
+            "content-type": "application/x-amz-json-1.1",
+            "x-amz-target": "secretsmanager.ListSecrets",
+        }
+        signed = AWSRequest("POST", url, headers, b"{}")
+        user = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+        SigV4Auth(user, "secretsmanager", REGION).add_auth(signed)
+        request = urllib.request.Request(url, b"{}", dict(signed.headers))  # noqa: S310 - loopback
+
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(request)  # noqa: S310 - loopback
+        refused.value.close()
+        iam.put_user_policy(
+            UserName="reader",
+            PolicyName="list",
+            PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+            listed = json.load(answer)
+
+    assert refused.value.code in {400, 403}
+    assert listed == {"SecretList": []}
+
+
+def test_stopping_ends_running_functions_and_removes_the_folder(tmp_path: Path) -> None:
+    """Neither a process nor a file is left, even of a function in the middle of its work."""
+    mark = tmp_path / "pid"
+    with LocalAws() as aws:
+        small(aws, "busy")
+        event = json.dumps({"mark": str(mark)})
+        aws.client("lambda").invoke(FunctionName="busy", InvocationType="Event", Payload=event)
+        assert eventually(lambda: mark.exists() and mark.read_text() != "")
+        function, server, folder = int(mark.read_text()), aws.pid, aws.folder
+
+    assert gone(server)
+    # An orphan is collected by the system's first process, not by us.
+    assert eventually(lambda: gone(function))
+    assert not folder.exists()
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    """A starter that is killed leaves neither a process nor a file."""
+    program = """
+import os, signal
+from daena_kms.demo.local_aws import LocalAws
+aws = LocalAws()
+aws.start()
+print(aws.pid, aws.folder, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(CORE), "TMPDIR": str(tmp_path)}
+    killed = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    pid, folder = killed.stdout.split()
+
+    assert killed.returncode == -signal.SIGKILL
+    assert Path(folder).parent == tmp_path
+    assert eventually(lambda: gone(int(pid)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_stopping_twice_and_using_it_stopped() -> None:
+    """A second stop does nothing; asking a stopped one for its address is an error."""
+    aws = LocalAws()
+    aws.start()
+    with pytest.raises(RuntimeError, match="already running"):
+        aws.start()
+    aws.stop()
+    aws.stop()
+
+    with pytest.raises(RuntimeError, match="not running"):
+        _ = aws.url
+
+
+def test_without_ministack_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The person reads the package's name and how to get it."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+
+    with pytest.raises(ConfigError, match=r"ministack.*--group dev"):
+        LocalAws().start()
+
+
+def test_a_port_that_another_process_took_is_passed_over(
+    local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever answers on the port, only our own child is taken for the local AWS."""
+    taken = int(local_aws.url.rpartition(":")[2])
+    ports = iter([taken, free_port()])
+    monkeypatch.setattr("daena_kms.demo.local_aws.free_port", lambda: next(ports))
+
+    with LocalAws() as other:
+        assert other.url != local_aws.url
+
+
+def test_no_free_port_is_reported(
+    local_aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When every attempt meets a stranger the error says so and nothing is left."""
+    taken = int(local_aws.url.rpartition(":")[2])
+    monkeypatch.setattr("daena_kms.demo.local_aws.free_port", lambda: taken)
+    monkeypatch.setattr("daena_kms.demo.local_aws._ATTEMPTS", 2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    with pytest.raises(StoreUnavailable, match="2 times"):
+        LocalAws().start()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("program", "seconds", "message"),
+    [
+        ("print('out of order'); raise SystemExit(3)", 30.0, r"status 3: out of order"),
+        ("import time; time.sleep(600)", 0.1, "did not answer"),
+    ],
+)
+def test_a_failed_start_is_reported_and_leaves_nothing(
+    program: str, seconds: float, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that ends or stays silent is an error with its output, and is cleaned up."""
+    script = tmp_path / "program.py"
+    script.write_text(program)
+    folders = tmp_path / "folders"
+    folders.mkdir()
+    monkeypatch.setattr("daena_kms.demo.local_aws._PROGRAM", script)
+    monkeypatch.setattr("daena_kms.demo.local_aws._START_SECONDS", seconds)
+    monkeypatch.setattr(tempfile, "tempdir", str(folders))
+
+    with pytest.raises(StoreUnavailable, match=message):
+        LocalAws().start()
+
+    assert list(folders.iterdir()) == []
+
+
+def test_the_process_runs_ministack_with_the_interpreter_for_functions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The child's program sets the interpreter, waits for the parent's end and runs ministack."""
+    ran: list[tuple[str, str, list[str]]] = []
+    ended: list[Path] = []
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    monkeypatch.setattr(sys, "argv", ["program", "argument"])
+    monkeypatch.setattr(local_aws_process, "_end_with_the_parent", ended.append)
+    monkeypatch.setattr(
+        "runpy.run_module",
+        lambda name, run_name: ran.append((name, run_name, [sys.executable, *sys.argv])),
+    )
+
+    local_aws_process.main(str(tmp_path / "python"))
+
+    assert ran == [("ministack", "__main__", [str(tmp_path / "python"), "ministack"])]
+    assert eventually(lambda: ended == [tmp_path])
+
+
+def test_the_process_leaves_nothing_when_its_parent_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of the pipe removes the folder and ends the whole group."""
+    ended: list[tuple[int, int]] = []
+    done = threading.Event()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "executable", sys.executable)
+    monkeypatch.setattr(sys, "argv", ["program"])
+    monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(b"")))
+
+    def end(group: int, number: int) -> None:
+        ended.append((group, number))
+        done.set()
+
+    monkeypatch.setattr(os, "killpg", end)
+    monkeypatch.setattr("runpy.run_module", lambda *_, **__: done.wait(20))
+
+    local_aws_process.main(str(folder / "python"))
+
+    assert ended == [(0, signal.SIGKILL)]
+    assert not folder.exists()
