@@ -104,11 +104,9 @@ class AWSStore(Store):
         pages = self.aws.pages(
             "secretsmanager", "list_secret_version_ids", SecretId=key_id, MaxResults=100
         )
-        for page in pages:
-            for version in page["Versions"]:
-                if version["VersionId"] == current.id:
-                    return to_key(answer, self.aws.region, version["CreatedDate"])
-        return key
+        versions = (version for page in pages for version in page["Versions"])
+        made = {v["VersionId"]: v["CreatedDate"] for v in versions}
+        return to_key(answer, self.aws.region, made.get(current.id))
 
     def check_version_id(self, version: str) -> str:
         """Return ``version`` if it is 32 to 64 printable characters, as AWS's own are."""
@@ -225,9 +223,9 @@ class AWSStore(Store):
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags; others on the secret stay."""
         wanted = [{"Key": n, "Value": v} for n, v in tags.items() if v is not None]
-        unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
         if wanted:
             self._call("tag_resource", key.id, Tags=wanted)
+        unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
         if unwanted:
             self._call("untag_resource", key.id, TagKeys=unwanted)
 
