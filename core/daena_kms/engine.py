@@ -72,7 +72,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         interrupted = journal.interrupted() if journal is not None else {}
         return _Run(adapter, clock, budget, named, interrupted).plan(dry_run=True)
     interrupted = journal.interrupted()
-    journal.recover(adapter.store)
+    journal.recover(adapter.store, lambda: budget.over)
     this = _Run(adapter, clock, budget, named, interrupted)
     summary = this.plan(dry_run=False)
     summary.run_id = journal.run_id

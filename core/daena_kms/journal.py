@@ -52,13 +52,17 @@ class Journal:
             if action["kind"] in {"rotate", "finish"}
         }
 
-    def recover(self, store: Store) -> None:
+    def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
         """Find out what became of earlier runs' unfinished actions, and write it.
 
-        Each key is looked at anew: a listing may be older than the crash.
+        Each key is looked at anew: a listing may be older than the crash. When the time is
+        ``over``, the rest is left to the next run.
         """
         results = []
         for action in pending_actions(self._tail):
+            if over():
+                self._unresolved.append(action)
+                continue
             kept = {n: v for n, v in action.items() if n not in {"result", "error", "message"}}
             result = {**kept, "recovered": True, "ended": format_time(self._clock())}
             try:

@@ -1,8 +1,9 @@
 """AWS: values in Secrets Manager, randomness and encryption from KMS."""
 
+import contextlib
 import re
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
 from daena_kms.errors import (
@@ -30,6 +31,7 @@ from daena_kms.stores.aws_state import (
     RETIRED,
     Labels,
     label,
+    labels_of,
     to_key,
 )
 from daena_kms.stores.base import Staged, Store
@@ -38,8 +40,10 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 RECOVERY_DAYS = 30
-# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING.
-_OWN_LABELS = 3
+# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING, one in reserve.
+_OWN_LABELS = 4
+# The SDK's retries of one call take less than this, so a promotion ends within its bound.
+_FLIP_TAKES = timedelta(minutes=5)
 _VERSION_ID = re.compile(r"[!-~]{32,64}", re.ASCII)
 
 
@@ -64,7 +68,7 @@ class AWSStore(Store):
         restores_key=True,
         delete_means=f"kept for {RECOVERY_DAYS} days",
         max_versions=MAX_LABELS - _OWN_LABELS,
-        max_keep=MAX_LABELS - _OWN_LABELS - 1,
+        max_keep=MAX_LABELS - _OWN_LABELS,
     )
 
     def __init__(
@@ -82,12 +86,8 @@ class AWSStore(Store):
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``; one call per 100 of them."""
         region = self.aws.region
-        pages = self.aws.pages(
-            "secretsmanager",
-            "list_secrets",
-            Filters=[{"Key": "tag-key", "Values": [MANAGED]}],
-            MaxResults=100,
-        )
+        tagged = [{"Key": "tag-key", "Values": [MANAGED]}]
+        pages = self.aws.pages("secretsmanager", "list_secrets", Filters=tagged, MaxResults=100)
         for page in pages:
             for entry in page["SecretList"]:
                 # The filter matches prefixes, and listings of deleted secrets are not asked for.
@@ -155,14 +155,13 @@ class AWSStore(Store):
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
         """Put a pending version; the label leaves what a crash left, which is never promoted."""
-        labels = _labels(key)
+        labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
-        for dead, stale in labels.dead(now).items():
+        dying = labels.dead(now)
+        self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
+        for dead, stale in dying.items():
             for stage in stale:
                 self._take_off(key.id, stage, dead)
-        unpinned = labels.unpinned()
-        if unpinned is not None:
-            self._move(key.id, label(KEEP, unpinned, now), to=unpinned)
         version_id = new_version_id(base, now)
         made = label(MADE, version_id, now)
         try:
@@ -183,7 +182,7 @@ class AWSStore(Store):
 
         https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_UpdateSecretVersionStage.html
         """
-        if now - staged.at > PROMOTION_BOUND:
+        if now - staged.at > PROMOTION_BOUND - _FLIP_TAKES:
             self.abandon(key, staged)
             msg = "writing the new version took too long, and it was given up"
             raise StoreUnavailable(msg, key_id=key.id, todo="The next run tries again")
@@ -195,18 +194,17 @@ class AWSStore(Store):
 
     def abandon(self, key: Key, staged: Staged) -> None:
         """Take AWSPENDING and our own label off a version that lost its race."""
+        # What it was made from may have no other proof that it was current.
+        labels = labels_of(self.describe(key.id))
+        self._keep(key.id, labels, labels.orphans(staged.version_id), staged.at)
         for stage in (PENDING, str(staged.handle)):
-            try:
+            # Another rotation's put may have taken the label already.
+            with contextlib.suppress(RefusedError, KeyNotFound):
                 self._move(key.id, stage, off=staged.version_id)
-            except (RefusedError, KeyNotFound):
-                continue  # another rotation's put has taken the label already
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then take the labels off by which it was kept."""
-        labels = _labels(key)
-        if labels.used >= MAX_LABELS and labels.holder(PENDING) == labels.holder(CURRENT):
-            # On a version that was promoted it means nothing, and its place is needed.
-            self._take_off(key.id, PENDING, str(labels.holder(PENDING)))
+        labels = labels_of(key)
         if not labels.ours(version, RETIRED):
             self._move(key.id, label(RETIRED, version, now), to=version)
         if labels.holder(PREVIOUS) == version:
@@ -216,26 +214,26 @@ class AWSStore(Store):
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Let the version go: without a label AWS deletes it in its own time."""
-        del now
-        for stage in _labels(key).ours(version, RETIRED):
+        labels = labels_of(key)
+        self._keep(key.id, labels, labels.orphans(version), now)
+        for stage in labels.ours(version, RETIRED):
             self._take_off(key.id, stage, version)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags; others on the secret stay."""
         wanted = [{"Key": n, "Value": v} for n, v in tags.items() if v is not None]
+        unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
         if wanted:
             self._call("tag_resource", key.id, Tags=wanted)
-        unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
         if unwanted:
             self._call("untag_resource", key.id, TagKeys=unwanted)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Pin the versions that somebody else made, then tag the secret."""
-        labels = _labels(key)
-        for stage in (CURRENT, PREVIOUS):
-            version_id = labels.holder(stage)
-            if version_id is not None and not labels.ours(version_id, MADE, KEEP):
-                self._move(key.id, label(KEEP, version_id, now), to=version_id)
+        labels = labels_of(key)
+        holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
+        theirs = [v for v in holders if v is not None and not labels.ours(v, MADE, KEEP)]
+        self._keep(key.id, labels, theirs, now)
         self.tag(key, tags)
 
     def delete(self, key: Key, now: datetime) -> None:
@@ -274,6 +272,14 @@ class AWSStore(Store):
             if error.reason != "InvalidParameterException":
                 raise
 
+    def _keep(self, key_id: str, labels: Labels, versions: Iterable[str], now: datetime) -> None:
+        """Pin versions that were current once, or are."""
+        for version in dict.fromkeys(versions):
+            # One that is current no longer stopped being so before now: a version of this second
+            # comes after it.
+            at = now if labels.holder(CURRENT) == version else now - timedelta(seconds=1)
+            self._move(key_id, label(KEEP, version, at), to=version)
+
     def _settle(self, key_id: str, base: str, mine: str | None, error: DaenaKMSError) -> None:
         """Resolve a call whose answer was lost or refused by looking at who is current.
 
@@ -290,10 +296,3 @@ class AWSStore(Store):
             msg = "another rotation of it was faster"
             raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
         raise error
-
-
-def _labels(key: Key) -> Labels:
-    if isinstance(key.handle, Labels):
-        return key.handle
-    msg = "a key must come from describe() or scan() of this store"
-    raise TypeError(msg)

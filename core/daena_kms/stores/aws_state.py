@@ -13,7 +13,7 @@ later version was made from it. A version of ours of which none of this is true 
 left by a crash: it is never promoted.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -60,30 +60,50 @@ class Labels:
         dead = {}
         for version_id, parsed in self._parsed.items():
             stale = parsed.made + PROMOTION_BOUND < now
-            state = self.state(version_id)
-            lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
-            if lost or (state is VersionState.PENDING and stale):
+            pending = self.state(version_id) is VersionState.PENDING
+            if self._gives_way(version_id) and (stale or not pending):
                 dead[version_id] = self.ours(version_id, MADE)
         return {version_id: labels for version_id, labels in dead.items() if labels}
 
-    def unpinned(self) -> str | None:
-        """Return the previous version when nothing else would keep it, or tell that it was current.
+    def unpinned(self) -> list[str]:
+        """Return the versions that nothing else would keep, or tell that they were current.
 
-        The next promotion takes AWSPREVIOUS off it.
+        The next promotion takes AWSPREVIOUS off the previous one, and an outsider's put right
+        after it takes it off the one that is current now.
         """
-        version_id = self.holder(PREVIOUS)
-        if version_id is None or self.ours(version_id, KEEP):
-            return None
-        proved = self._child(version_id) is not None
-        return None if proved and self.ours(version_id, MADE) else version_id
+        previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
+        found = []
+        if previous is not None and not self.ours(previous, KEEP):
+            proved = mark(previous) in self._proofs() and self.ours(previous, MADE)
+            found += [] if proved else [previous]
+        if current is not None and not self.ours(current, MADE, KEEP):
+            found.append(current)
+        return found
+
+    def orphans(self, *version_ids: str) -> list[str]:
+        """Return the versions of which only these tell that they were current."""
+        lost = {p.base for p in self._parsed.values()} - self._proofs(version_ids)
+        return [
+            v
+            for v, stages in self.stages.items()
+            if mark(v) in lost and CURRENT not in stages and not self.ours(v, KEEP, RETIRED)
+        ]
+
+    def _proofs(self, without: Collection[str] = ()) -> set[str]:
+        """Return the bases' marks of versions that last; the next put takes AWSPENDING off one."""
+        return {
+            parsed.base
+            for version_id, parsed in self._parsed.items()
+            if version_id not in without and set(self.stages[version_id]) - {PENDING}
+        }
 
     def room(self) -> int:
         """Return how many more versions can be made and labelled; those that are dead give way."""
         used = self.used
-        used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None)
-        used += self.unpinned() is not None
-        waiting = (VersionState.ABANDONED, VersionState.PENDING)
-        used -= sum(len(self.ours(v, MADE)) for v in self._parsed if self.state(v) in waiting)
+        # One is in reserve: a retirement adds its label before it takes the others off.
+        used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None) + 1
+        used += len(self.unpinned())
+        used -= sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
         return MAX_LABELS - used
 
     def state(self, version_id: str) -> VersionState:
@@ -106,15 +126,16 @@ class Labels:
     def superseded(self, version_id: str) -> datetime | None:
         """Return the latest moment at which a version can have stopped being current."""
         promoted = {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
-        child = self._child(version_id)
-        if child is not None and child in promoted:
-            return promoted[child] + PROMOTION_BOUND
-        since = _stamped(self.ours(version_id, MADE, KEEP))
+        # An operator may have moved AWSCURRENT back to it, so that it was superseded twice.
+        own = mark(version_id)
+        ended = [at for v, at in promoted.items() if self._parsed[v].base == own]
+        if ended:
+            return max(ended) + PROMOTION_BOUND
+        since = _stamped(self.ours(version_id, MADE)) or _stamped(self.ours(version_id, KEEP))
         if since is None:
-            current = self.holder(CURRENT) or ""
-            known = current in promoted and self.holder(PREVIOUS) == version_id
-            return promoted[current] + PROMOTION_BOUND if known else None
-        later = [made for v, made in promoted.items() if v != version_id and made >= since]
+            return None  # the next rotation pins it, and that says from when on to look
+        # Stamps are to the second: one of the same second may have been current before this one.
+        later = [made for v, made in promoted.items() if v != version_id and made > since]
         return min(later) + PROMOTION_BOUND if later else None
 
     def _was_current(self, version_id: str) -> bool:
@@ -133,12 +154,26 @@ class Labels:
         promoted = (v for v in children if v == self.holder(CURRENT) or self._child(v) is not None)
         return next(promoted, children[0] if children else None)
 
+    def _gives_way(self, version_id: str) -> bool:
+        """Whether a version can never become current, and is known never to have been."""
+        state = self.state(version_id)
+        lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
+        return lost or state is VersionState.PENDING
+
     def _has_sibling(self, version_id: str) -> bool:
         base = self._parsed[version_id].base
         return any(
             v != version_id and p.base == base and self._was_current(v)
             for v, p in self._parsed.items()
         )
+
+
+def labels_of(key: Key) -> Labels:
+    """Return the labels that a key of this store was seen with."""
+    if isinstance(key.handle, Labels):
+        return key.handle
+    msg = "a key must come from describe() or scan() of this store"
+    raise TypeError(msg)
 
 
 def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None = None) -> Key:
