@@ -195,7 +195,8 @@ def first_due(key_id: str, now: datetime, interval: timedelta) -> datetime:
     """Return when an adopted key is first due: spread over ``interval``, the same at each call.
 
     Between an hour and the whole interval from ``now``, by a hash of the key id, so that a
-    thousand keys adopted in one night do not come due in one night, nor two keys of a pair at once.
+    thousand keys adopted in one night do not come due in one night, nor two keys of a pair at
+    once. A key is never due before its own interval has passed either.
     """
     fraction = int.from_bytes(hashlib.sha256(key_id.encode()).digest()[:8]) / 2**64
     delay = _LEAST_DELAY + (interval - _LEAST_DELAY) * fraction

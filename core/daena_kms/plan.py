@@ -92,7 +92,7 @@ def plan_key(  # noqa: PLR0913 - as plan()
 ) -> list[Action]:
     """Return what to do with one key; empty for a key that is not managed and was not named."""
     try:
-        if not named and (key.deleted is not None or not is_managed(key.tags)):
+        if not named and (key.deleted is not None or not _managed(key)):
             return []
         policy = check_key(key, defaults, can)
         _check_clock(key, now)
@@ -128,16 +128,15 @@ def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
     if key.deleted is not None:
         msg = f"it is deleted since {format_time(key.deleted)}"
         raise KeyNotFound(msg, key_id=key.id, todo="Restore it first")
-    try:
-        managed = is_managed(key.tags)
-        check_key_id(key.id)
-        policy = parse_policy(key.tags, defaults, can) if managed else None
-    except ConfigError as error:
-        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
-    if policy is None:
+    if not _managed(key):
         todo = "Enrol it with adopt, or leave it to whoever rotates it now"
         msg = "it does not carry daena.managed=true"
         raise NotManaged(msg, key_id=key.id, todo=todo)
+    check_key_id(key.id)
+    try:
+        policy = parse_policy(key.tags, defaults, can)
+    except ConfigError as error:
+        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
     if key.owner is not None:
         todo = "Switch that rotation off, or remove the tag daena.managed"
         raise NotManaged(f"{key.owner} rotates it", key_id=key.id, todo=todo)
@@ -145,6 +144,13 @@ def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
         todo = "Delete it and create it again, or give it a value"
         raise KeyNotFound("it has no current version", key_id=key.id, todo=todo)
     return policy
+
+
+def _managed(key: Key) -> bool:
+    try:
+        return is_managed(key.tags)
+    except ConfigError as error:
+        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
 
 
 def due_at(key: Key, policy: Policy) -> datetime:

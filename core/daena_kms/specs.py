@@ -11,6 +11,7 @@ tag on AWS can't hold a quote, an ampersand or a backslash.
 """
 
 import base64
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -32,6 +33,7 @@ _SYMMETRIC = {"aes-128": 16, "aes-256": 32, "hmac-256": 32, "hmac-512": 64}
 _ASYMMETRIC = ("ed25519", "rsa-3072", "ec-p256")
 NAMES = (*_SYMMETRIC, *_ASYMMETRIC, "password", "token")
 DEFAULT = "aes-256"
+_HEX = re.compile(r"[0-7][0-9a-f](\.[0-7][0-9a-f])*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +98,10 @@ def _length(text: str, name: str) -> int:
 
 
 def _excluded(text: str, name: str) -> str:
-    try:
-        raw = bytes.fromhex(text.replace(".", " "))
-        well_formed = all(len(pair) == 2 for pair in text.split(".") if text)  # noqa: PLR2004 - hex
-        if well_formed:
-            return raw.decode("ascii")
-    except ValueError:
-        pass
+    if not text:
+        return ""
+    if _HEX.fullmatch(text) is not None:
+        return "".join(chr(int(pair, 16)) for pair in text.split("."))
     msg = f"{name} has exclude={text[:40]!r}"
     todo = 'Write each ASCII character as two hexadecimal digits, joined with dots: 22.5c is "\\'
     raise ConfigError(msg, todo=todo)
@@ -183,4 +182,23 @@ def _fits(spec: Spec, material: str) -> bool:
         )
     if spec.name == "token":
         return material.isascii() and all(c.isalnum() or c in "-_" for c in material)
-    return material.startswith("-----BEGIN PRIVATE KEY-----\n")
+    return _is_private_key(spec.name, material)
+
+
+def _is_private_key(name: str, material: str) -> bool:
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - above
+    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - above
+        load_pem_private_key,
+    )
+
+    try:
+        key = load_pem_private_key(material.encode(), password=None)
+    except (ValueError, TypeError):
+        return False
+    if not material.startswith("-----BEGIN PRIVATE KEY-----\n"):
+        return False  # another container than PKCS#8
+    if isinstance(key, rsa.RSAPrivateKey):
+        return name == f"rsa-{key.key_size}"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return name == "ec-p256" and isinstance(key.curve, ec.SECP256R1)
+    return name == "ed25519" and isinstance(key, ed25519.Ed25519PrivateKey)

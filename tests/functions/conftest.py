@@ -7,6 +7,9 @@ from daena_kms.demo import lambda_bundle
 
 from tests.functions.world import HANDLER, World
 from tests.stores.aws_sim import AwsSimulator
+from tests.stores.ministack import local_aws
+
+__all__ = ["bundle", "local_aws", "world"]
 
 
 @pytest.fixture(scope="session")

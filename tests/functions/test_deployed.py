@@ -23,7 +23,6 @@ from daena_kms.model import VersionState
 from tests.functions.harness import eventually
 from tests.functions.world import make_older
 
-pytest_plugins = ["tests.stores.ministack"]
 pytestmark = pytest.mark.xdist_group("local-aws")
 
 

@@ -21,7 +21,6 @@ from daena_kms.demo.local_aws import ACCOUNT, REGION, LocalAws
 
 from tests.functions.harness import call, small
 
-pytest_plugins = ["tests.stores.ministack"]
 pytestmark = pytest.mark.xdist_group("local-aws")
 WHOLE = """
 import sys

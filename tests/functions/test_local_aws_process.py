@@ -27,7 +27,6 @@ from daena_kms.errors import ConfigError, StoreUnavailable
 
 from tests.functions.harness import CORE, eventually, gone, small
 
-pytest_plugins = ["tests.stores.ministack"]
 pytestmark = pytest.mark.xdist_group("local-aws")
 
 

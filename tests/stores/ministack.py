@@ -1,6 +1,6 @@
 """The local AWS that the demonstration runs, as a fixture: one for each test process.
 
-Load it with ``pytest_plugins = ["tests.stores.ministack"]``. State stays between tests: give every
+Import it in a folder's conftest. State stays between tests: give every
 function, secret and bucket a name of its own, or call ``local_aws.reset()`` first.
 """
 

@@ -1,0 +1,44 @@
+"""The log's history: what was done, by whom and why."""
+
+from datetime import timedelta
+
+import pytest
+from daena_kms.audit.reader import history
+from daena_kms.errors import AuditUnavailable
+
+from tests.unit.logs import START, Hands, MemoryObjects, write_run
+
+
+@pytest.fixture
+def clock() -> Hands:
+    """A clock at START."""
+    return Hands()
+
+
+@pytest.fixture
+def log(clock: Hands) -> MemoryObjects:
+    """An empty log whose objects carry that clock's times."""
+    return MemoryObjects(clock)
+
+
+def test_history_is_what_was_done(log: MemoryObjects, clock: Hands) -> None:
+    """Each result with its run's who and why, oldest first, by key and by time."""
+    write_run(log, clock, key="one-key")
+    clock.pass_(days=1)
+    write_run(log, clock, key="two-key")
+    rows = list(history(log))
+    assert [(r["key"], r["result"], r["principal"], r["reason"], r["trigger"]) for r in rows] == [
+        (key, "done", "someone", "because", "schedule") for key in ("one-key", "two-key")
+    ]
+    assert [r["key"] for r in history(log, key_id="two-key")] == ["two-key"]
+    assert [r["key"] for r in history(log, since=START + timedelta(hours=1))] == ["two-key"]
+    assert len(list(history(log, since=START))) == 2
+    assert list(history(log, since=START + timedelta(days=2))) == []
+
+
+def test_history_does_not_hide_a_broken_record(log: MemoryObjects, clock: Hands) -> None:
+    """A record of ours that can't be read is an error: the list would be incomplete."""
+    prefix = write_run(log, clock)
+    log.held[f"{prefix}000001.json"] = b"{}"
+    with pytest.raises(AuditUnavailable, match=f"{prefix}000001.json is not a record"):
+        list(history(log))

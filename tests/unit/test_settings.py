@@ -1,0 +1,113 @@
+"""What the environment says, and which provider it points to."""
+
+import getpass
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS, Settings, check_provider
+
+from tests.unit.keys import DAY
+
+WHICH = "which provider to use is not clear: "
+HINTS = {
+    "aws": "AWS_KMS_KEY_ID",
+    "azure": "AZURE_KEY_VAULT_URL",
+    "gcp": "GCP_PROJECT_ID",
+    "local": "DAENA_KMS_HOME",
+}
+
+
+@pytest.mark.parametrize("name", PROVIDERS)
+def test_a_named_provider_is_used(name: str) -> None:
+    """The variable decides, whatever else is set."""
+    environ = {"DAENA_CLOUD_KMS_PROVIDER": name} | dict.fromkeys(HINTS.values(), "x")
+    assert Settings.load(environ).provider == name
+    assert check_provider(name) == name
+
+
+@pytest.mark.parametrize(("name", "variable"), HINTS.items())
+def test_one_hint_is_enough(name: str, variable: str) -> None:
+    """Without a name the only provider that is configured is used; empty counts as not set."""
+    empty = dict.fromkeys(("DAENA_CLOUD_KMS_PROVIDER", *HINTS.values()), "")
+    assert Settings.load({**empty, variable: "x"}).provider == name
+
+
+@pytest.mark.parametrize(
+    ("environ", "found"),
+    [
+        ({}, "none is set"),
+        ({"AWS_REGION": "eu-central-1"}, "none is set"),
+        (
+            {"AWS_KMS_KEY_ID": "x", "DAENA_KMS_HOME": "y"},
+            "the environment points to aws and local",
+        ),
+    ],
+)
+def test_an_unclear_provider_is_asked_for(environ: dict[str, str], found: str) -> None:
+    """Where none or several are configured, nobody guesses."""
+    with pytest.raises(ConfigError) as refused:
+        _ = Settings.load(environ).provider
+    assert refused.value.what == WHICH + found
+    todo = "Set DAENA_CLOUD_KMS_PROVIDER, or pass one of aws, azure, gcp, local"
+    assert refused.value.todo == todo
+
+
+@pytest.mark.parametrize("name", ["", "AWS", "aws ", "vault", "x" * 1000])
+def test_an_unknown_provider_is_refused(name: str) -> None:
+    """The refusal names those there are."""
+    with pytest.raises(ConfigError) as refused:
+        check_provider(name)
+    text = f"{name[:40]!r} is no provider. Use one of aws, azure, gcp, local"
+    assert str(refused.value) == text
+    if name:
+        with pytest.raises(ConfigError, match="is no provider"):
+            _ = Settings.load({"DAENA_CLOUD_KMS_PROVIDER": name}).provider
+
+
+@pytest.mark.parametrize(
+    ("name", "variable", "what"),
+    [
+        ("home", "DAENA_KMS_HOME", "the local store has no folder"),
+        (
+            *("audit_url", "DAENA_KMS_AUDIT_URL"),
+            "no audit log is set, and nothing changes without one",
+        ),
+    ],
+)
+def test_what_must_be_set_is_asked_for(name: str, variable: str, what: str) -> None:
+    """A missing setting is named, with what to set; an empty one counts as missing."""
+    for environ in ({}, {variable: ""}):
+        with pytest.raises(ConfigError) as refused:
+            getattr(Settings.load(environ), name)
+        assert refused.value.what == what
+        assert variable in (refused.value.todo or "")
+
+
+def test_settings_are_what_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are returned as they stand, the home folder's tilde apart."""
+    monkeypatch.setenv("DAENA_KMS_AUDIT_URL", "s3://bucket/prefix")
+    monkeypatch.setenv("DAENA_KMS_GRACE", "2d")
+    settings = Settings.load()
+    assert settings.audit_url == "s3://bucket/prefix"
+    assert settings.defaults.grace == 2 * DAY
+    assert Settings.load({"DAENA_KMS_HOME": "~/keys"}).home == Path.home() / "keys"
+    assert settings.get("DAENA_KMS_NOTHING") is None
+
+
+def test_who_runs_this_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The operator is the one that is named, or the user at this machine, or the user's number."""
+    assert Settings.load({"DAENA_OPERATOR": "alice"}).operator == "alice"
+    here = socket.gethostname()
+    monkeypatch.setattr(getpass, "getuser", lambda: "bob")
+    assert Settings.load({}).operator == f"bob@{here}"
+    assert Settings.load({"DAENA_OPERATOR": ""}).operator == f"bob@{here}"
+
+    def nobody() -> NoReturn:
+        raise KeyError("no such user")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert Settings.load({}).operator == f"uid 4711@{here}"

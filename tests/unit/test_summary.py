@@ -1,0 +1,125 @@
+"""What a run did, as every caller renders it."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from daena_kms.errors import AccessDenied, DaenaKMSError
+from daena_kms.plan import Action, Kind
+from daena_kms.summary import Result, Summary, action_record
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def summary() -> Summary:
+    """Return the summary of a run that has just begun."""
+    return Summary("run", NOW)
+
+
+def an_action(key_id: str = "some-key", kind: Kind = Kind.ROTATE) -> Action:
+    """Return a planned action."""
+    return Action(key_id, kind, "due now", "v1", None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("kind", "released", "name"),
+    [
+        (Kind.ROTATE, False, "rotated"),
+        (Kind.FINISH, False, "finished"),
+        (Kind.RETIRE, False, "retired"),
+        (Kind.DESTROY, False, "destroyed"),
+        (Kind.DESTROY, True, "released"),
+        (Kind.RETIRE, True, "retired"),
+        (Kind.ROTATE, True, "rotated"),
+    ],
+)
+def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) -> None:  # noqa: FBT001 - a parameter
+    """Each kind has its list; where a store erases nothing, destroyed is called released."""
+    made = summary()
+    made.add(Result(an_action(kind=kind), "done"), released=released)
+    assert {n: c for n, c in made.counts().items() if c} == {name: 1}
+    assert getattr(made, name) == ["some-key"]
+
+
+@pytest.mark.parametrize(
+    ("result", "name"),
+    [("skipped", "skipped"), ("left", "left"), ("failed", "failed"), ("unknown", "failed")],
+)
+@pytest.mark.parametrize("kind", [Kind.ROTATE, Kind.DESTROY, Kind.FAILING, Kind.HELD])
+def test_what_was_not_done_is_listed_by_result(kind: Kind, result: str, name: str) -> None:
+    """Whatever was planned."""
+    made = summary()
+    made.add(Result(an_action(kind=kind), result))
+    assert {n: c for n, c in made.counts().items() if c} == {name: 1}
+    assert made.ok == (name != "failed")
+
+
+def test_a_key_stands_in_a_list_once() -> None:
+    """However many of its versions were retired; and in as many lists as it has actions."""
+    made = summary()
+    for kind in (Kind.RETIRE, Kind.RETIRE, Kind.ROTATE):
+        made.add(Result(an_action(kind=kind), "done"))
+    assert (made.retired, made.rotated) == (["some-key"], ["some-key"])
+
+
+def test_failures_are_raised_by_name() -> None:
+    """Up to twenty names; none when all is well."""
+    made = summary()
+    made.raise_if_failed()
+    made.keys = 40
+    for number in range(30):
+        error = AccessDenied("refused", key_id=f"key-{number:02}")
+        made.add(Result(an_action(f"key-{number:02}"), "failed", error=error))
+    with pytest.raises(DaenaKMSError, match="30 of 40 keys failed: key-00, key-01") as caught:
+        made.raise_if_failed()
+    assert "key-19" in str(caught.value)
+    assert "key-20" not in str(caught.value)
+
+
+def test_a_summary_is_plain_data() -> None:
+    """Its JSON holds the lists in order, the errors by code, the notes and the new versions."""
+    made = summary()
+    made.keys, made.overdue = 3, 1
+    made.add(Result(an_action("b-key"), "done", new_version="v2"))
+    made.add(Result(an_action("a-key"), "done", new_version="v3"))
+    made.add(Result(an_action("c-key"), "failed", error=AccessDenied("refused", key_id="c-key")))
+    made.add(Result(an_action("d-key"), "skipped", message="already rotated"))
+    made.finish(timedelta(seconds=1.23456))
+    found = json.loads(json.dumps(made.to_dict()))
+    assert found["rotated"] == ["a-key", "b-key"]
+    assert found["errors"] == {
+        "c-key": {"error": "access-denied", "message": "key 'c-key': refused"}
+    }
+    assert found["notes"] == {"d-key": "already rotated"}
+    assert found["new_versions"] == {"a-key": "v3", "b-key": "v2"}
+    assert (found["seconds"], found["began"], found["ok"]) == (1.235, "2026-03-01T12:00:00Z", False)
+    assert found["counts"] == {
+        **dict.fromkeys(("finished", "retired", "destroyed", "released", "left", "held"), 0),
+        "rotated": 2,
+        "failed": 1,
+        "skipped": 1,
+        "keys": 3,
+        "overdue": 1,
+    }
+
+
+def test_records_leave_out_what_there_is_not() -> None:
+    """An action's and a result's record hold the fields that are known."""
+    assert action_record(Action("some-key", Kind.FAILING, "bad")) == {
+        "key": "some-key",
+        "kind": "failing",
+        "why": "bad",
+    }
+    assert Result(an_action(), "done", "v2", started=NOW, ended=NOW).record() == {
+        "key": "some-key",
+        "kind": "rotate",
+        "base": "v1",
+        "why": "due now",
+        "due": "2026-03-01T12:00:00Z",
+        "result": "done",
+        "new_version": "v2",
+        "started": "2026-03-01T12:00:00Z",
+        "ended": "2026-03-01T12:00:00Z",
+    }
+    failed = Result(an_action(), "failed", error=AccessDenied("refused", todo="Ask")).record()
+    assert (failed["error"], failed["message"]) == ("access-denied", "refused. Ask")
