@@ -74,3 +74,8 @@ def bounded(key: Key, uncertain: timedelta) -> Key:
         for v in key.versions
     ]
     return replace(key, versions=tuple(versions))
+
+
+def at(text: timedelta) -> str:
+    """Return the moment so long after NOW, as a tag holds it."""
+    return (NOW + text).isoformat().replace("+00:00", "Z")

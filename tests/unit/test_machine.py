@@ -195,5 +195,5 @@ class Machine(World):
         self.settled = False
 
 
-Machine.TestCase.settings = settings(max_examples=60, stateful_step_count=30)
+Machine.TestCase.settings = settings(max_examples=40, stateful_step_count=25)
 TestMachine = Machine.TestCase

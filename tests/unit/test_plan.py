@@ -18,6 +18,7 @@ from tests.unit.keys import (
     NOW,
     SECOND,
     aged,
+    at,
     previous,
     retired,
     tagged,
@@ -38,11 +39,6 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
     """Return the only action that is planned for a key."""
     (action,) = planned(key, interrupted=interrupted, named=named)
     return action
-
-
-def at(text: timedelta) -> str:
-    """Return the moment so long after NOW, as a tag holds it."""
-    return (NOW + text).isoformat().replace("+00:00", "Z")
 
 
 @pytest.mark.parametrize(
