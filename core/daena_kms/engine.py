@@ -172,8 +172,12 @@ class _Run:
         if self._named is None:
             for listed in store.scan():
                 key = listed
-                if needs_detail(listed, defaults, store.can, self._clock()):
-                    key = store.describe(listed.id, exact=True)
+                try:
+                    if needs_detail(listed, defaults, store.can, self._clock()):
+                        key = store.describe(listed.id, exact=True)
+                except DaenaKMSError as error:
+                    yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
+                    continue
                 actions = self._plan_key(key)
                 if actions:
                     yield actions

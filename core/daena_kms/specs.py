@@ -28,6 +28,7 @@ CLASSES = {
     "symbol": "!#$%&*+-=?^_.~",
 }
 MIN_LENGTH, MAX_LENGTH = 12, 512
+_MIN_ALPHABET = 10
 _TOKEN_BYTES = 32
 _SYMMETRIC = {"aes-128": 16, "aes-256": 32, "hmac-256": 32, "hmac-512": 64}
 _ASYMMETRIC = ("ed25519", "rsa-3072", "ec-p256")
@@ -85,6 +86,9 @@ def _parse_password(text: str, options: list[str], name: str) -> Spec:
         empty = classes[alphabets.index("")]
         msg = f"{name} excludes every character of the class {empty!r}"
         raise ConfigError(msg, todo="Drop the class, or exclude fewer characters")
+    if len("".join(alphabets)) < _MIN_ALPHABET:
+        msg = f"{name} leaves {len(''.join(alphabets))} characters to choose from"
+        raise ConfigError(msg, todo=f"Leave at least {_MIN_ALPHABET}")
     # Rejection sampling takes under 1.5 bytes a character; a first guess that seldom falls short.
     return Spec(text, "password", False, length * 2, length, alphabets)  # noqa: FBT003 - in order
 
