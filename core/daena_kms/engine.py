@@ -159,8 +159,7 @@ class _Run:
                 running = self._collect(running, worker, journal)
                 progress(self._done, len(work))
         except BaseException:
-            worker.stopped = True
-            pool.shutdown()
+            worker.stop()
             self._drain(worker, journal)
             raise
         finally:
@@ -173,7 +172,9 @@ class _Run:
             for listed in store.scan():
                 key = listed
                 try:
-                    if needs_detail(listed, defaults, store.can, self._clock()):
+                    if not self._budget.over and needs_detail(
+                        listed, defaults, store.can, self._clock()
+                    ):
                         key = store.describe(listed.id, exact=True)
                 except DaenaKMSError as error:
                     yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
@@ -183,6 +184,9 @@ class _Run:
                     yield actions
             return
         for key_id in self._named:
+            if self._budget.over:
+                yield [Action(key_id, Kind.ROTATE, "no time was left to look at it")]
+                continue
             try:
                 key = look_at(store, key_id, defaults, self._clock)
             except DaenaKMSError as error:

@@ -37,7 +37,7 @@ class Journal:
     @classmethod
     def begin(cls, log: Objects, context: Context, clock: Clock) -> "Journal":
         """Read the end of the log and return a journal for a new run."""
-        return cls(read_tail(log), RunWriter(log, context, clock), clock)
+        return cls(read_tail(log, clock()), RunWriter(log, context, clock), clock)
 
     @property
     def run_id(self) -> str:
@@ -49,7 +49,7 @@ class Journal:
         return {
             action["key"]: action.get("base")
             for action in pending_actions(self._tail)
-            if action["kind"] in {"rotate", "finish"}
+            if action["kind"] in {"rotate", "finish"} and self._concerns(action)
         }
 
     def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
@@ -60,7 +60,7 @@ class Journal:
         """
         results = []
         for action in pending_actions(self._tail):
-            if over():
+            if over() or not self._concerns(action):
                 self._unresolved.append(action)
                 continue
             kept = {n: v for n, v in action.items() if n not in {"result", "error", "message"}}
@@ -81,6 +81,11 @@ class Journal:
             runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
             self._writer.recovery(runs, results)
 
+    def _concerns(self, action: Mapping[str, Any]) -> bool:
+        """Whether an action was one on this kind of store: no other can say what became of it."""
+        provider = self._writer.provider
+        return bool(action.get("provider", provider) == provider)
+
     def _may_run_still(self, action: Mapping[str, Any]) -> bool:
         """Whether the run that intended this may be at it yet, so that a later run must look."""
         at = datetime.fromisoformat(str(action["at"]))
@@ -96,8 +101,8 @@ class Journal:
 
     def record_rows(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of some actions, as they stand in the log."""
-        now = format_time(self._clock())
-        self._unresolved += [{**row, "at": now} for row in rows if row["result"] == UNKNOWN]
+        unknown = {"at": format_time(self._clock()), "provider": self._writer.provider}
+        self._unresolved += [{**row, **unknown} for row in rows if row["result"] == UNKNOWN]
         self._writer.outcome(rows)
 
     def close(self, counts: Mapping[str, int]) -> None:

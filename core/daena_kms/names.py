@@ -18,6 +18,7 @@ from daena_kms.errors import ConfigError, InvalidKeyId
 
 MAX_KEY_ID = 100
 MAX_VALUE_BYTES = 25_000
+PLAUSIBLE_YEARS = range(2000, 9000)
 
 _KEY_ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
 _VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
@@ -71,7 +72,7 @@ def mark(version_id: str | None) -> str:
 
     It identifies a version among the few of one key; it is a hash of an id, never of a value.
     """
-    return hashlib.sha256((version_id or "none").encode()).hexdigest()[:10]
+    return hashlib.sha256((version_id or "none").encode(errors="surrogatepass")).hexdigest()[:10]
 
 
 def new_version_id(base: str | None, at: datetime) -> str:
@@ -89,4 +90,5 @@ def parse_version_id(version_id: str) -> ParsedId | None:
         made = datetime.fromisoformat(match[1])
     except ValueError:
         return None
-    return ParsedId(made, match[2])
+    # Anybody may write an id of this form; no sum of a far year and a policy may overflow.
+    return ParsedId(made, match[2]) if made.year in PLAUSIBLE_YEARS else None

@@ -18,7 +18,7 @@ from daena_kms.errors import ConfigError, DaenaKMSError, NotManaged, StoreUnavai
 from daena_kms.journal import Journal
 from daena_kms.model import Key
 from daena_kms.names import check_key_id, check_material
-from daena_kms.policy import FIRST_DUE, MANAGED, SPEC, is_managed, parse_policy
+from daena_kms.policy import FIRST_DUE, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rotation import rotate
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
@@ -97,8 +97,11 @@ class Operations:
         given[FIRST_DUE] = format_time(first)
         base = key.current.id if key.current is not None else None
 
+        # What an earlier enrolment left must not decide what this one did not ask for.
+        stale = {t: None for t in key.tags if t.startswith(PREFIX) and t not in given}
+
         def change() -> dict[str, Any]:
-            self._store.adopt(key, given, self._clock())
+            self._store.adopt(key, {**stale, **given}, self._clock())
             return {}
 
         versions = [version.id for version in key.versions]

@@ -20,9 +20,15 @@ def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
     that any reader could see. Any other error leaves at most a pending version, which is never
     promoted and which the next rotation replaces.
     """
-    staged = store.stage(key, material, clock())
+    newest = max((version.created for version in key.versions), default=clock())
+
+    def now() -> datetime:
+        # Clocks differ a little; a version is never dated before those that it follows.
+        return max(newest, clock())
+
+    staged = store.stage(key, material, now())
     try:
-        return store.promote(key, staged, clock())
+        return store.promote(key, staged, now())
     except RotationConflict:
         # What can't be taken back now stays pending: nobody promotes it, and the next rotation
         # clears it away. The loss of the race is what the caller must hear of.

@@ -1,5 +1,6 @@
 """Do what was planned for one key: look again, plan again, and do only what both plans say."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -42,20 +43,38 @@ class Worker:
     #: What became of each key's actions, until the run has entered it. A future won't do: Ctrl-C
     #: may come after the pool has taken the work and before it has given the future back.
     ended: deque[list[Result]] = field(default_factory=deque)
+    _active: int = 0
+    _idle: threading.Condition = field(default_factory=threading.Condition)
 
     def __call__(self, actions: Sequence[Action]) -> list[Result]:
         """Do one key's actions in order and return what became of each. Never raises."""
-        results = self._all(actions)
-        self.ended.append(results)
+        with self._idle:
+            self._active += 1
+        try:
+            results = [self._timed(action, first=action is actions[0]) for action in actions]
+            self.ended.append(results)
+        finally:
+            with self._idle:
+                self._active -= 1
+                self._idle.notify_all()
         return results
 
-    def _all(self, actions: Sequence[Action]) -> list[Result]:
+    def stop(self) -> None:
+        """Let nothing more begin, and return when what has begun has ended.
+
+        The pool's own shutdown does not wait for a thread that Ctrl-C kept it from noting down.
+        """
+        self.stopped = True
+        with self._idle:
+            self._idle.wait_for(lambda: not self._active)
+
+    def _timed(self, action: Action, *, first: bool) -> Result:
         if self.stopped or self.budget.over:
-            return [Result(action, LEFT) for action in actions]
+            return Result(action, LEFT)
         began = time.monotonic()
-        results = [self._one(action, first=action is actions[0]) for action in actions]
+        result = self._one(action, first=first)
         self.budget.took(timedelta(seconds=time.monotonic() - began))
-        return results
+        return result
 
     def _one(self, action: Action, *, first: bool) -> Result:
         started = self.clock()

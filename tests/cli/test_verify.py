@@ -37,6 +37,7 @@ def test_verify_finds_what_others_made(shell: Shell) -> None:
 
 def test_verify_since_a_record_kept_elsewhere(shell: Shell) -> None:
     """With it, cutting off the log's newest end is found; without it, it can't be."""
+    shell.create("first-key")
     shell.create("key")
     newest = shell.json("audit", "verify")["newest"]
     line = shell.run("audit", "verify", "--log-only").stdout.splitlines()[-1]

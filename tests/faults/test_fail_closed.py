@@ -3,15 +3,16 @@
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import pytest
 from daena_kms.audit import open_log
 from daena_kms.audit.records import INTENT, OUTCOME, decode
-from daena_kms.engine import _Run, run
+from daena_kms.engine import run
 from daena_kms.errors import AuditUnavailable, ConfigError, StoreUnavailable
 from daena_kms.model import Key
 from daena_kms.stores.base import Staged
+from daena_kms.work import Worker
 
 from tests.faults.seam import Effect
 from tests.faults.test_engine import make
@@ -100,7 +101,7 @@ def test_what_is_queued_when_the_log_fails_is_not_begun(
     ids = make(world, 12)
     begun: list[str] = []
     failed = threading.Event()
-    put, promote, drain = world.log.put_new, world.store.promote, _Run._drain  # noqa: SLF001 - when the run has stopped
+    put, promote, stop = world.log.put_new, world.store.promote, Worker.stop
 
     def put_new(name: str, data: bytes) -> None:
         if decode(data, name)["type"] == OUTCOME:
@@ -113,13 +114,14 @@ def test_what_is_queued_when_the_log_fails_is_not_begun(
             failed.wait(30)
         return promote(key, staged, now)
 
-    def drained(*arguments: Any) -> None:  # noqa: ANN401 - handed on
+    def stopped(worker: Worker) -> None:
+        worker.stopped = True
         failed.set()
-        drain(*arguments)
+        stop(worker)
 
     monkeypatch.setattr(world.log, "put_new", put_new)
     monkeypatch.setattr(world.store, "promote", slow)
-    monkeypatch.setattr(_Run, "_drain", drained)
+    monkeypatch.setattr(Worker, "stop", stopped)
     with pytest.raises(AuditUnavailable):
         world.run(LATER, workers=2)
     # Of four that were handed out, one was done, and each worker may have begun one more.

@@ -26,16 +26,17 @@ WHO: dict[str, Any] = {
     "principal": "someone",
     "reason": None,
 }
+RUN = f"log/2026/03/01/12/{'0' * 32}/"
 RECORDS: dict[str, dict[str, Any]] = {
     "intent": {**WHO, "type": "intent", "actions": [action()]},
     "outcome": {**WHO, "type": "outcome", "results": [done()]},
-    "recovery": {**WHO, "type": "recovery", "runs": {"log/x/": ["sha256:0"]}, "results": [done()]},
+    "recovery": {**WHO, "type": "recovery", "runs": {RUN: ["sha256:0"]}, "results": [done()]},
     "closing": {
         **WHO,
         "type": "closing",
         "objects": ["sha256:0"],
-        "saw": {"log/x": "sha256:0"},
-        "open": {"log/y/": ["sha256:0"]},
+        "saw": {f"{RUN}999999.json": "sha256:0"},
+        "open": {RUN: ["sha256:0"]},
         "unresolved": [{**action(), "at": "2026-03-01T12:00:00Z"}],
         "counts": {"rotated": 1},
     },

@@ -86,7 +86,11 @@ class Machine(World):
         if twice:
             again = self.run()
             assert (again.rotated, again.finished, again.retired, again.failed) == ([], [], [], [])
-            assert State(self.others, self.now).keys == after.keys
+            # A rotation leaves one version more, so one that keep held back may go now.
+            now = State(self.others, self.now).keys
+            assert {k: key.current for k, key in now.items()} == {
+                k: key.current for k, key in after.keys.items()
+            }
         self.settled = True
 
     @rule(key_id=ids)

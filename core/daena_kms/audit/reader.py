@@ -40,9 +40,10 @@ class Tail:
     unresolved: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_tail(objects: Objects) -> Tail:
+def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
     """Return the end of the log: from the newest closing record's hour, and one hour before.
 
+    Hours that lie ahead of ``now`` (a wrong clock, a forger) do not count as the end.
     It takes a handful of listings, the newest closing record, and those beside it.
     """
     tail = Tail()
@@ -56,7 +57,8 @@ def read_tail(objects: Objects) -> Tail:
         if until is not None and when < until:
             break
         closings, open_runs = _sort(objects.entries(hour))
-        if until is None and closings:
+        ahead = now is not None and when > now + _WINDOW
+        if until is None and closings and not ahead:
             until = when - _WINDOW
             entry = max(closings, key=lambda e: (e.modified, e.name))
             newest = _read_closing(objects, entry.name, tail)
@@ -91,10 +93,10 @@ def _carry(
 
 def pending_actions(tail: Tail) -> list[dict[str, Any]]:
     """Return the actions of open runs that have no outcome, and those still unresolved, once."""
-    found = [action for action in tail.unresolved if "at" in action]
+    found = [action for action in tail.unresolved if action.get("at")]
     for prefix, records in tail.news.items():
         settled = {
-            _identity(result)
+            identity(result)
             for record in records
             if record["type"] == OUTCOME
             for result in record["results"]
@@ -103,11 +105,16 @@ def pending_actions(tail: Tail) -> list[dict[str, Any]]:
         for record in records:
             if record["type"] == INTENT:
                 found += [
-                    {**action, "of_run": prefix, "at": record["time"]}
+                    {
+                        **action,
+                        "of_run": prefix,
+                        "at": record["time"],
+                        "provider": record["provider"],
+                    }
                     for action in record["actions"]
-                    if _identity(action) not in settled
+                    if identity(action) not in settled
                 ]
-    return list({_identity(action): action for action in found}.values())
+    return list({identity(action): action for action in found}.values())
 
 
 def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
@@ -141,7 +148,8 @@ def history(
     yield from sorted(rows, key=lambda row: row["time"])
 
 
-def _identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
+def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what tells one action of a run from the others, and its result by."""
     return action["key"], action["kind"], action.get("base"), action.get("version")
 
 

@@ -57,6 +57,7 @@ _SHAPES: dict[str, dict[str, _Type]] = {
     RECOVERY: {"runs": dict, "results": list},
     CLOSING: {"objects": list, "saw": dict, "open": dict, "unresolved": list, "counts": dict},
 }
+_RUN = re.compile(r"log/\d{4}/\d\d/\d\d/\d\d/[0-9a-f]{32}/", re.ASCII)
 _NAME = re.compile(r"log/(\d{4}/\d\d/\d\d/\d\d)/([0-9a-f]{32})/(\d{6})\.json", re.ASCII)
 
 
@@ -131,6 +132,8 @@ def _well_formed(record: Mapping[str, Any]) -> bool:
     hashes += [*record.get("open", {}).values(), *record.get("runs", {}).values()]
     return (
         _is_time(record["time"])
+        and all(_RUN.fullmatch(p) for n in ("open", "runs") for p in record.get(n, ()))
+        and all(_NAME.fullmatch(n) for n in record.get("saw", ()))
         and all(_is_entry(entry) for entry in entries)
         and all(isinstance(entry.get("result"), str) for entry in record.get("results", ()))
         and all(isinstance(found, list) for found in hashes)

@@ -6,12 +6,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from daena_kms.audit.objects import Objects
-from daena_kms.audit.reader import records
+from daena_kms.audit.reader import identity, records
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
     DONE,
+    FAILED,
+    LEFT,
     RECOVERY,
+    SKIPPED,
     decode,
     digest,
     encode,
@@ -23,6 +26,10 @@ from daena_kms.model import Key, Version, VersionState
 from daena_kms.names import mark
 
 CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
+
+
+_MAKING = {"rotate", "finish", "rollback", "create", "adopt"}
+_FINAL = {DONE, FAILED, SKIPPED, LEFT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +76,8 @@ class _Run:
 def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | None = None) -> Report:
     """Check every object of the log.
 
-    ``since`` is a closing record as an earlier report gave it, ``name@hash``: it must be there
-    still, unchanged, and with it all that it covers. With ``keys`` (a store's listing)
+    ``since`` is a closing record as an earlier report gave it, ``name@hash``: it, and all that it
+    covers, must be there still, unchanged. With ``keys`` (a store's listing)
     each version in the store is found confirmed (a record says it was made), unconfirmed (an
     intent and no outcome: a crash) or out-of-band (neither). Raises
     :class:`~daena_kms.errors.AuditUnavailable` when the log can't be read and
@@ -212,22 +219,22 @@ def _check_open(claimed: dict[str, Any], runs: dict[str, _Run], report: Report) 
 
 
 def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
-    every = [record for run in runs.values() for record in run.records.values()]
     made: set[tuple[str, str]] = set()
     intended: set[tuple[str, str]] = set()
-    for record in every:
-        for result in record.get("results", ()):
+    for run in runs.values():
+        every = list(run.records.values())
+        settled = set()
+        for result in (result for record in every for result in record.get("results", ())):
+            if result["result"] in _FINAL:
+                settled.add(identity(result))
             if result["result"] == DONE:
-                adopted = result.get("versions")
-                versions = adopted if isinstance(adopted, list) else []
-                found = [result.get("new_version"), *versions]
-                made |= {(result["key"], v) for v in found if isinstance(v, str)}
-        for action in record.get("actions", ()):
-            base = action.get("base")
-            intended.add((action["key"], mark(base if isinstance(base, str) else None)))
-            adopted = action.get("versions")
-            listed = adopted if isinstance(adopted, list) else []
-            intended |= {(action["key"], v) for v in listed if isinstance(v, str)}
+                found = (result.get("new_version"), *result.get("versions", ()))
+                made |= {(result["key"], version) for version in found if version}
+        for action in (action for record in every for action in record.get("actions", ())):
+            # Only what makes a version explains one, and only while its outcome is not known.
+            if action["kind"] in _MAKING and identity(action) not in settled:
+                intended.add((action["key"], mark(action.get("base"))))
+                intended |= {(action["key"], v) for v in action.get("versions", ())}
 
     def status(key_id: str, version: Version) -> str:
         if (key_id, version.id) in made:
@@ -236,9 +243,5 @@ def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
         return UNCONFIRMED if known else OUT_OF_BAND
 
     never = {VersionState.PENDING, VersionState.ABANDONED}  # never was current
-    return [
-        Finding(key.id, version.id, status(key.id, version))
-        for key in keys
-        for version in key.versions
-        if version.state not in never
-    ]
+    lived = ((key.id, v) for key in keys for v in key.versions if v.state not in never)
+    return [Finding(key_id, version.id, status(key_id, version)) for key_id, version in lived]

@@ -40,6 +40,11 @@ class RunWriter:
         self._hashes: list[str] = []
         self._broken = False
 
+    @property
+    def provider(self) -> str:
+        """The kind of store that the run is on."""
+        return self._context.provider
+
     def intent(self, actions: Iterable[Mapping[str, Any]]) -> None:
         """Write what will be done, before any of it."""
         self._write(INTENT, len(self._hashes), {"actions": list(actions)})

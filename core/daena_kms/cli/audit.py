@@ -56,13 +56,16 @@ def verify_log(
 ) -> None:
     """Check the log against itself and the store. Ends with 1 when something is wrong."""
     from daena_kms.audit import open_log  # noqa: PLC0415 - as above
-    from daena_kms.audit.verify import verify  # noqa: PLC0415 - as above
+    from daena_kms.audit.verify import Problem, verify  # noqa: PLC0415 - as above
     from daena_kms.cli.render import report_table  # noqa: PLC0415 - as above
 
     with reporting(as_json=as_json):
         log = open_log()
         keys = None if log_only else adapter_for(provider).store.scan()
         report = verify(log, keys, since)
+        if not report.objects:
+            # A mistyped address looks the same, and must not pass for a clean log.
+            report.problems.append(Problem(log.url, "holds no record: is the address right?"))
         if as_json:
             print_json(
                 {
@@ -82,6 +85,8 @@ def verify_log(
             console().print(report_table(report))
             verdict = "nothing is wrong" if report.ok else "something is wrong"
             console().print(f"{report.objects} objects of {report.runs} runs: {verdict}.")
-            console().print(f"Keep this elsewhere, for --since: {report.newest}", soft_wrap=True)
+            if report.newest is not None:
+                text = f"Keep this elsewhere, for --since: {report.newest}"
+                console().print(text, soft_wrap=True)
         if not report.ok:
             raise typer.Exit(FAILED)

@@ -157,7 +157,8 @@ class AWSStore(Store):
         """Put a pending version; the label leaves what a crash left, which is never promoted."""
         labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
-        dying = labels.dead(now)
+        # With room, what a crash left stays: a hand that moved labels may have made it current.
+        dying = labels.dead(now) if labels.tight else {}
         self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
         for dead, stale in dying.items():
             for stage in stale:
@@ -194,8 +195,7 @@ class AWSStore(Store):
 
     def abandon(self, key: Key, staged: Staged) -> None:
         """Take AWSPENDING and our own label off a version that lost its race."""
-        # What it was made from may have no other proof that it was current.
-        labels = labels_of(self.describe(key.id))
+        labels = labels_of(self.describe(key.id))  # it may be its base's only proof
         self._keep(key.id, labels, labels.orphans(staged.version_id), staged.at)
         for stage in (PENDING, str(staged.handle)):
             # Another rotation's put may have taken the label already.
@@ -205,12 +205,14 @@ class AWSStore(Store):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then take the labels off by which it was kept."""
         labels = labels_of(key)
-        if not labels.ours(version, RETIRED):
-            self._move(key.id, label(RETIRED, version, now), to=version)
+        # Fresh also where an old one is: destroy-after counts from this retirement.
+        fresh = label(RETIRED, version, now)
+        self._move(key.id, fresh, to=version)
         if labels.holder(PREVIOUS) == version:
             self._take_off(key.id, PREVIOUS, version)
-        for stage in labels.ours(version, MADE, KEEP):
-            self._take_off(key.id, stage, version)
+        for stage in labels.ours(version, MADE, KEEP, RETIRED):
+            if stage != fresh:
+                self._take_off(key.id, stage, version)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Let the version go: without a label AWS deletes it in its own time."""
@@ -232,8 +234,9 @@ class AWSStore(Store):
         """Pin the versions that somebody else made, then tag the secret."""
         labels = labels_of(key)
         holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
-        theirs = [v for v in holders if v is not None and not labels.ours(v, MADE, KEEP)]
-        self._keep(key.id, labels, theirs, now)
+        self._keep(
+            key.id, labels, [v for v in holders if v and not labels.ours(v, MADE, KEEP)], now
+        )
         self.tag(key, tags)
 
     def delete(self, key: Key, now: datetime) -> None:
@@ -275,8 +278,7 @@ class AWSStore(Store):
     def _keep(self, key_id: str, labels: Labels, versions: Iterable[str], now: datetime) -> None:
         """Pin versions that were current once, or are."""
         for version in dict.fromkeys(versions):
-            # One that is current no longer stopped being so before now: a version of this second
-            # comes after it.
+            # What is current no longer was so before now: a version of this second comes after.
             at = now if labels.holder(CURRENT) == version else now - timedelta(seconds=1)
             self._move(key_id, label(KEEP, version, at), to=version)
 

@@ -13,12 +13,13 @@ later version was made from it. A version of ours of which none of this is true 
 left by a crash: it is never promoted.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from daena_kms.model import PROMOTION_BOUND, Key, Version, VersionState
-from daena_kms.names import ParsedId, mark, parse_version_id
+from daena_kms.names import PLAUSIBLE_YEARS, ParsedId, mark, parse_version_id
 from daena_kms.policy import PREFIX
 
 CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
@@ -26,6 +27,7 @@ MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"
 #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
+_STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
 
 
@@ -103,8 +105,15 @@ class Labels:
         # One is in reserve: a retirement adds its label before it takes the others off.
         used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None) + 1
         used += len(self.unpinned())
-        used -= sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
-        return MAX_LABELS - used
+        return MAX_LABELS - used + self._reclaimable()
+
+    @property
+    def tight(self) -> bool:
+        """Whether a rotation has room only when dead versions give way."""
+        return self.room() - self._reclaimable() < 1
+
+    def _reclaimable(self) -> int:
+        return sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
 
     def state(self, version_id: str) -> VersionState:
         """Return where a version stands."""
@@ -158,7 +167,17 @@ class Labels:
         """Whether a version can never become current, and is known never to have been."""
         state = self.state(version_id)
         lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
-        return lost or state is VersionState.PENDING
+        return lost or (state is VersionState.PENDING and self._undisturbed())
+
+    def _undisturbed(self) -> bool:
+        """Whether the labels stand as rotations alone leave them: nobody has moved them by hand.
+
+        After a hand has moved AWSCURRENT back, what looks like a pending version may have been
+        current for days.
+        """
+        previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
+        parsed = self._parsed.get(current or "")
+        return previous is None or (parsed is not None and parsed.base == mark(previous))
 
     def _has_sibling(self, version_id: str) -> bool:
         base = self._parsed[version_id].base
@@ -232,11 +251,14 @@ def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
 
 
 def _stamped(labels: Sequence[str]) -> datetime | None:
-    """Return the time in the first of some labels of ours, or ``None``."""
+    """Return the newest time in some labels of ours; what others wrote in our form says nothing."""
+    times = []
     for text in labels:
         stamp = text.split("-", 2)[-1][:_STAMP_LENGTH]
         try:
-            return datetime.fromisoformat(stamp)
+            when = datetime.fromisoformat(stamp) if _STAMPED.fullmatch(stamp) else None
         except ValueError:
             continue
-    return None
+        if when is not None and when.year in PLAUSIBLE_YEARS:
+            times.append(when)
+    return max(times, default=None)
