@@ -27,6 +27,7 @@ def test_a_label_that_looks_like_ours_stops_no_key(tmp_path: Path, stage: str) -
         old = harness.adapter.store.describe("odd-key").current
         assert old is not None
         harness.run(11 * DAY)
+        assert harness.run(13 * DAY).retired == ["good-key", "odd-key"]
         harness.secrets.update_secret_version_stage(
             SecretId="odd-key", VersionStage=stage, MoveToVersionId=old.id
         )
