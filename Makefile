@@ -19,13 +19,26 @@ LOCK = .uv/bin/uv pip compile --quiet --universal --python-version $$(cat .pytho
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
-$(READY): .ci/bootstrap .python-version pyproject.toml requirements/dev.txt requirements/uv.txt
+$(READY): .ci/bootstrap .python-version pyproject.toml requirements/dev.txt requirements/uv.txt \
+		requirements/azurite/package-lock.json
 	@.ci/bootstrap
 	@touch $@
 
 .PHONY: demo
 demo: $(READY) ## show the whole thing on this machine: no account, nothing left behind
 	@$(BIN)/daena-kms demo all
+
+.PHONY: demo-aws
+demo-aws: $(READY)
+	@$(BIN)/daena-kms demo aws
+
+.PHONY: demo-azure
+demo-azure: $(READY)
+	@$(BIN)/daena-kms demo azure
+
+.PHONY: demo-gcp
+demo-gcp: $(READY)
+	@$(BIN)/daena-kms demo gcp
 
 .PHONY: test
 test: $(READY) ## run the tests; fails under 95 % branch coverage of core/ and the functions
@@ -62,11 +75,15 @@ fmt: $(READY) ## format, and repair what the linter can repair
 .PHONY: lock
 lock: $(READY) ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrade takes newer versions
 	@$(LOCK) --output-file requirements/dev.txt --all-extras --group dev pyproject.toml
-	@# The function ships the versions that the tests ran with.
-	@$(LOCK) --output-file requirements/function-aws.txt --group function-aws --constraint requirements/dev.txt
+	@# The functions ship the versions that the tests ran with.
+	@for cloud in aws azure gcp; do $(LOCK) --output-file requirements/function-$$cloud.txt \
+		--group function-$$cloud --constraint requirements/dev.txt; done
 	@echo uv | $(LOCK) --output-file requirements/uv.txt -
+	@cd requirements/azurite && $(abspath $(BIN))/npm $(if $(UPGRADE),update,install) \
+		--package-lock-only --omit-lockfile-registry-resolved \
+		--ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf .venv .uv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv .uv .azurite build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,20 +9,12 @@ As a process of its own: ``python -m tests.stores.aws_sim --port 4610``, driven 
 """
 
 import argparse
-import json
-import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
-from http.client import HTTPConnection
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
-from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.client import BaseClient
@@ -32,11 +24,14 @@ from tests.stores.aws_json import Clock, utc_now
 from tests.stores.aws_kms import Kms
 from tests.stores.aws_s3 import S3
 from tests.stores.aws_secrets import SecretsManager
-from tests.stores.sim_server import CONTROL_PREFIX, SimServer
+from tests.stores.sim_process import control, serving, wait_for_the_end
+from tests.stores.sim_server import SimServer
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+
+__all__ = ["AwsSimulator", "Clients", "clients", "control", "simulator_process"]
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
@@ -133,33 +128,11 @@ def clients(
     )
 
 
-def control(url: str, name: str, **params: object) -> object:
-    """Call a control of a simulator in another process, and return its JSON result."""
-    connection = HTTPConnection(urlsplit(url).netloc, timeout=10)
-    try:
-        connection.request("POST", CONTROL_PREFIX + name, json.dumps(params))
-        response = connection.getresponse()
-        body = response.read()
-    finally:
-        connection.close()
-    if response.status != 200:
-        raise ValueError(body.decode())
-    result: object = json.loads(body)
-    return result
-
-
 @contextmanager
 def simulator_process(*arguments: str) -> Iterator[str]:
     """Run the simulator as a process of its own, on a free port; yields its address."""
-    command = [sys.executable, "-m", "tests.stores.aws_sim", *arguments]
-    root = Path(__file__).parents[2]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if process.stdout is None:
-                raise RuntimeError(command)
-            yield process.stdout.readline().strip()
-        finally:
-            process.terminate()
+    with serving("tests.stores.aws_sim", *arguments) as line:
+        yield line
 
 
 def main() -> None:
@@ -169,15 +142,10 @@ def main() -> None:
     parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
     parser.add_argument("--writes-per-second", type=float, help="quota for each group of writes")
     options = parser.parse_args()
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: ended.set())
     with AwsSimulator(port=options.port) as simulator:
         simulator.set_latency(options.latency)
         simulator.faults.quota(options.writes_per_second)
-        sys.stdout.write(simulator.url + "\n")
-        sys.stdout.flush()
-        ended.wait()
+        wait_for_the_end(simulator.url)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,11 @@ class Call:
     outcome: str = "under way"
     """``ok``, an error code, ``failed before``, ``failed after`` or ``hanging``."""
 
+    @property
+    def principal(self) -> str:
+        """Who called, where callers have tokens and no access keys."""
+        return self.access_key
+
 
 class CallLog:
     """The calls in order of arrival; safe to read while calls come in."""
@@ -84,6 +89,7 @@ class Effect(Enum):
     HANG = "hanging"
     DENY = "denied"
     THROTTLE = "throttled"
+    STALE = "stale"
 
 
 def _any_call(_service: str, _operation: str) -> bool:
@@ -105,6 +111,7 @@ class Fault:
     times: int | None = 1
     how: How = How.DROP
     seen: int = 0
+    retry_after: int | None = None
 
     def hits(self, service: str, operation: str) -> bool:
         """Count a call, and say whether this fault concerns it."""
@@ -149,6 +156,7 @@ class Faults:
         self._planned: list[Fault] = []
         self._denied: set[str] = set()
         self._rate: float | None = None
+        self._retry_after: int | None = None
         self._buckets: dict[str, TokenBucket] = {}
 
     def fail_before(
@@ -167,9 +175,21 @@ class Faults:
         """Never answer the nth matching call, until the server stops."""
         self._plan(Fault(Effect.HANG, when, n, times))
 
-    def throttle(self, times: int, *, when: Predicate = _any_call) -> None:
-        """Answer the next ``times`` matching calls with the service's throttling error."""
-        self._plan(Fault(Effect.THROTTLE, when, 1, times))
+    def throttle(
+        self, times: int, *, when: Predicate = _any_call, retry_after: int | None = None
+    ) -> None:
+        """Answer the next ``times`` matching calls with the service's throttling error.
+
+        ``retry_after`` is the answer's header of that name, in seconds.
+        """
+        self._plan(Fault(Effect.THROTTLE, when, 1, times, retry_after=retry_after))
+
+    def stale(self, n: int = 1, *, when: Predicate = _any_call, times: int = 1) -> None:
+        """Let the nth matching call answer as if the last write had not been.
+
+        Only for a service that says what that means for it.
+        """
+        self._plan(Fault(Effect.STALE, when, n, times))
 
     def deny(self, operation: str) -> None:
         """Refuse an operation for lack of permission, until ``allow``."""
@@ -181,10 +201,11 @@ class Faults:
         with self._lock:
             self._denied.discard(operation)
 
-    def quota(self, writes_per_second: float | None) -> None:
+    def quota(self, writes_per_second: float | None, retry_after: int | None = None) -> None:
         """Throttle what exceeds this rate in each of a service's quota groups; None lifts it."""
         with self._lock:
             self._rate = writes_per_second
+            self._retry_after = retry_after
             self._buckets = {}
 
     def clear(self) -> None:
@@ -206,7 +227,7 @@ class Faults:
             if self._rate is not None and group is not None:
                 bucket = self._buckets.setdefault(group, TokenBucket(self._rate, self._monotonic))
                 if not bucket.take():
-                    return Fault(Effect.THROTTLE)
+                    return Fault(Effect.THROTTLE, retry_after=self._retry_after)
             return None
 
     def _plan(self, fault: Fault) -> None:

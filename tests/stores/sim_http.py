@@ -2,6 +2,7 @@
 
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +21,8 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
+    secure: bool = False
+    """Whether it came over TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,14 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
     # The default of 5 makes some of twenty simultaneous clients wait a second for a SYN retry.
     request_queue_size = 256
 
-    def __init__(self, port: int, answer: Callable[[Request], Response | None]) -> None:
+    def __init__(
+        self,
+        port: int,
+        answer: Callable[[Request], Response | None],
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.answer = answer
+        self.tls = tls
         self.crashes: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -57,9 +66,22 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
     ) -> None:
         """Serve a connection in a thread of its own."""
         if isinstance(request, socket.socket):
+            if self.tls is not None:
+                # The handshake waits for the client, so it is for the connection's own thread.
+                request = self.tls.wrap_socket(
+                    request, server_side=True, do_handshake_on_connect=False
+                )
             with self._open_lock:
                 self._open.add(request)
         super().process_request(request, client_address)
+
+    def finish_request(
+        self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
+    ) -> None:
+        """Serve a connection, after its handshake."""
+        if isinstance(request, ssl.SSLSocket):
+            request.do_handshake()
+        super().finish_request(request, client_address)
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """End a connection."""
@@ -73,13 +95,15 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         with self._open_lock:
             for connection in self._open:
                 with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RDWR)
+                    # Not the method of a TLS socket: it takes the session from under its reader.
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
         """Keep what went wrong in a connection's thread, to be raised when the server stops."""
         error = sys.exception()
-        # A client that gives up is part of many tests; anything else is a defect of the simulator.
-        if isinstance(error, Exception) and not isinstance(error, ConnectionError):
+        # A client that gives up, or does not trust us, is part of many tests; anything else is a
+        # defect of the simulator.
+        if isinstance(error, Exception) and not isinstance(error, ConnectionError | ssl.SSLError):
             self.crashes.append(error)
 
 
@@ -106,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             query=dict(parse_qsl(target.query, keep_blank_values=True)),
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
+            secure=self.server.tls is not None,
         )
         response = self.server.answer(request)
         if response is None:
@@ -120,7 +145,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(response.body)
 
     # http.server finds the methods by these names.
-    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = serve  # noqa: N815 - as above
+    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = serve  # noqa: N815 - as above
 
     def log_message(self, *_args: object) -> None:
         """Log nothing: a request line can hold what a test must not print."""

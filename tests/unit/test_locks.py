@@ -1,9 +1,11 @@
-"""The lock files say what pyproject.toml asks for, and the environment is what they say."""
+"""The lock files say what the project asks for, and the environment is what they say."""
 
+import json
 import re
 import tomllib
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
@@ -12,6 +14,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NAME = PROJECT["project"]["name"]
+FUNCTIONS = ["function-aws", "function-azure", "function-gcp"]
+AZURITE = ROOT / "requirements" / "azurite"
 
 
 def locked(name: str) -> dict[str, str]:
@@ -39,7 +43,8 @@ def asked() -> dict[str, list[str]]:
     extras = PROJECT["project"]["optional-dependencies"].values()
     project = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
     backend = PROJECT["build-system"]["requires"]
-    return {"dev": [*project, *backend, *group("dev")], "function-aws": group("function-aws")}
+    functions = {name: group(name) for name in FUNCTIONS}
+    return {"dev": [*project, *backend, *group("dev")], **functions}
 
 
 def closure(requirements: list[str]) -> dict[str, str]:
@@ -70,9 +75,10 @@ def test_lock_file_pins_exactly_what_is_asked_for_and_installed(name: str) -> No
     assert locked(name) == closure(asked()[name])
 
 
-def test_function_ships_the_versions_that_were_tested() -> None:
-    """A version in the function's lock file is the one in the development lock file."""
-    assert locked("function-aws").items() <= locked("dev").items()
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_ships_the_versions_that_were_tested(name: str) -> None:
+    """A version in a function's lock file is the one in the development lock file."""
+    assert locked(name).items() <= locked("dev").items()
 
 
 def test_every_lock_file_is_held_against_something() -> None:
@@ -80,3 +86,47 @@ def test_every_lock_file_is_held_against_something() -> None:
     names = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
     assert names == {*asked(), "uv"}
     assert set(locked("uv")) == {"uv"}
+
+
+def npm_document(path: Path) -> dict[str, Any]:
+    """Return one of npm's documents."""
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def npm_packages() -> dict[str, dict[str, Any]]:
+    """Return what azurite's lock file pins, by path; the project's own entry is left out."""
+    packages: dict[str, dict[str, Any]] = npm_document(AZURITE / "package-lock.json")["packages"]
+    return {path: package for path, package in packages.items() if path}
+
+
+def test_azurite_is_asked_for_by_its_exact_version() -> None:
+    """What is asked for is one version, and it is the one that is locked."""
+    asked_for = npm_document(AZURITE / "package.json")
+    lock = npm_document(AZURITE / "package-lock.json")
+    assert lock["lockfileVersion"] == 3
+    assert lock["packages"][""]["dependencies"] == asked_for["dependencies"]
+    exact = {**asked_for["dependencies"], **asked_for["overrides"]}
+    assert set(exact) == {"applicationinsights", "azurite"}
+    packages = npm_packages()
+    for name, version in exact.items():
+        assert packages[f"node_modules/{name}"]["version"] == version
+
+
+def test_azurite_comes_by_hash_from_wherever_npm_looks() -> None:
+    """Every package has a hash and none an address or a link out of the registry."""
+    packages = npm_packages()
+    assert len(packages) > 100
+    for path, package in packages.items():
+        assert set(package) & {"resolved", "link", "inBundle", "bundled"} == set(), path
+        assert re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", package["integrity"]), path
+        assert re.fullmatch(r"\d+\.\d+\.\d+(-[\w.]+)?", package["version"]), path
+
+
+def test_azurite_that_is_installed_is_the_locked_one() -> None:
+    """Each package of azurite's environment has the version of the lock file; none is missing."""
+    modules = ROOT / ".azurite"
+    for path, package in npm_packages().items():
+        if not package.get("optional"):
+            installed = npm_document(modules / path / "package.json")
+            assert installed["version"] == package["version"], path

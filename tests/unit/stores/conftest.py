@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import pytest
+from azure.keyvault.secrets import SecretClient
 from botocore.exceptions import ClientError
 
 from tests.stores.aws_sim import AwsSimulator, Clients, clients
+from tests.stores.azure_sim import AzureSimulator
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -98,3 +100,16 @@ def stages(aws: Clients) -> Callable[[str], dict[str, str]]:
         return {label: version for version, on in versions.items() for label in on}
 
     return labels
+
+
+@pytest.fixture
+def azure(stopwatch: Stopwatch) -> Iterator[AzureSimulator]:
+    """A simulated Azure whose time starts at START and stands still."""
+    with AzureSimulator(clock=lambda: START, monotonic=stopwatch) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def vault(azure: AzureSimulator) -> SecretClient:
+    """A client of the simulated vault, to whom everything is allowed and that does not retry."""
+    return azure.secrets_client()
