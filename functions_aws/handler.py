@@ -1,7 +1,7 @@
 """The AWS Lambda functions: ``scheduled`` for EventBridge, ``http`` for a function URL.
 
 Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the
-policy's defaults. Permissions: see :mod:`daena_kms.stores.aws` and ``audit.cloud_objects``.
+policy's defaults. Permissions: see :mod:`daena_kms.stores.aws` and :mod:`daena_kms.objects.s3`.
 """
 
 import functools
@@ -11,11 +11,11 @@ from typing import Any
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import Objects
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.http import Request, decoded, dig, respond
+from daena_kms.objects.base import Objects
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")

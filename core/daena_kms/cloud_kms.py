@@ -1,181 +1,33 @@
-"""The adapters: one portable type over four stores.
+"""The adapters of the four stores, and the factory that chooses one."""
 
-An adapter's own methods are the store alone. They check what the engine checks (the key is
-managed, not on hold, not held by another rotation), but they write no audit record: a version
-made so shows as out-of-band in ``audit verify``. The command line, the functions and
-:mod:`daena_kms.engine` go through the audit log.
-"""
-
+import functools
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
-from daena_kms.model import Key
-from daena_kms.names import check_key_id, check_material
-from daena_kms.plan import check_key, plan_key
-from daena_kms.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
-from daena_kms.rotation import rotate
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.due import regular_due
+from daena_kms.policy import Defaults, parse_policy
 from daena_kms.settings import Settings, check_provider
-from daena_kms.specs import DEFAULT, check_fits, generate, parse_spec
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.keyvault.secrets import SecretClient
     from botocore.client import BaseClient
+    from google.auth.credentials import Credentials
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-    from daena_kms.stores.base import Store
+    from daena_kms.stores.azure_claims import Claims
 
-
-class CloudKMSAdapter:
-    """Keys in one store: create, read, rotate, roll back, delete, list.
-
-    ``store`` is the driver beneath; ``defaults`` the policy of keys whose tags say nothing.
-    """
-
-    def __init__(self, store: "Store", defaults: Defaults | None = None) -> None:
-        self.store = store
-        self.defaults = Settings.load().defaults if defaults is None else defaults
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
-
-    def create_key(
-        self,
-        key_id: str,
-        key_material: str | None = None,
-        *,
-        spec: str | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> str:
-        """Create a managed key and return its value.
-
-        The value is ``key_material`` (text of 1 to 25,000 bytes) or a fresh one of ``spec``
-        (``aes-256``); ``tags`` are further ``daena.*`` tags. Raises ``InvalidKeyId``,
-        ``ConfigError`` for a bad value, spec or policy, ``KeyExists``, ``AccessDenied``,
-        ``StoreUnavailable``.
-        """
-        given = self.new_tags(key_id, spec, tags)
-        material = self.new_material(key_id, given, key_material, check=spec is not None)
-        self.store.create(key_id, material, given, _now())
-        return material
-
-    def get_key(self, key_id: str, version: str | None = None) -> str:
-        """Return a key's current value, or that of ``version``: an id, or ``previous``.
-
-        Raises ``InvalidKeyId``, ``KeyNotFound`` for a key or version that is not there or can't
-        be read, ``ConfigError`` for an id that is none, ``AccessDenied``, ``StoreUnavailable``.
-        """
-        check_key_id(key_id)
-        if version is None:
-            return self.store.read(key_id)
-        _check_text(version, key_id)
-        if version == "previous":
-            return self.store.read(key_id, self.store.find_version(self._existing(key_id), version))
-        return self.store.read(key_id, self.store.check_version_id(version))
-
-    def rotate_key(self, key_id: str, key_material: str | None = None) -> str:
-        """Make a fresh value current, due or not, and return it. The old one stays readable.
-
-        Raises ``NotManaged``, ``RotationConflict`` when the key is on hold or another rotation
-        was faster, ``KeyNotFound``, ``ConfigError``, ``AccessDenied``, ``StoreUnavailable``.
-        """
-        key = self._changeable(key_id)
-        material = self.new_material(key_id, key.tags, key_material)
-        rotate(self.store, key, material, _now)
-        return material
-
-    def rollback_key(self, key_id: str, version: str = "previous") -> str:
-        """Make a new version with the value of an older one current, and return that value.
-
-        ``version`` is an id that once was current. The version rolled back from becomes the
-        previous one. Raises what :meth:`rotate_key` and :meth:`get_key` raise.
-        """
-        key = self._changeable(key_id)
-        material = self.store.read(key_id, self.store.find_version(key, version))
-        rotate(self.store, key, material, _now)
-        return material
-
-    def delete_key(self, key_id: str) -> None:
-        """Delete a managed key, recoverably; :meth:`restore_key` undoes it.
-
-        Raises ``NotManaged``, ``RotationConflict`` when it is on hold, ``KeyNotFound``,
-        ``AccessDenied``, ``StoreUnavailable``.
-        """
-        check_key_id(key_id)
-        key = self.store.describe(key_id)
-        if key.deleted is None:
-            self.check_changeable(key, _now())
-        self.store.delete(key, _now())
-
-    def restore_key(self, key_id: str) -> None:
-        """Bring a deleted key back, with all its versions. Raises as :meth:`delete_key`."""
-        key = self.store.describe(check_key_id(key_id))
-        self.check_managed(key)
-        self.store.restore(key)
-
-    def list_keys(self) -> list[str]:
-        """Return the ids of the managed keys, sorted. Raises ``AccessDenied``, …."""
-        return sorted(key.id for key in self.store.scan() if key.tags.get(MANAGED) == "true")
-
-    def new_tags(
-        self, key_id: str, spec: str | None, tags: Mapping[str, str] | None
-    ) -> dict[str, str]:
-        """Return the tags of a key to be created, checked as a whole before any call."""
-        check_key_id(key_id)
-        given = {**(tags or {}), MANAGED: "true"}
-        if spec is not None or SPEC not in given:
-            given[SPEC] = DEFAULT if spec is None else spec
-        parse_policy(given, self.defaults, self.store.can)
-        return given
-
-    def new_material(
-        self,
-        key_id: str,
-        tags: Mapping[str, str],
-        material: str | None = None,
-        *,
-        check: bool = False,
-    ) -> str:
-        """Return the caller's value, checked, or a fresh one of the spec in ``tags``."""
-        spec = parse_spec(tags.get(SPEC, DEFAULT))
-        if material is None:
-            return generate(spec, self.store.randomness(spec.random_bytes))
-        check_material(material, key_id)
-        if check:
-            check_fits(spec, material, key_id)
-        return material
-
-    def check_managed(self, key: Key) -> None:
-        """Raise ``NotManaged`` for a key, deleted or not, that is not ours to change."""
-        if not is_managed(key.tags):
-            msg = "it does not carry daena.managed=true"
-            raise NotManaged(msg, key_id=key.id, todo="Restore it with the cloud's own tools")
-
-    def check_changeable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids to change this key: not managed, owned by others, on hold."""
-        if check_key(key, self.defaults, self.store.can).held(now):
-            self.check_rotatable(key, now)
-
-    def check_rotatable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids to rotate this key; a store that has no room for it does, too."""
-        for action in plan_key(key, self.defaults, self.store.can, now, named=True):
-            if action.error is not None:
-                raise action.error
-
-    def _changeable(self, key_id: str) -> Key:
-        check_key_id(key_id)
-        key = self.store.describe(key_id)
-        self.check_changeable(key, _now())  # a hold is judged by the time that it is
-        # A version dated ahead stops a run, not a person: the new one is dated no earlier.
-        newest = max((version.created for version in key.versions), default=_now())
-        self.check_rotatable(key, max(newest, _now()))
-        return key
-
-    def _existing(self, key_id: str) -> Key:
-        key = self.store.describe(key_id)
-        if key.deleted is not None:
-            raise KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
-        return key
+__all__ = [
+    "AWSKMSAdapter",
+    "AzureKeyVaultAdapter",
+    "CloudKMSAdapter",
+    "GCPSecretManagerAdapter",
+    "LocalAdapter",
+    "get_cloud_kms_adapter",
+]
 
 
 class AWSKMSAdapter(CloudKMSAdapter):
@@ -211,6 +63,109 @@ class AWSKMSAdapter(CloudKMSAdapter):
         self.aws = store.aws
 
 
+class AzureKeyVaultAdapter(CloudKMSAdapter):
+    """Keys in Azure Key Vault; :mod:`daena_kms.stores.azure` lists permissions.
+
+    ``vault_url`` falls back to ``AZURE_KEY_VAULT_URL``; ``tenant_id``, ``client_id`` and
+    ``client_secret`` (a service principal) to ``AZURE_TENANT_ID``, ``AZURE_CLIENT_ID`` and
+    ``AZURE_CLIENT_SECRET``, and without a secret to the identities that
+    :class:`daena_kms.stores.azure_credential.Login` names. ``claims_url`` is where rotations are
+    claimed: ``DAENA_KMS_CLAIMS_URL``, or the container ``claims`` in the audit log's account.
+    ``secret_client`` and ``credential`` are ones of your own making. With
+    ``DAENA_KMS_EXPIRE=true`` a version expires when it is due.
+    """
+
+    def __init__(  # noqa: PLR0913 - the names are fixed
+        self,
+        vault_url: str | None = None,
+        tenant_id: str | None = None,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        *,
+        secret_client: "SecretClient | None" = None,
+        claims_url: str | None = None,
+        credential: "TokenCredential | None" = None,
+        defaults: Defaults | None = None,
+    ) -> None:
+        from daena_kms.stores.azure import AzureStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.azure_client import Vault  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure_credential import Login  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure_set import Setter  # noqa: PLC0415 - as above
+
+        settings = Settings.load()
+        #: Who we are; the audit log is reached with the same credential.
+        self.login = Login(
+            settings.environ,
+            tenant_id=tenant_id,
+            client_id=client_id,
+            client_secret=client_secret,
+            credential=credential,
+        )
+        keyvault = Vault(
+            vault_url or settings.get("AZURE_KEY_VAULT_URL"), self.login, secret_client
+        )
+        #: The vault's name, as its events have it.
+        self.vault = keyvault.name
+        setter = Setter(keyvault, functools.cache(lambda: self._claims(claims_url)))
+        expiry = self._due if settings.flag("DAENA_KMS_EXPIRE") else None
+        super().__init__(AzureStore(keyvault, setter, expiry=expiry), defaults)
+
+    def _claims(self, url: str | None) -> "Claims":
+        from daena_kms.objects.address import Access, open_objects  # noqa: PLC0415 - as above
+        from daena_kms.objects.base import CLAIMS  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure_claims import Claims  # noqa: PLC0415 - as above
+
+        access = Access(login=self.login)
+        return Claims(open_objects(url or Settings.load().claims_url, CLAIMS, access), self.vault)
+
+    def _due(self, tags: Mapping[str, str], made: datetime) -> datetime:
+        policy = parse_policy(tags, self.defaults, self.store.can)
+        return regular_due(made, policy)
+
+
+class GCPSecretManagerAdapter(CloudKMSAdapter):
+    """Keys in Secret Manager of one project; :mod:`daena_kms.stores.gcp` lists permissions.
+
+    ``project_id`` falls back to ``GCP_PROJECT_ID`` and the project that we run in,
+    ``credentials_path`` to ``GOOGLE_APPLICATION_CREDENTIALS`` and Application Default
+    Credentials. ``client`` and ``credentials`` are ones of your own making; ``location`` (or
+    ``GCP_LOCATION``) means regional secrets. New secrets are replicated as
+    :func:`daena_kms.stores.gcp_new.new_secret` says.
+    """
+
+    def __init__(  # noqa: PLR0913 - the names are fixed
+        self,
+        project_id: str | None = None,
+        credentials_path: str | None = None,
+        *,
+        client: "SecretManagerServiceClient | None" = None,
+        location: str | None = None,
+        credentials: "Credentials | None" = None,
+        defaults: Defaults | None = None,
+    ) -> None:
+        from daena_kms.stores.gcp import GCPStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.gcp_client import SecretManager  # noqa: PLC0415 - as above
+        from daena_kms.stores.gcp_credential import GcpLogin  # noqa: PLC0415 - as above
+        from daena_kms.stores.gcp_new import new_secret  # noqa: PLC0415 - as above
+
+        settings = Settings.load()
+        #: Who we are; the audit log is reached with the same credentials.
+        self.login = GcpLogin(
+            settings.environ,
+            project_id=project_id,
+            credentials_path=credentials_path,
+            credentials=credentials,
+        )
+        manager = SecretManager(
+            self.login,
+            location or settings.get("GCP_LOCATION"),
+            client,
+            writes_per_minute=settings.number("GCP_WRITES_PER_MINUTE"),
+        )
+        new = new_secret(settings.environ, regional=manager.regional)
+        super().__init__(GCPStore(manager, new), defaults)
+
+
 class LocalAdapter(CloudKMSAdapter):
     """Keys in a folder: ``home``, or ``DAENA_KMS_HOME``.
 
@@ -233,18 +188,8 @@ def get_cloud_kms_adapter(provider: str | None = None) -> CloudKMSAdapter:
     name = Settings.load().provider if provider is None else check_provider(provider)
     if name == "aws":
         return AWSKMSAdapter()
-    if name == "local":
-        return LocalAdapter()
-    msg = f"this version has no adapter for {name!r} yet"
-    raise ConfigError(msg, todo="Use aws or local")
-
-
-def _check_text(version: object, key_id: str) -> None:
-    # Callers without a type checker pass numbers, as a store's console shows them.
-    if not isinstance(version, str):
-        msg = f"the version is {type(version).__name__}, not text"
-        raise ConfigError(msg, key_id=key_id, todo="Pass a version id, or previous")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
+    if name == "azure":
+        return AzureKeyVaultAdapter()
+    if name == "gcp":
+        return GCPSecretManagerAdapter()
+    return LocalAdapter()

@@ -1,25 +1,23 @@
 """The whole run: plan, write the plan to the audit log, do it, write what became of it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import batched
 
-from daena_kms.audit.objects import Objects
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
-from daena_kms.cloud_kms import CloudKMSAdapter
-from daena_kms.errors import AuditUnavailable, ConfigError, DaenaKMSError
+from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
-from daena_kms.model import Key
 from daena_kms.names import check_key_id
-from daena_kms.plan import CHANGES, Action, Kind, needs_detail, plan_key
-from daena_kms.policy import SPEC
+from daena_kms.objects.base import Objects
+from daena_kms.plan import CHANGES, Action, Kind
+from daena_kms.planning import Survey
 from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
-from daena_kms.specs import DEFAULT, parse_spec
 from daena_kms.summary import Result, Summary, action_record
-from daena_kms.work import Worker, look_at, was_interrupted
+from daena_kms.work import Worker
 
 log_of_runs = logging.getLogger("daena_kms")
 
@@ -40,16 +38,18 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     reason: str | None = None,
     principal: str | None = None,
     *,
+    if_due: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Rotate what is due, retire and destroy by policy, and return what was done.
 
-    ``log`` is :func:`daena_kms.audit.open_log`'s; only a dry run does without. ``now`` is an
-    aware datetime, by default the wall clock. ``keys`` names the keys to rotate instead of what
-    is due. ``dry_run`` plans and changes nothing. ``deadline`` (a time, a timedelta or seconds
-    from now) is when no more work is begun; what is left is reported. ``workers`` keys are worked
-    on at once. ``trigger``, ``reason`` and ``principal`` say in the audit log what began the run,
-    why, and who asked. ``progress(done, of)`` is called as keys are done.
+    ``log`` is :func:`daena_kms.audit.open_log`'s; only a dry run does without. ``now`` is an aware
+    datetime, by default the wall clock. ``keys`` names the keys to rotate instead of what is due,
+    or with ``if_due`` those of which what is due is done. ``dry_run`` plans and changes nothing.
+    ``deadline`` (a time, a timedelta or seconds from now) is when no more work is begun; what is
+    left is reported. ``workers`` keys are worked on at once. ``trigger``, ``reason`` and
+    ``principal`` say in the audit log what began the run, why, and who asked. ``progress(done,
+    of)`` is called as keys are done.
 
     A key's failure stands in the summary. Raises :class:`AuditUnavailable` when the log can't be
     read or written (then nothing more is changed), :class:`ConfigError` and
@@ -59,7 +59,8 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     if not 1 <= workers <= _MAX_WORKERS:
         msg = f"workers is {workers!r}"
         raise ConfigError(msg, todo=f"Pass a number from 1 to {_MAX_WORKERS}")
-    named = _named(keys)
+    ids = _checked(keys)
+    named = ids is not None and not if_due
     clock = RunClock(now)
     budget = Budget(clock, deadline)
     context = Context(
@@ -70,10 +71,10 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         if not dry_run:
             raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
         interrupted = journal.interrupted() if journal is not None else {}
-        return _Run(adapter, clock, budget, named, interrupted).plan(dry_run=True)
+        return _Run(Survey(adapter, clock, budget, ids, interrupted, named)).plan(dry_run=True)
     interrupted = journal.interrupted()
     journal.recover(adapter.store, lambda: budget.over)
-    this = _Run(adapter, clock, budget, named, interrupted)
+    this = _Run(Survey(adapter, clock, budget, ids, interrupted, named))
     summary = this.plan(dry_run=False)
     summary.run_id = journal.run_id
     this.execute(journal, workers, progress or _no_progress)
@@ -83,7 +84,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     return summary
 
 
-def _named(keys: Iterable[str] | None) -> list[str] | None:
+def _checked(keys: Iterable[str] | None) -> list[str] | None:
     if keys is None:
         return None
     ids = [keys] if isinstance(keys, str) else list(keys)
@@ -93,36 +94,27 @@ def _named(keys: Iterable[str] | None) -> list[str] | None:
 class _Run:
     """One run's plan and its execution."""
 
-    def __init__(
-        self,
-        adapter: CloudKMSAdapter,
-        clock: RunClock,
-        budget: Budget,
-        named: list[str] | None,
-        interrupted: Mapping[str, str | None],
-    ) -> None:
-        self._adapter = adapter
-        self._clock = clock
-        self._budget = budget
-        self._named = named
-        self._interrupted = interrupted
-        self._looks: dict[str, tuple[Key, timedelta]] = {}
-        self._bytes = 0
+    def __init__(self, survey: Survey) -> None:
+        self._survey = survey
+        self._adapter = survey.adapter
+        self._clock = survey.clock
+        self._budget = survey.budget
+        self._named = survey.named
         self._done = 0
-        self._summary = Summary(None, clock.began)
+        self._summary = Summary(None, self._clock.began)
         self._batch: list[Result] = []
-        self._flushed = clock()
+        self._flushed = self._clock()
 
     def plan(self, *, dry_run: bool) -> Summary:
         """Plan every key, and return a summary that holds the plan, the most overdue key first."""
         summary = self._summary
         summary.dry_run = dry_run
-        for actions in self._plans():
+        for actions in self._survey.plans():
             summary.keys += 1
             summary.actions += [a for a in actions if dry_run or a.kind is not Kind.NOTHING]
         summary.actions.sort(key=lambda a: (a.due is None, a.due or self._clock.began))
         for action in summary.actions:
-            if action.kind is Kind.HELD and self._named is None:
+            if action.kind is Kind.HELD and not self._named:
                 summary.held.append(action.key_id)
         summary.overdue = len({a.key_id for a in summary.actions if _is_due(a, summary.began)})
         summary.duration = self._clock.elapsed
@@ -136,10 +128,10 @@ class _Run:
             defaults=self._adapter.defaults,
             clock=self._clock,
             budget=self._budget,
-            random=self._adapter.store.randomness(self._bytes),
-            named=self._named is not None,
-            interrupted=self._interrupted,
-            looks=self._looks,
+            random=self._adapter.store.randomness(self._survey.random_bytes),
+            named=self._named,
+            interrupted=self._survey.interrupted,
+            looks=self._survey.looks,
         )
         running: set[Future[list[Result]]] = set()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="daena-kms")
@@ -165,48 +157,6 @@ class _Run:
         finally:
             pool.shutdown()
         self._report(journal)
-
-    def _plans(self) -> Iterator[list[Action]]:
-        store, defaults = self._adapter.store, self._adapter.defaults
-        if self._named is None:
-            for listed in store.scan():
-                key = listed
-                try:
-                    if not self._budget.over and needs_detail(
-                        listed, defaults, store.can, self._clock()
-                    ):
-                        key = store.describe(listed.id, exact=True)
-                except DaenaKMSError as error:
-                    yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
-                    continue
-                actions = self._plan_key(key)
-                if actions:
-                    yield actions
-            return
-        for key_id in self._named:
-            if self._budget.over:
-                yield [Action(key_id, Kind.ROTATE, "no time was left to look at it")]
-                continue
-            try:
-                key = look_at(store, key_id, defaults, self._clock)
-            except DaenaKMSError as error:
-                yield [Action(key_id, Kind.FAILING, str(error), error=error)]
-                continue
-            self._looks[key_id] = key, self._clock.elapsed
-            yield self._plan_key(key)
-
-    def _plan_key(self, key: Key) -> list[Action]:
-        actions = plan_key(
-            key,
-            self._adapter.defaults,
-            self._adapter.store.can,
-            self._clock.began,
-            interrupted=was_interrupted(key, self._interrupted),
-            named=self._named is not None,
-        )
-        if any(a.kind in {Kind.ROTATE, Kind.FINISH} for a in actions):
-            self._bytes += parse_spec(key.tags.get(SPEC, DEFAULT)).random_bytes
-        return actions
 
     def _groups(self) -> list[list[Action]]:
         """Return the changes by key: what is destroyed or retired first, then what is rotated."""
@@ -265,12 +215,13 @@ class _Run:
     def _report(self, journal: Journal) -> None:
         """Enter the keys that can't be handled as they are, and write what is left to write."""
         for action in self._summary.actions:
-            named_and_held = action.kind is Kind.HELD and self._named is not None
+            named_and_held = action.kind is Kind.HELD and self._named
             if action.kind is Kind.FAILING or named_and_held:
                 self._summary.add(Result(action, FAILED, error=action.error))
                 self._batch.append(Result(action, FAILED, error=action.error))
         self._flush(journal)
-        settled = {*self._summary.rotated, *self._summary.finished, *self._summary.skipped}
+        decided = {*self._summary.skipped} - self._summary.undecided
+        settled = {*self._summary.rotated, *self._summary.finished, *decided}
         due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
         self._summary.overdue = len(due - settled)
 

@@ -58,9 +58,23 @@ class NotManaged(DaenaKMSError):
 
 
 class RotationConflict(DaenaKMSError):
-    """Another rotation was faster, holds the key, or the key is on hold; nothing was promoted."""
+    """Another rotation was faster, holds the key, or the key is on hold; nothing was promoted.
+
+    ``undecided`` says that the other one holds the key still: nobody knows if it will complete.
+    """
 
     code = "rotation-conflict"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        key_id: str | None = None,
+        todo: str | None = None,
+        undecided: bool = False,
+    ) -> None:
+        super().__init__(what, key_id=key_id, todo=todo)
+        self.undecided = undecided
 
 
 class StoreUnavailable(DaenaKMSError):

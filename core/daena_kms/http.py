@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daena_kms.audit.objects import Objects
-from daena_kms.cloud_kms import CloudKMSAdapter
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError
+from daena_kms.objects.base import Objects
 from daena_kms.runtime import Deadline
 from daena_kms.summary import action_record
 
@@ -71,7 +71,7 @@ def respond(  # noqa: PLR0911 - one for each route
     if request.principal is None and request.path != "/v1/health":
         msg = "the platform has verified no caller"
         todo = "Put the function behind its cloud's own authentication, and sign the request"
-        return _problem(401, AccessDenied(msg, todo=todo))
+        return problem(401, AccessDenied(msg, todo=todo))
     try:
         if match is not None and request.method == "POST":
             return _rotate(match[1], request, services, deadline)
@@ -82,12 +82,12 @@ def respond(  # noqa: PLR0911 - one for each route
         if request.path == "/v1/health" and request.method == "GET":
             return _health(services)
     except DaenaKMSError as error:
-        return _problem(_STATUS.get(error.code, 500), error)
+        return problem(_STATUS.get(error.code, 500), error)
     if match is not None or request.path in {"/v1/plan", "/v1/health"}:
         msg = f"the method {request.method[:20]!r} is not for this address"
-        return _problem(405, ConfigError(msg, todo="GET a plan or health, POST a rotation"))
+        return problem(405, ConfigError(msg, todo="GET a plan or health, POST a rotation"))
     msg = "there is nothing at this address"
-    return _problem(404, ConfigError(msg, todo="See /v1/health, /v1/plan, /v1/keys/{id}/rotate"))
+    return problem(404, ConfigError(msg, todo="See /v1/health, /v1/plan, /v1/keys/{id}/rotate"))
 
 
 def _rotate(
@@ -99,7 +99,7 @@ def _rotate(
     try:
         reason = _reason(request.body)
     except ConfigError as refused:
-        return _problem(400, refused)
+        return problem(400, refused)
     adapter, log = services()
     summary = run(
         adapter,
@@ -112,15 +112,15 @@ def _rotate(
     )
     if key_id in summary.errors:
         error = summary.errors[key_id]
-        return _problem(_STATUS.get(error.code, 500), error)
+        return problem(_STATUS.get(error.code, 500), error)
     if key_id in summary.new_versions:
         done = {"key": key_id, "version": summary.new_versions[key_id], "run": summary.run_id}
         return Response(200, done)
     if key_id in summary.left:
         msg = "there was no time left to begin"
-        return _problem(503, DaenaKMSError(msg, key_id=key_id, todo="Ask again"))
+        return problem(503, DaenaKMSError(msg, key_id=key_id, todo="Ask again"))
     msg = summary.notes.get(key_id, "nothing was to be done")
-    return _problem(409, DaenaKMSError(msg, key_id=key_id, todo="Look at the plan"))
+    return problem(409, DaenaKMSError(msg, key_id=key_id, todo="Look at the plan"))
 
 
 def _reason(body: str | bytes | None) -> str | None:
@@ -151,7 +151,7 @@ def _health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response
     except DaenaKMSError as error:
         return Response(503, {"ok": False, "checks": {"configuration": error.code}})
     probes: Mapping[str, Callable[[], object]] = {
-        "store": lambda: next(iter(adapter.store.scan()), None),
+        "store": adapter.store.probe,
         "audit": lambda: log.children("log/"),
     }
     for name, probe in probes.items():
@@ -165,7 +165,8 @@ def _health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response
     return Response(200 if healthy else 503, document)
 
 
-def _problem(status: int, error: DaenaKMSError) -> Response:
+def problem(status: int, error: DaenaKMSError) -> Response:
+    """Return an error as a problem document."""
     document = {
         "type": f"urn:daena-kms:{error.code}",
         "title": error.code.replace("-", " "),

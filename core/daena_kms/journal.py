@@ -4,14 +4,13 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.reader import Tail, pending_actions, read_tail
 from daena_kms.audit.records import DONE, NOT_DONE, UNKNOWN, Context
 from daena_kms.audit.writer import RunWriter
 from daena_kms.durations import format_time
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.model import Key, VersionState
-from daena_kms.names import mark
+from daena_kms.objects.base import Objects
 from daena_kms.stores.base import Store
 from daena_kms.summary import Result
 
@@ -66,7 +65,7 @@ class Journal:
             kept = {n: v for n, v in action.items() if n not in {"result", "error", "message"}}
             result = {**kept, "recovered": True, "ended": format_time(self._clock())}
             try:
-                key = store.describe(action["key"])
+                key = store.describe(action["key"], exact=True)
             except KeyNotFound:
                 results.append({**result, "result": NOT_DONE})
                 continue
@@ -121,7 +120,8 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     elif kind == "adopt":
         done = key.tags.get("daena.managed") == "true"
     elif kind == "retire":
-        done = version is None or version.state in {VersionState.RETIRED, VersionState.DESTROYED}
+        over = {VersionState.RETIRED, VersionState.DESTROYED}
+        done = version is None or version.state in over or version.retired is not None
     elif kind == "destroy":
         done = version is None or version.state is VersionState.DESTROYED
     else:
@@ -132,7 +132,7 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
 
 def _made_from(base: object, key: Key) -> str | None:
     """Return the version that was made from ``base`` and became current: at most one ever does."""
-    own = mark(base if isinstance(base, str) else None)
+    ref = base if isinstance(base, str) else None
     never = {VersionState.PENDING, VersionState.ABANDONED}
-    made = (v.id for v in key.versions if v.base == own and v.state not in never)
+    made = (v.id for v in key.versions if key.made_from(v, ref) and v.state not in never)
     return next(made, None)

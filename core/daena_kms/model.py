@@ -42,6 +42,15 @@ class Version:
     #: The latest moment at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None
     retired: datetime | None = None
+    #: When its owner lets it expire, where the store knows such a date.
+    expires: datetime | None = None
+    #: What a listing knows it by, where it does not show the id.
+    alias: str | None = None
+
+    @property
+    def ref(self) -> str:
+        """What plans and intents name the version by: the same in a listing and in a look."""
+        return self.alias or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +66,13 @@ class Key:
     deleted: datetime | None = None
     #: How many more versions the store can keep readable; ``None``: no limit that matters.
     room: int | None = None
+    #: Where only a closer look shows the versions before the current one: since when the oldest
+    #: that may be readable still was no longer current. ``None``: ``versions`` holds all there are.
+    older_since: datetime | None = None
+    #: Why it has no current version, where the store knows.
+    trouble: str | None = None
+    #: What somebody else's change has taken away that consumers or we need, and how to mend it.
+    drift: str | None = None
     #: What the store's own file remembers of this look (labels, an etag); opaque to others.
     handle: object = field(default=None, repr=False, compare=False)
 
@@ -81,6 +97,14 @@ class Key:
             default=None,
         )
 
+    def made_from(self, version: Version, ref: str | None) -> bool:
+        """Whether ``version`` was made from the one that plans name ``ref`` (``None``: from none).
+
+        Its mark is that of an id, which a listing does not show everywhere.
+        """
+        known = {mark(v.id) for v in self.versions if v.ref == ref} or {mark(ref)}
+        return version.base in known
+
     def version(self, version_id: str) -> Version | None:
         """The version of that id, or ``None``."""
         return next((v for v in self.versions if v.id == version_id), None)
@@ -94,8 +118,8 @@ class Capabilities:
     retired_readable: str | None
     #: Whether one version can be erased; ``False``: it can only be let go.
     destroys_version: bool
-    #: What "destroy" means here, in words for people.
-    destroy_means: str
+    #: What "destroy" means here, in words for people; ``None``: nothing can be done about one.
+    destroy_means: str | None
     #: Whether a deleted key can be brought back.
     restores_key: bool
     #: For how long, in words for people.
@@ -106,3 +130,7 @@ class Capabilities:
     max_keep: int = 100
     #: Whether promotion is a compare-and-swap in the store.
     atomic_promotion: bool = True
+    #: Whether a change made on the word of a listing fails if the key has changed since.
+    fenced: bool = False
+    #: What a person must know who enrols a key that consumers read already.
+    adopt_note: str | None = None

@@ -8,6 +8,7 @@ which base, with no call per key::
           UTC second       base mark   randomness
 """
 
+import contextlib
 import hashlib
 import re
 import secrets
@@ -48,11 +49,14 @@ def check_material(material: object, key_id: str) -> str:
     if not isinstance(material, str):
         msg = f"the value is {type(material).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a str; encode binary values as base64")
-    try:
-        size = len(material.encode())
-    except UnicodeEncodeError:
+    encoded = None
+    with contextlib.suppress(UnicodeEncodeError):
+        encoded = material.encode()
+    if encoded is None:
+        # Raised out here: that error holds the value, and would be the context of ours.
         msg = "the value holds lone surrogates and is no UTF-8 text"
-        raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64") from None
+        raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64")
+    size = len(encoded)
     if not 1 <= size <= MAX_VALUE_BYTES:
         msg = f"the value has {size} bytes"
         raise ConfigError(msg, key_id=key_id, todo=f"Store 1 to {MAX_VALUE_BYTES} bytes of UTF-8")

@@ -10,14 +10,20 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.objects import Objects
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
-from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.durations import format_time
-from daena_kms.errors import ConfigError, DaenaKMSError, NotManaged, StoreUnavailable
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    NotManaged,
+    RotationConflict,
+    StoreUnavailable,
+)
 from daena_kms.journal import Journal
 from daena_kms.model import Key
 from daena_kms.names import check_key_id, check_material
+from daena_kms.objects.base import Objects
 from daena_kms.policy import FIRST_DUE, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rotation import rotate
 from daena_kms.runtime import RunClock
@@ -89,19 +95,20 @@ class Operations:
         given = {**(tags or {}), MANAGED: "true", SPEC: spec}
         policy = parse_policy(given, self._adapter.defaults, self._store.can)
         key = self._adoptable(key_id)
-        material = self._store.read(key_id)
+        material = self._store.read(key_id, key.current.id if key.current is not None else None)
         check_adoptable(material, key_id)
         if policy.spec.name != "password":  # one made elsewhere seldom has just our length
             check_fits(policy.spec, material, key_id)
         first = policy.first_due or first_due(key_id, self._clock(), policy.rotate_after)
         given[FIRST_DUE] = format_time(first)
-        base = key.current.id if key.current is not None else None
-
-        # What an earlier enrolment left must not decide what this one did not ask for.
-        stale = {t: None for t in key.tags if t.startswith(PREFIX) and t not in given}
+        base = key.current.ref if key.current is not None else None
 
         def change() -> dict[str, Any]:
-            self._store.adopt(key, {**stale, **given}, self._clock())
+            again = self._adoptable(key_id)  # as it is by now: the log took its time
+            check_same_base(again, base)
+            # What an earlier enrolment left must not decide what this one did not ask for.
+            stale = {t: None for t in again.tags if t.startswith(PREFIX) and t not in given}
+            self._store.adopt(again, {**stale, **given}, self._clock())
             return {}
 
         versions = [version.id for version in key.versions]
@@ -115,10 +122,12 @@ class Operations:
         key = self._changeable(key_id)
         source = self._store.find_version(key, version)
         material = self._store.read(key_id, source)
-        base = key.current.id if key.current is not None else None
+        base = key.current.ref if key.current is not None else None
 
         def change() -> dict[str, Any]:
-            return {"new_version": rotate(self._store, key, material, self._clock)}
+            again = self._changeable(key_id)  # as it is by now: the log took its time
+            check_same_base(again, base)
+            return {"new_version": rotate(self._store, again, material, self._clock)}
 
         done = self._audited("rollback", key_id, base, change, version=source)
         return str(done["new_version"])
@@ -129,7 +138,7 @@ class Operations:
         key = self._store.describe(key_id)
         if key.deleted is None:
             self._adapter.check_changeable(key, self._clock())
-        base = key.current.id if key.current is not None else None
+        base = key.current.ref if key.current is not None else None
 
         def change() -> dict[str, Any]:
             self._store.delete(key, self._clock())
@@ -151,14 +160,14 @@ class Operations:
         self._audited("restore", key_id, None, change)
 
     def _changeable(self, key_id: str) -> Key:
-        key = self._store.describe(key_id)
+        key = self._store.describe(key_id, exact=True)
         self._adapter.check_rotatable(key, self._clock())
         return key
 
     def _adoptable(self, key_id: str) -> Key:
         key = self._store.describe(key_id, exact=True)
         if key.deleted is not None or key.current is None:
-            msg = "it is deleted, or has no current version"
+            msg = "it is deleted" if key.deleted else key.trouble or "it has no current version"
             raise NotManaged(msg, key_id=key_id, todo="Adopt a key that has a value")
         if key.owner is not None:
             todo = "Switch that rotation off first"
@@ -192,6 +201,14 @@ class Operations:
         journal.record_rows([{**row, **done, "result": DONE, "ended": format_time(self._clock())}])
         journal.close({kind: 1})
         return done
+
+
+def check_same_base(key: Key, base: str | None) -> None:
+    """Raise :class:`RotationConflict` unless the key's current version still is ``base``."""
+    current = key.current.ref if key.current is not None else None
+    if current != base:
+        msg = f"another version of it is current by now: {current}"
+        raise RotationConflict(msg, key_id=key.id, todo="Look at it again with show")
 
 
 def first_due(key_id: str, now: datetime, interval: timedelta) -> datetime:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from daena_kms.due import CLOCK_SKEW, due_at, due_reason
 from daena_kms.durations import about, format_duration, format_time
 from daena_kms.errors import (
     ConfigError,
@@ -21,10 +22,6 @@ from daena_kms.errors import (
 from daena_kms.model import Capabilities, Key, Version, VersionState
 from daena_kms.names import check_key_id, mark
 from daena_kms.policy import Defaults, Policy, is_managed, parse_policy
-
-#: Clocks of a store and of a function differ by seconds; a version dated further ahead than this
-#: means that one of them is wrong, and then nothing about that key's age can be believed.
-CLOCK_SKEW = timedelta(minutes=5)
 
 
 class Kind(StrEnum):
@@ -43,6 +40,10 @@ class Kind(StrEnum):
 
 #: The kinds that change a store.
 CHANGES = frozenset({Kind.ROTATE, Kind.FINISH, Kind.RETIRE, Kind.DESTROY})
+
+
+#: What may be readable still, and is to be retired when its grace is over.
+_OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,26 +98,35 @@ def plan_key(  # noqa: PLR0913 - as plan()
         policy = check_key(key, defaults, can)
         _check_clock(key, now)
     except DaenaKMSError as refused:
-        return [Action(key.id, Kind.FAILING, str(refused), _current_id(key), error=refused)]
+        return [Action(key.id, Kind.FAILING, str(refused), _current_ref(key), error=refused)]
     if policy.held(now):
         until = "released" if policy.hold is True else format_time(_time(policy.hold))
         reason = f"on hold until {until}"
         todo = "Release it first (remove the tag daena.hold)"
         error = RotationConflict(reason, key_id=key.id, todo=todo)
-        return [Action(key.id, Kind.HELD, reason, _current_id(key), error=error)]
+        return [Action(key.id, Kind.HELD, reason, _current_ref(key), error=error)]
+    if key.current is None:
+        todo = "Give it a value or enable it, put it on hold, or delete it"
+        msg = key.trouble or "it has no current version"
+        missing = KeyNotFound(msg, key_id=key.id, todo=todo)
+        return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
     if named:
         return [_rotation(key, policy, "asked for by name", interrupted=interrupted)]
     actions = [*_destroys(key, policy, now), *_retirements(key, policy, now)]
     due = due_at(key, policy)
     if now >= due:
         freed = sum(a.kind is Kind.DESTROY for a in actions)
-        why = _due_reason(key, policy, due, now)
+        why = due_reason(key, policy, due, now)
         actions.append(_rotation(key, policy, why, interrupted=interrupted, freed=freed))
+    elif key.drift is not None:
+        drift = ConfigError(key.drift, key_id=key.id)
+        failing = Action(key.id, Kind.FAILING, str(drift), _current_ref(key), due=due, error=drift)
+        actions.append(failing)
     elif not actions:
         reason = f"next due in {about(due - now)}, at {format_time(due)}"
         if _pending(key) is not None:
             reason += "; a rotation that was interrupted left a version that is never promoted"
-        actions.append(Action(key.id, Kind.NOTHING, reason, _current_id(key), due=due))
+        actions.append(Action(key.id, Kind.NOTHING, reason, _current_ref(key), due=due))
     return actions
 
 
@@ -140,9 +150,6 @@ def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
     if key.owner is not None:
         todo = "Switch that rotation off, or remove the tag daena.managed"
         raise NotManaged(f"{key.owner} rotates it", key_id=key.id, todo=todo)
-    if key.current is None:
-        todo = "Delete it and create it again, or give it a value"
-        raise KeyNotFound("it has no current version", key_id=key.id, todo=todo)
     return policy
 
 
@@ -151,32 +158,6 @@ def _managed(key: Key) -> bool:
         return is_managed(key.tags)
     except ConfigError as error:
         raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
-
-
-def due_at(key: Key, policy: Policy) -> datetime:
-    """Return when the key is due: its interval after the current version, not before first-due."""
-    current = key.current
-    if current is None:
-        msg = "it has no current version"
-        raise KeyNotFound(msg, key_id=key.id)
-    due = current.created + policy.rotate_after
-    return due if policy.first_due is None else max(due, policy.first_due)
-
-
-def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime) -> bool:
-    """Whether a listing's bounds on the current version's age leave open if the key is due."""
-    current = key.current
-    if current is None or current.created_earliest is None:
-        return False
-    try:
-        policy = parse_policy(key.tags, defaults, can)
-    except ConfigError:
-        return False
-    certain = due_at(key, policy)
-    possible = current.created_earliest + policy.rotate_after
-    if policy.first_due is not None:
-        possible = max(possible, policy.first_due)
-    return possible <= now < certain
 
 
 def overdue_by(action: Action, now: datetime) -> timedelta:
@@ -193,36 +174,28 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
         )
         msg = "the store has no room for one more readable version"
         error = ConfigError(msg, key_id=key.id, todo=todo)
-        return Action(key.id, Kind.FAILING, str(error), _current_id(key), due=due, error=error)
+        return Action(key.id, Kind.FAILING, str(error), _current_ref(key), due=due, error=error)
     kind = Kind.ROTATE
     if interrupted or _pending(key) is not None:
         kind = Kind.FINISH
         why = f"an earlier rotation of it was interrupted; {why}"
-    return Action(key.id, kind, why, _current_id(key), due=due)
-
-
-def _due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
-    current = key.current
-    age = about(now - current.created) if current is not None else "an unknown time"
-    since = "due now" if now == due else f"due since {about(now - due)}"
-    interval = format_duration(policy.rotate_after).replace("d", " d").replace("h", " h")
-    if policy.first_due == due:
-        return f"{since}: first-due {format_time(due)} reached, rotate-after {interval}"
-    return f"{since}: last rotated {age} ago, rotate-after {interval}"
+    return Action(key.id, kind, why, _current_ref(key), due=due)
 
 
 def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
     if policy.grace is None:
         return
     for version in key.versions:
-        if version.state is VersionState.PREVIOUS and version.superseded is not None:
+        noted = version.state is VersionState.ABANDONED and version.retired is not None
+        if version.state in _OUTDATED and version.superseded is not None and not noted:
             over = now - (version.superseded + policy.grace)
             if over >= timedelta():
+                was = "given up" if version.state is VersionState.ABANDONED else "superseded"
                 reason = (
-                    f"superseded {about(now - version.superseded)} ago, "
+                    f"{was} {about(now - version.superseded)} ago, "
                     f"grace {format_duration(policy.grace)} is over"
                 )
-                yield Action(key.id, Kind.RETIRE, reason, _current_id(key), version.id)
+                yield Action(key.id, Kind.RETIRE, reason, _current_ref(key), version.id)
 
 
 def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
@@ -230,18 +203,20 @@ def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
         return
     kept = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
     spare = sum(v.state in kept for v in key.versions) - policy.keep
-    retired = [
-        (v.retired, v) for v in key.versions if v.state is VersionState.RETIRED and v.retired
-    ]
+    gone = {VersionState.RETIRED, VersionState.ABANDONED}
+    retired = [(v.retired, v) for v in key.versions if v.state in gone and v.retired]
     for when, version in sorted(retired, key=lambda pair: (pair[0], pair[1].id)):
-        if spare < 1 or now < when + policy.destroy_after:
+        if now < when + policy.destroy_after:
             return
-        spare -= 1
+        if version.state is VersionState.RETIRED:  # what never was current is not one to keep
+            if spare < 1:
+                continue
+            spare -= 1
         reason = (
             f"retired {about(now - when)} ago, "
             f"destroy-after {format_duration(policy.destroy_after)}, keep {policy.keep}"
         )
-        yield Action(key.id, Kind.DESTROY, reason, _current_id(key), version.id)
+        yield Action(key.id, Kind.DESTROY, reason, _current_ref(key), version.id)
 
 
 def _check_clock(key: Key, now: datetime) -> None:
@@ -254,13 +229,13 @@ def _check_clock(key: Key, now: datetime) -> None:
 
 
 def _pending(key: Key) -> Version | None:
-    base = mark(_current_id(key))
+    base = mark(key.current.id if key.current is not None else None)
     pending = (v for v in key.versions if v.state is VersionState.PENDING)
     return next((v for v in pending if v.base in {base, None}), None)
 
 
-def _current_id(key: Key) -> str | None:
-    return key.current.id if key.current is not None else None
+def _current_ref(key: Key) -> str | None:
+    return key.current.ref if key.current is not None else None
 
 
 def _time(hold: bool | datetime) -> datetime:  # noqa: FBT001 - the type of the field

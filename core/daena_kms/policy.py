@@ -108,6 +108,11 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
             msg = f"{DESTROY_AFTER} is set, but grace is never: it would destroy inside grace"
             raise ConfigError(msg, todo=f"Set {GRACE} too, or drop {DESTROY_AFTER}")
         destroy_after = None
+    if destroy_after is not None and can.destroy_means is None:
+        name = DESTROY_AFTER if DESTROY_AFTER in tags else "DAENA_KMS_DESTROY_AFTER"
+        msg = f"{name} is {format_duration(destroy_after)}"
+        todo = "This store can't destroy one version: set it to never, or drop it"
+        raise ConfigError(msg, todo=todo)
     policy = Policy(
         spec,
         rotate_after,

@@ -55,6 +55,12 @@ class Budget:
         """Whether no more work may begin."""
         return self._total is not None and self._clock.elapsed + self._margin >= self._total
 
+    @property
+    def over_for_planning(self) -> bool:
+        """Whether looks for planning have taken a third of the whole: the rest is for the work."""
+        spent = self._total is not None and 3 * self._clock.elapsed >= self._total
+        return spent or self.over
+
 
 def _total(clock: RunClock, deadline: Deadline | None) -> timedelta | None:
     if deadline is None:

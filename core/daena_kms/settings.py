@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,44 @@ class Settings:
             todo = "Set DAENA_KMS_AUDIT_URL, such as s3://bucket/prefix or file:///var/log/daena"
             raise ConfigError("no audit log is set, and nothing changes without one", todo=todo)
         return url
+
+    @property
+    def claims_url(self) -> str:
+        """Where rotations on Azure are claimed: as set, or beside the audit log.
+
+        Raises :class:`ConfigError` when neither says so.
+        """
+        url = self.get("DAENA_KMS_CLAIMS_URL")
+        if url is not None:
+            if not url.startswith("az://"):
+                msg = f"DAENA_KMS_CLAIMS_URL is {url[:80]!r}, which other machines don't share"
+                raise ConfigError(msg, todo="Write a container: az://account/claims")
+            return url
+        audit = self.get("DAENA_KMS_AUDIT_URL") or ""
+        account = re.match(r"az://([^/?#]+)/", audit)
+        if account is None:
+            msg = "no place for claims is set, and Key Vault alone can't decide a race"
+            todo = "Set DAENA_KMS_CLAIMS_URL, such as az://account/claims"
+            raise ConfigError(msg, todo=todo)
+        return f"az://{account[1]}/claims"
+
+    def flag(self, name: str) -> bool:
+        """Return a variable that is ``true`` or ``false`` (the default). Raises ConfigError."""
+        text = self.get(name) or "false"
+        if text not in {"true", "false"}:
+            raise ConfigError(f"{name} is {text[:40]!r}", todo="Write true or false")
+        return text == "true"
+
+    def number(self, name: str) -> int | None:
+        """Return a variable that is a whole number over 0, or ``None``. Raises ConfigError."""
+        text = self.get(name)
+        if text is None:
+            return None
+        if not (
+            text.isascii() and text.isdigit() and int(text[:10]) > 0 and len(text) < len("1" * 8)
+        ):
+            raise ConfigError(f"{name} is {text[:40]!r}", todo="Write a whole number over 0")
+        return int(text)
 
     @property
     def operator(self) -> str:

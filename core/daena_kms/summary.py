@@ -25,6 +25,8 @@ class Result:
     message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    #: Skipped because another rotation holds the key, of which nobody knows if it will end well.
+    undecided: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return the result as it stands in the audit log."""
@@ -82,6 +84,8 @@ class Summary:
     #: How many managed keys were looked at, and how many of them are still due at the end.
     keys: int = 0
     overdue: int = 0
+    #: Of the skipped ones, those that another rotation holds still: if due, they are overdue.
+    undecided: set[str] = field(default_factory=set)
 
     @property
     def ok(self) -> bool:
@@ -109,6 +113,8 @@ class Summary:
         target = done[action.kind] if result.result == DONE else lists[result.result]
         if action.key_id not in target:
             target.append(action.key_id)
+        if result.undecided:
+            self.undecided.add(action.key_id)
         if result.error is not None:
             self.errors[action.key_id] = result.error
         elif result.message is not None:

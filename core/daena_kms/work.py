@@ -1,5 +1,6 @@
 """Do what was planned for one key: look again, plan again, and do only what both plans say."""
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -8,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
+from daena_kms.due import needs_detail
 from daena_kms.errors import DaenaKMSError, RotationConflict, StoreUnavailable
-from daena_kms.model import Key
-from daena_kms.plan import Action, Kind, needs_detail, plan_key
+from daena_kms.model import Key, VersionState
+from daena_kms.plan import Action, Kind, plan_key
 from daena_kms.policy import SPEC, Defaults
 from daena_kms.rotation import rotate
 from daena_kms.runtime import Budget, RunClock
@@ -79,15 +81,21 @@ class Worker:
     def _one(self, action: Action, *, first: bool) -> Result:
         started = self.clock()
         try:
-            key = self._look(action.key_id, first=first)
-            new_version = self._do(action, key)
+            new_version = self._look_and_do(action, first=first)
         except _NoLonger as finding:
             return Result(
                 action, SKIPPED, message=str(finding), started=started, ended=self.clock()
             )
         except RotationConflict as error:
             message = f"already rotated, or being rotated: {error.what}"
-            return Result(action, SKIPPED, message=message, started=started, ended=self.clock())
+            return Result(
+                action,
+                SKIPPED,
+                message=message,
+                started=started,
+                ended=self.clock(),
+                undecided=error.undecided,
+            )
         except StoreUnavailable as error:
             return Result(action, UNKNOWN, error=error, started=started, ended=self.clock())
         except DaenaKMSError as error:
@@ -102,11 +110,30 @@ class Worker:
             return Result(action, UNKNOWN, error=failure, started=started, ended=self.clock())
         return Result(action, DONE, new_version, started=started, ended=self.clock())
 
-    def _look(self, key_id: str, *, first: bool) -> Key:
-        look = self.looks.pop(key_id, None)
-        if first and look is not None and self.clock.elapsed - look[1] < FRESH:
-            return look[0]
-        return look_at(self.store, key_id, self.defaults, self.clock)
+    def _look_and_do(self, action: Action, *, first: bool) -> str | None:
+        look = self.looks.pop(action.key_id, None) if first else None
+        fenced = self.store.can.fenced and action.kind in _ROTATIONS
+        if look is not None and fenced:
+            # The store refuses a rotation on the word of a look that is no longer true.
+            with contextlib.suppress(RotationConflict, _NoLonger):
+                return self._do(action, look[0])
+        if look is not None and not self.store.can.fenced and self._is_fresh(look[1]):
+            return self._do(action, look[0])
+        if action.kind is Kind.DESTROY:
+            return self._do(action, self._look_before_destroying(action))
+        return self._do(action, look_at(self.store, action.key_id, self.defaults, self.clock))
+
+    def _look_before_destroying(self, action: Action) -> Key:
+        """Return the key with all its versions as they are: one that is gone is none to keep."""
+        key = self.store.describe(action.key_id, exact=True)
+        found = key.version(action.version or "")
+        if found is not None and found.state is not VersionState.RETIRED:
+            # As its notes have it: the store refuses what is enabled, and forgets what is gone.
+            return self.store.describe(action.key_id)
+        return key
+
+    def _is_fresh(self, taken: timedelta) -> bool:
+        return self.clock.elapsed - taken < FRESH
 
     def _do(self, action: Action, key: Key) -> str | None:
         self._check(action, key)
@@ -136,7 +163,7 @@ class Worker:
         for now in again:
             if now.kind is Kind.FAILING and now.error is not None:
                 raise now.error
-        current = key.current.id if key.current is not None else None
+        current = key.current.ref if key.current is not None else None
         if current != action.base:
             msg = f"already rotated: {current} is current"
         else:
@@ -158,4 +185,4 @@ def look_at(store: Store, key_id: str, defaults: Defaults, clock: RunClock) -> K
 
 def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
     """Whether a rotation from the key's present version was begun and not finished."""
-    return key.id in bases and key.current is not None and bases[key.id] == key.current.id
+    return key.id in bases and key.current is not None and bases[key.id] == key.current.ref

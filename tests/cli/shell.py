@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import Objects
 from daena_kms.cli.app import app
 from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from typer.testing import CliRunner, Result
 

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from daena_kms.audit.cloud_objects import s3_objects
 from daena_kms.audit.records import CLOSING, INTENT, OUTCOME, RECOVERY
 from daena_kms.durations import format_duration
+from daena_kms.objects.azure import azure_objects
+from daena_kms.objects.s3 import s3_objects
 from daena_kms.plan import Kind
 from daena_kms.policy import TAGS, Defaults
 from daena_kms.specs import CLASSES, MAX_LENGTH, MIN_LENGTH, NAMES
 from daena_kms.stores.aws import AWSStore
+from daena_kms.stores.azure import AzureStore
 from daena_kms.stores.local import LocalStore
 from daena_kms.summary import Summary
 
@@ -106,9 +108,13 @@ def read_by_the_code() -> set[str]:
     """Every variable that the code reads by its name, or asks an environment for."""
     asked = Asked()
     Defaults.from_environment(asked)
-    sources = [p for folder in ("core", "functions_aws") for p in (ROOT / folder).rglob("*.py")]
+    sources = [
+        p
+        for folder in ("core", "functions_aws", "functions_azure", "functions_gcp")
+        for p in (ROOT / folder).rglob("*.py")
+    ]
     constants = {
-        node.value
+        node.value.strip("%")  # as a binding's setting is written
         for path in sources
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
@@ -140,6 +146,19 @@ def test_the_permissions_are_those_of_the_code() -> None:
     assert listed == store | log
 
 
+def test_azure_s_permissions_are_those_of_the_code() -> None:
+    """The guide and the docstrings of store and objects list the same data actions."""
+    found = [_data_actions(text) for text in (AzureStore.__doc__, azure_objects.__doc__)]
+
+    assert len(found[0]) == 6
+    assert {action.rpartition("blobs/")[2] for action in found[1]} == {"read", "add/action"}
+    assert _data_actions(section("AZURE.md", "Permissions")) == found[0] | found[1]
+
+
+def _data_actions(text: str | None) -> set[str]:
+    return set(re.findall(r"Microsoft\.[A-Z][A-Za-z]+/[a-zA-Z/]+", text or ""))
+
+
 def _code(text: str | None) -> str:
     """A docstring with code marked as in a document."""
     assert text is not None
@@ -153,3 +172,7 @@ def test_every_metric_is_documented() -> None:
 
     assert named is not None
     assert set(re.findall(r"`([a-z]+)`", named[1])) == counted - {"destroyed"}
+    named = re.search(r"the metrics (.*) \(seconds\)", TEXTS["AZURE.md"])
+
+    assert named is not None
+    assert set(re.findall(r"`(?:daena_kms\.)?([a-z]+)`", named[1])) == counted

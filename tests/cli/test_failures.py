@@ -73,7 +73,7 @@ def test_every_error_ends_a_command_with_its_message(
         (["audit", "log", "--since", "yesterday"], 2, "--since is 'yesterday'"),
         (["audit", "verify", "--since", "yesterday"], 2, "'yesterday' is no closing record"),
         (["plan", "--provider", "ibm"], 2, "'ibm' is no provider"),
-        (["plan", "--provider", "gcp"], 2, "no adapter for 'gcp' yet"),
+        (["plan", "--provider", "azure"], 2, "no Key Vault is set"),
         (["demo", "mars"], 2, "'mars' is no part of the demo"),
     ],
 )
@@ -150,12 +150,15 @@ def test_a_value_that_no_store_holds_is_refused(shell: Shell, value: bytes, word
         ("DAENA_KMS_AUDIT_URL", "", "rotate", "no audit log is set"),
         ("DAENA_KMS_AUDIT_URL", "", "audit log", "no audit log is set"),
         ("DAENA_KMS_AUDIT_URL", "", "create new", "no audit log is set"),
-        ("DAENA_KMS_AUDIT_URL", "ftp://host/a", "rotate", "is no address of an audit log"),
-        ("DAENA_KMS_AUDIT_URL", "az://account/a", "rotate", "no audit log at az:// yet"),
+        ("DAENA_KMS_AUDIT_URL", "ftp://host/a", "rotate", "is no address of the audit log"),
+        ("DAENA_KMS_AUDIT_URL", "az://account", "rotate", "is no address of the audit log"),
         ("DAENA_KMS_AUDIT_URL", "file://host/a", "audit verify", "names no folder"),
         ("DAENA_KMS_MASTER_KEY", "short", "show key --reveal", "DAENA_KMS_MASTER_KEY"),
         ("DAENA_KMS_ROTATE_AFTER", "90", "plan", "DAENA_KMS_ROTATE_AFTER is '90'"),
         ("DAENA_KMS_GRACE", "1h", "plan", "DAENA_KMS_GRACE is 1h"),
+        ("AZURE_KEY_VAULT_URL", "my-vault", "plan --provider azure", "and a host alone"),
+        ("GCP_PROJECT_ID", "My Project", "plan --provider gcp", "'My Project' is no project"),
+        ("GCP_LOCATION", "Europe", "plan --provider gcp", "'Europe' is no location"),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(

@@ -8,7 +8,7 @@ import pytest
 from tests.contract.harness import Harness, open_harness
 
 
-@pytest.fixture(params=["local", "aws"])
+@pytest.fixture(params=["local", "aws", "azure", "gcp"])
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     """Give an empty store of each kind."""
     with open_harness(request.param, tmp_path) as opened:

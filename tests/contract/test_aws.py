@@ -240,7 +240,7 @@ def test_retired_is_not_said_to_be_revoked(aws: AwsHarness) -> None:
         aws.adapter.get_key(KEY, "previous")
     assert aws.adapter.get_key(KEY, old)
     assert aws.adapter.store.can.retired_readable
-    state = aws.adapter.store.describe(KEY).version(old)
+    state = aws.adapter.store.describe(KEY, exact=True).version(old)
     assert state is not None
     assert state.state is VersionState.RETIRED
     assert aws.run(99 * DAY + timedelta(hours=1)).actions == []

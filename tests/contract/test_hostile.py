@@ -67,7 +67,7 @@ def test_a_version_retired_again_waits_again(tmp_path: Path) -> None:
         harness.run(60 * DAY)
         harness.run(62 * DAY)
         harness.run(63 * DAY)
-        after = harness.adapter.store.describe("app-token").version(first.id)
+        after = harness.adapter.store.describe("app-token", exact=True).version(first.id)
         assert after is not None
         assert after.state is VersionState.RETIRED
         assert after.retired is not None
@@ -99,11 +99,12 @@ def test_adopting_forgets_an_earlier_enrolment(harness: Harness) -> None:
 
 def test_a_retirement_explains_no_new_version(harness: Harness) -> None:
     """A version made past us after a run that only retired something is out-of-band."""
-    Operations(harness.adapter, harness.log).create("app-token", spec="token", tags=TOKEN)
+    tags = {"daena.grace": "1d", "daena.rotate-after": "10d"}
+    Operations(harness.adapter, harness.log).create("app-token", spec="token", tags=tags)
     harness.run(10 * DAY + HOUR)
     assert harness.run(12 * DAY).retired == ["app-token"]
     harness.adapter.rotate_key("app-token")
-    assert not verify(harness.log, harness.adapter.store.scan()).ok
+    assert not verify(harness.log, harness.adapter.store.inventory()).ok
 
 
 def test_naming_many_keys_keeps_the_deadline(harness: Harness) -> None:

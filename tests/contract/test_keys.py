@@ -56,7 +56,7 @@ def test_rollback_is_a_new_version(harness: Harness) -> None:
     first = harness.adapter.create_key("app-key")
     second = harness.adapter.rotate_key("app-key")
     assert harness.adapter.rollback_key("app-key") == first
-    key = harness.adapter.store.describe("app-key")
+    key = harness.adapter.store.describe("app-key", exact=True)
     assert len(key.versions) == 3
     assert harness.adapter.get_key("app-key") == first
     assert harness.adapter.get_key("app-key", version="previous") == second
@@ -108,7 +108,7 @@ def test_what_is_not_there(harness: Harness) -> None:
     with pytest.raises(KeyNotFound, match="previous"):
         harness.adapter.get_key("app-key", "previous")
     with pytest.raises(KeyNotFound):
-        harness.adapter.get_key("app-key", "daena-20260101T000000Z-0123456789-0123456789abcdef")
+        harness.adapter.get_key("app-key", harness.unknown_version)
 
 
 @pytest.mark.parametrize("key_id", [*BAD_IDS, None, 7, ["a"]])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.worlds import KINDS, AwsWorld, World, open_world
+from tests.faults.worlds import KINDS, AwsWorld, AzureWorld, GcpWorld, World, open_world
 from tests.stores.aws_sim import AwsSimulator
 
 
@@ -21,3 +21,19 @@ def aws() -> Iterator[AwsWorld]:
     """Give an empty AWS."""
     with AwsSimulator() as sim:
         yield AwsWorld(sim)
+
+
+@pytest.fixture
+def azure(tmp_path: Path) -> Iterator[AzureWorld]:
+    """Give an empty Azure."""
+    with open_world("azure", tmp_path) as opened:
+        assert isinstance(opened, AzureWorld)
+        yield opened
+
+
+@pytest.fixture
+def gcp(tmp_path: Path) -> Iterator[GcpWorld]:
+    """Give an empty Google Cloud."""
+    with open_world("gcp", tmp_path) as opened:
+        assert isinstance(opened, GcpWorld)
+        yield opened

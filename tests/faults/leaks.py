@@ -7,12 +7,18 @@ import logging
 import re
 import secrets
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from urllib.parse import quote
 
-from tests.faults.worlds import DAY, World
+from daena_kms.cloud_kms import CloudKMSAdapter
+from daena_kms.errors import DaenaKMSError
+from daena_kms.stores.quiet import quiet
+
+from tests.faults.worlds import DAY, AwsWorld, AzureWorld, GcpWorld, World
 
 KEY, NEW = "app-key", "new-key"
+#: Whose loggers may keep their records from the root's handlers.
+SDKS = ("azure", "botocore", "google", "grpc", "msal", "obstore", "requests", "urllib3")
 
 #: A shorter piece could be found by chance.
 _LEAST = 8
@@ -87,6 +93,25 @@ class Recorder(logging.Handler):
         self.texts.append(repr(record.__dict__))
 
 
+@contextlib.contextmanager
+def recorded() -> Iterator[Recorder]:
+    """Record everything that is logged anywhere, at DEBUG, whatever an SDK does to its loggers."""
+    recorder = Recorder()
+    loggers = [logging.getLogger(), *map(logging.getLogger, SDKS)]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(recorder)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+    try:
+        yield recorder
+    finally:
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(recorder)
+            logger.setLevel(level)
+            logger.propagate = propagate
+
+
 def canary() -> str:
     """Return a fresh value whose JSON, URL and base64 forms all differ from it."""
     return f'{secrets.token_urlsafe(24)}/+"é\\&{secrets.token_urlsafe(24)}'
@@ -101,14 +126,73 @@ def live(world: World) -> list[str]:
     values.append(adapter.get_key("made-key"))
     values.append(adapter.rotate_key("made-key", next_one))
     values.append(adapter.rollback_key("made-key"))
+    values.append(adapter.get_key("made-key", "previous"))
+    adapter.delete_key("made-key")
+    adapter.restore_key("made-key")
     operations = world.operations()
     operations.create(KEY)
     operations.create("pass-key", spec="password")
     operations.create(NEW, given)
     values += [adapter.get_key(KEY), adapter.get_key("pass-key")]
-    world.foreign("their-key", theirs)
+    with quiet():  # somebody else's use of the SDK is logged as ever
+        world.foreign("their-key", theirs)
     operations.adopt("their-key", spec="token")
     assert len(world.run(91 * DAY).rotated) >= 3
     world.operations(91 * DAY).rollback(KEY)
     values += [v for key_id in (KEY, "pass-key", NEW) for v in world.readable(key_id).values()]
     return values
+
+
+def errors_of(adapter: CloudKMSAdapter, value: str) -> list[DaenaKMSError]:
+    """Call what carries a value or reads one, and return the errors."""
+    calls: list[Callable[[], object]] = [
+        lambda: adapter.create_key(NEW, value),
+        lambda: adapter.create_key("other-key", value, spec="aes-256"),
+        lambda: adapter.create_key(NEW, value * 600),
+        lambda: adapter.create_key(NEW, f"{value}\udcff"),
+        lambda: adapter.rotate_key(KEY, value),
+        lambda: adapter.rollback_key(KEY),
+        lambda: adapter.get_key(KEY),
+        lambda: adapter.create_key(value),
+        lambda: adapter.create_key(NEW, value, spec=value),
+    ]
+    found = []
+    for call in calls:
+        try:
+            call()
+        except DaenaKMSError as error:
+            found.append(error)
+    return found
+
+
+def check_errors(world: World, logs: Recorder, value: str, least: int = 4) -> None:
+    """Assert that what goes wrong while a value is written or read shows it nowhere."""
+    errors = errors_of(world.adapter, value)
+    # What stands where an id or a spec is asked for was no value: there an error quotes it.
+    kept = [e for e in errors if "is not a key id" not in str(e) and "key spec" not in str(e)]
+    assert len(kept) == len(errors) - 2
+    # Three values are such as no store takes; the rest are the fault's.
+    assert len(kept) >= least
+    assert leaked([value], [text for error in kept for text in texts_of(error)]) == []
+    assert leaked([value], [text for text in logs.texts if "is not a key id" not in text]) == []
+
+
+def shown_by(world: World) -> Iterator[str]:
+    """Yield what the cloud shows to whoever may not read values, and what a claim holds."""
+    if isinstance(world, AwsWorld):
+        for secret in world.sim.secrets.store.secrets.values():
+            yield repr((secret.tags, secret.labels, list(secret.versions), secret.description))
+        yield repr(list(world.sim.calls))
+    if isinstance(world, AzureWorld):
+        for found in world.sim.secrets.live.values():
+            yield repr(
+                (found.name, [(v.id, v.tags, v.content_type) for v in found.versions.values()])
+            )
+        claims = world.sim.blobs.containers["claims"]
+        assert claims
+        yield from (f"{name} {blob.body!r}" for name, blob in claims.items())
+        yield repr(list(world.sim.calls))
+    if isinstance(world, GcpWorld):
+        for held in world.sim.secrets.values():
+            yield repr((held.annotations, held.labels, held.version_aliases))
+        yield repr(list(world.sim.calls))

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from daena_kms.errors import DaenaKMSError, KeyExists, NotManaged
 from daena_kms.model import VersionState
+from daena_kms.summary import Summary
 
 from tests.faults.worlds import DAY, World
 
@@ -24,9 +25,17 @@ class Operation(ABC):
     #: What it raises when it is done a second time after it took effect.
     done: tuple[type[DaenaKMSError], ...] = ()
 
+    def possible(self, world: World) -> bool:
+        """Return whether this store can do it at all."""
+        del world
+        return True
+
     def prepare(self, world: World) -> None:
         """Make what the operation needs."""
         world.operations().create(KEY)
+
+    def honest(self, world: World) -> None:  # noqa: B027 - only a run says what it did
+        """Assert that what it said of itself is so."""
 
     @abstractmethod
     def act(self, world: World) -> None:
@@ -62,7 +71,7 @@ class Create(Operation):
 
     def act(self, world: World) -> None:
         """Create it."""
-        world.operations().create(KEY)
+        world.operations(self.at).create(KEY)
 
 
 class Run(Operation):
@@ -70,14 +79,37 @@ class Run(Operation):
 
     at = 91 * DAY
     promotes = 1
+    _keys: tuple[str, ...] = (KEY,)
+    _said: Summary | None = None
 
     def act(self, world: World) -> None:
-        """Run."""
-        world.run(self.at)
+        """Run with one worker, so that the calls are in the same order each time."""
+        self._said = world.run(self.at, workers=1)
+
+    def honest(self, world: World) -> None:
+        """What it says is rotated is so; each other key is named as failed."""
+        if self._said is None:
+            return
+        done = {*self._said.rotated, *self._said.finished}
+        for key_id in self._keys:
+            assert (key_id in done) is not (key_id in self._said.failed)
+            assert len(world.readable(key_id)) > 1 or key_id in self._said.failed
 
     def check(self, world: World) -> None:
         """The new version was made from the old one, which still reads."""
-        assert len(world.readable(KEY)) == 2
+        assert [len(world.readable(key_id)) for key_id in self._keys] == [2] * len(self._keys)
+
+
+class Several(Run):
+    """A scheduled run on two keys that are due, one after the other."""
+
+    promotes = 2
+    _keys = (KEY, "app-key-2")
+
+    def prepare(self, world: World) -> None:
+        """Make both."""
+        for key_id in self._keys:
+            world.operations().create(key_id)
 
 
 class Named(Run):
@@ -87,7 +119,7 @@ class Named(Run):
 
     def act(self, world: World) -> None:
         """Rotate by name."""
-        world.run(self.at, keys=[KEY])
+        self._said = world.run(self.at, keys=[KEY])
 
     def again(self, world: World) -> None:
         """Rotate by name, unless that is done."""
@@ -116,7 +148,7 @@ class Retire(Operation):
 
     def check(self, world: World) -> None:
         """One version is retired."""
-        states = sorted(v.state for v in world.adapter.store.describe(KEY).versions)
+        states = sorted(v.state for v in world.look(KEY).versions)
         assert states == [VersionState.CURRENT, VersionState.RETIRED]
 
 
@@ -124,6 +156,10 @@ class Destroy(Retire):
     """A scheduled run after the time that a retired version is kept for."""
 
     at = 66 * DAY
+
+    def possible(self, world: World) -> bool:
+        """Return whether one version can go."""
+        return world.adapter.store.can.destroy_means is not None
 
     def prepare(self, world: World) -> None:
         """Rotate twice, and retire twice."""
@@ -136,7 +172,7 @@ class Destroy(Retire):
 
     def check(self, world: World) -> None:
         """The current and one retired version are left."""
-        versions = world.adapter.store.describe(KEY).versions
+        versions = world.look(KEY).versions
         states = [v.state for v in versions if v.state is not VersionState.DESTROYED]
         assert sorted(states) == [VersionState.CURRENT, VersionState.RETIRED]
 
@@ -227,4 +263,4 @@ class Restore(Delete):
         assert world.adapter.store.describe(KEY).deleted is None
 
 
-OPERATIONS = (Create, Run, Named, Retire, Destroy, Rollback, Adopt, Delete, Restore)
+OPERATIONS = (Create, Run, Several, Named, Retire, Destroy, Rollback, Adopt, Delete, Restore)

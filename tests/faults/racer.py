@@ -1,15 +1,23 @@
-"""One of many processes that rotate one key of a local store at the same time."""
+"""One of many processes that rotate one key of a store at the same time."""
 
 import multiprocessing
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from daena_kms.audit import open_log
-from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.cloud_kms import (
+    AzureKeyVaultAdapter,
+    CloudKMSAdapter,
+    GCPSecretManagerAdapter,
+    LocalAdapter,
+)
 from daena_kms.engine import run
 from daena_kms.errors import RotationConflict
+from daena_kms.objects.base import Objects
 
 #: What became of the key in one of the processes.
 ROTATED, SKIPPED, FAILED, IDLE, CONFLICT = "rotated", "skipped", "failed", "idle", "conflict"
@@ -17,8 +25,45 @@ _SECONDS = 60
 
 
 def outcome_of_a_run(folder: Path, key_id: str, now: datetime) -> str:
-    """Run the engine and return what became of the key."""
+    """Run the engine on a local store and return what became of the key."""
     adapter, log = LocalAdapter(folder / "store"), open_log((folder / "audit").as_uri())
+    return outcome(adapter, log, key_id, now)
+
+
+@dataclass(frozen=True)
+class AzureRun:
+    """A run on a simulated vault, its claims in a container that a key of the account opens."""
+
+    vault_url: str
+    ca_file: str
+    environment: dict[str, str]
+
+    def __call__(self, folder: Path, key_id: str, now: datetime) -> str:
+        """Run the engine and return what became of the key."""
+        from tests.stores.azure_sim import secrets_client  # noqa: PLC0415 - only where it is used
+
+        os.environ.update(self.environment)
+        adapter = AzureKeyVaultAdapter(secret_client=secrets_client(self.vault_url, self.ca_file))
+        return outcome(adapter, open_log((folder / "audit").as_uri()), key_id, now)
+
+
+@dataclass(frozen=True)
+class GcpRun:
+    """A run on a simulated Secret Manager."""
+
+    target: str
+
+    def __call__(self, folder: Path, key_id: str, now: datetime) -> str:
+        """Run the engine and return what became of the key."""
+        from tests.stores.gcp_client import connect  # noqa: PLC0415 - only where it is used
+        from tests.stores.gcp_names import PROJECT  # noqa: PLC0415 - as above
+
+        adapter = GCPSecretManagerAdapter(PROJECT, client=connect(self.target))
+        return outcome(adapter, open_log((folder / "audit").as_uri()), key_id, now)
+
+
+def outcome(adapter: CloudKMSAdapter, log: Objects, key_id: str, now: datetime) -> str:
+    """Run the engine and return what became of the key."""
     summary = run(adapter, log, now=now)
     for name, ids in (
         (ROTATED, summary.rotated),

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from daena_kms.audit.objects import Entry, FileObjects
 from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 from daena_kms.model import Key
+from daena_kms.objects.base import Entry
+from daena_kms.objects.files import FileObjects
 from daena_kms.stores.base import Staged
 from daena_kms.stores.local import LocalStore
 from obstore.store import S3Store

@@ -1,6 +1,5 @@
 """A key's value appears nowhere but in the store: no log, error, repr, audit object or body."""
 
-import logging
 import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,16 +7,28 @@ from pathlib import Path
 import pytest
 from daena_kms.audit import open_log
 from daena_kms.audit.records import Context
-from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
+from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.durations import format_time
-from daena_kms.errors import ConfigError, DaenaKMSError
+from daena_kms.errors import ConfigError
 from daena_kms.http import Request, respond
 from daena_kms.journal import Journal
 from daena_kms.rotation import rotate
 from daena_kms.runtime import RunClock
 from daena_kms.stores.base import Staged
 
-from tests.faults.leaks import KEY, NEW, Recorder, canary, forms, leaked, live, texts_of
+from tests.faults.leaks import (
+    KEY,
+    NEW,
+    Recorder,
+    canary,
+    check_errors,
+    forms,
+    leaked,
+    live,
+    recorded,
+    shown_by,
+    texts_of,
+)
 from tests.faults.worlds import DAY, AwsWorld, LocalWorld, World
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION
 from tests.stores.sim_faults import only
@@ -26,15 +37,8 @@ from tests.stores.sim_faults import only
 @pytest.fixture
 def logs() -> Iterator[Recorder]:
     """Record everything that is logged anywhere, at DEBUG."""
-    recorder, root = Recorder(), logging.getLogger()
-    level = root.level
-    root.addHandler(recorder)
-    root.setLevel(logging.DEBUG)
-    try:
+    with recorded() as recorder:
         yield recorder
-    finally:
-        root.removeHandler(recorder)
-        root.setLevel(level)
 
 
 def own_clients(aws: AwsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,27 +120,6 @@ FAULTS: dict[str, Callable[[AwsWorld], object]] = {
 }
 
 
-def errors_of(adapter: CloudKMSAdapter, value: str) -> list[DaenaKMSError]:
-    """Call what carries a value or reads one, and return the errors."""
-    calls: list[Callable[[], object]] = [
-        lambda: adapter.create_key(NEW, value),
-        lambda: adapter.create_key("other-key", value, spec="aes-256"),
-        lambda: adapter.create_key(NEW, value * 600),
-        lambda: adapter.rotate_key(KEY, value),
-        lambda: adapter.rollback_key(KEY),
-        lambda: adapter.get_key(KEY),
-        lambda: adapter.create_key(value),
-        lambda: adapter.create_key(NEW, value, spec=value),
-    ]
-    found = []
-    for call in calls:
-        try:
-            call()
-        except DaenaKMSError as error:
-            found.append(error)
-    return found
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_error_holds_a_value(aws: AwsWorld, logs: Recorder, fault: str) -> None:
     """Whatever goes wrong while a value is written, no error, its cause or its log shows it."""
@@ -144,14 +127,7 @@ def test_no_error_holds_a_value(aws: AwsWorld, logs: Recorder, fault: str) -> No
     aws.adapter.create_key(KEY, value)
     aws.adapter.rotate_key(KEY)
     FAULTS[fault](aws)
-    errors = errors_of(aws.adapter, value)
-    assert len(errors) >= 4
-    # What stands where an id or a spec is asked for was no value: there an error quotes it.
-    kept = [e for e in errors if "is not a key id" not in str(e) and "key spec" not in str(e)]
-    texts = [text for error in kept for text in texts_of(error)]
-    assert len(kept) == len(errors) - 2
-    assert leaked([value], texts) == []
-    assert leaked([value], [text for text in logs.texts if "is not a key id" not in text]) == []
+    check_errors(aws, logs, value)
 
 
 def test_what_the_sdk_refuses_shows_no_value(aws: AwsWorld) -> None:
@@ -189,10 +165,7 @@ def test_nothing_that_is_written_or_shown_holds_a_value(world: World) -> None:
         answer = respond(Request(method, path, None, "tester"), lambda: (adapter, log))
         texts += [answer.body, repr(answer)]
     values.append(world.readable(KEY)[world.current(KEY)])
-    if isinstance(world, AwsWorld):
-        secrets_ = world.sim.secrets.store.secrets.values()
-        texts += [repr((s.tags, s.labels, list(s.versions), s.description)) for s in secrets_]
-        texts.append(repr(list(world.sim.calls)))
+    texts += shown_by(world)
     assert leaked(values, texts) == []
 
 

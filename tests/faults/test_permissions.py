@@ -4,14 +4,14 @@ import re
 from datetime import timedelta
 
 import pytest
-from daena_kms.audit import cloud_objects
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.http import Request, respond
+from daena_kms.objects import s3
 from daena_kms.stores.aws import AWSStore
 
 from tests.faults.test_races import at_once
-from tests.faults.worlds import DAY, AwsWorld
+from tests.faults.worlds import CLAIMED, DAY, AwsWorld, World
 from tests.stores.aws_sim import REGION
 
 #: What nobody calls by name, but Secrets Manager does in our name under a KMS key of one's own.
@@ -32,15 +32,16 @@ def listed(text: str | None) -> set[str]:
     return found
 
 
-def live_a_life(aws: AwsWorld) -> None:
-    """Do everything that the adapter, the operations, the engine and HTTP can do."""
-    operations = aws.operations()
+def live_a_life(world: World) -> None:
+    """Do everything that an adapter, the operations, the engine and HTTP can do."""
+    operations, destroys = world.operations(), world.adapter.store.can.destroy_means is not None
     operations.create(KEY)
-    operations.create("api-token", spec="token", tags={"daena.destroy-after": "30d"})
-    aws.foreign("their-key", "x" * 43)
-    aws.foreign("old-key", "x" * 43, {"daena.managed": "true"})
+    tags = {"daena.destroy-after": "30d"} if destroys else {}
+    operations.create("api-token", spec="token", tags=tags)
+    world.foreign("their-key", "x" * 43)
+    world.foreign("old-key", "x" * 43, {"daena.managed": "true"})
     operations.adopt("their-key", spec="token")
-    adapter = aws.adapter
+    adapter = world.adapter
     adapter.create_key("made-key")
     adapter.rotate_key("made-key")
     adapter.rollback_key("made-key")
@@ -48,18 +49,20 @@ def live_a_life(aws: AwsWorld) -> None:
     adapter.store.tag(adapter.store.describe("made-key"), {"daena.hold": "true"})
     adapter.store.tag(adapter.store.describe("made-key"), {"daena.hold": None})
     adapter.list_keys()
-    aws.secrets.tag_resource(SecretId="old-key", Tags=[{"Key": "owner", "Value": "them"}])
-    adapter.store.describe("old-key", exact=True)
-    for days in (92, 100, 140, 190, 240):
-        aws.run(days * DAY)
-    aws.run(240 * DAY, dry_run=True)
-    at_once([lambda: aws.run(240 * DAY, keys=[KEY]) for _ in range(4)])
-    aws.operations(240 * DAY).rollback(KEY)
-    aws.operations(240 * DAY).delete(KEY)
-    aws.operations(240 * DAY).restore(KEY)
-    verify(aws.log, adapter.store.scan())
     for method, path in (("GET", "/v1/health"), ("POST", "/v1/keys/made-key/rotate")):
-        respond(Request(method, path, None, "tester"), lambda: (adapter, aws.log))
+        answer = respond(Request(method, path, None, "tester"), lambda: (adapter, world.log))
+        assert answer.status < 300, answer.body
+    for days in (92, 100, 140, 190, 240):
+        world.run(days * DAY)
+    world.run(240 * DAY, dry_run=True)
+    at_once([lambda: world.run(240 * DAY, keys=[KEY]) for _ in range(4)])
+    key = adapter.store.describe("made-key")
+    adapter.store.stage(key, "never promoted", world.at(241 * DAY))
+    world.run(241 * DAY + CLAIMED, keys=["made-key"])
+    world.operations(242 * DAY).rollback(KEY)
+    world.operations(242 * DAY).delete(KEY)
+    world.operations(242 * DAY).restore(KEY)
+    verify(world.log, adapter.store.inventory())
 
 
 @pytest.fixture
@@ -67,6 +70,9 @@ def used(aws: AwsWorld) -> set[str]:
     """Return the actions of all calls of such a life."""
     aws.sim.calls.clear()
     live_a_life(aws)
+    aws.foreign("older-key", "x" * 43, {"daena.managed": "true"})
+    aws.secrets.tag_resource(SecretId="older-key", Tags=[{"Key": "owner", "Value": "them"}])
+    aws.adapter.store.describe("older-key", exact=True)
     own = AWSKMSAdapter(REGION, secrets_client=aws.secrets, kms_client=aws.kms)
     own.create_key("plain-key")
     aws.run(300 * DAY + timedelta(hours=1))
@@ -82,7 +88,7 @@ def test_the_store_s_permissions(used: set[str]) -> None:
 
 def test_the_log_s_permissions(used: set[str]) -> None:
     """s3_objects' docstring lists the actions on S3 that are used: never one to delete."""
-    text = cloud_objects.s3_objects.__doc__
+    text = s3.s3_objects.__doc__
     assert {a for a in used if a.startswith("s3:")} == listed(text)
     assert not any("Delete" in action for action in listed(text))
 

@@ -16,7 +16,7 @@ from daena_kms.model import VersionState
 from daena_kms.operations import Operations
 
 from tests.faults import racer
-from tests.faults.worlds import DAY, AwsWorld, World, open_world
+from tests.faults.worlds import DAY, KINDS, AwsWorld, AzureWorld, World, open_world
 from tests.stores.aws_sim import REGION, AwsSimulator, clients
 
 KEY = "app-key"
@@ -24,11 +24,13 @@ MANY = 20
 LATER = 91 * DAY
 
 
-@pytest.fixture(params=["local", "aws"])
+@pytest.fixture(params=KINDS)
 def calm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    """Give a world whose AWS clients repeat calls, as ours do."""
+    """Give a world whose AWS clients repeat calls, as ours do, and whose vault stops no race."""
     options = {"retries": 5} if request.param == "aws" else {}
     with open_world(request.param, tmp_path, **options) as opened:
+        if isinstance(opened, AzureWorld):
+            opened.sim.configure(parallel_writes=True)
         yield opened
 
 
@@ -55,7 +57,7 @@ def at_once[T](calls: list[Callable[[], T]]) -> list[T | BaseException]:
 def was_current(world: World) -> list[str]:
     """Return the versions of the key that are or were current."""
     never = {VersionState.PENDING, VersionState.ABANDONED}
-    return [v.id for v in world.adapter.store.describe(KEY).versions if v.state not in never]
+    return [v.id for v in world.look(KEY).versions if v.state not in never]
 
 
 def check_calm_after(world: World, first: str) -> None:
@@ -101,15 +103,18 @@ def test_many_named_runs_rotate_once_for_each_that_says_so(calm: World) -> None:
 
 def test_many_runs_retire_and_destroy_without_a_failure(calm: World) -> None:
     """Twenty runs at once that retire and destroy the same versions do it once; none fails."""
-    tags = {"daena.grace": "1d", "daena.destroy-after": "5d", "daena.rotate-after": "30d"}
+    tags = {"daena.grace": "1d", "daena.rotate-after": "30d"}
+    destroys = calm.adapter.store.can.destroy_means is not None
+    if destroys:
+        tags["daena.destroy-after"] = "5d"
     calm.operations().create(KEY, spec="token", tags=tags)
     for hours in (30 * 24 + 1, 60 * 24 + 2):
         assert calm.run(timedelta(hours=hours)).rotated == [KEY]
-    for days, left in ((62, 3), (68, 2)):
+    for days, left in ((62, 3), (68, 2 if destroys else 3)):
         for summary in at_once([lambda at=days: calm.run(at * DAY) for _ in range(MANY)]):  # type: ignore[misc] # mypy infers no default
             assert not isinstance(summary, BaseException), summary
             assert summary.failed == [], summary.errors
-        versions = calm.adapter.store.describe(KEY).versions
+        versions = calm.look(KEY).versions
         states = sorted(v.state for v in versions if v.state is not VersionState.DESTROYED)
         assert states == [VersionState.CURRENT] + [VersionState.RETIRED] * (left - 1)
     assert calm.run(68 * DAY + timedelta(hours=2)).actions == []

@@ -2,11 +2,13 @@
 
 import os
 import socket
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from daena_kms.audit import open_log
-from daena_kms.audit.cloud_objects import CloudObjects
 from daena_kms.cloud_kms import AWSKMSAdapter, LocalAdapter, get_cloud_kms_adapter
 from daena_kms.engine import run
 from daena_kms.errors import (
@@ -16,14 +18,16 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
+from daena_kms.objects.cloud import CloudObjects
 from obstore.store import S3Store
 
-from tests.faults.worlds import DAY, AwsWorld, refused
+from tests.faults.worlds import DAY, AwsWorld, World, refused
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, clients
 from tests.stores.sim_faults import only
 
 KEY = "app-key"
 LATER = 91 * DAY
+MINUTE = timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("provider", ["", "AWS", "amazon", "x" * 500, "gcp\n"])
@@ -191,3 +195,43 @@ def test_a_damaged_local_store(tmp_path: Path) -> None:
     (tmp_path / "other" / "master.key").chmod(0o600)
     with pytest.raises(ConfigError, match=r"damaged.*backup"):
         LocalAdapter(tmp_path / "other").list_keys()
+
+
+@pytest.fixture(params=["Pacific/Kiritimati", "America/St_Johns"])
+def _elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let the machine's time be that of another place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", request.param)
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_neither_zone_nor_folder_matter(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times are UTC wherever the machine is; a folder that is gone from under us is not missed."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    world.operations().create(KEY)
+    made = world.look(KEY).versions[0].created
+    assert abs(made - world.began) < MINUTE
+    assert world.run(LATER - DAY - MINUTE).rotated == []
+    assert world.run(LATER).rotated == [KEY]
+    assert world.verify().ok
+
+
+@pytest.mark.parametrize("mask", [0, 0o777])
+def test_the_mask_of_new_files_does_not_matter(tmp_path: Path, mask: int) -> None:
+    """Whatever the umask is, nobody else reads the local store's master key or writes a file."""
+    before = os.umask(mask)
+    try:
+        LocalAdapter(tmp_path / "home").create_key(KEY)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "home" / "master.key").stat().st_mode & 0o077 == 0
+    assert not [p for p in (tmp_path / "home").iterdir() if p.stat().st_mode & 0o022]
+    assert LocalAdapter(tmp_path / "home").get_key(KEY)

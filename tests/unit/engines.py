@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import decode
 from daena_kms.audit.verify import Report, verify
-from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import StoreUnavailable
 from daena_kms.model import Key

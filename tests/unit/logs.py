@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.objects import AlreadyExists, Entry, Objects
 from daena_kms.audit.reader import read_tail
 from daena_kms.audit.records import Context, decode, encode
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.base import AlreadyExists, Entry, Objects
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 CONTEXT = Context("local", "schedule", "someone", "because")

@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.reader import records
 from daena_kms.audit.records import decode
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import DaenaKMSError
 from daena_kms.model import Key, Version, VersionState
 from daena_kms.names import mark
+from daena_kms.objects.base import Objects
 from daena_kms.policy import FIRST_DUE, HOLD, MANAGED
 
 from tests.faults.seam import Seam

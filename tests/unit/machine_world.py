@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from daena_kms.audit.objects import FileObjects
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.engine import run
+from daena_kms.objects.files import FileObjects
 from daena_kms.operations import Operations
 from daena_kms.policy import HOLD, MANAGED, Defaults
 from daena_kms.stores.local import LocalStore

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.objects import AlreadyExists, Entry, Objects
 from daena_kms.audit.records import decode
+from daena_kms.objects.base import AlreadyExists, Entry, Objects
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 

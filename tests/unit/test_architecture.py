@@ -13,7 +13,17 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
-SDKS = {"azure", "boto3", "botocore", "google.cloud", "grpc", "obstore"}
+SDKS = {
+    "azure",
+    "boto3",
+    "botocore",
+    "google.cloud",
+    "grpc",
+    "msal",
+    "obstore",
+    "opentelemetry",
+    "requests",
+}
 # What the functions leave out of their packages.
 TERMINAL = {"typer", "rich", "click"}
 
@@ -89,17 +99,19 @@ def _parts(*names: str) -> list[str]:
 
 CLOUDS = {"local", "aws", "azure", "gcp"}
 CALLERS = {"kms", "cli", "demo"}
-RUNNING = {"engine", "operations", "journal", "work"}
+RUNNING = {"engine", "operations", "journal", "planning", "work"}
 # What turns a provider's name or an address into the object that stands for it.
-FACTORIES = {"daena_kms.audit", "daena_kms.cloud_kms"}
+FACTORIES = {"daena_kms.objects.address", "daena_kms.cloud_kms"}
 # Which modules may import an SDK, and they too only when it is used.
 OWNERS = {
     "boto3": {"stores.aws", "demo"},
     "botocore": {"stores.aws", "demo"},
-    "azure": {"stores.azure"},
-    "google": {"stores.gcp"},
-    "grpc": {"stores.gcp"},
-    "obstore": {"audit"},
+    "azure": {"stores.azure", "demo"},
+    "google": {"stores.gcp", "demo"},
+    "grpc": {"stores.gcp", "demo"},
+    "obstore": {"objects"},
+    "opentelemetry": {"telemetry"},
+    "requests": {"stores.azure"},
 }
 
 
@@ -112,7 +124,7 @@ def _cloud(name: str) -> str | None:
 STORES = [name for name in _parts("stores") if _cloud(name)]
 
 
-@pytest.mark.parametrize("name", _parts("policy", "plan", "model", "durations"))
+@pytest.mark.parametrize("name", _parts("policy", "plan", "due", "model", "durations"))
 def test_what_decides_has_no_effects(name: str) -> None:
     """Policy and plan touch no store, log, file, clock, environment or randomness."""
     outside = {
@@ -138,13 +150,13 @@ def test_what_decides_has_no_effects(name: str) -> None:
 def test_a_store_knows_its_base_and_the_model(name: str) -> None:
     """A store decides nothing, writes no audit record and knows no other store."""
     others = {other.removeprefix("daena_kms.") for other in STORES if _cloud(other) != _cloud(name)}
-    above = {"plan", "audit", "settings", "summary", "cloud_kms"}
+    above = {"plan", "due", "audit", "settings", "summary", "adapter", "cloud_kms"}
     assert _forbidden(name, others | above | RUNNING | CALLERS) == set()
 
 
 @pytest.mark.parametrize(
     "name",
-    sorted(set(_parts(*RUNNING, "audit", "rotation", "runtime", "summary")) - FACTORIES),
+    sorted(set(_parts(*RUNNING, "adapter", "audit", "rotation", "runtime", "summary"))),
 )
 def test_engine_and_audit_know_no_cloud(name: str) -> None:
     """They see a store through its base: no module of one cloud, and no cloud's name."""
@@ -158,11 +170,20 @@ def _is_word(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-@pytest.mark.parametrize("name", _parts("audit", "cloud_kms"))
+@pytest.mark.parametrize("name", _parts("audit", "adapter", "cloud_kms"))
 def test_what_the_engine_drives_knows_no_engine(name: str) -> None:
     """The log and the adapters do what they are told, whoever tells them, apart from each other."""
-    other = "cloud_kms" if _is_in(name, {"audit"}) else "audit"
-    assert _forbidden(name, {other} | RUNNING | CALLERS) == set()
+    other = {"adapter", "cloud_kms"} if _is_in(name, {"audit"}) else {"audit"}
+    assert _forbidden(name, other | RUNNING | CALLERS) == set()
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(_parts("objects", "stores")) - {"daena_kms.objects.address"})
+)
+def test_objects_and_stores_know_nothing_above_them(name: str) -> None:
+    """Where a store or the log keeps objects, it is told so: only the factory reads settings."""
+    above = {"plan", "due", "audit", "settings", "summary", "adapter", "cloud_kms"}
+    assert _forbidden(name, above | RUNNING | CALLERS) == set()
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not _is_in(name, CALLERS)])

@@ -11,15 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from daena_kms.audit.objects import AlreadyExists, FileObjects
 from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.base import AlreadyExists
+from daena_kms.objects.files import FileObjects
 
 NAME = "log/2026/03/01/12/run/000000.json"
 
 _PUT = """
 import sys
 from pathlib import Path
-from daena_kms.audit.objects import AlreadyExists, FileObjects
+from daena_kms.objects.base import AlreadyExists
+from daena_kms.objects.files import FileObjects
 sys.stdin.readline()
 try:
     FileObjects(Path(sys.argv[1])).put_new(sys.argv[2], sys.argv[3].encode())
@@ -30,7 +32,7 @@ except AlreadyExists:
 _DIE_BEFORE_THE_LINK = """
 import os, sys
 from pathlib import Path
-from daena_kms.audit.objects import FileObjects
+from daena_kms.objects.files import FileObjects
 Path.hardlink_to = lambda self, other: os._exit(9)
 FileObjects(Path(sys.argv[1])).put_new(sys.argv[2], b"data")
 """

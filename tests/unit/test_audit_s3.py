@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from daena_kms.audit import cloud_objects, open_log
-from daena_kms.audit.objects import AlreadyExists, Objects
+from daena_kms.audit import open_log
 from daena_kms.audit.reader import read_tail
 from daena_kms.audit.verify import verify
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable, DaenaKMSError
+from daena_kms.objects import cloud, s3
+from daena_kms.objects.base import AlreadyExists, Objects
 
 from tests.stores.aws_s3 import Stored
 from tests.stores.aws_sim import BUCKET, REGION, AwsSimulator
@@ -133,9 +134,9 @@ def test_throttling_is_waited_out(log: Objects, sim: AwsSimulator) -> None:
 
 def test_a_store_that_hangs_is_given_up(sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call of a store that never answers ends in AuditUnavailable, within its limits."""
-    assert cloud_objects.TIMEOUT + cloud_objects.RETRY_TIMEOUT < WHOLE
-    monkeypatch.setattr(cloud_objects, "TIMEOUT", timedelta(seconds=0.2))
-    monkeypatch.setattr(cloud_objects, "RETRY_TIMEOUT", timedelta(seconds=0.3))
+    assert cloud.TIMEOUT + cloud.RETRY_TIMEOUT < WHOLE
+    monkeypatch.setattr(s3, "TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(s3, "RETRY_TIMEOUT", timedelta(seconds=0.3))
     log = open_log(f"s3://{BUCKET}/{PREFIX}")
     sim.faults.hang(times=1000, when=only("s3", None))
     calls: list[Callable[[], object]] = [

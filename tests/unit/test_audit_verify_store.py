@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.records import decode, digest, encode
 from daena_kms.audit.verify import Finding, verify
 from daena_kms.audit.writer import RunWriter
@@ -14,6 +13,7 @@ from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.model import Key, Version, VersionState
 from daena_kms.names import new_version_id, parse_version_id
+from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 
 from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, action, done, edited, write_run

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from daena_kms.audit.objects import FileObjects
 from daena_kms.audit.reader import Tail, read_tail
 from daena_kms.audit.records import CLOSING_SEQ, decode, digest
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.files import FileObjects
 
 from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, Wrapped, action, done, write_run
 

@@ -4,8 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from daena_kms.audit.objects import Objects
-from daena_kms.cloud_kms import CloudKMSAdapter
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.errors import (
     AccessDenied,
     ConfigError,
@@ -17,6 +16,7 @@ from daena_kms.errors import (
     StoreUnavailable,
 )
 from daena_kms.http import MAX_BODY, Request, Response, respond
+from daena_kms.objects.base import Objects
 from daena_kms.runtime import Deadline
 
 from tests.unit.engines import World

@@ -72,5 +72,6 @@ def test_a_look_at_a_key_shows_no_secret_of_the_store() -> None:
 def test_a_version_holds_no_value() -> None:
     """Nothing in a version is the value: it can be logged."""
     assert set(Version.__slots__) == {
-        *("id", "state", "created", "created_earliest", "base", "superseded", "retired"),
+        *("id", "alias", "state", "created", "created_earliest", "base", "superseded"),
+        *("retired", "expires"),
     }

@@ -1,12 +1,13 @@
 """Addresses of the log: what is taken, and what is refused before any call."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import FileObjects
 from daena_kms.errors import ConfigError
+from daena_kms.objects.files import FileObjects
 
 
 def test_a_folder(tmp_path: Path) -> None:
@@ -72,11 +73,37 @@ def test_an_address_holds_no_credentials(url: str) -> None:
     assert "aw5Zq" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["az://container/prefix", "gs://bucket/prefix"])
-def test_later_addresses(url: str) -> None:
-    """The other clouds' addresses are known, and said to be not served yet."""
-    with pytest.raises(ConfigError, match=r"this version keeps no audit log at (az|gs):// yet"):
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("az://Account/container", "'Account' is no storage account"),
+        ("az://ab/container", "'ab' is no storage account"),
+        ("az://account:443/container", "'account:443' is no storage account"),
+        ("az://account/Container", "'Container' is no name of a container"),
+        ("az://account/a--b/prefix", "'a--b' is no name of a container"),
+        ("az://account/ab", "'ab' is no name of a container"),
+        ("az://account", "is no address of the audit log"),
+        ("az://account/", "is no address of the audit log"),
+    ],
+)
+def test_names_that_azure_does_not_take(url: str, what: str) -> None:
+    """A storage account or container that can't be one is named before any call."""
+    with pytest.raises(ConfigError, match=re.escape(what)):
         open_log(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "az://account/container",
+        "az://account.blob.core.chinacloudapi.cn/container/a/b",
+        "gs://bucket",
+        "gs://bucket.example.com/a/b",
+    ],
+)
+def test_a_container(url: str) -> None:
+    """az:// with an account, or its whole host in another cloud, and gs:// with a bucket."""
+    assert open_log(url).url == url
 
 
 def test_a_long_address_is_cut() -> None:

@@ -233,7 +233,10 @@ REFUSED: list[tuple[Key, type[Exception], str]] = [
     ),
     (
         *(tagged({}, version(DAY, VersionState.PENDING)), KeyNotFound),
-        "key 'k': it has no current version. Delete it and create it again, or give it a value",
+        (
+            "key 'k': it has no current version. "
+            "Give it a value or enable it, put it on hold, or delete it"
+        ),
     ),
     (
         *(replace(aged(91 * DAY), room=0), ConfigError),

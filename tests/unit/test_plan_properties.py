@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import timedelta
 
+from daena_kms.due import needs_detail
 from daena_kms.model import Key, Version, VersionState
-from daena_kms.plan import CHANGES, Kind, needs_detail, plan_key
+from daena_kms.plan import CHANGES, Kind, plan_key
 from daena_kms.policy import MANAGED, TAGS, parse_policy
 from hypothesis import given
 from hypothesis import strategies as st
@@ -116,7 +117,7 @@ def test_only_what_is_over_is_retired_and_destroyed(key: Key) -> None:
     over = {
         v.id
         for v in key.versions
-        if v.state is VersionState.PREVIOUS
+        if v.state in {VersionState.PREVIOUS, VersionState.ABANDONED}
         and v.superseded is not None
         and policy.grace is not None
         and NOW - v.superseded >= policy.grace

@@ -111,3 +111,72 @@ def test_who_runs_this_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(getpass, "getuser", nobody)
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert Settings.load({}).operator == f"uid 4711@{here}"
+
+
+@pytest.mark.parametrize(
+    ("claims", "audit", "place"),
+    [
+        ("az://other/c/d", "az://account/audit", "az://other/c/d"),
+        ("az://other/c", "", "az://other/c"),
+        ("", "az://account/audit", "az://account/claims"),
+        ("", "az://account/audit/some/where", "az://account/claims"),
+        (
+            "",
+            "az://account.blob.core.usgovcloudapi.net/audit",
+            "az://account.blob.core.usgovcloudapi.net/claims",
+        ),
+    ],
+)
+def test_where_rotations_are_claimed(claims: str, audit: str, place: str) -> None:
+    """Where it is set, or else in the account of the audit log, in a container of its own."""
+    environ = {"DAENA_KMS_CLAIMS_URL": claims, "DAENA_KMS_AUDIT_URL": audit}
+    assert Settings.load(environ).claims_url == place
+
+
+@pytest.mark.parametrize("audit", ["", "az://account", "s3://bucket/x", "file:///x", "az:///x"])
+def test_no_place_for_claims(audit: str) -> None:
+    """A log elsewhere says nothing of where claims could be."""
+    with pytest.raises(ConfigError, match=r"no place for claims.*Set DAENA_KMS_CLAIMS_URL"):
+        _ = Settings.load({"DAENA_KMS_AUDIT_URL": audit}).claims_url
+
+
+@pytest.mark.parametrize("url", ["file:///claims", "s3://bucket/claims", "claims", "/" * 999])
+def test_claims_that_nobody_shares(url: str) -> None:
+    """A folder of this machine would let two machines rotate at once."""
+    with pytest.raises(ConfigError, match=r"DAENA_KMS_CLAIMS_URL is .*az://account/claims") as no:
+        _ = Settings.load({"DAENA_KMS_CLAIMS_URL": url}).claims_url
+    assert len(str(no.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("text", "flag"), [("true", True), ("false", False), ("", False), (None, False)]
+)
+def test_a_flag(text: str | None, flag: bool) -> None:  # noqa: FBT001 - a table
+    """It is off unless it is switched on."""
+    environ = {} if text is None else {"DAENA_KMS_EXPIRE": text}
+    assert Settings.load(environ).flag("DAENA_KMS_EXPIRE") is flag
+
+
+@pytest.mark.parametrize("text", ["True", "1", "yes", "on", " true", "-" * 99])
+def test_a_flag_that_is_none(text: str) -> None:
+    """Nobody guesses what was meant."""
+    with pytest.raises(ConfigError, match=r"DAENA_KMS_EXPIRE is .*Write true or false") as refused:
+        Settings.load({"DAENA_KMS_EXPIRE": text}).flag("DAENA_KMS_EXPIRE")
+    assert len(str(refused.value)) < 100
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("1", 1), ("600", 600), ("0600", 600), ("9999999", 9_999_999), ("", None)]
+)
+def test_a_number(text: str, number: int | None) -> None:
+    """A whole number over 0, or nothing."""
+    assert Settings.load({"GCP_WRITES_PER_MINUTE": text}).number("GCP_WRITES_PER_MINUTE") == number
+    assert Settings.load({}).number("GCP_WRITES_PER_MINUTE") is None
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1.5", "1e3", "²", "٣", "10000000", "1" * 99, " 1"])
+def test_a_number_that_is_none(text: str) -> None:
+    """It is named, and a long one is cut."""
+    with pytest.raises(ConfigError, match=r"GCP_WRITES_PER_MINUTE is .*over 0") as refused:
+        Settings.load({"GCP_WRITES_PER_MINUTE": text}).number("GCP_WRITES_PER_MINUTE")
+    assert len(str(refused.value)) < 120

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.objects import Entry, Objects
 from daena_kms.audit.records import (
     CLOSING_SEQ,
     INTENT,
@@ -18,6 +17,7 @@ from daena_kms.audit.records import (
     split_name,
 )
 from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.base import Entry, Objects
 
 #: A run whose folder is this much older than the newest closing record can't be running still.
 _HOUR = f"{ROOT}%Y/%m/%d/%H/"

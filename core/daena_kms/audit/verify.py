@@ -5,16 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from daena_kms.audit.objects import Objects
-from daena_kms.audit.reader import identity, records
+from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Finding, compare, gone
+from daena_kms.audit.reader import records
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
-    DONE,
-    FAILED,
-    LEFT,
     RECOVERY,
-    SKIPPED,
     decode,
     digest,
     encode,
@@ -22,14 +18,10 @@ from daena_kms.audit.records import (
     split_name,
 )
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.names import mark
+from daena_kms.model import Key
+from daena_kms.objects.base import Objects
 
-CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
-
-
-_MAKING = {"rotate", "finish", "rollback", "create", "adopt"}
-_FINAL = {DONE, FAILED, SKIPPED, LEFT}
+__all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +30,6 @@ class Problem:
 
     name: str
     what: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What the log says of one version that the store holds."""
-
-    key_id: str
-    version: str
-    status: str
 
 
 @dataclass(slots=True)
@@ -90,7 +73,10 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
     if keys is not None:
-        report.findings = _compare(runs, keys)
+        found = list(keys)
+        rows = [record for run in runs.values() for record in run.records.values()]
+        report.findings = compare(rows, found)
+        report.notes += gone(rows, {key.id for key in found})
     return report
 
 
@@ -216,32 +202,3 @@ def _check_open(claimed: dict[str, Any], runs: dict[str, _Run], report: Report) 
                 continue
             if problem not in report.problems:
                 report.problems.append(problem)
-
-
-def _compare(runs: dict[str, _Run], keys: Iterable[Key]) -> list[Finding]:
-    made: set[tuple[str, str]] = set()
-    intended: set[tuple[str, str]] = set()
-    for run in runs.values():
-        every = list(run.records.values())
-        settled = set()
-        for result in (result for record in every for result in record.get("results", ())):
-            if result["result"] in _FINAL:
-                settled.add(identity(result))
-            if result["result"] == DONE:
-                found = (result.get("new_version"), *result.get("versions", ()))
-                made |= {(result["key"], version) for version in found if version}
-        for action in (action for record in every for action in record.get("actions", ())):
-            # Only what makes a version explains one, and only while its outcome is not known.
-            if action["kind"] in _MAKING and identity(action) not in settled:
-                intended.add((action["key"], mark(action.get("base"))))
-                intended |= {(action["key"], v) for v in action.get("versions", ())}
-
-    def status(key_id: str, version: Version) -> str:
-        if (key_id, version.id) in made:
-            return CONFIRMED
-        known = not {(key_id, version.id), (key_id, version.base)}.isdisjoint(intended)
-        return UNCONFIRMED if known else OUT_OF_BAND
-
-    never = {VersionState.PENDING, VersionState.ABANDONED}  # never was current
-    lived = ((key.id, v) for key in keys for v in key.versions if v.state not in never)
-    return [Finding(key_id, version.id, status(key_id, version)) for key_id, version in lived]

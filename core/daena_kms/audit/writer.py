@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from daena_kms.audit.objects import AlreadyExists, Objects
 from daena_kms.audit.reader import Tail
 from daena_kms.audit.records import (
     CLOSING,
@@ -22,6 +21,7 @@ from daena_kms.audit.records import (
 )
 from daena_kms.durations import format_time
 from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.base import AlreadyExists, Objects
 
 
 class RunWriter:

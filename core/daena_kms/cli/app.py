@@ -30,7 +30,7 @@ from daena_kms.cli.common import (
 from daena_kms.durations import format_time
 
 if TYPE_CHECKING:
-    from daena_kms.cloud_kms import CloudKMSAdapter
+    from daena_kms.adapter import CloudKMSAdapter
     from daena_kms.model import Key
     from daena_kms.summary import Summary
 
@@ -156,9 +156,12 @@ def adopt(
             first_due=first_due,
         )
         confirm(f"From then on {key} gets new values. Does every consumer read the store?", yes=yes)
-        due = Operations(*services(provider), reason=reason).adopt(key, spec=spec, tags=tags)
+        adapter, log = services(provider)
+        due = Operations(adapter, log, reason=reason).adopt(key, spec=spec, tags=tags)
         text = f"Adopted {key}; first due at {format_time(due)}."
-        _say({"key": key, "first_due": format_time(due)}, text, as_json)
+        found: dict[str, object] = {"key": key, "first_due": format_time(due)}
+        note = adapter.store.can.adopt_note
+        _say(found | ({"note": note} if note else {}), f"{text} {note or ''}".rstrip(), as_json)
 
 
 @app.command("list")
@@ -205,7 +208,7 @@ def show(
         if reveal:
             typer.echo(adapter.get_key(key, version))
             return
-        found = adapter.store.describe(check_key_id(key))
+        found = adapter.store.describe(check_key_id(key), exact=True)
         if as_json:
             print_json(_document(found))
             return
@@ -219,7 +222,7 @@ def show(
 
 @app.command()
 def demo(
-    part: Annotated[str, typer.Argument(help="local, aws, or all.")] = "local",
+    part: Annotated[str, typer.Argument(help="local, aws, azure, gcp, or all.")] = "local",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files, and say where.")] = False,
 ) -> None:
     """Show it at work with no account: keys planned, rotated, audited, a tampered log caught."""

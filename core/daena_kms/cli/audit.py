@@ -61,7 +61,7 @@ def verify_log(
 
     with reporting(as_json=as_json):
         log = open_log()
-        keys = None if log_only else adapter_for(provider).store.scan()
+        keys = None if log_only else adapter_for(provider).store.inventory()
         report = verify(log, keys, since)
         if not report.objects:
             # A mistyped address looks the same, and must not pass for a clean log.

@@ -12,8 +12,8 @@ from rich.console import Console
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
 
 if TYPE_CHECKING:
-    from daena_kms.audit.objects import Objects
-    from daena_kms.cloud_kms import CloudKMSAdapter
+    from daena_kms.adapter import CloudKMSAdapter
+    from daena_kms.objects.base import Objects
 
 FAILED, USAGE = 1, 2
 #: Wide enough that a reason stays on its line where nobody's terminal sets a width.
@@ -21,7 +21,7 @@ _PLAIN_WIDTH = 200
 
 Provider = Annotated[
     str | None,
-    typer.Option(help="aws or local; by default what the environment points to."),
+    typer.Option(help="aws, azure, gcp or local; by default what the environment points to."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")]

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daena_kms.audit.cloud_objects import s3_objects
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.demo.lambda_bundle import Function, build, deploy, invoke, pack
 from daena_kms.demo.local_aws import REGION, LocalAws
 from daena_kms.demo.page import Page
 from daena_kms.errors import ConfigError
+from daena_kms.objects.base import Objects
+from daena_kms.objects.s3 import s3_objects
 from daena_kms.policy import Defaults
 
 _BUCKET = "daena-audit"

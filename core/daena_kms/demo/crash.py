@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit import open_log
-from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.engine import run
 from daena_kms.model import Key
 from daena_kms.policy import Defaults

@@ -7,14 +7,14 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.reader import history
 from daena_kms.audit.verify import verify
 from daena_kms.cli.render import history_table, plan_table, summary_table
-from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.demo.page import Page
 from daena_kms.engine import run
+from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from daena_kms.policy import Defaults
 from daena_kms.stores.local import LocalStore
@@ -82,7 +82,7 @@ def _tamper(page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path) ->
     page.head("5. What does the audit log prove?")
     rows = [row for row in history(log) if row["key"] == "session-signing-key"]
     page.table(history_table(rows))
-    report = verify(log, adapter.store.scan())
+    report = verify(log, adapter.store.inventory())
     confirmed = sum(finding.status == "confirmed" for finding in report.findings)
     page.say(f"{report.objects} objects of {report.runs} runs; {confirmed} versions in the store")
     page.check(
@@ -96,7 +96,7 @@ def _tamper(page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path) ->
     victim = next(p for p in sorted(copy.rglob("000001.json")))
     record = json.loads(victim.read_text())
     victim.write_text(victim.read_text().replace(record["principal"], "nobody"))
-    tampered = verify(open_log(copy.as_uri()), adapter.store.scan())
+    tampered = verify(open_log(copy.as_uri()), adapter.store.inventory())
     for problem in tampered.problems:
         page.say(f"{problem.name} {problem.what}")
     name = victim.relative_to(copy).as_posix()

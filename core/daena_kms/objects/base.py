@@ -1,21 +1,26 @@
-"""Where the log's objects live: create if absent, read, list. Never overwrite, never delete."""
+"""What the log and the claims need of a place: create if absent, read, list. Never overwrite."""
 
-import contextlib
-import os
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 
-from daena_kms.errors import AuditUnavailable
-
-_TEMPORARY = ".new-"
+from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 
 
 class AlreadyExists(Exception):  # noqa: N818 - a finding, not an error: the writer resolves it
     """An object of that name is there already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What objects are kept for: how messages name it, and the error when it can't be reached."""
+
+    label: str
+    error: type[DaenaKMSError]
+
+
+AUDIT = Use("the audit log", AuditUnavailable)
+CLAIMS = Use("the place of the claims", StoreUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,7 @@ class Entry:
 
 
 class Objects(ABC):
-    """A store with create-if-absent. Every method may raise :class:`AuditUnavailable`."""
+    """A store with create-if-absent. Every method may raise the error of its ``use``."""
 
     #: The address, for messages and for other processes; no credentials in it.
     url: str
@@ -47,91 +52,3 @@ class Objects(ABC):
     @abstractmethod
     def children(self, prefix: str) -> list[str]:
         """Return the names of the folders right below ``prefix``, in order."""
-
-
-class FileObjects(Objects):
-    """Objects as files. An object is written whole, synced, and only then given its name."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self.url = root.as_uri()
-
-    def put_new(self, name: str, data: bytes) -> None:
-        """Write to a temporary file, sync it, link it to its name if that is free, sync again."""
-        path = self._root / name
-        with self._errors("written"):
-            self._make(path.parent)
-            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                # A link fails where the name exists, and never shows a half-written file.
-                path.hardlink_to(temporary)
-            except FileExistsError:
-                raise AlreadyExists(name) from None
-            finally:
-                Path(temporary).unlink()
-            _sync(path.parent)
-
-    def get(self, name: str) -> bytes | None:
-        """Read one file."""
-        with self._errors("read"):
-            try:
-                return (self._root / name).read_bytes()
-            except FileNotFoundError:
-                return None
-
-    def entries(self, prefix: str) -> list[Entry]:
-        """Walk the folder that ``prefix`` names (it ends with a slash)."""
-        found = []
-        with self._errors("listed"):
-            for folder, _, files in os.walk(self._root / prefix, onerror=_raise_unless_missing):
-                for file in files:
-                    if not file.startswith(_TEMPORARY):
-                        path = Path(folder, file)
-                        when = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-                        found.append(Entry(path.relative_to(self._root).as_posix(), when))
-        return sorted(found, key=lambda entry: entry.name)
-
-    def children(self, prefix: str) -> list[str]:
-        """List the folders in the folder that ``prefix`` names."""
-        with self._errors("listed"):
-            try:
-                return sorted(p.name for p in (self._root / prefix).iterdir() if p.is_dir())
-            except FileNotFoundError:
-                return []
-
-    def _make(self, folder: Path) -> None:
-        """Create a folder and those above it; a new folder lasts only once its parent is synced."""
-        missing = []
-        while not folder.exists():
-            missing.append(folder)
-            folder = folder.parent
-        for path in reversed(missing):
-            path.mkdir(mode=0o755, exist_ok=True)
-            _sync(path.parent)
-
-    @contextlib.contextmanager
-    def _errors(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except AlreadyExists:
-            raise
-        except OSError as error:
-            msg = f"the audit log {self.url} can't be {what}: {error.strerror}"
-            raise AuditUnavailable(msg, todo="Check the folder's permissions and space") from error
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error

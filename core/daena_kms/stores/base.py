@@ -55,9 +55,14 @@ class Store(ABC):
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the key as it is now, deleted or not.
 
-        With ``exact`` the current version's age is looked up where a listing only bounds it.
+        With ``exact`` all is looked up that takes a further call: the current version's age
+        where a listing only bounds it, the versions before it.
         Raises :class:`KeyNotFound`.
         """
+
+    def inventory(self) -> Iterator[Key]:
+        """Yield every key that carries the tag, with all its versions."""
+        yield from self.scan()
 
     @abstractmethod
     def check_version_id(self, version: str) -> str:
@@ -125,6 +130,10 @@ class Store(ABC):
         """Return a source of random bytes for a run that needs about ``expected`` of them."""
         del expected
         return local_random
+
+    def probe(self) -> None:
+        """Raise if what a rotation needs can't be reached; changes nothing."""
+        next(iter(self.scan()), None)
 
     def find_version(self, key: Key, version: str) -> str:
         """Return the id that ``version`` names: ``previous``, or an id that once was current.

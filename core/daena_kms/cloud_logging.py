@@ -1,0 +1,89 @@
+"""Logs as Cloud Logging reads them: one JSON object a line on standard output.
+
+https://cloud.google.com/logging/docs/structured-logging
+"""
+
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+#: What Cloud Run and load balancers set, and what the W3C has made of it.
+#: https://cloud.google.com/trace/docs/trace-context
+_TRACES = {
+    "X-Cloud-Trace-Context": re.compile(r"([0-9a-fA-F]{32})(?:[/;].*)?"),
+    "traceparent": re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}"),
+}
+_SEVERITIES = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
+_OURS = "daena_kms"
+
+
+def start_logging(
+    header: Callable[[str], str | None], environ: Mapping[str, str] = os.environ
+) -> logging.Logger:
+    """Let every log record of this process be such a line, and return the functions' logger.
+
+    ``header`` returns a header of the request that the calling thread answers. The project of a
+    trace is ``GOOGLE_CLOUD_PROJECT``, or else ``GCP_PROJECT_ID``.
+    """
+    handler = _Stdout()
+    handler.setFormatter(CloudFormatter(header, environ))
+    # Handlers that are there already, the framework's, would write every record once more.
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    return logging.getLogger(f"{_OURS}.function")
+
+
+class CloudFormatter(logging.Formatter):
+    """Makes a JSON object of a record; a record of ours that is one already keeps its fields."""
+
+    def __init__(
+        self, header: Callable[[str], str | None], environ: Mapping[str, str] = os.environ
+    ) -> None:
+        super().__init__()
+        self._header = header
+        self._environ = environ
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return one line. A traceback is part of the message, where Error Reporting looks."""
+        text = super().format(record)
+        entry = _fields(text) if record.name.split(".")[0] == _OURS else {}
+        entry["message"] = entry.get("event", text)
+        entry["severity"] = record.levelname if record.levelname in _SEVERITIES else "DEFAULT"
+        entry["logger"] = record.name
+        trace = self._trace()
+        if trace is not None:
+            entry["logging.googleapis.com/trace"] = trace
+        return json.dumps(entry, sort_keys=True)
+
+    def _trace(self) -> str | None:
+        project = self._environ.get("GOOGLE_CLOUD_PROJECT") or self._environ.get("GCP_PROJECT_ID")
+        for name, form in _TRACES.items():
+            match = form.fullmatch(self._header(name) or "")
+            if match is not None and project:
+                return f"projects/{project}/traces/{match[1].lower()}"
+        return None
+
+
+class _Stdout(logging.Handler):
+    """Writes to what is standard output by then: the framework may put its own there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            sys.stdout.write(self.format(record) + "\n")
+            sys.stdout.flush()
+        except Exception:  # noqa: BLE001 - as every handler: a log that fails must not fail the work
+            self.handleError(record)
+
+
+def _fields(text: str) -> dict[str, Any]:
+    if not text.startswith("{"):
+        return {}
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

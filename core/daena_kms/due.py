@@ -1,0 +1,79 @@
+"""When a key is due, and why: pure, as :mod:`daena_kms.plan` is."""
+
+from datetime import datetime, timedelta
+
+from daena_kms.durations import about, format_duration, format_time
+from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.model import Capabilities, Key
+from daena_kms.policy import Defaults, Policy, parse_policy
+
+#: Clocks of a store and of a function differ by seconds; a version dated further ahead than this
+#: means that one of them is wrong, and then nothing about that key's age can be believed.
+CLOCK_SKEW = timedelta(minutes=5)
+#: When an expiry counts as near, as Key Vault's own events have it.
+#: https://learn.microsoft.com/azure/key-vault/general/event-grid-overview
+NEAR_EXPIRY = timedelta(days=30)
+
+
+def due_at(key: Key, policy: Policy) -> datetime:
+    """Return when the key is due: its interval after the current version, not before first-due.
+
+    A version that would expire before that is due when its expiry is near.
+    """
+    current = key.current
+    if current is None:
+        msg = "it has no current version"
+        raise KeyNotFound(msg, key_id=key.id)
+    due = regular_due(current.created, policy)
+    if current.expires is None or current.expires >= due - CLOCK_SKEW:
+        return due
+    life = max(timedelta(), current.expires - current.created)
+    near = current.expires - min(NEAR_EXPIRY, life / 2)
+    return min(due, near if policy.first_due is None else max(near, policy.first_due))
+
+
+def regular_due(made: datetime, policy: Policy) -> datetime:
+    """Return when a version made at that time is due if it never expires."""
+    due = made + policy.rotate_after
+    return due if policy.first_due is None else max(due, policy.first_due)
+
+
+def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime) -> bool:
+    """Whether a closer look may show more to do than a listing does.
+
+    It bounds the current version's age only, and the bounds leave open if the key is due; or
+    older versions that it does not show may be to retire by now.
+    """
+    current = key.current
+    if current is None or (current.created_earliest is None and key.older_since is None):
+        return False
+    try:
+        policy = parse_policy(key.tags, defaults, can)
+    except ConfigError:
+        return False
+    if key.older_since is not None and policy.grace is not None:
+        return now >= key.older_since + policy.grace
+    if current.created_earliest is None:
+        return False
+    certain = due_at(key, policy)
+    possible = current.created_earliest + policy.rotate_after
+    if policy.first_due is not None:
+        possible = max(possible, policy.first_due)
+    return possible <= now < certain
+
+
+def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
+    """Return why a key that is due is due, for people."""
+    current = key.current
+    age = about(now - current.created) if current is not None else "an unknown time"
+    since = "due now" if now == due else f"due since {about(now - due)}"
+    interval = format_duration(policy.rotate_after).replace("d", " d").replace("h", " h")
+    if (
+        current is not None
+        and current.expires is not None
+        and due < regular_due(current.created, policy)
+    ):
+        return f"{since}: its version expires at {format_time(current.expires)}"
+    if policy.first_due == due:
+        return f"{since}: first-due {format_time(due)} reached, rotate-after {interval}"
+    return f"{since}: last rotated {age} ago, rotate-after {interval}"

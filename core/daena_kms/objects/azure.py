@@ -1,0 +1,88 @@
+"""Objects in Azure Blob Storage."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from daena_kms.errors import ConfigError
+from daena_kms.objects.base import AUDIT, Use
+from daena_kms.objects.cloud import RETRY_TIMEOUT, TIMEOUT, CloudObjects
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from obstore.store import AzureCredential
+
+#: The same in every cloud of Azure's.
+#: https://learn.microsoft.com/azure/storage/blobs/authorize-access-azure-active-directory
+SCOPE = "https://storage.azure.com/.default"
+_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+_CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
+
+
+def azure_objects(  # noqa: PLR0913 - an address, and whose credentials
+    url: str,
+    account: str,
+    container: str,
+    prefix: str,
+    *,
+    credential: "Callable[[], TokenCredential]",
+    environ: Mapping[str, str] = os.environ,
+    use: Use = AUDIT,
+) -> CloudObjects:
+    """Return the objects in a container.
+
+    ``account`` is a storage account's name or, outside of the public cloud, its whole host, such
+    as ``account.blob.core.usgovcloudapi.net``. ``credential`` returns one of azure-identity.
+    ``AZURE_STORAGE_ENDPOINT`` and ``AZURE_STORAGE_ACCOUNT_KEY`` lead to an emulator instead.
+    Raises :class:`ConfigError` for names that Azure does not take.
+
+    Permissions, as data actions on the container (a custom role; none overwrites or deletes):
+    ``Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read`` and
+    ``Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action``.
+
+    https://learn.microsoft.com/rest/api/storageservices/put-blob#authorization
+    """
+    name = account.partition(".")[0]
+    if _ACCOUNT.fullmatch(name) is None or ":" in account:
+        msg = f"{account[:80]!r} is no storage account"
+        raise ConfigError(msg, todo="Write az://account/container/prefix")
+    if _CONTAINER.fullmatch(container) is None:
+        msg = f"{container[:80]!r} is no name of a container"
+        todo = "Use 3 to 63 lower-case letters, digits and single hyphens"
+        raise ConfigError(msg, todo=todo)
+    try:
+        from obstore.store import AzureStore  # noqa: PLC0415 - only where Blob Storage is used
+    except ModuleNotFoundError:
+        msg = f"obstore is not installed, which writes {use.label} to Azure"
+        raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
+
+    key = environ.get("AZURE_STORAGE_ACCOUNT_KEY")
+    endpoint = environ.get("AZURE_STORAGE_ENDPOINT") or (
+        f"https://{account}" if "." in account else None
+    )
+
+    def provide() -> "AzureCredential":
+        if key:
+            return {"access_key": key, "expires_at": None}
+        # obstore's own chain finds other credentials than azure-identity's does.
+        from daena_kms.stores.azure_credential import fetch  # noqa: PLC0415 - as above
+
+        token = fetch(credential(), SCOPE)
+        expires = datetime.fromtimestamp(token.expires_on, UTC)
+        return {"token": token.token, "expires_at": expires}
+
+    store = AzureStore(
+        container,
+        prefix=prefix or None,
+        config={"account_name": name, **({"endpoint": endpoint} if endpoint else {})},
+        client_options={
+            "timeout": TIMEOUT,
+            "connect_timeout": TIMEOUT / 2,
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        },
+        retry_config={"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
+        credential_provider=provide,
+    )
+    return CloudObjects(store, url, use)

@@ -1,0 +1,58 @@
+"""Objects in Google Cloud Storage."""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from daena_kms.errors import ConfigError
+from daena_kms.objects.base import AUDIT, Use
+from daena_kms.objects.cloud import RETRY_TIMEOUT, TIMEOUT, CloudObjects
+
+if TYPE_CHECKING:
+    from obstore.store import GCSCredential
+
+
+def gcs_objects(  # noqa: PLR0913 - an address, and whose credentials
+    url: str,
+    bucket: str,
+    prefix: str,
+    *,
+    token: Callable[[], tuple[str, datetime]],
+    environ: Mapping[str, str] = os.environ,
+    use: Use = AUDIT,
+) -> CloudObjects:
+    """Return the objects in a bucket.
+
+    ``token`` returns an access token and when it ends. ``GCP_STORAGE_ENDPOINT`` leads to an
+    emulator instead. Permissions, on the bucket (a custom role; none overwrites or deletes):
+    ``storage.objects.create``, ``storage.objects.get`` and ``storage.objects.list``. Raises
+    :class:`ConfigError`.
+
+    https://cloud.google.com/storage/docs/access-control/iam-xml
+    """
+    try:
+        from obstore.store import GCSStore  # noqa: PLC0415 - only where Cloud Storage is used
+    except ModuleNotFoundError:
+        msg = f"obstore is not installed, which writes {use.label} to Cloud Storage"
+        raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
+
+    def provide() -> "GCSCredential":
+        # obstore's own chain refuses federated credentials.
+        value, ends = token()
+        return {"token": value, "expires_at": ends}
+
+    endpoint = environ.get("GCP_STORAGE_ENDPOINT")
+    store = GCSStore(
+        bucket,
+        prefix=prefix or None,
+        config={"base_url": endpoint} if endpoint else {},
+        client_options={
+            "timeout": TIMEOUT,
+            "connect_timeout": TIMEOUT / 2,
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        },
+        retry_config={"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
+        credential_provider=provide,
+    )
+    return CloudObjects(store, url, use)

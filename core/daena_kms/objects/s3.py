@@ -1,0 +1,68 @@
+"""Objects in S3."""
+
+import os
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from daena_kms.errors import ConfigError
+from daena_kms.objects.base import AUDIT, Use
+from daena_kms.objects.cloud import RETRY_TIMEOUT, TIMEOUT, CloudObjects
+
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
+_CREDENTIALS_LIVE = timedelta(minutes=10)
+
+
+def s3_objects(  # noqa: PLR0913 - an address, and whose credentials
+    url: str,
+    bucket: str,
+    prefix: str,
+    *,
+    region: str | None,
+    credentials: Callable[[], Any],
+    environ: Mapping[str, str] = os.environ,
+    use: Use = AUDIT,
+) -> CloudObjects:
+    """Return the objects in a bucket.
+
+    ``credentials`` returns botocore credentials. Permissions: ``s3:PutObject``, ``s3:GetObject``
+    on ``prefix/log/*`` and ``s3:ListBucket`` on the bucket. A bucket with default retention
+    refuses a put without a checksum, so each carries one.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+    """
+    try:
+        from obstore.store import S3Store  # noqa: PLC0415 - only where S3 holds the log
+    except ModuleNotFoundError:
+        msg = f"obstore is not installed, which writes {use.label} to S3"
+        raise ConfigError(msg, todo="Run: pip install 'daena-kms[aws]'") from None
+
+    def provide() -> "S3Credential":
+        # obstore by itself ignores AWS profiles; its own bridge to boto3 imports all of boto3.
+        frozen = credentials().get_frozen_credentials()
+        return {
+            "access_key_id": frozen.access_key,
+            "secret_access_key": frozen.secret_key,
+            "token": frozen.token,
+            "expires_at": datetime.now(UTC) + _CREDENTIALS_LIVE,
+        }
+
+    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
+    store = S3Store(
+        bucket,
+        prefix=prefix or None,
+        config={
+            "checksum_algorithm": "SHA256",
+            **({"region": region} if region else {}),
+            **({"endpoint": endpoint} if endpoint else {}),
+        },
+        client_options={
+            "timeout": TIMEOUT,
+            "connect_timeout": TIMEOUT / 2,
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        },
+        retry_config={"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
+        credential_provider=provide,
+    )
+    return CloudObjects(store, url, use)

@@ -1,0 +1,85 @@
+"""Look at every key that a run is about, and plan it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.due import needs_detail
+from daena_kms.errors import DaenaKMSError, KeyNotFound
+from daena_kms.model import Key
+from daena_kms.plan import CHANGES, Action, Kind, plan_key
+from daena_kms.policy import SPEC
+from daena_kms.runtime import Budget, RunClock
+from daena_kms.specs import DEFAULT, parse_spec
+from daena_kms.work import look_at, was_interrupted
+
+
+@dataclass
+class Survey:
+    """What one run is about, and what it saw when it planned."""
+
+    adapter: CloudKMSAdapter
+    clock: RunClock
+    budget: Budget
+    #: The keys that were asked for; ``None``: all there are.
+    ids: list[str] | None
+    #: By key id, the bases from which the log shows an unfinished rotation.
+    interrupted: Mapping[str, str | None]
+    #: Whether the keys are to be rotated because somebody named them, due or not.
+    named: bool
+    #: By key id, looks that may serve for the change as well, and when each was taken.
+    looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
+    #: How much randomness the planned rotations need.
+    random_bytes: int = 0
+
+    def plans(self) -> Iterator[list[Action]]:
+        """Yield the actions of each key, at least one for each key that is managed or named."""
+        yield from self._listed() if self.ids is None else self._asked(self.ids)
+
+    def _listed(self) -> Iterator[list[Action]]:
+        store, defaults = self.adapter.store, self.adapter.defaults
+        for listed in store.scan():
+            key, taken = listed, self.clock.elapsed
+            try:
+                # Closer looks may cost what is left for the work, were there very many.
+                if not self.budget.over_for_planning and needs_detail(
+                    listed, defaults, store.can, self.clock()
+                ):
+                    key = store.describe(listed.id, exact=True)
+            except DaenaKMSError as error:
+                if not isinstance(error, KeyNotFound):  # gone since it was listed
+                    yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
+                continue
+            actions = self._plan(key)
+            if store.can.fenced and any(action.kind in CHANGES for action in actions):
+                self.looks[key.id] = key, taken
+            if actions:
+                yield actions
+
+    def _asked(self, ids: list[str]) -> Iterator[list[Action]]:
+        for key_id in ids:
+            if self.budget.over:
+                yield [Action(key_id, Kind.ROTATE, "no time was left to look at it")]
+                continue
+            try:
+                key = look_at(self.adapter.store, key_id, self.adapter.defaults, self.clock)
+            except DaenaKMSError as error:
+                if self.named or not isinstance(error, KeyNotFound):  # nothing of it can be due
+                    yield [Action(key_id, Kind.FAILING, str(error), error=error)]
+                continue
+            self.looks[key_id] = key, self.clock.elapsed
+            yield self._plan(key)
+
+    def _plan(self, key: Key) -> list[Action]:
+        actions = plan_key(
+            key,
+            self.adapter.defaults,
+            self.adapter.store.can,
+            self.clock.began,
+            interrupted=was_interrupted(key, self.interrupted),
+            named=self.named,
+        )
+        if any(action.kind in {Kind.ROTATE, Kind.FINISH} for action in actions):
+            self.random_bytes += parse_spec(key.tags.get(SPEC, DEFAULT)).random_bytes
+        return actions

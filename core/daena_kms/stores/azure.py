@@ -1,0 +1,270 @@
+"""Azure: values in Key Vault, claims in Blob Storage."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, ClassVar
+
+from daena_kms.durations import format_time
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    KeyExists,
+    KeyNotFound,
+    RotationConflict,
+)
+from daena_kms.model import Capabilities, Key
+from daena_kms.names import new_version_id
+from daena_kms.stores.azure_claims import SET_BY
+from daena_kms.stores.azure_client import BOUNDS, Vault
+from daena_kms.stores.azure_errors import Disabled
+from daena_kms.stores.azure_look import Looker
+from daena_kms.stores.azure_notes import (
+    MAX_TAGS,
+    NAME,
+    OPEN,
+    OWN,
+    RETIRED,
+    checked,
+    look_of,
+    next_tags,
+    oldest_readable,
+    open_note,
+)
+from daena_kms.stores.azure_set import Begun, Looks, Setter
+from daena_kms.stores.base import Staged, Store
+
+_VERSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+#: Returns when a version made at a time, under these tags, is to expire; ``None``: never.
+Expiry = Callable[[Mapping[str, str], datetime], datetime | None]
+
+
+class AzureStore(Store):
+    """Keys as secrets of one Key Vault.
+
+    Permissions, as data actions on the vault, all of them in the role Key Vault Secrets Officer:
+    ``Microsoft.KeyVault/vaults/secrets/readMetadata/action``,
+    ``Microsoft.KeyVault/vaults/secrets/getSecret/action``,
+    ``Microsoft.KeyVault/vaults/secrets/setSecret/action``,
+    ``Microsoft.KeyVault/vaults/secrets/update/action``; for the commands delete and restore
+    ``Microsoft.KeyVault/vaults/secrets/delete`` and
+    ``Microsoft.KeyVault/vaults/secrets/recover/action``. On the claims' container those of
+    :func:`daena_kms.objects.azure.azure_objects`.
+
+    https://learn.microsoft.com/azure/role-based-access-control/permissions/security
+    """
+
+    provider: ClassVar[str] = "azure"
+    can: ClassVar[Capabilities] = Capabilities(
+        retired_readable=None,
+        destroys_version=False,
+        destroy_means=None,
+        restores_key=True,
+        delete_means="kept as long as the vault keeps what is deleted: 7 to 90 days",
+        atomic_promotion=False,
+    )
+
+    def __init__(self, vault: Vault, setter: Setter, *, expiry: Expiry | None = None) -> None:
+        self._vault = vault
+        self._looker = Looker(vault)
+        self._setter = setter
+        self._expiry = expiry
+
+    def scan(self) -> Iterator[Key]:
+        """Yield the secrets that carry ``daena.managed``; one call per 25 secrets of the vault."""
+        return self._looker.scan()
+
+    def inventory(self) -> Iterator[Key]:
+        """Yield the same keys with all their versions; two more calls for each."""
+        for key in self.scan():
+            yield self.describe(key.id, exact=True)
+
+    def describe(self, key_id: str, *, exact: bool = False) -> Key:
+        """Return the secret; ``exact`` takes a call per 25 versions more.
+
+        The call gives the value, too, which is dropped; a listing would give no version's id.
+        """
+        return self._looker.describe(key_id, exact=exact)
+
+    def probe(self) -> None:
+        """List a page of the vault, and the claims' container."""
+        super().probe()
+        self._setter.probe()
+
+    def check_version_id(self, version: str) -> str:
+        """Return ``version`` if it is 32 hexadecimal digits, as Key Vault's are."""
+        if _VERSION_ID.fullmatch(version) is None:
+            msg = f"{version[:80]!r} is no version id of Key Vault"
+            raise ConfigError(msg, todo="Use previous, or an id that show lists")
+        return version
+
+    def read(self, key_id: str, version: str | None = None) -> str:
+        """Return a value. Retired versions are disabled, and not readable."""
+        try:
+            value = self._vault.call(
+                key_id, lambda c: c.get_secret(key_id, version, **BOUNDS).value
+            )
+        except Disabled:
+            raise
+        except KeyNotFound as missing:
+            if self._looker.deleted(key_id, missing).deleted is None:
+                raise
+            msg = "it is deleted"
+            raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
+        if value is None:
+            msg = "it has no value"
+            raise ConfigError(msg, key_id=key_id, todo="Look at it in the vault")
+        return value
+
+    def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
+        """Create the secret. A claim on the base ``none`` lets one creator alone set it."""
+        name = new_version_id(None, now)
+        own = checked({**tags, NAME: name}, key_id)
+        begun = Begun(name, own, None, self._expiry(tags, now) if self._expiry else None)
+        try:
+            self._setter.claim(begun, key_id, "none", now)
+        except RotationConflict:
+            self._looker.check_absent(key_id)
+            msg = "another process is creating it, or was a moment ago"
+            raise KeyExists(msg, key_id=key_id, todo="Use it, or another id") from None
+        try:
+            self._looker.check_absent(key_id)
+            # Then the claim stays until it runs out: a look may not show the key at once.
+            return self._setter.set(
+                key_id,
+                material,
+                begun,
+                SET_BY,
+                Looks(
+                    find=lambda: self._looker.made(key_id, name),
+                    check=lambda: self._looker.check_absent(key_id),
+                ),
+            )
+        except DaenaKMSError:
+            self._setter.give_back(begun)
+            raise
+
+    def stage(self, key: Key, material: str, now: datetime) -> Staged:
+        """Claim the next version from the current one; nothing is written to the vault."""
+        look, base = look_of(key), key.current
+        if base is None or look.version is None:
+            msg = "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        name = new_version_id(look.version, now)
+        begun = Begun(name, next_tags(key, name, now), look.content_type, None)
+        if self._expiry is not None:
+            begun.expires = self._expiry(key.tags, now)
+        elif look.lifetime is not None:  # the owner dates versions: the next one lives as long
+            begun.expires = now + look.lifetime
+        if self._setter.claim(begun, key.id, look.version, now):
+            self._check_unmoved(key.id, look.version, begun)
+        return Staged("", base.ref, now, material, begun)
+
+    def promote(self, key: Key, staged: Staged, now: datetime) -> str:
+        """Set the new version: what creates it makes it current, with no precondition."""
+        begun = _begun(staged)
+        return self._setter.set(
+            key.id,
+            staged.material,
+            begun,
+            SET_BY - (now - staged.at),
+            Looks(
+                find=lambda: self._looker.made(key.id, begun.name),
+                check=lambda: self._looker.check_same(key),
+            ),
+        )
+
+    def abandon(self, key: Key, staged: Staged) -> None:
+        """Give the claim back, unless a set of ours may be under way still."""
+        del key
+        self._setter.give_back(_begun(staged))
+
+    def retire(self, key: Key, version: str, now: datetime) -> None:
+        """Disable a version, and note on the newest one what older ones are readable still."""
+        look = look_of(key)
+        if version == look.version:
+            msg = "its newest version can't be retired"
+            raise ConfigError(msg, key_id=key.id, todo="Rotate it first")
+        tags = {**look.all_tags.get(version, {}), RETIRED: format_time(now)}
+        # Without room for the note, the date of the change says when.
+        noted = {"tags": tags} if len(tags) <= MAX_TAGS else {}
+        self._update(key.id, version, enabled=False, **noted)
+        # Its tags as they are by now: an operator may have changed one.
+        newest = self.describe(key.id)
+        if newest.deleted is None and look_of(newest).version == look.version:
+            self._note(newest, oldest_readable(key, without=version))
+
+    def destroy(self, key: Key, version: str, now: datetime) -> None:
+        """Refuse: Key Vault erases whole secrets only."""
+        del version, now
+        msg = "Key Vault can't destroy one version"
+        raise ConfigError(msg, key_id=key.id, todo="Purge the whole key, if nobody needs it")
+
+    def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
+        """Change tags of the newest version; again, if a rotation was faster than the change."""
+        while True:
+            if key.deleted is not None:
+                raise KeyNotFound("it is deleted", key_id=key.id, todo="Restore it first")
+            look = look_of(key)
+            given = {**look.tags, **tags}
+            wanted = {name: text for name, text in given.items() if text is not None}
+            self._update(key.id, str(look.version), tags=checked(wanted, key.id))
+            again = self.describe(key.id)
+            if again.deleted is None and look_of(again).version == look.version:
+                return
+            key = again
+
+    def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Tag the newest version, also with what older versions are readable."""
+        del now
+        stale = {name: None for name in OWN if name in look_of(key).tags}
+        noted = {OPEN: open_note(key.current, oldest_readable(key))}
+        wanted = {**look_of(key).tags, **stale, **noted, **tags}
+        # Its first rotation brings one tag more.
+        checked({n: t for n, t in {**wanted, NAME: ""}.items() if t is not None}, key.id)
+        self.tag(key, {**stale, **noted, **tags})
+
+    def delete(self, key: Key, now: datetime) -> None:
+        """Delete the secret; refused where the vault would not keep it."""
+        del now
+        if key.deleted is not None:
+            return
+        if not look_of(key).recoverable:
+            msg = "its vault has soft delete switched off, and it would be gone at once"
+            raise ConfigError(msg, key_id=key.id, todo="Switch soft delete on in the vault")
+        self._vault.call(key.id, lambda c: c.begin_delete_secret(key.id, **BOUNDS))
+        self._vault.settle(key.id, lambda c: c.get_deleted_secret(key.id, **BOUNDS))
+
+    def restore(self, key: Key) -> None:
+        """Recover the secret with all its versions."""
+        if key.deleted is not None:
+            self._vault.call(key.id, lambda c: c.begin_recover_deleted_secret(key.id, **BOUNDS))
+            self._vault.settle(key.id, lambda c: c.get_secret(key.id, **BOUNDS))
+
+    def _update(self, key_id: str, version: str, **changes: Any) -> None:  # noqa: ANN401 - the SDK's
+        self._vault.call(
+            key_id, lambda c: c.update_secret_properties(key_id, version, **changes, **BOUNDS)
+        )
+
+    def _note(self, newest: Key, since: datetime | None) -> None:
+        """Note on the newest version since when older ones are readable, or that none is."""
+        look = look_of(newest)
+        noted = {**look.tags, OPEN: open_note(newest.current, since)}
+        if noted != look.tags and len(noted) <= MAX_TAGS:  # without it a closer look is taken
+            self._update(newest.id, str(look.version), tags=noted)
+
+    def _check_unmoved(self, key_id: str, base: str, begun: Begun) -> None:
+        """After a claim that ran out: raise if its owner has set the version after all."""
+        try:
+            self._looker.check_unmoved(key_id, base)
+        except DaenaKMSError:
+            self._setter.give_back(begun)
+            raise
+
+
+def _begun(staged: Staged) -> Begun:
+    if not isinstance(staged.handle, Begun):
+        msg = "the rotation was not begun by this store"
+        raise TypeError(msg)
+    return staged.handle

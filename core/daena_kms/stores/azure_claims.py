@@ -1,0 +1,115 @@
+"""Claims: who may set a secret's next version, where the vault itself can't decide a race.
+
+Before a version is set, an object named for the key and the version it is made from is created,
+only if absent: ``<vault>/<key>/<base version>/<attempt>``. Who finds it there has lost, unless the
+claim was given back, or its time is over: then the next attempt is created, again by one alone.
+"""
+
+import json
+import re
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from daena_kms.durations import format_time, parse_time
+from daena_kms.errors import ConfigError, RotationConflict
+from daena_kms.model import PROMOTION_BOUND
+from daena_kms.objects.base import AlreadyExists, Objects
+
+#: From its beginning to the moment when another rotation may take over: longer than a function
+#: may run, its set and the SDK's time for it included.
+HELD = PROMOTION_BOUND
+#: A set that has not begun by then is given up. What is between the two is for a set under way
+#: and for clocks that differ.
+SET_BY = timedelta(minutes=9)
+_SKEW = timedelta(minutes=5)
+_FREE = "free"
+_ATTEMPT = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to set one version from one base, until ``until``."""
+
+    prefix: str
+    attempt: int
+    until: datetime
+
+    @property
+    def taken_over(self) -> bool:
+        """Whether an earlier claim on the same base was there."""
+        return self.attempt > 0
+
+
+class Claims:
+    """The claims on one vault's keys, in a container of their own."""
+
+    def __init__(self, objects: Objects, vault: str) -> None:
+        self._objects = objects
+        self._vault = vault
+
+    def take(self, key_id: str, base: str, now: datetime) -> Claim:
+        """Return the claim on the next version from ``base``.
+
+        Raises :class:`RotationConflict` when another rotation holds it, and
+        :class:`~daena_kms.errors.StoreUnavailable` when the container can't be reached.
+        """
+        prefix = f"{self._vault}/{key_id}/{base}/"
+        mine = {
+            "claim": secrets.token_hex(16),
+            "from": format_time(now),
+            "until": format_time(now + HELD),
+        }
+        if self._put(f"{prefix}0", mine):
+            return Claim(prefix, 0, now + HELD)
+        made = {e.name.removeprefix(prefix): e.modified for e in self._objects.entries(prefix)}
+        attempts = sorted(int(name) for name in made if _ATTEMPT.fullmatch(name))
+        for attempt in attempts:
+            if f"{attempt}.{_FREE}" not in made:
+                until = self._until(f"{prefix}{attempt}", key_id, now)
+                # By the container's clock, too: that of the other machine may be slow.
+                until = max(until, made[str(attempt)] + HELD)
+                if now < until:
+                    raise _held(key_id, until)
+        last = attempts[-1] if attempts else 0
+        if not self._put(f"{prefix}{last + 1}", mine):
+            raise _held(key_id, now + HELD)
+        return Claim(prefix, last + 1, now + HELD)
+
+    def probe(self) -> None:
+        """Raise if the container can't be listed."""
+        self._objects.children(f"{self._vault}/")
+
+    def give_back(self, claim: Claim) -> None:
+        """Let another rotation begin at once: nothing of this one can take effect any more."""
+        self._put(f"{claim.prefix}{claim.attempt}.{_FREE}", {})
+
+    def _put(self, name: str, content: dict[str, str]) -> bool:
+        """Create an object, and say whether it is ours."""
+        data = json.dumps(content, sort_keys=True).encode()
+        try:
+            self._objects.put_new(name, data)
+        except AlreadyExists:
+            # Perhaps by our own put, whose first answer was lost.
+            return self._objects.get(name) == data
+        return True
+
+    def _until(self, name: str, key_id: str, now: datetime) -> datetime:
+        """Return when a claim ends. Raises :class:`ConfigError` for one that no rotation wrote."""
+        todo = "See who writes to the claims' container and how its clock goes; delete that object"
+        try:
+            content = json.loads(self._objects.get(name) or b"")
+            until = parse_time(content["until"], "until")
+        except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
+            msg = f"the claim {name} is not one that a rotation wrote"
+            raise ConfigError(msg, key_id=key_id, todo=todo) from None
+        if until > now + HELD + _SKEW:
+            msg = f"the claim {name} lasts until {format_time(until)}, longer than any may"
+            raise ConfigError(msg, key_id=key_id, todo=todo)
+        return until
+
+
+def _held(key_id: str, until: datetime) -> RotationConflict:
+    msg = f"another rotation holds it, until {format_time(until)} at the latest"
+    todo = "It ends by itself; after that time the next run takes over"
+    return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)

@@ -1,0 +1,149 @@
+"""Calls to Key Vault: a client on first use, the SDK's own retries, and its errors in our words."""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from daena_kms.errors import (
+    AccessDenied,
+    ConfigError,
+    KeyNotFound,
+)
+from daena_kms.stores.azure_credential import Login
+from daena_kms.stores.azure_errors import Disabled, mapped
+from daena_kms.stores.quiet import watch
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
+
+#: Seconds. The SDK's own are 300; with its retries a call of ours ends within a minute or so.
+BOUNDS: Mapping[str, Any] = {"connection_timeout": 5, "read_timeout": 15, "timeout": 60}
+#: Seconds for a deletion or recovery to settle, and between looks.
+_SETTLES, _LOOK_AGAIN = 60, 2
+LOOPBACK = {"localhost", "127.0.0.1"}
+_CONNECTIONS = 64
+#: Seconds between two tries of a read.
+_LONGEST_WAIT = 20.0
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
+
+
+class Vault:
+    """One vault: a client made on first use, and one way to call it."""
+
+    def __init__(self, url: str | None, login: Login, client: "SecretClient | None" = None) -> None:
+        self._url = check_url(url) if client is None else client.vault_url
+        self._login = login
+        self._client = client
+        self._lock = threading.Lock()
+        if client is not None:
+            watch("azure", "msal", "urllib3")
+
+    @property
+    def host(self) -> str:
+        """The vault's host, in lower case."""
+        return (urlsplit(self._url).hostname or "").lower()
+
+    @property
+    def name(self) -> str:
+        """The vault's name."""
+        return self.host.partition(".")[0]
+
+    def call[T](self, key_id: str | None, call: "Callable[[SecretClient], T]") -> T:
+        """Make one call with the client. Raises our errors, without the SDK's text."""
+        client = self._made()
+        return mapped(lambda: call(client), key_id)
+
+    def pages(self, key_id: str | None, call: "Callable[[SecretClient], Any]") -> Iterator[Any]:
+        """Yield what a listing of the SDK's gives, a page of it at a time."""
+        pages = self.call(key_id, call).by_page()
+        while True:
+            page = mapped(lambda: next(pages, None), key_id)
+            if page is None:
+                return
+            yield from page
+
+    def settle(self, key_id: str, look: "Callable[[SecretClient], object]") -> None:
+        """Wait, a minute at most, until a key that is being deleted or recovered can be seen.
+
+        Not by the SDK's own poller: that looks from a thread of its own, where nothing keeps its
+        loggers still, and a look at a key that is back holds its value.
+        """
+        until = time.monotonic() + _SETTLES
+        while time.monotonic() < until:
+            try:
+                self.call(key_id, look)
+            except (Disabled, AccessDenied):
+                return  # it is there
+            except KeyNotFound:
+                time.sleep(_LOOK_AGAIN)
+            else:
+                return
+
+    def _made(self) -> "SecretClient":
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._make()
+        return self._client
+
+    def _make(self) -> "SecretClient":
+        credential = self._login.credential()
+        try:
+            from azure.core.pipeline.policies import RetryPolicy  # noqa: PLC0415 - as above
+            from azure.core.pipeline.transport import (  # noqa: PLC0415 - only where Azure is used
+                RequestsTransport,
+            )
+            from azure.keyvault.secrets import SecretClient  # noqa: PLC0415 - as above
+            from requests import Session  # noqa: PLC0415 - as above
+            from requests.adapters import HTTPAdapter  # noqa: PLC0415 - as above
+        except ModuleNotFoundError:
+            msg = "the Azure SDK for Key Vault is not installed"
+            raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
+
+        watch("azure", "msal", "urllib3")
+
+        class Bounded(RetryPolicy[Any, Any]):
+            """Waits as long as the vault asks for, but not for a whole run."""
+
+            def get_retry_after(self, response: Any) -> float | None:  # noqa: ANN401 - the SDK's
+                asked = super().get_retry_after(response)
+                return None if asked is None else min(asked, _LONGEST_WAIT)
+
+        # The SDK's own pool holds ten connections, and a run has more workers.
+        session = Session()
+        session.mount("https://", HTTPAdapter(pool_maxsize=_CONNECTIONS, max_retries=0))
+        return SecretClient(
+            self._url,
+            credential,
+            transport=RequestsTransport(session=session, session_owner=False),
+            # A vault that sends us elsewhere for a token is none, but for a stand-in of one's own.
+            verify_challenge_resource=self.host not in LOOPBACK,
+            user_agent="daena-kms",
+            retry_policy=Bounded(),
+        )
+
+
+def check_url(url: str | None) -> str:
+    """Return a vault's address. Raises :class:`ConfigError` for anything that is none."""
+    if not url:
+        msg = "no Key Vault is set"
+        raise ConfigError(msg, todo="Set AZURE_KEY_VAULT_URL, such as https://name.vault.azure.net")
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018 - raises for what is no number
+    except ValueError:
+        parts = None
+    if (
+        parts is None
+        or parts.scheme != "https"
+        or _HOST.fullmatch(parts.hostname or "") is None
+        or parts.username is not None
+        or (parts.path.strip("/"), parts.query, parts.fragment) != ("", "", "")
+    ):
+        msg = "the address of the Key Vault is not https:// and a host alone"
+        todo = "Write it as https://name.vault.azure.net, with the host that your cloud uses"
+        raise ConfigError(msg, todo=todo)
+    return f"https://{parts.netloc.lower()}"

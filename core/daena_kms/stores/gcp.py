@@ -1,0 +1,271 @@
+"""Google Cloud: values in Secret Manager, the secret itself being its own lease."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from daena_kms.durations import format_time
+from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
+from daena_kms.model import Capabilities, Key
+from daena_kms.policy import MANAGED
+from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.gcp_client import SecretManager
+from daena_kms.stores.gcp_create import Maker
+from daena_kms.stores.gcp_errors import Moved
+from daena_kms.stores.gcp_lease import Lease, Leased
+from daena_kms.stores.gcp_notes import PAGE, Notes
+from daena_kms.stores.gcp_payload import text
+from daena_kms.stores.gcp_state import (
+    CLAIM,
+    CURRENT,
+    DELETED,
+    LABEL,
+    MAX_VERSIONS,
+    VERSIONS,
+    Record,
+    secret_of,
+    to_key,
+    write_records,
+)
+
+if TYPE_CHECKING:
+    from google.cloud.secretmanager_v1 import Secret
+
+_VERSION_ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+_TRIES = 10
+#: A retirement noted so short a time ago is that of another run at the same moment.
+_SAME = timedelta(minutes=1)
+#: Which versions a deletion disabled, and restoring enables.
+_DISABLED = "daena-disabled"
+_LOST = (
+    "it has our label and none of our annotations, which an apply perhaps removed: "
+    "write them again, and let that tool ignore annotations"
+)
+
+
+class GCPStore(Store):
+    """Keys as secrets of one project, global or of one location.
+
+    Permissions, on the project or on its secrets: ``secretmanager.secrets.list``,
+    ``secretmanager.secrets.get``, ``secretmanager.secrets.update``,
+    ``secretmanager.versions.add``, ``secretmanager.versions.get``,
+    ``secretmanager.versions.list``, ``secretmanager.versions.disable``,
+    ``secretmanager.versions.destroy``; ``secretmanager.versions.access`` for reading, rolling
+    back and adopting; ``secretmanager.secrets.create`` and ``secretmanager.versions.enable`` for
+    the commands create and restore.
+
+    https://cloud.google.com/secret-manager/docs/access-control
+    """
+
+    provider: ClassVar[str] = "gcp"
+    can: ClassVar[Capabilities] = Capabilities(
+        retired_readable=None,
+        destroys_version=True,
+        destroy_means="erased for good, or after the secret's own delay (version_destroy_ttl)",
+        restores_key=True,
+        delete_means="all its versions are disabled; nothing is erased until somebody purges it",
+        max_versions=MAX_VERSIONS,
+        max_keep=MAX_VERSIONS,
+        fenced=True,
+        adopt_note=(
+            "Readers of versions/latest see a version before it is current: "
+            "let every consumer read versions/current"
+        ),
+    )
+
+    def __init__(self, manager: SecretManager, new: Mapping[str, Any]) -> None:
+        self._manager = manager
+        self._lease = Lease(manager)
+        self._maker = Maker(manager, self._lease, new)
+        self._notes = Notes(manager, self._lease)
+
+    def scan(self) -> Iterator[Key]:
+        """Yield the secrets that carry ``daena.managed``; one call per 250 secrets."""
+        found = self._manager.pages(
+            "list_secrets", None, parent=self._manager.parent, page_size=PAGE
+        )
+        for secret in found:
+            key = to_key(secret)
+            if key.deleted is not None:
+                continue
+            if MANAGED in key.tags:
+                try:
+                    yield self._certain(key)
+                except KeyNotFound:
+                    continue  # the listing lags behind its deletion
+                except DaenaKMSError as error:
+                    yield replace(key, versions=(), trouble=error.what)
+            elif secret.labels.get(LABEL) == "true":
+                # The label outlives an apply that takes the annotations away.
+                yield replace(key, tags={MANAGED: "true"}, versions=(), trouble=_LOST)
+
+    def inventory(self) -> Iterator[Key]:
+        """Yield the same keys with all their versions; two more calls for each."""
+        for key in self.scan():
+            with contextlib.suppress(KeyNotFound):  # as in scan()
+                yield self.describe(key.id, exact=True)
+
+    def describe(self, key_id: str, *, exact: bool = False) -> Key:
+        """Return the secret; ``exact`` also lists its versions."""
+        secret = self._manager.read("get_secret", key_id, name=self._manager.secret(key_id))
+        return (
+            to_key(secret, self._notes.versions(key_id)) if exact else self._certain(to_key(secret))
+        )
+
+    def check_version_id(self, version: str) -> str:
+        """Return ``version`` if it is a number, as Secret Manager's are."""
+        if _VERSION_ID.fullmatch(version) is None:
+            msg = f"{version[:80]!r} is no version id of Secret Manager"
+            raise ConfigError(msg, todo="Use previous, or a number that show lists")
+        return version
+
+    def read(self, key_id: str, version: str | None = None) -> str:
+        """Return a value, its checksum checked. What is disabled can't be read."""
+        name = self._manager.version(key_id, version or CURRENT)
+        try:
+            answer = self._manager.read("access_secret_version", key_id, name=name)
+        except Moved:
+            msg = "that version of it is retired, disabled or destroyed"
+            todo = "Name another one, or enable it; restore brings back a deleted key"
+            raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
+        return text(answer.payload, key_id)
+
+    def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
+        """Create the secret, or go on with one of ours that never got a version."""
+        leased = self._maker.create(key_id, dict(tags), now)
+        return self._maker.finish(leased, key_id, material, None, now)
+
+    def stage(self, key: Key, material: str, now: datetime) -> Staged:
+        """Claim the key by its etag, then add a version; readers of ``current`` see nothing."""
+        current = key.current
+        if current is None:
+            msg = "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        leased = self._lease.take(secret_of(key), key.id, now)
+        # A version that others made, and made current, gets its record now.
+        leased.records.setdefault(current.id, Record(at=current.created))
+        version = self._lease.add(leased, key.id, material)
+        return Staged(version, current.id, now, material, leased)
+
+    def promote(self, key: Key, staged: Staged, now: datetime) -> str:
+        """Move the aliases by the claim's etag: the store's own compare-and-swap."""
+        return self._lease.promote(_leased(staged), key.id, staged.base, now)
+
+    def abandon(self, key: Key, staged: Staged) -> None:
+        """Disable the version that lost its race: nobody may come to use it."""
+        self._manager.write(
+            "disable_secret_version",
+            key.id,
+            name=self._manager.version(key.id, staged.version_id),
+        )
+
+    def retire(self, key: Key, version: str, now: datetime) -> None:
+        """Disable a version, then note it."""
+        name = self._manager.version(key.id, version)
+        with contextlib.suppress(Moved):  # it is destroyed already
+            self._manager.write("disable_secret_version", key.id, name=name)
+
+        def retired(record: Record) -> Record:
+            before = record.retired
+            return record if before and abs(now - before) < _SAME else replace(record, retired=now)
+
+        self._notes.record(key.id, version, retired)
+
+    def destroy(self, key: Key, version: str, now: datetime) -> None:
+        """Destroy a version, at once or after the secret's own delay, then forget it.
+
+        Raises :class:`~daena_kms.errors.RotationConflict` for one that somebody enabled again.
+        """
+        name = self._manager.version(key.id, version)
+        if self._manager.read("get_secret_version", key.id, name=name).state.name == "ENABLED":
+            self._notes.record(
+                key.id, version, lambda record: replace(record, retired=None, until=now)
+            )
+            msg = f"its version {version} was enabled again"
+            raise RotationConflict(msg, key_id=key.id, todo="It is retired anew after its grace")
+        with contextlib.suppress(Moved):  # it is destroyed already
+            self._manager.write("destroy_secret_version", key.id, name=name)
+        self._notes.record(key.id, version, lambda _: None)
+
+    def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
+        """Change annotations; what somebody else changes at the same moment stays."""
+
+        def change(secret: "Secret") -> dict[str, object]:
+            given = {**dict(secret.annotations), **tags}
+            return {"annotations": {n: t for n, t in given.items() if t is not None}}
+
+        self._notes.change(key.id, change)
+
+    def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Tag the secret, and name its newest enabled version ``current`` if nothing does."""
+        current = key.current
+        if secret_of(key).expire_time:
+            msg = "the whole secret deletes itself at a time that is set in it"
+            raise ConfigError(msg, key_id=key.id, todo="Remove its expiration first")
+        if current is None:
+            msg = "it has no version that can be read"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        del now
+
+        def change(secret: "Secret") -> dict[str, object]:
+            if secret.version_aliases.get(CURRENT, int(current.id)) != int(current.id):
+                raise RotationConflict(
+                    "its alias current was moved meanwhile", key_id=key.id, todo="Adopt it again"
+                )
+            given: dict[str, str | None] = {**dict(secret.annotations), CLAIM: None, **tags}
+            given[VERSIONS] = write_records({current.id: Record(at=current.created)})
+            return {
+                "annotations": {n: t for n, t in given.items() if t is not None},
+                "labels": {**dict(secret.labels), LABEL: "true"},
+                "version_aliases": {**dict(secret.version_aliases), CURRENT: int(current.id)},
+            }
+
+        self._notes.change(key.id, change)
+
+    def delete(self, key: Key, now: datetime) -> None:
+        """Mark the secret, then disable what is enabled; Secret Manager's own deletion is final."""
+        if key.deleted is not None and not self._notes.enabled(key.id):
+            return
+        enabled = self._notes.enabled(key.id)
+
+        def change(secret: "Secret") -> dict[str, object]:
+            known = dict(secret.annotations)
+            mark = known.get(DELETED) or format_time(now)
+            before = {*known.get(_DISABLED, "").split(), *enabled}
+            given = {**known, DELETED: mark, _DISABLED: " ".join(sorted(before, key=int))}
+            return {"annotations": given}
+
+        self._notes.change(key.id, change)
+        for version in enabled:
+            self.abandon(key, Staged(version, "", now, ""))
+
+    def restore(self, key: Key) -> None:
+        """Enable what the deletion disabled, then take the mark off."""
+        secret = self._manager.read("get_secret", key.id, name=self._manager.secret(key.id))
+        for version in secret.annotations.get(_DISABLED, "").split():
+            name = self._manager.version(key.id, version)
+            with contextlib.suppress(Moved):  # destroyed meanwhile
+                self._manager.write("enable_secret_version", key.id, name=name)
+
+        def change(secret: "Secret") -> dict[str, object]:
+            kept = dict(secret.annotations)
+            return {"annotations": {n: t for n, t in kept.items() if n not in {DELETED, _DISABLED}}}
+
+        self._notes.change(key.id, change)
+
+    def _certain(self, key: Key) -> Key:
+        """Return the key; where others made its current version, with a look at its date."""
+        current = key.current
+        if current is None or current.created_earliest is None:
+            return key
+        return to_key(secret_of(key), self._notes.versions(key.id))
+
+
+def _leased(staged: Staged) -> Leased:
+    if not isinstance(staged.handle, Leased):
+        msg = "the rotation was not begun by this store"
+        raise TypeError(msg)
+    return staged.handle

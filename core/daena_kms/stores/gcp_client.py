@@ -1,0 +1,168 @@
+"""Calls to Secret Manager: a client on first use, the SDK's retries, its errors in our words."""
+
+import os
+import re
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from daena_kms.errors import (
+    ConfigError,
+)
+from daena_kms.stores.gcp_credential import GcpLogin
+from daena_kms.stores.gcp_errors import mapped
+from daena_kms.stores.pace import Pacer
+from daena_kms.stores.quiet import watch
+
+if TYPE_CHECKING:
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+
+#: Seconds for one call, and for a call with its retries.
+_TIMEOUT, _DEADLINE = 15.0, 60.0
+#: https://cloud.google.com/secret-manager/quotas: 600 writes a minute for a project.
+_WRITES_PER_SECOND = 9.5
+_LOCATION = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
+_LOGGERS = ("google", "grpc", "urllib3")
+
+
+class SecretManager:
+    """One project's secrets: a client made on first use, and one way to call it."""
+
+    def __init__(
+        self,
+        login: GcpLogin,
+        location: str | None = None,
+        client: "SecretManagerServiceClient | None" = None,
+        *,
+        writes_per_minute: float | None = None,
+    ) -> None:
+        if location is not None and _LOCATION.fullmatch(location) is None:
+            msg = f"{location[:80]!r} is no location"
+            raise ConfigError(
+                msg, todo="Write one such as europe-west1, or none for global secrets"
+            )
+        self._login = login
+        self._location = location
+        self._client = client
+        self._lock = threading.Lock()
+        self._pacer = Pacer((writes_per_minute or 60 * _WRITES_PER_SECOND) / 60)
+        if writes_per_minute is not None:
+            self._pacer.start()
+        if client is not None:
+            watch(*_LOGGERS)
+
+    @property
+    def parent(self) -> str:
+        """Where the secrets are: the project, and the location of regional ones."""
+        project = f"projects/{self._login.project}"
+        return project if self._location is None else f"{project}/locations/{self._location}"
+
+    @property
+    def regional(self) -> bool:
+        """Whether the secrets are regional ones."""
+        return self._location is not None
+
+    def secret(self, key_id: str) -> str:
+        """Return a secret's name."""
+        return f"{self.parent}/secrets/{key_id}"
+
+    def version(self, key_id: str, version: str) -> str:
+        """Return the name of a version, by its number or an alias."""
+        return f"{self.secret(key_id)}/versions/{version}"
+
+    def read(self, operation: str, key_id: str | None, **request: object) -> Any:  # noqa: ANN401 - as the SDK types it
+        """Make a call that changes nothing; the SDK repeats it while the service is away."""
+        return self._call(operation, key_id, request, again="always")
+
+    def write(self, operation: str, key_id: str, **request: object) -> Any:  # noqa: ANN401 - as above
+        """Make a call that changes something; repeated only after it was refused for its rate."""
+        return self._call(operation, key_id, request, again="throttled")
+
+    def pages(self, operation: str, key_id: str | None, **request: object) -> Iterator[Any]:
+        """Yield what a listing gives."""
+        pages = self._call(operation, key_id, request, again="always", paged=True).pages
+        while True:
+            page = mapped(lambda: next(pages, None), operation, key_id)
+            if page is None:
+                return
+            found: Any = getattr(page, operation.removeprefix("list_secret_").removeprefix("list_"))
+            yield from found
+
+    def _call(
+        self,
+        operation: str,
+        key_id: str | None,
+        request: object,
+        *,
+        again: str,
+        paged: bool = False,
+    ) -> Any:  # noqa: ANN401 - as above
+        try:
+            client = self._made()
+            from google.api_core import exceptions, retry  # noqa: PLC0415 - only where it is used
+        except ModuleNotFoundError:
+            msg = "the client library for Secret Manager is not installed"
+            raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
+
+        def once() -> Any:  # noqa: ANN401 - as above
+            if again == "throttled":
+                self._pacer.wait()
+            try:
+                # What gives pages repeats each of them by itself.
+                own = policy if paged else None
+                return getattr(client, operation)(request=request, retry=own, timeout=_TIMEOUT)
+            except exceptions.ResourceExhausted:
+                self._pacer.start()
+                raise
+
+        transient = (
+            (exceptions.ResourceExhausted,)
+            if again == "throttled"
+            else (exceptions.ResourceExhausted, exceptions.ServiceUnavailable)
+        )
+        policy = retry.Retry(
+            predicate=retry.if_exception_type(*transient),
+            initial=0.5,
+            maximum=10.0,
+            multiplier=2.0,
+            timeout=_DEADLINE,
+        )
+        return mapped(once if paged else policy(once), operation, key_id)
+
+    def _made(self) -> "SecretManagerServiceClient":
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = self._make()
+        return self._client
+
+    def _make(self) -> "SecretManagerServiceClient":
+        emulator = os.environ.get("GCP_SECRET_MANAGER_ENDPOINT")
+        if emulator:
+            return _emulated(emulator)
+        credentials = self._login.credentials()
+        from google.api_core.client_options import ClientOptions  # noqa: PLC0415 - as above
+        from google.cloud.secretmanager_v1 import SecretManagerServiceClient  # noqa: PLC0415 - as above
+
+        # https://cloud.google.com/secret-manager/regional-secrets/data-residency
+        options = (
+            ClientOptions(api_endpoint=f"secretmanager.{self._location}.rep.googleapis.com")
+            if self._location is not None
+            else None
+        )
+        client = SecretManagerServiceClient(credentials=credentials, client_options=options)
+        watch(*_LOGGERS)
+        return client
+
+
+def _emulated(address: str) -> "SecretManagerServiceClient":
+    """Return a client without TLS and credentials, for an emulator on this machine alone."""
+    if re.fullmatch(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", address, re.ASCII) is None:
+        raise ConfigError(f"{address[:80]!r} is no emulator's", todo="Write 127.0.0.1:PORT")
+    import grpc  # noqa: PLC0415 - only where it is used
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client  # noqa: PLC0415 - as above
+
+    options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
+    channel = grpc.insecure_channel(address, options=options)
+    watch(*_LOGGERS)
+    return Client(transport=Client.get_transport_class("grpc")(channel=channel))

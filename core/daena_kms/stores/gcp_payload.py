@@ -1,0 +1,33 @@
+"""Values as Secret Manager holds them: bytes with a checksum."""
+
+from typing import TYPE_CHECKING
+
+from daena_kms.errors import ConfigError, StoreUnavailable
+
+if TYPE_CHECKING:
+    from google.cloud.secretmanager_v1 import SecretPayload
+
+
+def payload(data: bytes) -> dict[str, object]:
+    """Return what a new version is sent as."""
+    return {"data": data, "data_crc32c": checksum(data)}
+
+
+def text(payload: "SecretPayload", key_id: str) -> str:
+    """Return a payload as text. Raises StoreUnavailable for a wrong checksum."""
+    data = bytes(payload.data)
+    if payload.data_crc32c != checksum(data):
+        msg = "its value arrived damaged"
+        raise StoreUnavailable(msg, key_id=key_id, todo="Try again")
+    text = data.decode(errors="replace")  # an error of decode() would hold the value
+    if text.encode() != data:
+        msg = "its content is binary, not text"
+        raise ConfigError(msg, key_id=key_id, todo="Read it with Google's SDK")
+    return text
+
+
+def checksum(data: bytes) -> int:
+    """Return the CRC-32C that Secret Manager checks a payload by."""
+    import google_crc32c  # noqa: PLC0415 - only where Google Cloud is used
+
+    return int(google_crc32c.value(data))

@@ -1,0 +1,288 @@
+"""What Secret Manager says of a secret, as a key and its versions. No calls.
+
+A listing shows a secret's annotations and aliases and none of its versions, so what planning needs
+to know of them stands in the annotations: ``daena-versions``, by number when each was made, from
+which, until when it was current, since when it is retired. ``daena-claim`` is the claim of a
+rotation under way. The secret's etag covers both.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from daena_kms.durations import format_time, parse_time
+from daena_kms.errors import ConfigError
+from daena_kms.model import Key, Version, VersionState
+from daena_kms.names import mark
+from daena_kms.policy import MANAGED, PREFIX
+
+if TYPE_CHECKING:
+    from google.cloud.secretmanager_v1 import Secret, SecretVersion
+
+CURRENT, PREVIOUS = "current", "previous"
+VERSIONS, CLAIM, DELETED = "daena-versions", "daena-claim", "daena-deleted"
+LABEL = "daena-managed"
+#: One stands in a hundred bytes of the 16 KiB that annotations may have.
+MAX_VERSIONS = 100
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+#: What reading an annotation that anybody may have written can end in.
+_BROKEN = (ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the annotations say of one version."""
+
+    at: datetime
+    base: str | None = None
+    #: Until when it was current; for one that never was, when it was given up.
+    until: datetime | None = None
+    retired: datetime | None = None
+    #: Never current: left by a rotation that did not end.
+    orphan: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who is rotating the key, from which highest version on, and until when."""
+
+    id: str
+    highest: int
+    at: datetime
+    until: datetime
+    #: When the first of the dead claims began that this one took over, its own left undone.
+    since: datetime | None = None
+
+
+def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) -> Key:
+    """Return the key; ``listed`` are all its versions, where they were asked for."""
+    annotations = dict(secret.annotations)
+    key_id = secret.name.rpartition("/")[2]
+    trouble, broken, records = None, None, {}
+    try:
+        records = read_records(annotations)
+    except ConfigError as error:
+        trouble, broken = error.what, str(error)
+    found = None if listed is None else {number(v.name): v for v in listed}
+    current = _current(secret, records) or _adoptable(annotations, found)
+    versions = tuple(_versions(secret, records, current, found))
+    deleted = _time(annotations.get(DELETED, ""))
+    has_current = any(v.state is VersionState.CURRENT for v in versions)
+    return Key(
+        id=key_id,
+        tags={name: text for name, text in annotations.items() if name.startswith(PREFIX)},
+        versions=versions,
+        owner=_owner(secret),
+        deleted=deleted,
+        room=MAX_VERSIONS - len(records),
+        trouble=trouble if has_current or trouble else _why_none(annotations, current),
+        drift=broken or _drift(secret, records, current),
+        handle=secret,
+    )
+
+
+def secret_of(key: Key) -> "Secret":
+    """Return what this file put into the key."""
+    from google.cloud.secretmanager_v1 import Secret  # noqa: PLC0415 - only where it is used
+
+    if not isinstance(key.handle, Secret):
+        msg = "the key was not described by this store"
+        raise TypeError(msg)
+    return key.handle
+
+
+def number(name: str) -> str:
+    """Return a version's number from its resource name."""
+    return name.rpartition("/")[2]
+
+
+def read_records(annotations: Mapping[str, str]) -> dict[str, Record]:
+    """Return what the annotations say of versions. Raises :class:`ConfigError` for a broken one."""
+    text = annotations.get(VERSIONS, "{}")
+    try:
+        return {
+            _numbered(name): Record(
+                at=parse_time(row["at"], VERSIONS),
+                base=_numbered(row["base"]) if "base" in row else None,
+                until=parse_time(row["until"], VERSIONS) if "until" in row else None,
+                retired=parse_time(row["retired"], VERSIONS) if "retired" in row else None,
+                orphan=bool(row.get("orphan", False)),
+            )
+            for name, row in json.loads(text).items()
+        }
+    except (*_BROKEN, AttributeError):
+        msg = f"its annotation {VERSIONS} was changed by somebody else"
+        todo = "Remove that annotation, then rotate the key, which writes it again"
+        raise ConfigError(msg, todo=todo) from None
+
+
+def _numbered(name: str) -> str:
+    if _NUMBER.fullmatch(name) is None:
+        raise ValueError(name)
+    return name
+
+
+def write_records(records: Mapping[str, Record]) -> str:
+    """Return the annotation for these versions."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, record in sorted(records.items(), key=lambda pair: int(pair[0])):
+        times = {"at": record.at, "until": record.until, "retired": record.retired}
+        rows[name] = {n: format_time(t.replace(microsecond=0)) for n, t in times.items() if t}
+        if record.base is not None:
+            rows[name]["base"] = record.base
+        if record.orphan:
+            rows[name]["orphan"] = True
+    return json.dumps(rows, separators=(",", ":"))
+
+
+def read_claim(annotations: Mapping[str, str]) -> Claim | None:
+    """Return the claim of a rotation under way or dead, or ``None``.
+
+    Raises :class:`ConfigError` for a broken one.
+    """
+    if not annotations.get(CLAIM):
+        return None
+    try:
+        row = json.loads(annotations[CLAIM])
+        return Claim(
+            id=str(row["id"]),
+            highest=int(row["highest"]),
+            at=parse_time(row["at"], CLAIM),
+            until=parse_time(row["until"], CLAIM),
+            since=parse_time(row["since"], CLAIM) if "since" in row else None,
+        )
+    except _BROKEN:
+        msg = f"its annotation {CLAIM} was changed by somebody else"
+        raise ConfigError(msg, todo="Remove that annotation") from None
+
+
+def write_claim(claim: Claim) -> str:
+    """Return the annotation for a claim."""
+    row = {
+        "id": claim.id,
+        "highest": claim.highest,
+        "at": format_time(claim.at),
+        "until": format_time(claim.until),
+    }
+    if claim.since is not None:
+        row["since"] = format_time(claim.since)
+    return json.dumps(row, separators=(",", ":"))
+
+
+def highest(secret: "Secret", records: Mapping[str, Record]) -> int:
+    """Return the highest version number that the secret itself tells of."""
+    numbers = [int(name) for name in records] + [int(n) for n in secret.version_aliases.values()]
+    return max(numbers, default=0)
+
+
+def _current(secret: "Secret", records: Mapping[str, Record]) -> str | None:
+    alias = secret.version_aliases.get(CURRENT)
+    if alias:
+        return str(int(alias))
+    # The alias may be gone, by somebody's apply: then the records say which it was.
+    open_ones = [name for name, r in records.items() if r.until is None and not r.orphan]
+    return max(open_ones, key=int, default=None)
+
+
+def _adoptable(
+    annotations: Mapping[str, str], found: "Mapping[str, SecretVersion] | None"
+) -> str | None:
+    """Return the version that readers of ``latest`` use, of a secret that nobody enrolled yet."""
+    if not found or MANAGED in annotations or CLAIM in annotations:
+        return None
+    newest = max(found, key=int)
+    return newest if found[newest].state.name == "ENABLED" else None
+
+
+def _versions(
+    secret: "Secret",
+    records: Mapping[str, Record],
+    current: str | None,
+    found: "Mapping[str, SecretVersion] | None",
+) -> Iterable[Version]:
+    for name, record in records.items():
+        version = Version(
+            id=name,
+            state=VersionState.CURRENT if name == current else VersionState.PREVIOUS,
+            created=record.at,
+            base=None if record.orphan else mark(record.base),
+            # A hand that moves the alias notes no time: then the next rotation does.
+            superseded=None if name == current else record.until,
+            retired=record.retired,
+        )
+        if record.orphan and name != current:
+            version = replace(version, state=VersionState.ABANDONED)
+        elif record.retired is not None and name != current:
+            version = replace(version, state=VersionState.RETIRED)
+        shown = found.get(name) if found is not None else None
+        yield version if found is None else _as_it_is(version, shown)
+    made = secret.create_time.astimezone(UTC) if secret.create_time else datetime.now(UTC)
+    for name, shown in (found or {}).items():
+        if name not in records:
+            own = VersionState.CURRENT if name == current else VersionState.PENDING
+            when = shown.create_time.astimezone(UTC) if shown.create_time else made
+            yield _as_it_is(Version(id=name, state=own, created=when), shown)
+    if current is not None and current not in {*records, *(found or ())}:
+        yield Version(id=current, state=VersionState.CURRENT, created=made, created_earliest=made)
+
+
+def _as_it_is(version: Version, shown: "SecretVersion | None") -> Version:
+    """Return the version in the state that Secret Manager shows."""
+    if shown is None:  # listings lag; what is destroyed stays in them
+        return version
+    state = shown.state.name
+    if state == "DESTROYED":
+        return replace(version, state=VersionState.DESTROYED)
+    if state == "DISABLED" and version.state is VersionState.PENDING:
+        return replace(version, state=VersionState.ABANDONED)  # no record says it ever was current
+    if state == "DISABLED" and version.state is not VersionState.ABANDONED:
+        return replace(version, state=VersionState.RETIRED)
+    if state == "ENABLED" and version.state is VersionState.RETIRED:
+        # Somebody enabled it again, or the retirement was cut off before its call.
+        return replace(version, state=VersionState.PREVIOUS, retired=None)
+    return version
+
+
+def _owner(secret: "Secret") -> str | None:
+    kinds = {"CLOUD_SQL_DB_CREDENTIALS"}
+    kind = getattr(secret, "secret_type", None)
+    return "Secret Manager's managed rotation" if kind is not None and kind.name in kinds else None
+
+
+def _why_none(annotations: Mapping[str, str], current: str | None) -> str:
+    if CLAIM in annotations and current is None:
+        return "its creation was interrupted: create it again"
+    if current is not None:
+        return "its current version is disabled or destroyed"
+    return f"it has no alias {CURRENT!r}"
+
+
+def _drift(secret: "Secret", records: Mapping[str, Record], current: str | None) -> str | None:
+    """Return what somebody else's change has taken away that consumers or we need."""
+    if current is not None and not secret.version_aliases.get(CURRENT):
+        return (
+            f"its alias {CURRENT!r} was removed, by an apply perhaps, and readers of it fail: "
+            "rotate it to set it again, and let that tool ignore version_aliases"
+        )
+    # A secret that somebody tagged by hand has no records yet; one that we rotated has an alias.
+    if current is not None and not records and PREVIOUS in secret.version_aliases:
+        return (
+            f"its annotation {VERSIONS} was removed, by an apply perhaps: "
+            "rotate it to write it again, and let that tool ignore annotations"
+        )
+    if current is not None and current in records and records[current].retired is not None:
+        leads = f"its alias {CURRENT!r} leads to version {current}, which is retired"
+        return f"{leads}: enable that version, or rotate the key"
+    if secret.expire_time:
+        return f"the whole secret deletes itself at {format_time(secret.expire_time)}"
+    return None
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return parse_time(text, DELETED)
+    except ConfigError:
+        return None

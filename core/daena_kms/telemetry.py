@@ -1,0 +1,72 @@
+"""What a run did, as one line of JSON in the log and as metrics through OpenTelemetry's interface.
+
+Who collects them is set up by the platform. Without a collector nothing is measured.
+"""
+
+import functools
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from daena_kms.summary import Summary
+
+if TYPE_CHECKING:
+    from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
+    from opentelemetry.metrics import _Gauge as Gauge
+
+log_of_runs = logging.getLogger("daena_kms")
+
+_FLUSH_MILLISECONDS = 5_000
+#: What is a state at the end of a run; all other counts add up.
+_STATES = {"keys", "held", "overdue"}
+
+
+def report(summary: Summary) -> None:
+    """Log a run, measure it, and raise :class:`~daena_kms.errors.DaenaKMSError` if a key failed."""
+    log_of_runs.info(json.dumps({"event": "run", **summary.to_dict()}, sort_keys=True))
+    measure(summary)
+    summary.raise_if_failed()
+
+
+def measure(summary: Summary) -> None:
+    """Record a run's counts (``daena_kms.rotated``, …) and its duration in seconds."""
+    try:
+        from opentelemetry import metrics  # noqa: PLC0415 - only where a platform collects
+    except ModuleNotFoundError:
+        return
+    provider = metrics.get_meter_provider()
+    meter = _meter(provider)
+    for name, count in summary.counts().items():
+        if name in _STATES:
+            _gauge(meter, f"daena_kms.{name}").set(count)
+        else:
+            _counter(meter, f"daena_kms.{name}").add(count)
+    _histogram(meter, "daena_kms.duration").record(summary.duration.total_seconds())
+    # An instance may be frozen once the function has returned.
+    flush: Any = getattr(provider, "force_flush", None)
+    if flush is not None:
+        try:
+            flush(_FLUSH_MILLISECONDS)
+        except Exception as error:  # noqa: BLE001 - the run has done what it did, sent or not
+            log_of_runs.warning("the metrics could not be sent (%s)", type(error).__name__)
+
+
+@functools.cache
+def _meter(provider: "MeterProvider") -> "Meter":
+    # Without a collector each meter that is asked for stays in memory for good.
+    return provider.get_meter("daena-kms")
+
+
+@functools.cache
+def _gauge(meter: "Meter", name: str) -> "Gauge":
+    return meter.create_gauge(name)
+
+
+@functools.cache
+def _counter(meter: "Meter", name: str) -> "Counter":
+    return meter.create_counter(name)
+
+
+@functools.cache
+def _histogram(meter: "Meter", name: str) -> "Histogram":
+    return meter.create_histogram(name, unit="s")

@@ -1,0 +1,118 @@
+"""What is particular to Secret Manager: aliases, annotations, and readers of ``latest``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from daena_kms.cloud_kms import GCPSecretManagerAdapter
+from daena_kms.errors import ConfigError, NotManaged
+from daena_kms.operations import Operations
+
+from tests.contract.harness import DAY, GcpHarness, open_harness
+from tests.stores.gcp_sim import PROJECT, GcpSimulator
+
+TOKEN = "x" * 43
+
+
+@pytest.fixture
+def gcp(tmp_path: Path) -> Iterator[GcpHarness]:
+    """Give an empty project."""
+    with open_harness("gcp", tmp_path) as opened:
+        assert isinstance(opened, GcpHarness)
+        yield opened
+
+
+def plain(gcp: GcpHarness, key_id: str, *values: str) -> str:
+    """Make a secret as most are: versions, no alias and no annotation. Return its name."""
+    made = gcp.client.create_secret(
+        parent=f"projects/{PROJECT}",
+        secret_id=key_id,
+        secret={"replication": {"automatic": {}}},  # type: ignore[arg-type] # the same message
+    )
+    for text in values:
+        gcp.client.add_secret_version(
+            request={"parent": made.name, "payload": {"data": text.encode()}}
+        )
+    return str(made.name)
+
+
+def read(gcp: GcpHarness, key_id: str, version: str) -> str:
+    """Read as a consumer does."""
+    name = f"projects/{PROJECT}/secrets/{key_id}/versions/{version}"
+    return gcp.client.access_secret_version(name=name).payload.data.decode()
+
+
+def test_a_plain_secret_is_adopted_as_its_readers_see_it(gcp: GcpHarness) -> None:
+    """Its newest version is named current; nothing else changes, and a rotation moves the name."""
+    plain(gcp, "their-token", "y" * 43, TOKEN)
+    Operations(gcp.adapter, gcp.log).adopt("their-token", spec="token")
+    assert read(gcp, "their-token", "current") == read(gcp, "their-token", "latest") == TOKEN
+    assert gcp.run(keys=["their-token"]).rotated == ["their-token"]
+    assert read(gcp, "their-token", "previous") == TOKEN
+    assert read(gcp, "their-token", "current") == read(gcp, "their-token", "latest") != TOKEN
+    assert gcp.sim.secrets["their-token"].labels["daena-managed"] == "true"
+
+
+def test_what_has_nothing_to_read_is_not_adopted(gcp: GcpHarness) -> None:
+    """A secret without a version, or whose newest one is disabled, is refused unchanged."""
+    plain(gcp, "empty-key")
+    name = plain(gcp, "off-key", TOKEN)
+    gcp.client.disable_secret_version(name=f"{name}/versions/1")
+    for key_id in ("empty-key", "off-key"):
+        with pytest.raises(NotManaged, match="Adopt a key that has a value"):
+            Operations(gcp.adapter, gcp.log).adopt(key_id, spec="token")
+        assert gcp.sim.secrets[key_id].annotations == {}
+
+
+def test_a_secret_that_ends_by_itself_is_not_adopted(gcp: GcpHarness) -> None:
+    """Its owner has to decide first; the date is never changed by us."""
+    plain(gcp, "their-token", TOKEN)
+    gcp.sim.secrets["their-token"].expire_time = gcp.sim.now() + 30 * DAY
+    with pytest.raises(ConfigError, match="deletes itself"):
+        Operations(gcp.adapter, gcp.log).adopt("their-token", spec="token")
+
+
+def test_a_tag_without_the_alias_is_reported(gcp: GcpHarness) -> None:
+    """Nobody knows which version its readers use: the run says what to do, and touches nothing."""
+    name = plain(gcp, "tagged-key", TOKEN)
+    secret = {"name": name, "annotations": {"daena.managed": "true"}}
+    gcp.client.update_secret(request={"secret": secret, "update_mask": {"paths": ["annotations"]}})
+    summary = gcp.run(91 * DAY)
+    assert summary.failed == ["tagged-key"]
+    assert "no alias 'current'" in str(summary.errors["tagged-key"])
+    assert len(gcp.sim.secrets["tagged-key"].versions) == 1
+
+
+def test_aliases_and_labels_of_others_stay(gcp: GcpHarness) -> None:
+    """A rotation moves its own two aliases and no other."""
+    gcp.adapter.create_key("app-key")
+    secret = gcp.sim.secrets["app-key"]
+    secret.version_aliases["pinned"] = 1
+    secret.labels["cost"] = "42"
+    secret.touch()
+    gcp.adapter.rotate_key("app-key")
+    gcp.adapter.rotate_key("app-key")
+    assert gcp.sim.secrets["app-key"].version_aliases == {"pinned": 1, "current": 3, "previous": 2}
+    assert gcp.sim.secrets["app-key"].labels["cost"] == "42"
+
+
+def test_one_odd_secret_does_not_stop_the_others(gcp: GcpHarness) -> None:
+    """A key whose closer look fails is reported; the rest is rotated."""
+    gcp.adapter.create_key("good-key")
+    gcp.foreign("odd-key", TOKEN, {"daena.managed": "true"})
+    gcp.sim.faults.deny("ListSecretVersions")
+    summary = gcp.run(91 * DAY)
+    assert (summary.rotated, summary.failed) == (["good-key"], ["odd-key"])
+
+
+def test_regional_secrets() -> None:
+    """With a location keys are made, read and rotated there, and are no global ones."""
+    with GcpSimulator(location="europe-west1") as sim:
+        client = sim.client(location="europe-west1")
+        adapter = GCPSecretManagerAdapter(PROJECT, client=client, location="europe-west1")
+        first = adapter.create_key("app-key")
+        second = adapter.rotate_key("app-key")
+        assert adapter.get_key("app-key") == second
+        assert adapter.get_key("app-key", "previous") == first
+        assert adapter.list_keys() == ["app-key"]
+        assert "/locations/europe-west1/" in sim.secrets["app-key"].name

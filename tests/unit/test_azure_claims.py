@@ -1,0 +1,239 @@
+"""Who may set the next version: one at a time, taken over when its time is over, on memory."""
+
+import json
+import threading
+from datetime import datetime, timedelta
+
+import pytest
+from daena_kms.durations import format_time
+from daena_kms.errors import ConfigError, RotationConflict, StoreUnavailable
+from daena_kms.objects.base import AlreadyExists, Entry
+from daena_kms.stores.azure_claims import HELD, SET_BY, Claim, Claims
+
+from tests.unit.keys import HOUR, MINUTE, NOW, SECOND
+from tests.unit.logs import MemoryObjects
+
+BASE = "0123456789abcdef" * 2
+PLACE = f"vault/some-key/{BASE}/"
+END = NOW + HELD
+
+
+@pytest.fixture
+def objects() -> MemoryObjects:
+    """An empty container."""
+    return MemoryObjects()
+
+
+@pytest.fixture
+def claims(objects: MemoryObjects) -> Claims:
+    """The claims of a vault in it."""
+    return Claims(objects, "vault")
+
+
+def take(claims: Claims, now: datetime = NOW, base: str = BASE) -> Claim:
+    """Claim the key's next version."""
+    return claims.take("some-key", base, now)
+
+
+def put(objects: MemoryObjects, name: str, content: object) -> None:
+    """Write an object below the key's place as somebody else would."""
+    objects.put_new(PLACE + name, json.dumps(content).encode())
+
+
+def until(end: datetime) -> dict[str, str]:
+    """Return a claim's content as far as it counts."""
+    return {"until": format_time(end)}
+
+
+def test_there_is_time_between_the_last_set_and_a_take_over() -> None:
+    """A set that begins at its last moment ends, and clocks may differ, before the claim ends."""
+    assert SET_BY + MINUTE + 5 * MINUTE <= HELD
+
+
+def test_the_first_has_it(claims: Claims, objects: MemoryObjects) -> None:
+    """A claim is an object of that name, which says since when and until when, and no value."""
+    claim = take(claims)
+    assert claim == Claim(PLACE, 0, END)
+    assert not claim.taken_over
+    (name,) = objects.held
+    assert name == PLACE + "0"
+    content = json.loads(objects.held[name])
+    assert content.pop("claim")
+    assert content == {"from": format_time(NOW), "until": format_time(END)}
+
+
+def test_the_second_is_refused_until_its_time_is_over(claims: Claims) -> None:
+    """Whoever finds it there has lost, to the last moment, and is told when it ends."""
+    take(claims)
+    for now in (NOW, END - timedelta(microseconds=1)):
+        with pytest.raises(RotationConflict, match=r"holds it, until 2026-11-24T12:15:00Z") as lost:
+            take(claims, now)
+        assert lost.value.key_id == "some-key"
+    over = take(claims, END)
+    assert (over.attempt, over.taken_over, over.until) == (1, True, END + HELD)
+    with pytest.raises(RotationConflict):
+        take(claims, END + HELD - SECOND)
+    assert take(claims, END + HELD).attempt == 2
+
+
+def test_keys_bases_and_vaults_are_apart(claims: Claims, objects: MemoryObjects) -> None:
+    """A claim concerns one base of one key of one vault."""
+    take(claims)
+    others = [
+        take(claims, base="none"),
+        claims.take("some", BASE, NOW),
+        Claims(objects, "other").take("some-key", BASE, NOW),
+    ]
+    assert [claim.attempt for claim in others] == [0, 0, 0]
+    assert len(objects.held) == 4
+
+
+def test_what_was_given_back_is_free_at_once(claims: Claims) -> None:
+    """The next attempt is for one alone again."""
+    claims.give_back(take(claims))
+    second = take(claims)
+    assert second.attempt == 1
+    with pytest.raises(RotationConflict):
+        take(claims)
+    claims.give_back(second)
+    claims.give_back(second)
+    assert take(claims).attempt == 2
+
+
+def test_a_late_give_back_frees_nothing_of_another(claims: Claims) -> None:
+    """An owner that was overtaken frees its own claim, and not that of who overtook it."""
+    first = take(claims)
+    second = take(claims, END)
+    claims.give_back(first)
+    with pytest.raises(RotationConflict, match=r"until 2026-11-24T12:30:00Z"):
+        take(claims, END)
+    assert second.attempt == 1
+
+
+def test_the_latest_attempt_counts_by_number(claims: Claims, objects: MemoryObjects) -> None:
+    """Attempt 10 comes after attempt 9, whatever the order of their names."""
+    for attempt in range(11):
+        put(objects, str(attempt), until(NOW + HELD if attempt == 10 else NOW - HOUR))
+    with pytest.raises(RotationConflict):
+        take(claims)
+    assert take(claims, END).attempt == 11
+
+
+def test_of_many_at_once_one_takes_over(claims: Claims, objects: MemoryObjects) -> None:
+    """Twenty find the same claim over; one has the next attempt."""
+    put(objects, "0", until(NOW - SECOND))
+    start = threading.Barrier(20)
+    won: list[Claim] = []
+    lost: list[RotationConflict] = []
+
+    def one() -> None:
+        start.wait()
+        try:
+            won.append(take(claims))
+        except RotationConflict as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(won), len(lost)) == (1, 19)
+    assert won[0].attempt == 1
+
+
+class LostAnswers(MemoryObjects):
+    """A container whose puts take effect and then seem to have found the object there."""
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Put, and answer as the library's second try would."""
+        super().put_new(name, data)
+        raise AlreadyExists(name)
+
+
+def test_ones_own_object_is_ones_own() -> None:
+    """A put that was repeated after a lost answer is told by its content."""
+    objects = LostAnswers()
+    claim = take(Claims(objects, "vault"))
+    assert claim.attempt == 0
+    Claims(objects, "vault").give_back(claim)
+    assert set(objects.held) == {PLACE + "0", PLACE + "0.free"}
+
+
+class Overtaken(MemoryObjects):
+    """A container in which another takes the attempt between our look and our put."""
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """List, then let the other one be faster."""
+        found = super().entries(prefix)
+        put(self, "1", until(END))
+        return found
+
+
+def test_who_is_overtaken_between_look_and_put_has_lost() -> None:
+    """The put of the next attempt decides, not the listing."""
+    objects = Overtaken()
+    put(objects, "0", until(NOW - SECOND))
+    with pytest.raises(RotationConflict, match="another rotation holds it"):
+        take(Claims(objects, "vault"))
+    assert len(objects.held) == 2
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff", b"{}", b"[]", b"null", b'{"until": 7}', b'{"until": "soon"}', b"{" * 9],
+    ids=["empty", "binary", "object", "list", "null", "number", "no time", "broken"],
+)
+def test_a_claim_that_no_rotation_wrote(
+    claims: Claims, objects: MemoryObjects, content: bytes
+) -> None:
+    """It is named and nobody goes past it: its writer may be anybody."""
+    objects.put_new(PLACE + "0", content)
+    with pytest.raises(ConfigError, match=rf"the claim {PLACE}0 is not one.*delete that object"):
+        take(claims)
+
+
+def test_a_claim_that_lasts_too_long(claims: Claims, objects: MemoryObjects) -> None:
+    """A clock far ahead, or a hand, is reported; a clock some minutes ahead is waited for."""
+    put(objects, "0", until(END + 5 * MINUTE))
+    with pytest.raises(RotationConflict):
+        take(claims)
+    objects.held.clear()
+    put(objects, "0", until(END + 5 * MINUTE + SECOND))
+    with pytest.raises(ConfigError, match=r"lasts until 2026-11-24T12:20:01Z, longer than any may"):
+        take(claims)
+
+
+def test_a_claim_that_was_deleted_while_it_was_looked_at(
+    claims: Claims, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is reported like one that nobody wrote, and nothing is taken over."""
+    put(objects, "0", until(NOW - SECOND))
+    monkeypatch.setattr(objects, "get", lambda _name: None)
+    with pytest.raises(ConfigError, match="is not one that a rotation wrote"):
+        take(claims)
+    assert list(objects.held) == [PLACE + "0"]
+
+
+@pytest.mark.parametrize("name", ["²", "٣", "x", "-7", "1.5", "0.free.x", "7/x", "007", "9" * 20])
+def test_names_that_are_no_attempt(claims: Claims, objects: MemoryObjects, name: str) -> None:
+    """What else lies below the key's place counts for nothing."""
+    put(objects, "0", until(NOW - SECOND))
+    put(objects, name, {})
+    assert take(claims).attempt == 1
+
+
+@pytest.mark.parametrize("method", ["put_new", "entries", "get"])
+def test_a_container_that_does_not_answer(
+    claims: Claims, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    """Without the claims nothing is claimed: the error is passed on."""
+    put(objects, "0", until(NOW - SECOND))
+
+    def fail(*_arguments: object) -> None:
+        raise StoreUnavailable("the place of the claims can't be reached")
+
+    monkeypatch.setattr(objects, method, fail)
+    with pytest.raises(StoreUnavailable, match="the place of the claims"):
+        take(claims)
+    assert len(objects.held) == 1
