@@ -16,13 +16,14 @@ from daena_kms.audit import open_log
 from daena_kms.audit.reader import records
 from daena_kms.audit.verify import Report, verify
 from daena_kms.cloud_kms import CloudKMSAdapter, LocalAdapter
-from daena_kms.demo import aws, crash, local
+from daena_kms.demo import aws, azure, crash, gcp, local, stand_in
 from daena_kms.demo.page import Page
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.operations import Operations
 
 SOURCES = Path(demo.__file__).parent
+CLOUDS = [part for part in demo.PARTS if part != "all"]
 
 
 def test_a_check_that_does_not_hold_raises(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +33,7 @@ def test_a_check_that_does_not_hold_raises(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["local.py", "aws.py"])
+@pytest.mark.parametrize("name", ["local.py", "aws.py", "azure.py", "gcp.py"])
 def test_every_yes_is_computed(name: str) -> None:
     """Each line that says yes is a check of something found, never a constant or a plain line."""
     tree = ast.parse((SOURCES / name).read_text())
@@ -121,8 +122,19 @@ def test_outside_a_checkout_the_aws_part_says_what_it_needs(
         aws.handler_file()
 
 
+def test_outside_a_checkout_the_other_parts_say_what_they_need(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The installed package has neither the stand-ins nor the functions."""
+    monkeypatch.setattr(stand_in, "_ROOT", tmp_path)
+    with pytest.raises(ConfigError, match=r"needs a checkout.*make demo"):
+        stand_in.checkout("functions_azure")
+    with pytest.raises(ConfigError, match=r"needs a checkout.*tests\.stores\.azure_sim"):
+        stand_in.StandIn("azure_sim").__enter__()
+
+
 @pytest.mark.parametrize(
-    ("part", "shown"), [("local", ["local"]), ("aws", ["aws"]), ("all", ["local", "aws"])]
+    ("part", "shown"), [*((name, [name]) for name in CLOUDS), ("all", [*CLOUDS])]
 )
 def test_a_part_is_shown_alone_or_with_the_other(
     part: str, shown: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -130,7 +142,7 @@ def test_a_part_is_shown_alone_or_with_the_other(
     """Each in a folder of its own, which is removed afterwards, also when the part fails."""
     folders: list[Path] = []
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for module in (local, aws):
+    for module in (local, aws, azure, gcp):
         monkeypatch.setattr(module, "show", lambda _, folder: folders.append(folder))
 
     demo.show(part, keep=False)

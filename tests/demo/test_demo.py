@@ -15,6 +15,7 @@ from tests.functions.harness import eventually
 
 PROGRAM = Path(sys.executable).with_name("daena-kms")
 SOURCES = Path(demo.__file__).parent
+NAMES = ("local.py", "aws.py", "azure.py", "gcp.py")
 MARK = "DAENA_DEMO_TEST"
 
 
@@ -78,11 +79,27 @@ AWS_LINES = (
     "  yes  the old one still reads as AWSPREVIOUS",
     "  yes  the audit log in the bucket verifies",
 )
+AZURE_LINES = (
+    "scheduled: timerTrigger",
+    "  yes  the timer that fires twice does nothing more",
+    "  yes  the fresh key is rotated as well",
+    "  yes  the old one still reads by its version",
+    "  yes  the audit log in the container verifies",
+)
+GCP_LINES = (
+    "  yes  the job that is delivered twice does nothing more",
+    "  yes  versions/previous is the old one",
+)
 
 
 @pytest.mark.parametrize(
     ("part", "lines", "confirmed"),
-    [("local", LOCAL_LINES, 8), ("all", LOCAL_LINES + AWS_LINES, 13)],
+    [
+        ("local", LOCAL_LINES, 8),
+        ("azure", AZURE_LINES, 6),
+        ("gcp", GCP_LINES, 5),
+        ("all", LOCAL_LINES + AWS_LINES + AZURE_LINES + GCP_LINES, 24),
+    ],
 )
 def test_it_shows_what_it_says_and_leaves_nothing(
     tmp_path: Path, part: str, lines: tuple[str, ...], confirmed: int
@@ -119,7 +136,7 @@ def test_the_readme_shows_lines_that_the_demo_prints() -> None:
     block = re.search(r"\$ make demo\n(.*?)```", text, flags=re.DOTALL)
     assert block is not None
     promised = re.findall(r"^(?:\d\. .*|  yes  .*)$", block[1], flags=re.MULTILINE)
-    claims = "".join(path.read_text() for path in (SOURCES / "local.py", SOURCES / "aws.py"))
+    claims = "".join(path.read_text() for path in map(SOURCES.joinpath, NAMES))
 
     assert len(promised) >= 9
     assert [line for line in promised if line.removeprefix("  yes  ") not in claims] == []
@@ -151,5 +168,5 @@ def test_an_unknown_part_is_bad_usage(tmp_path: Path) -> None:
     done = start(tmp_path, "mars")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: 'mars' is no part of the demo. Use local, aws, all\n"
+    assert done.stderr == "Error: 'mars' is no part of the demo. Use local, aws, azure, gcp, all\n"
     assert list((tmp_path / "temporary").iterdir()) == []

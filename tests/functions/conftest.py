@@ -5,8 +5,11 @@ from collections.abc import Iterator
 import pytest
 from daena_kms.demo import lambda_bundle
 
+from tests.faults.leaks import leaked
+from tests.functions.gcp_world import GcpProject
 from tests.functions.world import HANDLER, World
 from tests.stores.aws_sim import AwsSimulator
+from tests.stores.gcp_sim import GcpSimulator
 from tests.stores.ministack import local_aws
 
 __all__ = ["bundle", "local_aws", "world"]
@@ -27,3 +30,21 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         made = World.enter(sim, monkeypatch)
         yield made
         made.leave()
+
+
+@pytest.fixture(scope="module")
+def gcp_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GcpProject]:
+    """A simulated Google Cloud project with the functions, which nothing may leak out of."""
+    with GcpSimulator() as sim:
+        made = GcpProject(sim, tmp_path_factory.mktemp("project"))
+        yield made
+        made.close()
+        written = made.written()
+        assert [name for name, text in written.items() if name.endswith(".err") and text] == []
+        assert leaked(made.values, written.values()) == []
+
+
+@pytest.fixture
+def gcp(gcp_project: GcpProject) -> GcpProject:
+    """The project, without secrets and with an empty audit log."""
+    return gcp_project.empty()

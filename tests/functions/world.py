@@ -15,9 +15,9 @@ from typing import Any, Self
 import pytest
 from aws_lambda_powertools.metrics import Metrics
 from daena_kms.audit import open_log
-from daena_kms.audit.objects import Objects
 from daena_kms.audit.reader import records
 from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.objects.base import Objects
 
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, Clients, clients
 

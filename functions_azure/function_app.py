@@ -1,0 +1,79 @@
+"""The Azure functions: ``scheduled`` on a timer, ``http`` and ``health``, ``expiring`` for events.
+
+App settings: ``AZURE_KEY_VAULT_URL``, ``DAENA_KMS_AUDIT_URL`` (``az://account/container``),
+``DAENA_KMS_SCHEDULE`` (six fields), ``AZURE_CLIENT_ID`` of a user-assigned identity, the policy's
+defaults. Permissions: see :mod:`daena_kms.stores.azure` and :mod:`daena_kms.objects.azure`.
+"""
+
+import functools
+import json
+import logging
+import os
+
+import azure.functions as func
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import AzureKeyVaultAdapter
+from daena_kms.engine import run
+from daena_kms.events import expiring_secret, function_app_caller
+from daena_kms.http import Request, respond
+from daena_kms.objects.base import Objects
+from daena_kms.telemetry import report
+
+# Seconds to begin work in: host.json's limit, or the front end's patience, less what closing takes.
+RUN, ANSWER = 480, 150
+
+app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+logger = logging.getLogger("daena_kms.function")
+
+
+@functools.cache
+def services() -> tuple[AzureKeyVaultAdapter, Objects]:
+    """Make the adapter and the log once per process; both use the function's own identity."""
+    adapter = AzureKeyVaultAdapter()
+    return adapter, open_log(login=adapter.login)
+
+
+def rotate(trigger: str, principal: str, keys: list[str] | None = None) -> None:
+    """Do what is due, log and measure what was done, and fail if a key failed."""
+    adapter, log = services()
+    summary = run(
+        adapter, log, keys=keys, if_due=True, deadline=RUN, trigger=trigger, principal=principal
+    )
+    report(summary)
+
+
+@app.timer_trigger("timer", "%DAENA_KMS_SCHEDULE%", run_on_startup=False, use_monitor=True)
+@app.retry("fixed_delay", max_retry_count="2", delay_interval="00:01:00")
+def scheduled(timer: func.TimerRequest) -> None:
+    """Rotate what is due. Fails when a key failed, after all that could be done was done."""
+    if timer.past_due:
+        logger.warning(json.dumps({"event": "past due", "isPastDue": True}))
+    rotate("schedule", f"function app {os.environ.get('WEBSITE_SITE_NAME', 'without a name')}")
+
+
+@app.event_grid_trigger("event")
+def expiring(event: func.EventGridEvent) -> None:
+    """Do what is due of one key whose version is about to expire; an event is a hint, no order."""
+    key_id = expiring_secret(event.event_type, event.get_json(), services()[0].vault)
+    if key_id is not None:
+        rotate("event", "event grid", [key_id])
+
+
+@app.route("v1/{*path}", methods=["GET", "POST"])
+def http(req: func.HttpRequest) -> func.HttpResponse:
+    """Answer for a caller with a function's key, or one that Entra ID has verified."""
+    return answer(req, function_app_caller(req.headers, os.environ))
+
+
+@app.route("v1/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+def health(req: func.HttpRequest) -> func.HttpResponse:
+    """Say whether the configuration, the store and the log can be used."""
+    return answer(req, None)
+
+
+def answer(req: func.HttpRequest, principal: str | None) -> func.HttpResponse:
+    """Answer one request."""
+    path = "/v1/" + req.route_params.get("path", "health")
+    found = respond(Request(req.method, path, req.get_body(), principal), services, ANSWER)
+    logger.info(json.dumps({"event": "http", "status": found.status, "path": path[:200]}))
+    return func.HttpResponse(found.body, status_code=found.status, mimetype=found.content_type)

@@ -1,0 +1,96 @@
+"""The real Function App in Microsoft's worker library, beside a simulated vault and account."""
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from daena_kms.audit.reader import history
+from daena_kms.demo.azure_worker import FunctionApp, Request, Response, Result
+
+from tests.stores.azure_sim import AzureSimulator
+
+FOLDER = Path(__file__).parents[2] / "functions_azure"
+SCHEDULE = "0 7 * * * *"
+MANAGED = {"daena.managed": "true"}
+VAULT = "localhost"
+
+
+@dataclass
+class AzureApp:
+    """The app while it runs, and what it works on."""
+
+    app: FunctionApp
+    sim: AzureSimulator
+
+    def secret(self, name: str, *, days: int = 0, **given: Any) -> str:  # noqa: ANN401 - the simulator's
+        """Make a secret of some age as its owner would, and return its value."""
+        value = secrets.token_urlsafe(24)
+        made = self.sim.secrets.now() - timedelta(days=days)
+        given.setdefault("tags", MANAGED)
+        self.sim.secrets.add_version(name, value, created=made, updated=made, **given)
+        return value
+
+    def fire(self, *, past_due: bool = False) -> Result:
+        """Let the timer go off."""
+        return self.app.timer("scheduled", past_due=past_due)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        name: str = "http",
+    ) -> Response:
+        """Ask the HTTP function, as the host does for a caller that it let through."""
+        url = f"https://app.azurewebsites.net/v1/{path}"
+        request = Request(
+            method, url, headers or {}, {"path": path} if name == "http" else {}, body
+        )
+        answer = self.app.http(name, request).response
+        assert answer is not None
+        return answer
+
+    def expiring(self, name: str, **changes: object) -> Result:
+        """Deliver Key Vault's event for a secret."""
+        data = {
+            "Id": f"https://{VAULT}/secrets/{name}/{'0' * 32}",
+            "VaultName": VAULT,
+            "ObjectType": "Secret",
+            "ObjectName": name,
+            "Version": "0" * 32,
+        }
+        event: dict[str, object] = {
+            "id": "4711",
+            "topic": f"/subscriptions/0/providers/Microsoft.KeyVault/vaults/{VAULT}",
+            "subject": name,
+            "eventType": "Microsoft.KeyVault.SecretNearExpiry",
+            "eventTime": "2026-11-01T12:00:00Z",
+            "data": data,
+            "dataVersion": "1",
+        }
+        return self.app.event("expiring", event | changes)
+
+    def history(self) -> list[dict[str, Any]]:
+        """Return what the audit log says was done."""
+        return list(history(self.app.module.services()[1]))
+
+
+def runs(result: Result) -> list[dict[str, Any]]:
+    """Return the lines in which a run was logged."""
+    lines = [json.loads(r.getMessage()) for r in result.records if r.getMessage()[:2] == '{"']
+    return [line for line in lines if line.get("event") == "run"]
+
+
+@contextmanager
+def azure_app(**settings: str) -> Iterator[AzureApp]:
+    """Run the app with its managed identity, its vault and its account."""
+    with AzureSimulator() as sim:
+        given = {**sim.app_environment, "DAENA_KMS_SCHEDULE": SCHEDULE, **settings}
+        with FunctionApp(FOLDER, given) as app:
+            yield AzureApp(app, sim)
