@@ -3,20 +3,36 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 from tests.bench import calls, cold_start, local, pace, planning
+from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, as_json, best_of, missed, table
+from tests.bench.on_aws import Aws
+from tests.bench.on_azure import Azure
+from tests.bench.on_gcp import Gcp
+
+_CLOUDS: Mapping[str, Cloud] = {"aws": Aws(), "azure": Azure(), "gcp": Gcp()}
+type Measure = Callable[[], Iterable[Figure]]
 
 
-def _groups(*, quick: bool) -> Mapping[str, Callable[[], Iterable[Figure]]]:
+def _groups(*, quick: bool) -> Mapping[str, Mapping[str, Measure]]:
+    """Return what is measured, by group and store."""
+
+    def counted(measure: Callable[[Cloud], Iterable[Figure]]) -> dict[str, Measure]:
+        return {name: partial(measure, cloud) for name, cloud in _CLOUDS.items()}
+
+    def timed(measure: Callable[[Cloud], Iterable[Figure]]) -> dict[str, Measure]:
+        return counted(lambda cloud: best_of(lambda: list(measure(cloud))))
+
     return {
-        "calls": calls.measure,
-        "planning": lambda: planning.measure(quick=quick),
-        "pace": lambda: best_of(lambda: list(pace.without_quota(quick=quick))),
-        "quota": lambda: best_of(lambda: list(pace.with_quota(quick=quick))),
-        "cold-start": lambda: best_of(lambda: list(cold_start.measure(quick=quick))),
-        "local": lambda: best_of(lambda: list(local.rate(quick=quick))),
-        "processes": local.together,
+        "calls": counted(calls.measure),
+        "planning": counted(lambda cloud: planning.measure(cloud, quick=quick)),
+        "pace": timed(lambda cloud: pace.without_quota(cloud, quick=quick)),
+        "quota": timed(lambda cloud: pace.with_quota(cloud, quick=quick)),
+        "cold-start": timed(lambda cloud: cold_start.measure(cloud.provider, quick=quick)),
+        "local": {"local": lambda: best_of(lambda: list(local.rate(quick=quick)))},
+        "processes": {"local": local.together},
     }
 
 
@@ -26,16 +42,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer keys and rounds")
     parser.add_argument("--json", action="store_true", help="for machines instead of a table")
+    parser.add_argument("--store", choices=[*_CLOUDS, "local"], help="this one's figures alone")
     parser.add_argument("groups", nargs="*", metavar="group", help=f"of {', '.join(names)}")
     options = parser.parse_args()
     unknown = set(options.groups) - set(names)
     if unknown:
         parser.error(f"no such group: {', '.join(sorted(unknown))}")
     figures: list[Figure] = []
-    for name, measure in _groups(quick=options.quick).items():
-        if not options.groups or name in options.groups:
-            print(f"measuring: {name} …", file=sys.stderr)
-            figures += measure()
+    for group, measures in _groups(quick=options.quick).items():
+        for store, measure in measures.items():
+            if group in (options.groups or names) and store == (options.store or store):
+                print(f"measuring: {group} of {store} …", file=sys.stderr)
+                figures += measure()
     print(as_json(figures) if options.json else table(figures))
     return 1 if missed(figures) else 0
 

@@ -1,77 +1,82 @@
-"""How many calls a rotation on AWS takes, and how many audit objects."""
+"""How many calls a rotation takes, how many claims, and how many audit objects."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.audit import open_log
-from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.http import Request, respond
 
+from tests.bench.cloud import Cloud, World
 from tests.bench.figures import Figure, Must
-from tests.bench.surroundings import AUDIT_URL, new_adapter, surrounded
-from tests.stores.aws_sim import AwsSimulator
 
-_ON_DEMAND, _PER_ROTATION, _OBJECTS = 4, 3.1, 0.2
+_OBJECTS = 0.2
 _KEYS, _RUNS = 100, 3
 #: The default interval, 90 days, and a day.
 _LATER = timedelta(days=91)
-_LISTING = "ListSecrets"
 
 
-def measure() -> Iterator[Figure]:
+def measure(cloud: Cloud) -> Iterator[Figure]:
     """Yield the figures of one key on demand, then those of a hundred due keys, run after run."""
-    with AwsSimulator() as sim, surrounded(sim.url):
-        adapter = new_adapter(sim.url)
-        yield from _on_demand(sim, adapter)
-    for spec, context in ((None, ""), ("token", "last run's are retired, too")):
-        with AwsSimulator() as sim, surrounded(sim.url):
-            yield from _runs(sim, new_adapter(sim.url), spec, context)
+    with cloud.world() as world:
+        yield from _on_demand(cloud, world)
+    for spec in (None, "token"):
+        with cloud.world() as world:
+            yield from _runs(cloud, world, spec)
 
 
-def _on_demand(sim: AwsSimulator, adapter: AWSKMSAdapter) -> Iterator[Figure]:
-    log = open_log(AUDIT_URL)
+def _on_demand(cloud: Cloud, world: World) -> Iterator[Figure]:
+    adapter = world.adapter
     adapter.create_key("on-demand")
-    request = Request("POST", "/v1/keys/on-demand/rotate", None, "arn:aws:iam::bench:user/bench")
-    sim.calls.clear()
-    answer = respond(request, lambda: (adapter, log))
-    if answer.status != 200:
-        raise RuntimeError(answer.body)
-    yield _demand_figure("AWS, one key on demand by HTTP: calls", sim)
-    sim.calls.clear()
-    adapter.rotate_key("on-demand")
-    yield _demand_figure("AWS, one key by rotate_key: calls", sim)
+    request = Request("POST", "/v1/keys/on-demand/rotate", None, "somebody whom the platform knows")
+
+    def by_http() -> None:
+        answer = respond(request, lambda: (adapter, world.log))
+        if answer.status != 200:
+            raise RuntimeError(answer.body)
+
+    yield from _demanded(cloud, world, "by HTTP", by_http)
+    yield from _demanded(cloud, world, "by rotate_key", lambda: adapter.rotate_key("on-demand"))
 
 
-def _demand_figure(name: str, sim: AwsSimulator) -> Figure:
-    made = _store_calls(sim)
-    return Figure(name, len(made), Must.BE_AT_MOST, _ON_DEMAND, context=", ".join(made))
-
-
-def _runs(
-    sim: AwsSimulator, adapter: AWSKMSAdapter, spec: str | None, context: str
+def _demanded(
+    cloud: Cloud, world: World, how: str, rotate: Callable[[], object]
 ) -> Iterator[Figure]:
-    log = open_log(AUDIT_URL)
+    world.calls.clear()
+    rotate()
+    made = cloud.store_calls(world.calls)
+    name = f"{cloud.name}, one key on demand {how}"
+    yield Figure(
+        f"{name}: calls", len(made), Must.BE_AT_MOST, cloud.on_demand, context=", ".join(made)
+    )
+    if cloud.claims is not None:
+        claims = sum(map(cloud.is_claim, world.calls))
+        yield Figure(f"{name}: claims", claims, Must.BE_AT_MOST, cloud.claims)
+
+
+def _runs(cloud: Cloud, world: World, spec: str | None) -> Iterator[Figure]:
     for number in range(_KEYS):
-        adapter.create_key(f"due-{number}", spec=spec)
+        world.adapter.create_key(f"due-{number}", spec=spec)
     for turn in range(1, _RUNS + 1):
-        sim.shift_clock(seconds=_LATER.total_seconds())
-        sim.calls.clear()
-        summary = run(adapter, log, now=datetime.now(UTC) + turn * _LATER)
-        rotated = summary.counts()["rotated"]
-        if rotated != _KEYS:
+        world.wait(_LATER.total_seconds())
+        world.calls.clear()
+        summary = run(world.adapter, world.log, now=datetime.now(UTC) + turn * _LATER)
+        if (rotated := summary.counts()["rotated"]) != _KEYS:
             raise RuntimeError(summary.to_dict())
-        calls = [name for name in _store_calls(sim) if name != _LISTING]
-        name = f"AWS, {_KEYS} due keys, run {turn}: calls per rotation"
+        calls = [name for name in cloud.store_calls(world.calls) if name != cloud.listing]
         per_rotation = len(calls) / rotated
-        if spec is None:
-            yield Figure(name, per_rotation, Must.BE_AT_MOST, _PER_ROTATION)
-            objects = sum(call.operation == "PutObject" for call in sim.calls) / rotated
-            name = f"AWS, {_KEYS} due keys, run {turn}: audit objects per rotation"
-            yield Figure(name, objects, Must.BE_UNDER, _OBJECTS)
-        else:
-            yield Figure(f"{name}, {spec}", per_rotation, context=context if turn > 1 else "")
-
-
-def _store_calls(sim: AwsSimulator) -> list[str]:
-    return [call.operation for call in sim.calls if call.service != "s3"]
+        name = f"{cloud.name}, {_KEYS} due keys, run {turn}"
+        if spec is not None:
+            # From the second run on, what the one before superseded is retired, too.
+            each = Counter(calls).most_common()
+            context = ", ".join(f"{count / rotated:.3g} {name}" for name, count in each)
+            yield Figure(f"{name}: calls per rotation, {spec}", per_rotation, context=context)
+            continue
+        yield Figure(
+            f"{name}: calls per rotation", per_rotation, Must.BE_AT_MOST, cloud.per_rotation
+        )
+        if cloud.claims is not None:
+            claims = sum(map(cloud.is_claim, world.calls)) / rotated
+            yield Figure(f"{name}: claims per rotation", claims, Must.BE_AT_MOST, cloud.claims)
+        objects = sum(map(cloud.is_record, world.calls)) / rotated
+        yield Figure(f"{name}: audit objects per rotation", objects, Must.BE_UNDER, _OBJECTS)

@@ -3,83 +3,108 @@
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from daena_kms.audit import open_log
 from daena_kms.engine import run
 
+from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, Must
-from tests.bench.surroundings import new_adapter, surrounded
-from tests.stores.aws_sim import clients, control, simulator_process
+from tests.stores.sim_process import control
 
 _KEYS, _QUICK_KEYS = 1_000, 200
 _LATENCY, _WORKERS = 0.05, 16
-#: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
-_WRITES_PER_SECOND = 50
 _IDEAL, _QUOTA = 1.3, 1.2
 _LATER = timedelta(days=91)
-_WRITES = ("PutSecretValue", "UpdateSecretVersionStage")
 
 
-def without_quota(*, quick: bool) -> Iterator[Figure]:
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A run: how long it took, its calls by operation, and what bare calls take over the ideal."""
+
+    seconds: float
+    calls: Mapping[str, int]
+    bare: float
+
+
+def without_quota(cloud: Cloud, *, quick: bool) -> Iterator[Figure]:
     """Yield the time of a run over the ideal: calls times latency by workers."""
     keys = _QUICK_KEYS if quick else _KEYS
-    seconds, calls, bare = _timed_run(keys, None)
-    ideal = sum(calls.values()) * _LATENCY / _WORKERS
-    name = f"AWS, {keys:,} due keys, {_WORKERS} workers: time over the ideal"
-    context = f"{seconds:.1f} s; bare calls by as many threads: {bare:.2f}x"
-    yield Figure(name, seconds / ideal, Must.BE_AT_MOST, _IDEAL, "x", context)
+    timed = _timed_run(cloud, keys, None, {})
+    shared = sum(timed.calls.values()) * _LATENCY / _WORKERS
+    in_turn = timed.calls[cloud.listing] * _LATENCY * (1 - 1 / _WORKERS)
+    ideal = shared + in_turn if cloud.pages_in_turn else shared
+    name = f"{cloud.name}, {keys:,} due keys, {_WORKERS} workers: time over the ideal"
+    context = [f"{timed.seconds:.1f} s", f"bare calls by as many threads: {timed.bare:.2f}x"]
+    if cloud.pages_in_turn:
+        pages = timed.calls[cloud.listing]
+        context.append(f"{timed.seconds / shared:.2f}x if workers could share {pages} pages")
+    yield Figure(name, timed.seconds / ideal, Must.BE_AT_MOST, _IDEAL, "x", "; ".join(context))
 
 
-def with_quota(*, quick: bool) -> Iterator[Figure]:
-    """Yield the time of a run over what the quota allows, its first second's burst taken off."""
-    keys = _QUICK_KEYS if quick else _KEYS
-    seconds, calls, _ = _timed_run(keys, _WRITES_PER_SECOND)
-    allowed = (len(_WRITES) * keys - _WRITES_PER_SECOND) / _WRITES_PER_SECOND
-    throttled = sum(calls[name] for name in _WRITES) - len(_WRITES) * keys
-    name = f"AWS, {keys:,} due keys, {_WRITES_PER_SECOND} writes a second: time over the quota's"
-    context = f"{seconds:.1f} s; {throttled} writes were throttled and sent again"
-    yield Figure(name, seconds / allowed, Must.BE_AT_MOST, _QUOTA, "x", context)
+def with_quota(cloud: Cloud, *, quick: bool) -> Iterator[Figure]:
+    """Yield the time of a run over what the quota allows: first as a run finds it by itself.
+
+    Then, where there is one, with the setting for it. The first second's burst is taken off.
+    """
+    yield from _under_quota(cloud, {}, quick=quick)
+    if cloud.quota.setting:
+        yield from _under_quota(cloud, cloud.quota.setting, quick=quick)
 
 
-def _timed_run(keys: int, quota: int | None) -> tuple[float, Mapping[str, int], float]:
+def _under_quota(cloud: Cloud, given: Mapping[str, str], *, quick: bool) -> Iterator[Figure]:
+    rate, keys = cloud.quota.per_second, cloud.quota.keys[quick]
+    timed = _timed_run(cloud, keys, rate, given)
+    needed = len(cloud.writes) * keys
+    allowed = (needed - rate) / rate
+    if cloud.pages_in_turn:
+        allowed += timed.calls[cloud.listing] * _LATENCY
+    throttled = sum(timed.calls[name] for name in set(cloud.writes)) - needed
+    how = "".join(f", {name}={value}" for name, value in given.items())
+    what = f"{cloud.name}, {keys:,} due keys, {rate} writes a second{how}"
+    context = f"{timed.seconds:.1f} s; {throttled} writes were throttled and sent again"
+    ratio = timed.seconds / allowed
+    yield Figure(f"{what}: time over the quota's", ratio, Must.BE_AT_MOST, _QUOTA, "x", context)
+    if given:
+        yield Figure(f"{what}: throttled writes", throttled, Must.BE, 0)
+
+
+def _timed_run(cloud: Cloud, keys: int, quota: int | None, given: Mapping[str, str]) -> _Timed:
     """Run on due keys in a simulator of its own process; also time bare calls without a quota."""
-    with (
-        simulator_process() as url,
-        surrounded(url),
-        tempfile.TemporaryDirectory() as folder,
-    ):
-        adapter = new_adapter(url)
-        # Its objects are files: the time of S3 is not what is measured.
+    with cloud.remote() as remote, tempfile.TemporaryDirectory() as folder:
+        adapter = remote.adapter({})
+        # Its objects are files: the time of a cloud's is not what is measured.
         log = open_log(f"file://{folder}")
         with ThreadPoolExecutor(_WORKERS) as pool:
             list(pool.map(lambda number: adapter.create_key(f"due-{number}"), range(keys)))
-        control(url, "set_latency", seconds=_LATENCY)
-        bare = _bare(url, keys) if quota is None else 0
-        control(url, "clear_calls")
-        control(url, "quota", writes_per_second=quota)
+        if given:
+            adapter = remote.adapter(given)
+        control(remote.url, "set_latency", seconds=_LATENCY)
+        bare = _bare(remote.bare, keys) if quota is None else 0
+        control(remote.url, "clear_calls")
+        control(remote.url, "quota", writes_per_second=quota)
         began = time.perf_counter()
         summary = run(adapter, log, now=datetime.now(UTC) + _LATER, workers=_WORKERS)
         seconds = time.perf_counter() - began
         if summary.counts()["rotated"] != keys:
             raise RuntimeError(summary.counts())
-        return seconds, cast("dict[str, int]", control(url, "counts")), bare
+        return _Timed(seconds, cast("dict[str, int]", control(remote.url, "counts")), bare)
 
 
-def _bare(url: str, calls: int) -> float:
+def _bare(read: Callable[[str], object], calls: int) -> float:
     """Return what the SDK alone takes over the ideal, on this machine with this simulator."""
-    secrets = clients(url).secrets
     ready = threading.Barrier(_WORKERS + 1)
     share = calls // _WORKERS
 
     def work() -> None:
-        secrets.describe_secret(SecretId="due-0")
+        read("due-0")
         ready.wait()
         for _ in range(share):
-            secrets.describe_secret(SecretId="due-0")
+            read("due-0")
 
     with ThreadPoolExecutor(_WORKERS) as pool:
         futures = [pool.submit(work) for _ in range(_WORKERS)]

@@ -6,8 +6,10 @@ import sys
 from pathlib import Path
 
 from daena_kms.audit import open_log
-from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.cloud_kms import AWSKMSAdapter, get_cloud_kms_adapter
 from daena_kms.engine import run
+
+from tests.bench.clients import make_clients
 
 
 def _megabytes(line: str) -> float:
@@ -20,8 +22,10 @@ def _megabytes(line: str) -> float:
 
 def main() -> None:
     """Load the client, look at the memory, run, look again."""
-    adapter, log = AWSKMSAdapter(), open_log()
-    adapter.aws.client("secretsmanager")
+    adapter = get_cloud_kms_adapter()
+    session = adapter.aws.session() if isinstance(adapter, AWSKMSAdapter) else None
+    log = open_log(session=session, login=getattr(adapter, "login", None))
+    make_clients(adapter)
     idle = _megabytes("VmRSS")
     summary = run(adapter, log, dry_run=sys.argv[1] == "dry-run")
     counts = summary.counts()

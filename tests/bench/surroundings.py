@@ -1,4 +1,4 @@
-"""What the benchmarks run in: dummy credentials, a simulated AWS, processes of their own."""
+"""What the benchmarks run in: an environment without settings of ours, processes of their own."""
 
 import json
 import os
@@ -8,13 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from daena_kms.cloud_kms import AWSKMSAdapter
-
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, clients
-
 ROOT = Path(__file__).parents[2]
-AUDIT_URL = f"s3://{BUCKET}/bench"
-_FOREIGN = ("AWS_", "AZURE_", "DAENA_", "GCP_", "GOOGLE_", "POWERTOOLS_")
+_FOREIGN = (
+    "APPLICATIONINSIGHTS_",
+    "AWS_",
+    "AZURE_",
+    "CLOUDSDK_",
+    "DAENA_",
+    "FUNCTIONS_",
+    "GCE_",
+    "GCP_",
+    "GOOGLE_",
+    "IDENTITY_",
+    "MSI_",
+    "POWERTOOLS_",
+    "REQUESTS_",
+)
 
 
 def environment(**extra: str) -> dict[str, str]:
@@ -23,35 +32,21 @@ def environment(**extra: str) -> dict[str, str]:
     return {
         **kept,
         "PYTHONPATH": os.pathsep.join((str(ROOT / "core"), str(ROOT))),
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
-        # Lambda sets both; boto3 reads only the second.
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
         **extra,
     }
 
 
 @contextmanager
-def surrounded(url: str) -> Iterator[None]:
-    """Let this process talk to a simulator, and to nothing else, until the block ends."""
+def surrounded(given: Mapping[str, str]) -> Iterator[None]:
+    """Let this process have these settings and no others until the block ends."""
     before = dict(os.environ)
     os.environ.clear()
-    os.environ.update(environment(AWS_ENDPOINT_URL=url))
+    os.environ.update(environment(**given))
     try:
         yield
     finally:
         os.environ.clear()
         os.environ.update(before)
-
-
-def new_adapter(url: str) -> AWSKMSAdapter:
-    """Return an adapter of the environment's AWS with a KMS key made for it."""
-    key = clients(url).kms.create_key()["KeyMetadata"]["KeyId"]
-    return AWSKMSAdapter(key_id=key)
 
 
 def child(module: str, *arguments: str, env: Mapping[str, str]) -> dict[str, float]:

@@ -1,0 +1,134 @@
+"""The benchmarks' AWS."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.names import new_version_id
+from daena_kms.stores.aws_state import CURRENT, MADE, PENDING, label
+
+from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.surroundings import surrounded
+from tests.stores.aws_json import Params
+from tests.stores.aws_sim import (
+    ACCESS_KEY,
+    BUCKET,
+    REGION,
+    AwsSimulator,
+    clients,
+    simulator_process,
+)
+from tests.stores.sim_faults import Call
+
+#: A key that has lived for a while has a current and two previous versions.
+_VERSIONS, _AGE = 3, timedelta(days=10)
+
+
+class Aws(Cloud):
+    """Secrets Manager, KMS and S3."""
+
+    name, provider = "AWS", "aws"
+    services = frozenset({"secretsmanager", "kms"})
+    listing, page = "ListSecrets", 100
+    writes = ("PutSecretValue", "UpdateSecretVersionStage")
+    #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+    quota: ClassVar[Quota] = Quota(50, (1_000, 200), {})
+    on_demand, per_rotation = 4, 3.1
+
+    @contextmanager
+    def world(self, *, keys: int = 0) -> Iterator[World]:
+        """Give a world with a KMS key."""
+        with AwsSimulator() as sim:
+            _fill(sim, keys)
+            given = settings(sim.url)
+            with surrounded(given):
+                adapter = AWSKMSAdapter(key_id=_kms_key(sim.url))
+                yield World(
+                    adapter,
+                    open_log(session=adapter.aws.session()),
+                    sim.calls,
+                    lambda seconds: sim.shift_clock(seconds=seconds),
+                    given,
+                )
+
+    @contextmanager
+    def remote(self) -> Iterator[Remote]:
+        """Give a simulator with a KMS key."""
+        with simulator_process() as url, surrounded(settings(url)):
+            key = _kms_key(url)
+            secrets = clients(url).secrets
+
+            def adapter(given: Mapping[str, str]) -> AWSKMSAdapter:
+                os.environ.update(given)
+                return AWSKMSAdapter(key_id=key)
+
+            yield Remote(url, adapter, lambda name: secrets.describe_secret(SecretId=name))
+
+    def is_record(self, call: Call) -> bool:
+        """Whether a call put an object."""
+        return call.operation == "PutObject"
+
+
+def settings(url: str | None = None) -> dict[str, str]:
+    """Return what a function on AWS is given."""
+    return {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+        # Lambda sets both; boto3 reads only the second.
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "DAENA_CLOUD_KMS_PROVIDER": "aws",
+        "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/bench",
+        **({} if url is None else {"AWS_ENDPOINT_URL": url}),
+    }
+
+
+def _kms_key(url: str) -> str:
+    return clients(url).kms.create_key()["KeyMetadata"]["KeyId"]
+
+
+def _fill(sim: AwsSimulator, count: int) -> None:
+    """Put keys into the simulator behind its HTTP, with labels as the store writes them."""
+    operations = sim.secrets.operations
+    create, put = operations["CreateSecret"].run, operations["PutSecretValue"].run
+    move = operations["UpdateSecretVersionStage"].run
+    now = datetime.now(UTC)
+    for number in range(count):
+        name = f"key-{number}"
+        made = now - _VERSIONS * _AGE
+        version = new_version_id(None, made)
+        tags = {"daena.managed": "true", "daena.spec": "aes-256", "team": "bench", "stage": "test"}
+        create(
+            Params(
+                {
+                    "Name": name,
+                    "ClientRequestToken": version,
+                    "SecretString": version,
+                    "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+                }
+            )
+        )
+        stage = label(MADE, version, made)
+        move(Params({"SecretId": name, "VersionStage": stage, "MoveToVersionId": version}))
+        for _ in range(_VERSIONS - 1):
+            base, made = version, made + _AGE
+            version = new_version_id(base, made)
+            put(
+                Params(
+                    {
+                        "SecretId": name,
+                        "ClientRequestToken": version,
+                        "SecretString": version,
+                        "VersionStages": [PENDING, label(MADE, version, made)],
+                    }
+                )
+            )
+            where = {"MoveToVersionId": version, "RemoveFromVersionId": base}
+            move(Params({"SecretId": name, "VersionStage": CURRENT, **where}))

@@ -1,0 +1,115 @@
+"""The benchmarks' Google Cloud."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import ClassVar
+
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import GCPSecretManagerAdapter
+from daena_kms.stores.gcp_state import (
+    CURRENT,
+    LABEL,
+    PREVIOUS,
+    VERSIONS,
+    Record,
+    write_records,
+)
+from google.oauth2.credentials import Credentials
+
+from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.surroundings import surrounded
+from tests.stores.gcp_client import ROTATOR
+from tests.stores.gcp_names import PROJECT_NUMBER
+from tests.stores.gcp_sim import PROJECT, GcpSimulator, connect, simulator_process
+from tests.stores.gcp_state import Secret
+from tests.stores.sim_faults import Call
+
+#: A key that has lived for a while has a current and two previous versions.
+_AGES = tuple(timedelta(days=days) for days in (30, 20, 10))
+
+
+class Gcp(Cloud):
+    """Secret Manager, over gRPC, and Cloud Storage."""
+
+    name, provider = "GCP", "gcp"
+    services = frozenset({"secretmanager"})
+    listing, page = "ListSecrets", 250
+    writes = ("UpdateSecret", "AddSecretVersion", "UpdateSecret")
+    #: https://cloud.google.com/secret-manager/quotas: 600 in a minute
+    quota: ClassVar[Quota] = Quota(10, (70, 40), {"GCP_WRITES_PER_MINUTE": "600"})
+    on_demand, per_rotation = 4, 3
+
+    @contextmanager
+    def world(self, *, keys: int = 0) -> Iterator[World]:
+        """Give a world of one project."""
+        with GcpSimulator() as sim:
+            _fill(sim, keys)
+            given = {"DAENA_CLOUD_KMS_PROVIDER": "gcp", **sim.app_environment}
+            with surrounded(given):
+                # google.auth asks for the metadata server's address only once in a process.
+                adapter = GCPSecretManagerAdapter(credentials=_credentials())
+                yield World(
+                    adapter,
+                    open_log(login=adapter.login),
+                    sim.calls,
+                    lambda seconds: sim.shift_clock(seconds=seconds),
+                    given,
+                )
+
+    @contextmanager
+    def remote(self) -> Iterator[Remote]:
+        """Give a simulator whose controls are at the address of its storage."""
+        with simulator_process() as found, surrounded(found.environment):
+
+            def adapter(given: Mapping[str, str]) -> GCPSecretManagerAdapter:
+                os.environ.update(given)
+                return GCPSecretManagerAdapter(credentials=_credentials())
+
+            with connect(found.target) as client:
+                secrets = f"projects/{PROJECT}/secrets"
+                yield Remote(
+                    found.storage_url,
+                    adapter,
+                    lambda name: client.get_secret(request={"name": f"{secrets}/{name}"}),
+                )
+
+    def is_record(self, call: Call) -> bool:
+        """Whether a call inserted an object."""
+        return call.operation == "InsertObject"
+
+
+def _credentials() -> Credentials:
+    return Credentials(ROTATOR)  # type: ignore[no-untyped-call] # as it is declared
+
+
+def _fill(sim: GcpSimulator, count: int) -> None:
+    """Put keys into the simulator behind its wire, with annotations as the store writes them."""
+    now = datetime.now(UTC)
+    made = [now - age for age in _AGES]
+    records = {
+        str(number): Record(
+            at=at,
+            base=str(number - 1) if number > 1 else None,
+            until=made[number] if number < len(made) else None,
+        )
+        for number, at in enumerate(made, 1)
+    }
+    annotations = {
+        "daena.managed": "true",
+        "daena.spec": "aes-256",
+        "team": "bench",
+        "stage": "test",
+        VERSIONS: write_records(records),
+    }
+    for number in range(count):
+        name = f"projects/{PROJECT_NUMBER}/secrets/key-{number}"
+        sim.secrets.by_name[name] = Secret(
+            name,
+            sequence=sim.secrets.next_sequence(),
+            create_time=made[0],
+            labels={LABEL: "true"},
+            annotations=dict(annotations),
+            version_aliases={CURRENT: len(made), PREVIOUS: len(made) - 1},
+        )
