@@ -11,6 +11,7 @@ from daena_kms.durations import format_time
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.model import Key, VersionState
 from daena_kms.objects.base import Objects
+from daena_kms.policy import HOLD
 from daena_kms.stores.base import Store
 from daena_kms.summary import Result
 
@@ -119,6 +120,8 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
         done = key.deleted is None
     elif kind == "adopt":
         done = key.tags.get("daena.managed") == "true"
+    elif kind in {"hold", "release"}:
+        done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
     elif kind == "retire":
         over = {VersionState.RETIRED, VersionState.DESTROYED}
         done = version is None or version.state in over or version.retired is not None

@@ -1,42 +1,32 @@
-"""What a person does to one key, through the audit log: create, adopt, roll back, delete, restore.
+"""What a person does to one key, through the audit log: create, adopt, hold, roll back, delete, ….
 
 Each writes its intent before the change and its outcome after it, like a run of the engine.
 """
 
-import hashlib
-import json
-import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.adoption import check_adoptable, first_due
 from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
 from daena_kms.durations import format_time
 from daena_kms.errors import (
-    ConfigError,
     DaenaKMSError,
+    KeyNotFound,
     NotManaged,
     RotationConflict,
     StoreUnavailable,
 )
 from daena_kms.journal import Journal
 from daena_kms.model import Key
-from daena_kms.names import check_key_id, check_material
+from daena_kms.names import check_key_id
 from daena_kms.objects.base import Objects
-from daena_kms.policy import FIRST_DUE, MANAGED, PREFIX, SPEC, is_managed, parse_policy
+from daena_kms.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rotation import rotate
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
 from daena_kms.specs import check_fits
-
-# How values issued by others begin. Only their issuer can make a new one that works.
-_THIRD_PARTY = re.compile(
-    r"gh[pousr]_|github_pat_|glpat-|xox[abeprs]-|sk_(live|test)_|rk_(live|test)_|AKIA|ASIA|AIza"
-    r"|ya29\.|SG\.|npm_|pypi-|dop_v1_|shp(at|ss|ca|pa)_|sk-(proj-|ant-)|hf_|eyJ[\w-]+\.eyJ"
-    r"|-----BEGIN (CERTIFICATE|OPENSSH|PGP)"
-)
-_LEAST_DELAY = timedelta(hours=1)
 
 
 class Operations:
@@ -159,6 +149,32 @@ class Operations:
 
         self._audited("restore", key_id, None, change)
 
+    def hold(self, key_id: str, until: datetime | None = None) -> None:
+        """Let nothing change the key until it is released, or until a time."""
+        self._set_hold("hold", key_id, "true" if until is None else format_time(until))
+
+    def release(self, key_id: str) -> None:
+        """End a hold. Nothing is rotated by that; the next run does what is due by then."""
+        self._set_hold("release", key_id, None)
+
+    def _set_hold(self, kind: str, key_id: str, text: str | None) -> None:
+        check_key_id(key_id)
+        key = self._managed(key_id)
+
+        def change() -> dict[str, Any]:
+            self._store.tag(self._managed(key_id), {HOLD: text})
+            return {}
+
+        base = key.current.ref if key.current is not None else None
+        self._audited(kind, key_id, base, change)
+
+    def _managed(self, key_id: str) -> Key:
+        key = self._store.describe(key_id)
+        if key.deleted is not None:
+            raise KeyNotFound("it is deleted", key_id=key_id, todo="Restore it first")
+        self._adapter.check_managed(key)
+        return key
+
     def _changeable(self, key_id: str) -> Key:
         key = self._store.describe(key_id, exact=True)
         self._adapter.check_rotatable(key, self._clock())
@@ -209,30 +225,3 @@ def check_same_base(key: Key, base: str | None) -> None:
     if current != base:
         msg = f"another version of it is current by now: {current}"
         raise RotationConflict(msg, key_id=key.id, todo="Look at it again with show")
-
-
-def first_due(key_id: str, now: datetime, interval: timedelta) -> datetime:
-    """Return when an adopted key is first due: spread over ``interval``, the same at each call.
-
-    Between an hour and the whole interval from ``now``, by a hash of the key id, so that a
-    thousand keys adopted in one night do not come due in one night, nor two keys of a pair at
-    once. A key is never due before its own interval has passed either.
-    """
-    fraction = int.from_bytes(hashlib.sha256(key_id.encode()).digest()[:8]) / 2**64
-    delay = _LEAST_DELAY + (interval - _LEAST_DELAY) * fraction
-    return (now.astimezone(UTC) + delay).replace(microsecond=0)
-
-
-def check_adoptable(material: str, key_id: str) -> None:
-    """Raise :class:`ConfigError` for a value that a fresh one can't stand in for."""
-    check_material(material, key_id)
-    if _THIRD_PARTY.match(material):
-        msg = "its value was issued by a third party, and only they can make a new one"
-        raise ConfigError(msg, key_id=key_id, todo="Rotate it with its issuer")
-    try:
-        holds_json = isinstance(json.loads(material), (dict, list))
-    except (ValueError, RecursionError):
-        holds_json = material.lstrip().startswith(("{", "["))
-    if holds_json:
-        msg = "its value is JSON, of which a rotation would replace the whole"
-        raise ConfigError(msg, key_id=key_id, todo="Keep the part to rotate in a key of its own")

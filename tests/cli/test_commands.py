@@ -10,7 +10,10 @@ from daena_kms.stores.local import LocalStore
 
 from tests.cli.shell import Shell
 
-COMMANDS = {"plan", "rotate", "create", "list", "show", "adopt", "audit", "demo"}
+COMMANDS = {
+    *("plan", "rotate", "create", "list", "show", "adopt", "hold", "release", "rollback"),
+    *("delete", "restore", "audit", "demo"),
+}
 
 
 def test_help_lists_every_command(shell: Shell) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.audit.verify import verify
-from daena_kms.errors import ConfigError, InvalidKeyId
+from daena_kms.errors import ConfigError, InvalidKeyId, RotationConflict
 from daena_kms.model import VersionState
 from daena_kms.operations import Operations
 
@@ -214,6 +214,23 @@ def test_the_seam_between_store_and_engine(harness: Harness) -> None:
     report = verify(harness.log, harness.adapter.store.inventory())
     assert sorted(f.status for f in report.findings) == ["confirmed", "out-of-band"]
     assert not report.ok
+
+
+def test_a_hold_is_set_and_ended_through_the_log(harness: Harness) -> None:
+    """Between the two nothing changes the key, and both are in the log."""
+    operations = Operations(harness.adapter, harness.log)
+    operations.create("app-key")
+    operations.hold("app-key")
+    assert harness.run(91 * DAY).held == ["app-key"]
+    with pytest.raises(RotationConflict, match="on hold"):
+        operations.rollback("app-key")
+    operations.hold("app-key", harness.began + 100 * DAY)
+    assert harness.run(99 * DAY).held == ["app-key"]
+    assert harness.run(101 * DAY).rotated == ["app-key"]
+    operations.hold("app-key")
+    operations.release("app-key")
+    assert "daena.hold" not in harness.adapter.store.describe("app-key").tags
+    assert verify(harness.log, harness.adapter.store.inventory()).ok
 
 
 def test_closing_is_harmless(harness: Harness) -> None:

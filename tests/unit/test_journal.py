@@ -131,7 +131,9 @@ def test_a_late_change_is_found_after_all(
 
 
 @pytest.mark.parametrize("took_effect", [False, True])
-@pytest.mark.parametrize("kind", ["retire", "destroy", "delete", "restore", "adopt"])
+@pytest.mark.parametrize(
+    "kind", ["retire", "destroy", "delete", "restore", "adopt", "hold", "release"]
+)
 def test_other_changes(
     log: MemoryObjects, clock: Hands, store: LocalStore, kind: str, *, took_effect: bool
 ) -> None:
@@ -144,6 +146,8 @@ def test_other_changes(
         store.retire(key, version, now)
     if kind == "restore":
         store.delete(key, now)
+    if kind == "release":
+        store.tag(key, {"daena.hold": "2030-01-01T00:00:00Z"})
     on_version = version if kind in {"retire", "destroy"} else None
     left_open(log, clock, kind=kind, base=current(store), version=on_version)
     if took_effect:
@@ -153,6 +157,8 @@ def test_other_changes(
             "delete": lambda: store.delete(key, now),
             "restore": lambda: store.restore(key),
             "adopt": lambda: store.tag(key, {"daena.managed": "true"}),
+            "hold": lambda: store.tag(key, {"daena.hold": "true"}),
+            "release": lambda: store.tag(key, {"daena.hold": None}),
         }[kind]()
     clock.now += STILL_RUNNING
     rows = recovered(log, clock, store)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daena_kms.cli import audit
+from daena_kms.cli import audit, changes
 from daena_kms.cli.common import (
     FAILED,
     AsJson,
     DestroyAfter,
     Grace,
     Keep,
+    KeyId,
     Provider,
     Reason,
     RotateAfter,
@@ -24,6 +25,7 @@ from daena_kms.cli.common import (
     console,
     print_json,
     reporting,
+    say,
     services,
     tags_from,
 )
@@ -41,8 +43,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(audit.app, name="audit")
-
-KeyId = Annotated[str, typer.Argument(help="The key's id.", metavar="KEY")]
 
 
 @app.command()
@@ -125,7 +125,7 @@ def create(
         )
         operations = Operations(*services(provider), reason=reason)
         version = operations.create(key, material, spec=spec, tags=tags)
-        _say({"key": key, "version": version}, f"Created {key}, version {version}.", as_json)
+        say({"key": key, "version": version}, f"Created {key}, version {version}.", as_json)
 
 
 @app.command()
@@ -161,7 +161,7 @@ def adopt(
         text = f"Adopted {key}; first due at {format_time(due)}."
         found: dict[str, object] = {"key": key, "first_due": format_time(due)}
         note = adapter.store.can.adopt_note
-        _say(found | ({"note": note} if note else {}), f"{text} {note or ''}".rstrip(), as_json)
+        say(found | ({"note": note} if note else {}), f"{text} {note or ''}".rstrip(), as_json)
 
 
 @app.command("list")
@@ -220,6 +220,12 @@ def show(
         _print_capabilities(adapter)
 
 
+for _change in (
+    *(changes.hold, changes.release, changes.rollback, changes.delete, changes.restore),
+):
+    app.command()(_change)
+
+
 @app.command()
 def demo(
     part: Annotated[str, typer.Argument(help="local, aws, azure, gcp, or all.")] = "local",
@@ -251,13 +257,6 @@ def _print_capabilities(adapter: "CloudKMSAdapter") -> None:
     readable = adapter.store.can.retired_readable
     if readable is not None:
         console().print(f"On this store a retired version stays readable {readable}.", style="dim")
-
-
-def _say(document: dict[str, object], text: str, as_json: bool) -> None:
-    if as_json:
-        print_json(document)
-    else:
-        console().print(text, markup=False)
 
 
 def _with_progress(go: "Callable[[Callable[[int, int], None] | None], Summary]") -> "Summary":

@@ -19,6 +19,7 @@ FAILED, USAGE = 1, 2
 #: Wide enough that a reason stays on its line where nobody's terminal sets a width.
 _PLAIN_WIDTH = 200
 
+KeyId = Annotated[str, typer.Argument(help="The key's id.", metavar="KEY")]
 Provider = Annotated[
     str | None,
     typer.Option(help="aws, azure, gcp or local; by default what the environment points to."),
@@ -69,6 +70,14 @@ def tags_from(**options: object) -> dict[str, str]:
 def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON takes
     """Print a document to standard output, one that a pipe can read whole."""
     sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def say(document: dict[str, object], text: str, as_json: bool) -> None:
+    """Print what was done: JSON for machines, or a line for people."""
+    if as_json:
+        print_json(document)
+    else:
+        console().print(text, markup=False)
 
 
 def confirm(question: str, *, yes: bool) -> None:

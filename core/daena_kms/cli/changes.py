@@ -1,0 +1,110 @@
+"""The commands that change one key otherwise than by rotating it."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daena_kms.cli.common import (
+    FAILED,
+    AsJson,
+    KeyId,
+    Provider,
+    Reason,
+    Yes,
+    confirm,
+    console,
+    reporting,
+    say,
+    services,
+)
+from daena_kms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from daena_kms.operations import Operations
+
+
+def hold(
+    key: KeyId,
+    until: Annotated[
+        str | None, typer.Option(help="Until when, such as 2026-12-24T08:00:00Z.")
+    ] = None,
+    reason: Reason = None,
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let no run change a key until it is released, or until a time."""
+    from daena_kms.durations import parse_time  # noqa: PLC0415 - help needs none
+
+    with reporting(as_json=as_json):
+        end = None if until is None else parse_time(until, "--until")
+        _operations(provider, reason).hold(key, end)
+        text = f"{key} is on hold until {until or 'it is released'}."
+        say({"key": key, "hold": until or "true"}, text, as_json)
+
+
+def release(
+    key: KeyId, reason: Reason = None, provider: Provider = None, as_json: AsJson = False
+) -> None:
+    """End a hold. Nothing is rotated by that; the next run does what is due by then."""
+    with reporting(as_json=as_json):
+        _operations(provider, reason).release(key)
+        say({"key": key, "hold": "false"}, f"{key} is released.", as_json)
+
+
+def rollback(
+    key: KeyId,
+    version: Annotated[
+        str, typer.Option(help="A version that once was current, as show lists it.")
+    ] = "previous",
+    reason: Reason = None,
+    provider: Provider = None,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Make a new version with an older one's value current. The next run does not undo it."""
+    with reporting(as_json=as_json):
+        confirm(f"Make the value of {version} current in {key} again?", yes=yes)
+        made = _operations(provider, reason).rollback(key, version)
+        text = f"Rolled {key} back to {version}: version {made} has its value."
+        say({"key": key, "version": made, "value_of": version}, text, as_json)
+
+
+def delete(
+    key: KeyId,
+    reason: Reason = None,
+    provider: Provider = None,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Delete a key, recoverably. Asks for its name on a terminal, and needs --yes off it."""
+    with reporting(as_json=as_json):
+        _confirm_by_name(key, yes=yes)
+        means = _operations(provider, reason).delete(key)
+        say({"key": key, "deleted": means}, f"Deleted {key}: {means}.", as_json)
+
+
+def restore(
+    key: KeyId, reason: Reason = None, provider: Provider = None, as_json: AsJson = False
+) -> None:
+    """Bring a deleted key back, with all the versions that its store kept."""
+    with reporting(as_json=as_json):
+        _operations(provider, reason).restore(key)
+        say({"key": key, "restored": True}, f"Restored {key}.", as_json)
+
+
+def _operations(provider: str | None, reason: str | None) -> "Operations":
+    from daena_kms.operations import Operations  # noqa: PLC0415 - help needs none
+
+    return Operations(*services(provider), reason=reason)
+
+
+def _confirm_by_name(key: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        msg = "deleting is not confirmed, and there is no terminal to ask at"
+        raise ConfigError(msg, key_id=key, todo="Pass --yes")
+    if typer.prompt(f"Nobody can read {key} then. Type its name to delete it", err=True) != key:
+        console(stderr=True).print("Nothing was changed.")
+        raise typer.Exit(FAILED)
