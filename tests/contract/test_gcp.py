@@ -1,6 +1,7 @@
 """What is particular to Secret Manager: aliases, annotations, and readers of ``latest``."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.contract.harness import DAY, GcpHarness, open_harness
 from tests.stores.gcp_sim import PROJECT, GcpSimulator
 
 TOKEN = "x" * 43
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -103,6 +105,40 @@ def test_one_odd_secret_does_not_stop_the_others(gcp: GcpHarness) -> None:
     gcp.sim.faults.deny("ListSecretVersions")
     summary = gcp.run(91 * DAY)
     assert (summary.rotated, summary.failed) == (["good-key"], ["odd-key"])
+
+
+def test_a_version_that_is_to_be_destroyed_is_none_to_keep(gcp: GcpHarness) -> None:
+    """With a delay of the secret's own it is disabled until then, and gone for us."""
+    tags = {"daena.grace": "1d", "daena.destroy-after": "10d", "daena.rotate-after": "31d"}
+    gcp.adapter.create_key("app-token", spec="token", tags=tags)
+    for days in (31, 62, 64):
+        gcp.run(days * DAY + HOUR)
+    name = f"projects/{PROJECT}/secrets/app-token"
+    delay = {"name": name, "version_destroy_ttl": 30 * DAY}
+    gcp.client.update_secret(
+        request={"secret": delay, "update_mask": {"paths": ["version_destroy_ttl"]}}
+    )
+    gcp.client.destroy_secret_version(name=f"{name}/versions/2")
+    gcp.run(90 * DAY)
+    states = {n: v.state.name for n, v in gcp.sim.secrets["app-token"].versions.items()}
+    assert (states[1], states[3]) == ("DISABLED", "ENABLED")
+    first = gcp.client.get_secret_version(name=f"{name}/versions/1")
+    assert not first.scheduled_destroy_time
+
+
+def test_an_alias_that_leads_to_a_retired_version_is_reported(gcp: GcpHarness) -> None:
+    """Until that version is enabled, as the report says, or the key is rotated."""
+    gcp.adapter.create_key("app-token", spec="token", tags={"daena.grace": "1d"})
+    gcp.run(91 * DAY)
+    assert gcp.run(93 * DAY).retired == ["app-token"]
+    secret = gcp.sim.secrets["app-token"]
+    secret.version_aliases["current"] = 1
+    secret.touch()
+    failed = gcp.run(94 * DAY)
+    assert failed.failed == ["app-token"]
+    assert "disabled" in str(failed.errors["app-token"])
+    gcp.client.enable_secret_version(name=f"projects/{PROJECT}/secrets/app-token/versions/1")
+    assert gcp.run(94 * DAY).failed == []
 
 
 def test_regional_secrets() -> None:

@@ -63,15 +63,38 @@ def test_a_deletion_meanwhile_is_heeded(world: Project) -> None:
     assert world.secret.version_aliases == {"current": 1}
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [{"daena.hold": "true"}, {"daena.managed": "false"}, {"daena-deleted": "2026-01-01T00:00:00Z"}],
+)
+def test_what_the_owner_asks_for_while_the_claim_is_in_doubt_is_heeded(
+    world: Project, asked: dict[str, str]
+) -> None:
+    """The claim's answer was lost, and what is seen then is not what was planned on."""
+    look = world.look()
+    world.sim.faults.fail_after(when=UPDATE)
+    inner = world.store._lease.look  # noqa: SLF001 - the moment of the look is the point
+
+    def look_late(key_id: str) -> Any:  # noqa: ANN401 - passed on
+        world.annotate(**asked)
+        return inner(key_id)
+
+    world.store._lease.look = look_late  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    with pytest.raises(RotationConflict):
+        world.store.stage(look, "a value", world.now)
+    assert len(world.secret.versions) == 1
+
+
 def test_a_secret_at_which_somebody_is_always_faster(
     world: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The promotion is given up in the end."""
+    """The promotion is given up in the end, and says so; nobody may come to use its version."""
     staged, count = world.stage(), iter(range(1000))
     before_each_update(monkeypatch, lambda: world.annotate(team=f"a{next(count)}"), times=1000)
-    with pytest.raises(RotationConflict):
+    with pytest.raises(ConfigError, match="refuses to move its aliases"):
         world.promote(staged)
     assert world.secret.version_aliases == {"current": 1}
+    assert world.secret.versions[2].state.name == "DISABLED"
 
 
 def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> None:

@@ -259,7 +259,7 @@ class GCPStore(Store):
     def _certain(self, key: Key) -> Key:
         """Return the key; where others made its current version, with a look at its date."""
         current = key.current
-        if current is None or current.created_earliest is None:
+        if current is None or (current.created_earliest is None and current.retired is None):
             return key
         return to_key(secret_of(key), self._notes.versions(key.id))
 

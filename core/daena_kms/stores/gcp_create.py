@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class Maker:
                 raise
             if claim_id(found) == claim.id:
                 return Leased(claim, found, {})
-            return self._resume(found, key_id, given, now)
+            return self._resume(found, key_id, tags, claim)
 
     def finish(
         self, leased: Leased, key_id: str, material: str, base: str | None, now: datetime
@@ -67,7 +68,7 @@ class Maker:
         return self._lease.promote(leased, key_id, base, now)
 
     def _resume(
-        self, found: "Secret", key_id: str, annotations: dict[str, str], now: datetime
+        self, found: "Secret", key_id: str, tags: Mapping[str, str], claim: Claim
     ) -> Leased:
         known = dict(found.annotations)
         before = read_claim(known)
@@ -76,18 +77,17 @@ class Maker:
             msg = "it exists already" if DELETED not in known else "it exists already, deleted"
             todo = "Use it, or another id" if DELETED not in known else "Restore it"
             raise KeyExists(msg, key_id=key_id, todo=todo)
+        claim = replace(claim, since=before.since or before.at)
         try:
-            self._lease.check_over(before, key_id, now)
+            self._lease.check_over(before, key_id, claim.at)
             theirs = {n: t for n, t in known.items() if not n.startswith("daena")}
-            after = self._lease.update(found, key_id, {"annotations": {**theirs, **annotations}})
+            given = {**theirs, **tags, CLAIM: write_claim(claim)}
+            after = self._lease.update(found, key_id, {"annotations": given})
         except (Moved, RotationConflict):
             msg = "another process is creating it"
             raise KeyExists(msg, key_id=key_id, todo="Use it, or another id") from None
-        claim = read_claim(annotations)
-        if claim is None:
-            raise KeyExists("it exists already", key_id=key_id, todo="Use it, or another id")
         leased = Leased(claim, after, {})
-        self._lease.note_orphans(leased, before, key_id, now)
+        self._lease.note_orphans(leased, before, key_id, claim.at)
         return leased
 
     def _found(self, key_id: str) -> "Secret | None":

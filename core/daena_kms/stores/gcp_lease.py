@@ -79,9 +79,11 @@ class Lease:
         records, before = read_records(annotations), read_claim(annotations)
         if before is not None:
             self.check_over(before, key_id, now)
-        since = (before.since or before.at) if before is not None else None
-        claim = Claim(secrets.token_hex(8), highest(secret, records), now, now + HELD, since)
+            self.note_orphans(Leased(before, secret, records), before, key_id, now)
+        claim = Claim(secrets.token_hex(8), highest(secret, records), now, now + HELD)
         given = {**annotations, CLAIM: write_claim(claim)}
+        if records:
+            given[VERSIONS] = write_records(records)
         try:
             after = self.update(secret, key_id, {"annotations": given})
         except Moved:
@@ -90,12 +92,10 @@ class Lease:
             after = self.look(key_id)
             if claim_id(after) != claim.id:
                 raise error from None
-            if after.version_aliases.get(CURRENT) != secret.version_aliases.get(CURRENT):
+            moved = after.version_aliases.get(CURRENT) != secret.version_aliases.get(CURRENT)
+            if moved or _asked(after) != _asked(secret):
                 raise _conflict(key_id) from None
-        leased = Leased(claim, after, records)
-        if before is not None:
-            self.note_orphans(leased, before, key_id, now)
-        return leased
+        return Leased(claim, after, records)
 
     def add(self, leased: Leased, key_id: str, material: str) -> str:
         """Add a version under the claim and return its number; an orphan of ours is found again."""
@@ -144,7 +144,10 @@ class Lease:
                 # Still ours: somebody changed an annotation or a label. Theirs stays.
             else:
                 return leased.version
-        raise _conflict(key_id)
+        self._take_back(replace(leased, secret=secret), key_id)
+        msg = "Secret Manager refuses to move its aliases, and nobody else rotated it"
+        todo = "Check the organization's policies, and that no tool writes the secret all the time"
+        raise ConfigError(msg, key_id=key_id, todo=todo)
 
     def _take_back(self, leased: Leased, key_id: str) -> None:
         """Disable what can't become current, and give the claim back."""
@@ -264,7 +267,8 @@ def claim_id(secret: "Secret") -> str | None:
 
 def _conflict(key_id: str) -> RotationConflict:
     msg = "another rotation of it was faster, or holds it"
-    return RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
+    todo = "Read it again; nothing was lost"
+    return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)
 
 
 def _asked(secret: "Secret") -> dict[str, str]:

@@ -79,7 +79,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         deleted=deleted,
         room=MAX_VERSIONS - len(records),
         trouble=trouble if has_current or trouble else _why_none(annotations, current),
-        drift=broken or _drift(secret, records, current),
+        drift=broken or _drift(secret, records, current, found),
         handle=secret,
     )
 
@@ -191,7 +191,7 @@ def _adoptable(
     annotations: Mapping[str, str], found: "Mapping[str, SecretVersion] | None"
 ) -> str | None:
     """Return the version that readers of ``latest`` use, of a secret that nobody enrolled yet."""
-    if not found or MANAGED in annotations or CLAIM in annotations:
+    if not found or annotations.get(MANAGED) == "true" or CLAIM in annotations:
         return None
     newest = max(found, key=int)
     return newest if found[newest].state.name == "ENABLED" else None
@@ -234,7 +234,7 @@ def _as_it_is(version: Version, shown: "SecretVersion | None") -> Version:
     if shown is None:  # listings lag; what is destroyed stays in them
         return version
     state = shown.state.name
-    if state == "DESTROYED":
+    if state == "DESTROYED" or (state == "DISABLED" and shown.scheduled_destroy_time):
         return replace(version, state=VersionState.DESTROYED)
     if state == "DISABLED" and version.state is VersionState.PENDING:
         return replace(version, state=VersionState.ABANDONED)  # no record says it ever was current
@@ -260,7 +260,12 @@ def _why_none(annotations: Mapping[str, str], current: str | None) -> str:
     return f"it has no alias {CURRENT!r}"
 
 
-def _drift(secret: "Secret", records: Mapping[str, Record], current: str | None) -> str | None:
+def _drift(
+    secret: "Secret",
+    records: Mapping[str, Record],
+    current: str | None,
+    found: "Mapping[str, SecretVersion] | None",
+) -> str | None:
     """Return what somebody else's change has taken away that consumers or we need."""
     if current is not None and not secret.version_aliases.get(CURRENT):
         return (
@@ -273,7 +278,10 @@ def _drift(secret: "Secret", records: Mapping[str, Record], current: str | None)
             f"its annotation {VERSIONS} was removed, by an apply perhaps: "
             "rotate it to write it again, and let that tool ignore annotations"
         )
-    if current is not None and current in records and records[current].retired is not None:
+    shown = found.get(current) if found is not None and current is not None else None
+    enabled = shown is not None and shown.state.name == "ENABLED"
+    retired = current is not None and current in records and records[current].retired is not None
+    if retired and not enabled:
         leads = f"its alias {CURRENT!r} leads to version {current}, which is retired"
         return f"{leads}: enable that version, or rotate the key"
     if secret.expire_time:
