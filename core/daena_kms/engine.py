@@ -220,7 +220,8 @@ class _Run:
                 self._summary.add(Result(action, FAILED, error=action.error))
                 self._batch.append(Result(action, FAILED, error=action.error))
         self._flush(journal)
-        decided = {*self._summary.skipped} - self._summary.undecided
+        open_still = {*self._summary.undecided, *self._summary.failed, *self._summary.left}
+        decided = {*self._summary.skipped} - open_still
         settled = {*self._summary.rotated, *self._summary.finished, *decided}
         due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
         self._summary.overdue = len(due - settled)

@@ -39,23 +39,32 @@ class Survey:
 
     def _listed(self) -> Iterator[list[Action]]:
         store, defaults = self.adapter.store, self.adapter.defaults
+        closer: list[Key] = []
         for listed in store.scan():
+            if needs_detail(listed, defaults, store.can, self.clock()):
+                closer.append(listed)
+            else:
+                yield from self._seen(listed, self.clock.elapsed)
+        # What others made last: it may be looked at in every run and never show anything to do.
+        closer.sort(key=lambda key: key.current is None or key.current.base is None)
+        for listed in closer:
             key, taken = listed, self.clock.elapsed
             try:
                 # Closer looks may cost what is left for the work, were there very many.
-                if not self.budget.over_for_planning and needs_detail(
-                    listed, defaults, store.can, self.clock()
-                ):
+                if not self.budget.over_for_planning:
                     key = store.describe(listed.id, exact=True)
             except DaenaKMSError as error:
                 if not isinstance(error, KeyNotFound):  # gone since it was listed
                     yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
                 continue
-            actions = self._plan(key)
-            if store.can.fenced and any(action.kind in CHANGES for action in actions):
-                self.looks[key.id] = key, taken
-            if actions:
-                yield actions
+            yield from self._seen(key, taken)
+
+    def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
+        actions = self._plan(key)
+        if self.adapter.store.can.fenced and any(action.kind in CHANGES for action in actions):
+            self.looks[key.id] = key, taken
+        if actions:
+            yield actions
 
     def _asked(self, ids: list[str]) -> Iterator[list[Action]]:
         for key_id in ids:

@@ -172,6 +172,47 @@ def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureHarness) -> None
         azure.adapter.create_key(KEY)
 
 
+def test_a_deletion_that_settles_late_is_waited_for(
+    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vault that is busy with it for a moment has not failed."""
+    waits: list[float] = []
+    monkeypatch.setattr("daena_kms.stores.azure_client.time.sleep", waits.append)
+    azure.sim.configure(settle_polls=2)
+    azure.adapter.create_key(KEY)
+    azure.adapter.delete_key(KEY)
+    azure.adapter.restore_key(KEY)
+    assert waits
+    assert azure.adapter.get_key(KEY)
+
+
+def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureHarness) -> None:
+    """Its version keeps its name in the log, and a steady key costs no closer look."""
+    operations = Operations(azure.adapter, azure.log)
+    operations.create("our-token", spec="token")
+    name = azure.sim.secrets.version("our-token").tags["daena-version"]
+    azure.tag("our-token", managed="false")
+    operations.adopt("our-token", spec="token")
+    assert azure.sim.secrets.version("our-token").tags["daena-version"] == name
+    azure.sim.calls.clear()
+    azure.run(60 * DAY, dry_run=True)
+    assert [c.operation for c in azure.sim.calls if c.service == "keyvault"] == ["GetSecrets"]
+
+
+def test_retirements_come_before_looks_that_show_nothing(azure: AzureHarness) -> None:
+    """Of keys that need a closer look, those that we rotated come first, whatever their names."""
+    for number in range(3):
+        azure.client.set_secret(
+            f"by-hand-{number}", "x" * 43, tags={**MANAGED, "daena.spec": "token"}
+        )
+    azure.adapter.create_key("zz-token", spec="token")
+    azure.run(1 * DAY, keys=["zz-token"])
+    azure.sim.calls.clear()
+    assert azure.run(20 * DAY).retired == ["zz-token"]
+    looks = [c.params.get("name") for c in azure.sim.calls if c.operation == "GetSecret"]
+    assert looks[0] == "zz-token"
+
+
 def test_tags_that_would_be_too_many_are_refused_at_once(azure: AzureHarness) -> None:
     """Adopting counts what the first rotation will add."""
     azure.foreign(KEY, "x" * 43, {f"own-{number}": "x" for number in range(11)})

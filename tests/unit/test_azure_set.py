@@ -129,6 +129,30 @@ def test_after_a_wait_the_key_is_looked_at_again() -> None:
     assert world.vault.client.given == []
 
 
+def test_a_look_that_fails_after_a_wait_leaves_nothing_in_doubt() -> None:
+    """The vault has said that it did nothing: the claim is given back at once."""
+
+    def away() -> None:
+        raise Unanswered("away", key_id="key")
+
+    world = World(Throttled("key", 3))
+    assert isinstance(world.fails(never, check=away), Unanswered)
+    assert not world.begun.in_doubt
+    assert world.free
+
+
+def test_a_look_that_takes_too_long_ends_the_set() -> None:
+    """Time is looked at right before the set, also after a look."""
+    world = World(Throttled("key", 3))
+
+    def slow() -> None:
+        world.clock.now += 60
+
+    assert isinstance(world.fails(never, check=slow), Throttled)
+    assert world.free
+    assert world.vault.client.given == []
+
+
 @pytest.mark.parametrize(
     ("left", "answers"),
     [

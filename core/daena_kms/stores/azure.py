@@ -127,7 +127,8 @@ class AzureStore(Store):
         except RotationConflict:
             self._looker.check_absent(key_id)
             msg = "another process is creating it, or was a moment ago"
-            raise KeyExists(msg, key_id=key_id, todo="Use it, or another id") from None
+            todo = "Use it, or another id; if there is none, try again in 15 minutes"
+            raise KeyExists(msg, key_id=key_id, todo=todo) from None
         try:
             self._looker.check_absent(key_id)
             # Then the claim stays until it runs out: a look may not show the key at once.
@@ -218,7 +219,8 @@ class AzureStore(Store):
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Tag the newest version, also with what older versions are readable."""
         del now
-        stale = {name: None for name in OWN if name in look_of(key).tags}
+        # Its name in the log stays: the note of what is readable names the age that it gives.
+        stale = {name: None for name in OWN if name != NAME and name in look_of(key).tags}
         noted = {OPEN: open_note(key.current, oldest_readable(key))}
         wanted = {**look_of(key).tags, **stale, **noted, **tags}
         # Its first rotation brings one tag more.

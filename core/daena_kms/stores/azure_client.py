@@ -11,6 +11,7 @@ from daena_kms.errors import (
     AccessDenied,
     ConfigError,
     KeyNotFound,
+    RotationConflict,
 )
 from daena_kms.stores.azure_credential import Login
 from daena_kms.stores.azure_errors import Disabled, mapped
@@ -77,7 +78,7 @@ class Vault:
                 self.call(key_id, look)
             except (Disabled, AccessDenied):
                 return  # it is there
-            except KeyNotFound:
+            except (KeyNotFound, RotationConflict):
                 time.sleep(_LOOK_AGAIN)
             else:
                 return

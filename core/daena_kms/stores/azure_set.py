@@ -107,10 +107,13 @@ class Setter:
             if self._monotonic() + wait >= until:
                 self.give_back(begun)
                 raise failure
+            if wait:
+                self._sleep(wait)
+                self._look_again(begun, looks)
+                if self._monotonic() >= until:  # the look was slow
+                    self.give_back(begun)
+                    raise failure
             try:
-                if wait:
-                    self._sleep(wait)
-                    looks.check()
                 return self._once(key_id, material, begun)
             except Throttled as error:
                 self._pacer.start()
@@ -122,6 +125,14 @@ class Setter:
             except DaenaKMSError:
                 self.give_back(begun)
                 raise
+
+    def _look_again(self, begun: Begun, looks: Looks) -> None:
+        """Raise if the key has changed, or can't be looked at: nothing of ours is under way."""
+        try:
+            looks.check()
+        except DaenaKMSError:
+            self.give_back(begun)
+            raise
 
     def _once(self, key_id: str, material: str, begun: Begun) -> str:
         made = self._vault.call(
