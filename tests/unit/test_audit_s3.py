@@ -11,7 +11,7 @@ from daena_kms.audit.reader import read_tail
 from daena_kms.audit.verify import verify
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable, DaenaKMSError
-from daena_kms.objects import cloud, s3
+from daena_kms.objects import cloud
 from daena_kms.objects.base import AlreadyExists, Objects
 
 from tests.stores.aws_s3 import Stored
@@ -135,8 +135,8 @@ def test_throttling_is_waited_out(log: Objects, sim: AwsSimulator) -> None:
 def test_a_store_that_hangs_is_given_up(sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each call of a store that never answers ends in AuditUnavailable, within its limits."""
     assert cloud.TIMEOUT + cloud.RETRY_TIMEOUT < WHOLE
-    monkeypatch.setattr(s3, "TIMEOUT", timedelta(seconds=0.2))
-    monkeypatch.setattr(s3, "RETRY_TIMEOUT", timedelta(seconds=0.3))
+    monkeypatch.setattr(cloud, "TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(cloud, "RETRY_TIMEOUT", timedelta(seconds=0.3))
     log = open_log(f"s3://{BUCKET}/{PREFIX}")
     sim.faults.hang(times=1000, when=only("s3", None))
     calls: list[Callable[[], object]] = [

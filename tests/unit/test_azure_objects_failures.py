@@ -8,7 +8,7 @@ from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
 from azure.identity import CredentialUnavailableError
 from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
-from daena_kms.objects import azure, cloud
+from daena_kms.objects import cloud
 from daena_kms.objects.base import AUDIT, CLAIMS, AlreadyExists, Objects, Use
 
 from tests.stores.azure_blob import ACCOUNT
@@ -87,8 +87,8 @@ def test_a_store_that_hangs_is_given_up(
 ) -> None:
     """Each call of a store that never answers ends within its limits."""
     assert timedelta(minutes=1) > cloud.TIMEOUT + cloud.RETRY_TIMEOUT
-    monkeypatch.setattr(azure, "TIMEOUT", timedelta(seconds=0.2))
-    monkeypatch.setattr(azure, "RETRY_TIMEOUT", timedelta(seconds=0.3))
+    monkeypatch.setattr(cloud, "TIMEOUT", timedelta(seconds=0.2))
+    monkeypatch.setattr(cloud, "RETRY_TIMEOUT", timedelta(seconds=0.3))
     log = opened(sim)
     sim.faults.hang(times=1000, when=only("blob", None))
     for call in CALLS.values():

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use
@@ -14,6 +14,18 @@ if TYPE_CHECKING:
 #: A put that takes longer fails the run closed, well before a function's time is over.
 TIMEOUT = timedelta(seconds=10)
 RETRY_TIMEOUT = timedelta(seconds=25)
+
+
+def bounded(endpoint: str | None) -> dict[str, Any]:
+    """Return how each cloud's store talks: in bounded time, without TLS to an emulator alone."""
+    return {
+        "client_options": {
+            "timeout": TIMEOUT,
+            "connect_timeout": TIMEOUT / 2,
+            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+        },
+        "retry_config": {"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
+    }
 
 
 class CloudObjects(Objects):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AUDIT, Use
-from daena_kms.objects.cloud import RETRY_TIMEOUT, TIMEOUT, CloudObjects
+from daena_kms.objects.cloud import CloudObjects, bounded
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -57,12 +57,7 @@ def s3_objects(  # noqa: PLR0913 - an address, and whose credentials
             **({"region": region} if region else {}),
             **({"endpoint": endpoint} if endpoint else {}),
         },
-        client_options={
-            "timeout": TIMEOUT,
-            "connect_timeout": TIMEOUT / 2,
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
-        },
-        retry_config={"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
+        **bounded(endpoint),
         credential_provider=provide,
     )
     return CloudObjects(store, url, use)
