@@ -130,7 +130,9 @@ class Capabilities:
     max_keep: int = 100
     #: Whether promotion is a compare-and-swap in the store.
     atomic_promotion: bool = True
-    #: Whether a change made on the word of a listing fails if the key has changed since.
+    #: Whether a listing shows a key's versions before the current one.
+    lists_versions: bool = True
+    #: Whether a rotation begun on the word of a listing fails if the key has changed since.
     fenced: bool = False
     #: What a person must know who enrols a key that consumers read already.
     adopt_note: str | None = None

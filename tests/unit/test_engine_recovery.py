@@ -1,6 +1,6 @@
 """What a run leaves unknown, the next one settles; and runs that meet do no harm."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -120,3 +120,23 @@ def test_two_runs_at_once_rotate_once(world: World) -> None:
     assert "already rotated: daena-" in summary.notes["a-key"]
     world.run(DUE + 2 * DAY / 24)
     assert world.verify().ok
+
+
+def test_a_key_of_which_a_part_failed_is_overdue(world: World) -> None:
+    """Somebody else retired its version, which is decided; the rotation after it failed."""
+    world.create("api-key", rotate_after="10d", grace="1d")
+    world.run(11 * DAY)
+
+    def retire_first(_name: str, _data: bytes) -> None:
+        world.log.after = lambda _name, _data: None
+        key = world.store.describe("api-key")
+        (previous,) = (v.id for v in key.versions if v.state == "previous")
+        world.store.retire(key, previous, datetime.now(UTC) + 22 * DAY)
+        world.store.before = fail
+
+    def fail(_name: str, _key: str) -> None:
+        raise RuntimeError
+
+    world.log.after = retire_first
+    summary = world.run(22 * DAY)
+    assert (summary.skipped, summary.failed, summary.overdue) == (["api-key"], ["api-key"], 1)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import functools
 import json
 import os
 import socket
@@ -10,8 +11,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.demo.page import Page
 from daena_kms.demo.stand_in import StandIn, checkout
 from daena_kms.errors import StoreUnavailable
+from daena_kms.objects.base import Objects
 from daena_kms.objects.gcs import gcs_objects
 
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}
@@ -37,7 +39,7 @@ def show(page: Page, folder: Path) -> None:
         consumer = _Consumer(cloud.addresses["target"], environment["GCP_PROJECT_ID"])
         stack.callback(consumer.close)
         for key_id, days in _KEYS.items():
-            _made_before(cloud, days, lambda key_id=key_id: consumer.make(key_id))
+            _made_before(cloud, days, functools.partial(consumer.make, key_id))
         before = {key_id: consumer.read(key_id, "current") for key_id in _KEYS}
 
         page.head("Cloud Scheduler calls the function, in Google's own functions-framework.")
@@ -97,7 +99,7 @@ class _Consumer:
         return bytes(self._client.access_secret_version(name=name).payload.data)
 
 
-def _made_before(cloud: StandIn, days: int, make: Any) -> None:  # noqa: ANN401 - a callable
+def _made_before(cloud: StandIn, days: int, make: Callable[[], None]) -> None:
     """Make something as of some days ago: the stand-in's clock is set back for that."""
     url, back = cloud.addresses["storage_url"], timedelta(days=days).total_seconds()
     cloud.control(url, "shift_clock", seconds=-back)
@@ -168,9 +170,7 @@ def _idle(summary: Mapping[str, Any]) -> bool:
     return not summary["rotated"] and summary["counts"]["keys"] == len(_KEYS)
 
 
-def _log(environment: Mapping[str, str]) -> Any:  # noqa: ANN401 - the log of the demo
-    from datetime import UTC, datetime  # noqa: PLC0415 - only here
-
+def _log(environment: Mapping[str, str]) -> Objects:
     def token() -> tuple[str, datetime]:
         return "demo", datetime.now(UTC) + timedelta(hours=1)
 

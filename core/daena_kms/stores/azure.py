@@ -63,6 +63,7 @@ class AzureStore(Store):
         restores_key=True,
         delete_means="kept as long as the vault keeps what is deleted: 7 to 90 days",
         atomic_promotion=False,
+        lists_versions=False,
     )
 
     def __init__(self, vault: Vault, setter: Setter, *, expiry: Expiry | None = None) -> None:
@@ -74,11 +75,6 @@ class AzureStore(Store):
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``; one call per 25 secrets of the vault."""
         return self._looker.scan()
-
-    def inventory(self) -> Iterator[Key]:
-        """Yield the same keys with all their versions; two more calls for each."""
-        for key in self.scan():
-            yield self.describe(key.id, exact=True)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the secret; ``exact`` takes a call per 25 versions more.

@@ -4,6 +4,7 @@ A store's file maps its SDK to these primitives and its errors to ours. It never
 a key is managed, held or due is the business of :mod:`daena_kms.plan`.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -61,8 +62,16 @@ class Store(ABC):
         """
 
     def inventory(self) -> Iterator[Key]:
-        """Yield every key that carries the tag, with all its versions."""
-        yield from self.scan()
+        """Yield every key that carries the tag, with all its versions.
+
+        Where a listing does not show them, that takes a closer look at each key.
+        """
+        for key in self.scan():
+            if self.can.lists_versions:
+                yield key
+                continue
+            with contextlib.suppress(KeyNotFound):  # gone since it was listed
+                yield self.describe(key.id, exact=True)
 
     @abstractmethod
     def check_version_id(self, version: str) -> str:

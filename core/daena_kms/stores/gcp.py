@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
 _VERSION_ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
-_TRIES = 10
 #: A retirement noted so short a time ago is that of another run at the same moment.
 _SAME = timedelta(minutes=1)
 #: Which versions a deletion disabled, and restoring enables.
@@ -70,6 +69,7 @@ class GCPStore(Store):
         max_versions=MAX_VERSIONS,
         max_keep=MAX_VERSIONS,
         fenced=True,
+        lists_versions=False,
         adopt_note=(
             "Readers of versions/latest see a version before it is current: "
             "let every consumer read versions/current"
@@ -101,12 +101,6 @@ class GCPStore(Store):
             elif secret.labels.get(LABEL) == "true":
                 # The label outlives an apply that takes the annotations away.
                 yield replace(key, tags={MANAGED: "true"}, versions=(), trouble=_LOST)
-
-    def inventory(self) -> Iterator[Key]:
-        """Yield the same keys with all their versions; two more calls for each."""
-        for key in self.scan():
-            with contextlib.suppress(KeyNotFound):  # as in scan()
-                yield self.describe(key.id, exact=True)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the secret; ``exact`` also lists its versions."""

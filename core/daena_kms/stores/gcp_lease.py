@@ -9,7 +9,7 @@ the old owner's promotion then fails.
 import contextlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,6 @@ class Leased:
     secret: "Secret"
     records: dict[str, Record]
     version: str = ""
-    orphans: list[str] = field(default_factory=list)
 
 
 class Lease:
