@@ -68,6 +68,10 @@ class Harness(ABC):
         """Make a new current version as somebody else would."""
 
     @abstractmethod
+    def erase(self, key_id: str) -> None:
+        """Delete a key as somebody else would, as finally as the store lets one."""
+
+    @abstractmethod
     def state(self) -> object:
         """Return all that is stored, values included, for comparison."""
 
@@ -108,6 +112,10 @@ class LocalHarness(Harness):
         key = store.describe(key_id)
         store.promote(key, store.stage(key, material, now), now)
 
+    def erase(self, key_id: str) -> None:
+        """Delete it by the adapter: nobody else has a way."""
+        self.adapter.delete_key(key_id)
+
     def state(self) -> object:
         """Return keys and the values that can be read."""
         found = {}
@@ -147,6 +155,10 @@ class AwsHarness(Harness):
     def overwrite(self, key_id: str, material: str) -> None:
         """Put a value with the SDK's default stage, which checks nothing."""
         self.secrets.put_secret_value(SecretId=key_id, SecretString=material)
+
+    def erase(self, key_id: str) -> None:
+        """Delete it without a recovery window."""
+        self.secrets.delete_secret(SecretId=key_id, ForceDeleteWithoutRecovery=True)
 
     def state(self) -> object:
         """Return every secret's labels, values, tags and deletion."""
@@ -191,6 +203,10 @@ class GcpHarness(Harness):
     def overwrite(self, key_id: str, material: str) -> None:
         """Add a version and move the alias, as somebody's script would."""
         self._add(f"projects/{PROJECT}/secrets/{key_id}", material)
+
+    def erase(self, key_id: str) -> None:
+        """Delete it, which Secret Manager does for good."""
+        self.client.delete_secret(request={"name": f"projects/{PROJECT}/secrets/{key_id}"})
 
     def _add(self, name: str, material: str) -> None:
         version = self.client.add_secret_version(
@@ -245,6 +261,11 @@ class AzureHarness(Harness):
         """Set a value, with the tags that it had: a set replaces them all."""
         tags = self.client.get_secret(key_id).properties.tags
         self.client.set_secret(key_id, material, tags=tags)
+
+    def erase(self, key_id: str) -> None:
+        """Delete and purge it."""
+        self.client.begin_delete_secret(key_id, _polling_interval=0).wait()
+        self.client.purge_deleted_secret(key_id)
 
     def state(self) -> object:
         """Return every secret's versions, values and tags, deleted ones too."""

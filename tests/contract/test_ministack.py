@@ -82,6 +82,10 @@ class MinistackHarness(Harness):
         """Put a value with the SDK's default stage."""
         self._secrets.put_secret_value(SecretId=key_id, SecretString=material)
 
+    def erase(self, key_id: str) -> None:
+        """Delete it without a recovery window."""
+        self._secrets.delete_secret(SecretId=key_id, ForceDeleteWithoutRecovery=True)
+
     def state(self) -> object:
         """Return every secret's description."""
         pages = self._secrets.get_paginator("list_secrets").paginate()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from daena_kms.audit.verify import verify
 from daena_kms.errors import ConfigError, InvalidKeyId, RotationConflict
-from daena_kms.model import Key, VersionState
+from daena_kms.model import VersionState
 from daena_kms.operations import Operations
 
 from tests.contract.harness import DAY, Harness, LocalHarness, value
@@ -235,15 +235,17 @@ def test_a_hold_is_set_and_ended_through_the_log(harness: Harness) -> None:
 
 def test_a_key_that_goes_while_the_store_is_listed_is_passed_over(harness: Harness) -> None:
     """An inventory shows the others, with all their versions, and does not end there."""
-    for key_id in ("going-key", "staying-key"):
+    ids = {"a-key", "b-key", "c-key"}
+    for key_id in sorted(ids):
         harness.adapter.create_key(key_id)
-    harness.adapter.rotate_key("staying-key")
-    found: dict[str, Key] = {}
-    for key in harness.adapter.store.inventory():
-        if not found:
-            harness.adapter.delete_key("going-key")
-        found[key.id] = key
-    assert len(found["staying-key"].versions) == 2
+        harness.adapter.rotate_key(key_id)
+    listing = harness.adapter.store.inventory()
+    first = next(listing)
+    # The next one in the listing's order goes after it was listed and before it is looked at.
+    gone, stays = sorted(ids - {first.id})
+    harness.erase(gone)
+    seen = {key.id: key for key in (first, *listing)}
+    assert [len(seen[key_id].versions) for key_id in (first.id, stays)] == [2, 2]
 
 
 def test_closing_is_harmless(harness: Harness) -> None:
