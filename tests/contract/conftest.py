@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.harness import Harness, open_harness
+from tests.contract.clouds import open_harness
+from tests.contract.harness import Harness
 
 
 @pytest.fixture(params=["local", "aws", "azure", "gcp"])

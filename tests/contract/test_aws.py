@@ -12,7 +12,8 @@ from daena_kms.model import VersionState
 from daena_kms.names import parse_version_id
 from daena_kms.operations import Operations
 
-from tests.contract.harness import DAY, AwsHarness, open_harness, value
+from tests.contract.clouds import AwsHarness, open_harness
+from tests.contract.harness import DAY, value
 
 KEY = "app-key"
 FUNCTION = "arn:aws:lambda:eu-central-1:123456789012:function:theirs"

@@ -12,7 +12,8 @@ from daena_kms.operations import Operations
 from daena_kms.settings import Settings
 from daena_kms.stores.azure_look import Looker
 
-from tests.contract.harness import DAY, AzureHarness, azure_adapter, open_harness, value
+from tests.contract.clouds import AzureHarness, azure_adapter, open_harness
+from tests.contract.harness import DAY, value
 from tests.stores.azure_blob import ACCOUNT
 from tests.stores.sim_faults import only
 

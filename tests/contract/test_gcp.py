@@ -9,7 +9,8 @@ from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.errors import ConfigError, NotManaged
 from daena_kms.operations import Operations
 
-from tests.contract.harness import DAY, GcpHarness, open_harness
+from tests.contract.clouds import GcpHarness, open_harness
+from tests.contract.harness import DAY
 from tests.stores.gcp_sim import PROJECT, GcpSimulator
 
 TOKEN = "x" * 43

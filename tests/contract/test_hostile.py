@@ -11,7 +11,8 @@ from daena_kms.errors import AuditUnavailable
 from daena_kms.model import VersionState
 from daena_kms.operations import Operations
 
-from tests.contract.harness import DAY, AwsHarness, Harness, open_harness, value
+from tests.contract.clouds import AwsHarness, open_harness
+from tests.contract.harness import DAY, Harness, value
 
 TOKEN = {"daena.grace": "1d", "daena.destroy-after": "30d", "daena.rotate-after": "10d"}
 HOUR = timedelta(hours=1)

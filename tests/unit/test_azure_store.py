@@ -16,7 +16,8 @@ from daena_kms.stores.azure_credential import Login
 from daena_kms.stores.azure_notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of, same
 from daena_kms.stores.base import Staged
 
-from tests.contract.harness import azure_adapter, value
+from tests.contract.clouds import azure_adapter
+from tests.contract.harness import value
 from tests.stores.azure_sim import AzureSimulator
 from tests.unit.keys import DAY, DEFAULTS, MINUTE
 

@@ -1,5 +1,6 @@
 """The demo: the engine at work on this machine, with no account and nothing left behind."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -14,6 +15,8 @@ def show(part: str, *, keep: bool) -> None:
 
     The files are in a temporary folder, removed at the end unless ``keep`` is set.
     """
+    # gRPC's core reports on standard error that a server has ended its connections, as ours do.
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     from daena_kms.demo import aws, azure, gcp, local  # noqa: PLC0415 - a cloud's part needs its SDK
     from daena_kms.demo.page import Page  # noqa: PLC0415 - as above
 
