@@ -4,6 +4,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from daena_kms.audit import open_log
@@ -41,12 +42,16 @@ def logs() -> Iterator[Recorder]:
 
 
 @pytest.fixture
-def azure(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> Iterator[AzureWorld]:
+def azure(tmp_path: Path) -> Iterator[AzureWorld]:
     """Give an empty Azure whose client logs whole bodies at DEBUG."""
-    with open_world("azure", tmp_path, logging_enable=True) as world:  # type: ignore[arg-type] # unused there
+    # The patch is undone before the world's own, which sets some of the same variables.
+    with (
+        open_world("azure", tmp_path, logging_enable=True) as world,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         assert isinstance(world, AzureWorld)
         for name, value in world.sim.app_environment.items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         yield world
 
 
