@@ -10,12 +10,16 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError
-from daena_kms.http import Request, decoded, dig, respond
+from daena_kms.lambda_events import lambda_request, lambda_response
 from daena_kms.objects.base import Objects
+
+# Seconds to begin work in for HTTP: whoever asks waits no longer.
+ANSWER = 170.0
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")
@@ -62,15 +66,8 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - 
 
 
 def http(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
-    """Answer a function URL's event: health, plan, or the rotation of one key."""
-    is_base64 = isinstance(event, Mapping) and event.get("isBase64Encoded") is True
-    asked = Request(
-        method=dig(event, "requestContext", "http", "method") or "",
-        path=dig(event, "rawPath") or "",
-        body=decoded(dig(event, "body"), is_base64=is_base64),
-        principal=dig(event, "requestContext", "authorizer", "iam", "userArn"),
-    )
-    response = respond(asked, services, seconds_left(context))
-    logger.info("http", extra={"status": response.status, "path": asked.path[:200]})
-    headers = {"content-type": response.content_type}
-    return {"statusCode": response.status, "headers": headers, "body": response.body}
+    """Answer the event of a function URL or an API Gateway: the API of :mod:`daena_kms.api`."""
+    asked = lambda_request(event)
+    answer = respond(asked, services, min(ANSWER, seconds_left(context)))
+    logger.info("http", extra=answer.log_entry(asked))
+    return lambda_response(answer)

@@ -11,11 +11,12 @@ import logging
 import os
 
 import azure.functions as func
+from daena_kms.api.messages import Request
+from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run
-from daena_kms.events import expiring_secret, function_app_caller
-from daena_kms.http import Request, respond
+from daena_kms.events import expiring_secret, function_app_request
 from daena_kms.objects.base import Objects
 from daena_kms.telemetry import report
 
@@ -60,20 +61,19 @@ def expiring(event: func.EventGridEvent) -> None:
 
 
 @app.route("v1/{*path}", methods=["GET", "POST"])
-def http(req: func.HttpRequest) -> func.HttpResponse:
+def http(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer for a caller with a function's key, or one that Entra ID has verified."""
-    return answer(req, function_app_caller(req.headers, os.environ))
+    return answer(function_app_request(req, context.invocation_id, os.environ))
 
 
 @app.route("v1/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-def health(req: func.HttpRequest) -> func.HttpResponse:
+def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Say whether the configuration, the store and the log can be used."""
-    return answer(req, None)
+    return answer(function_app_request(req, context.invocation_id))
 
 
-def answer(req: func.HttpRequest, principal: str | None) -> func.HttpResponse:
+def answer(asked: Request) -> func.HttpResponse:
     """Answer one request."""
-    path = "/v1/" + req.route_params.get("path", "health")
-    found = respond(Request(req.method, path, req.get_body(), principal), services, ANSWER)
-    logger.info(json.dumps({"event": "http", "status": found.status, "path": path[:200]}))
-    return func.HttpResponse(found.body, status_code=found.status, mimetype=found.content_type)
+    found = respond(asked, services, ANSWER)
+    logger.info(json.dumps({"event": "http", **found.log_entry(asked)}))
+    return func.HttpResponse(found.body, status_code=found.status, headers=found.all_headers)

@@ -11,11 +11,12 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 from daena_kms import gcp_events as events
+from daena_kms.api.messages import Request, Response
+from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.cloud_logging import start_logging
 from daena_kms.engine import run
-from daena_kms.http import Response, respond
 from daena_kms.objects.base import Objects
 from daena_kms.telemetry import report
 
@@ -47,7 +48,7 @@ def rotate(trigger: str, keys: list[str] | None = None, *, dry_run: bool = False
 @functions_framework.http
 def scheduled(request: flask.Request) -> flask.Response:
     """Rotate what is due, for Cloud Scheduler. Fails when a key failed, after all else was done."""
-    return answer(events.answer_scheduler(events.google_request(request), rotate))
+    return answer(asked := events.google_request(request), events.answer_scheduler(asked, rotate))
 
 
 @functions_framework.cloud_event
@@ -67,12 +68,12 @@ def secret_event(event: CloudEvent) -> None:
 
 @functions_framework.http
 def http(request: flask.Request) -> flask.Response:
-    """Answer health, plan, or the rotation of one key."""
+    """Answer the API of :mod:`daena_kms.api`."""
     asked = events.google_request(request)
-    return answer(respond(asked, services, events.seconds_left(events.ANSWER)))
+    return answer(asked, respond(asked, services, events.seconds_left(events.ANSWER)))
 
 
-def answer(found: Response) -> flask.Response:
+def answer(asked: Request, found: Response) -> flask.Response:
     """Log and return an answer."""
-    events.log_answer(found, flask.request.path)
-    return flask.Response(found.body, found.status, mimetype=found.content_type)
+    events.log_answer(found, asked)
+    return flask.Response(found.body, found.status, found.all_headers)

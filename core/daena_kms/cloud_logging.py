@@ -60,11 +60,17 @@ class CloudFormatter(logging.Formatter):
 
     def _trace(self) -> str | None:
         project = self._environ.get("GOOGLE_CLOUD_PROJECT") or self._environ.get("GCP_PROJECT_ID")
-        for name, form in _TRACES.items():
-            match = form.fullmatch(self._header(name) or "")
-            if match is not None and project:
-                return f"projects/{project}/traces/{match[1].lower()}"
-        return None
+        trace = trace_id(self._header)
+        return f"projects/{project}/traces/{trace}" if trace and project else None
+
+
+def trace_id(header: Callable[[str], str | None]) -> str | None:
+    """Return the trace that a request belongs to, or ``None`` where no header names one."""
+    for name, form in _TRACES.items():
+        match = form.fullmatch(header(name) or "")
+        if match is not None:
+            return match[1].lower()
+    return None
 
 
 class _Stdout(logging.Handler):

@@ -8,21 +8,27 @@ from daena_kms.errors import ConfigError
 #: Longer than any cryptoperiod, and short enough that no sum leaves what a datetime can hold.
 MAX_DAYS = 36_500
 
-_DURATION = re.compile(r"([0-9]{1,6})([dh])", re.ASCII)
+_DURATION = re.compile(r"([0-9]{1,6})([dhm])", re.ASCII)
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)", re.ASCII)
 
 
-def parse_duration(text: str, name: str) -> timedelta:
+def parse_duration(text: str, name: str, *, minutes: bool = False) -> timedelta:
     """Return the duration written in ``text``: whole days (``90d``) or whole hours (``12h``).
 
-    ``name`` is the tag or variable, for the message. Raises :class:`ConfigError`.
+    With ``minutes`` it may be in minutes, too (``10m``). ``name`` is the tag or variable, for the
+    message. Raises :class:`ConfigError`.
     """
     match = _DURATION.fullmatch(text)
-    if match is None:
+    if match is None or (match[2] == "m" and not minutes):
         msg = f"{name} is {text[:40]!r}, which is no duration"
-        raise ConfigError(msg, todo="Write whole days or hours, such as 90d or 12h")
+        forms = (
+            "minutes, hours or days, such as 10m or" if minutes else "days or hours, such as 90d or"
+        )
+        raise ConfigError(msg, todo=f"Write whole {forms} 12h")
     count, unit = int(match[1]), match[2]
-    value = timedelta(days=count) if unit == "d" else timedelta(hours=count)
+    value = (
+        count * {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}[unit]
+    )
     if value > timedelta(days=MAX_DAYS):
         msg = f"{name} is {text}, which is over {MAX_DAYS}d"
         raise ConfigError(msg, todo="Write a shorter duration, or never where that is allowed")

@@ -1,7 +1,7 @@
 """The whole run: plan, write the plan to the audit log, do it, write what became of it."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import batched
@@ -10,6 +10,7 @@ from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
+from daena_kms.model import Key
 from daena_kms.names import check_key_id
 from daena_kms.objects.base import Objects
 from daena_kms.plan import CHANGES, Action, Kind
@@ -39,6 +40,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     principal: str | None = None,
     *,
     if_due: bool = False,
+    looks: Mapping[str, Key] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Rotate what is due, retire and destroy by policy, and return what was done.
@@ -48,20 +50,24 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     or with ``if_due`` those of which what is due is done. ``dry_run`` plans and changes nothing.
     ``deadline`` (a time, a timedelta or seconds from now) is when no more work is begun; what is
     left is reported. ``workers`` keys are worked on at once. ``trigger``, ``reason`` and
-    ``principal`` say in the audit log what began the run, why, and who asked. ``progress(done,
+    ``principal`` say in the audit log what began the run, why, and who asked. ``looks`` are
+    named keys that were looked at just now, which are not looked at again to plan. ``progress(done,
     of)`` is called as keys are done.
 
     A key's failure stands in the summary. Raises :class:`AuditUnavailable` when the log can't be
-    read or written (then nothing more is changed), :class:`ConfigError` and
+    read or written (then nothing more is changed), :class:`~daena_kms.errors.Paused` when changes
+    are switched off, :class:`ConfigError` and
     :class:`~daena_kms.errors.InvalidKeyId` for bad arguments, and the store's errors when it
     can't be listed.
     """
     if not 1 <= workers <= _MAX_WORKERS:
         msg = f"workers is {workers!r}"
         raise ConfigError(msg, todo=f"Pass a number from 1 to {_MAX_WORKERS}")
+    if not dry_run:
+        Settings.load().check_not_paused()
     ids = _checked(keys)
     named = ids is not None and not if_due
-    clock = RunClock(now)
+    clock, given = RunClock(now), looks or {}
     budget = Budget(clock, deadline)
     context = Context(
         adapter.store.provider, trigger, principal or Settings.load().operator, reason
@@ -71,10 +77,12 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         if not dry_run:
             raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
         interrupted = journal.interrupted() if journal is not None else {}
-        return _Run(Survey(adapter, clock, budget, ids, interrupted, named)).plan(dry_run=True)
+        return _Run(Survey(adapter, clock, budget, ids, interrupted, named, given)).plan(
+            dry_run=True
+        )
     interrupted = journal.interrupted()
     journal.recover(adapter.store, lambda: budget.over)
-    this = _Run(Survey(adapter, clock, budget, ids, interrupted, named))
+    this = _Run(Survey(adapter, clock, budget, ids, interrupted, named, given))
     summary = this.plan(dry_run=False)
     summary.run_id = journal.run_id
     this.execute(journal, workers, progress or _no_progress)

@@ -89,6 +89,12 @@ class AuditUnavailable(DaenaKMSError):
     code = "audit-unavailable"
 
 
+class Paused(DaenaKMSError):
+    """Whoever deployed this has switched all changes off with ``DAENA_KMS_PAUSED``."""
+
+    code = "paused"
+
+
 class ConfigError(DaenaKMSError):
     """A setting, tag, policy or argument is missing or malformed; nothing was changed."""
 

@@ -2,9 +2,11 @@
 
 import logging
 from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
 
+from daena_kms.api.messages import Request, dig
 from daena_kms.errors import ConfigError, InvalidKeyId
-from daena_kms.http import dig
 from daena_kms.names import check_key_id
 
 log_of_events = logging.getLogger("daena_kms")
@@ -34,6 +36,28 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
     except InvalidKeyId:
         log_of_events.info("an event of a secret that is no key of ours was passed over")
         return None
+
+
+def function_app_request(
+    request: Any,  # noqa: ANN401 - the SDK's, which the app brings
+    invocation: str,
+    environ: Mapping[str, str] | None = None,
+) -> Request:
+    """Return what a request to a Function App asks; with ``environ``, who asks, too.
+
+    The catch-all route gives the path; the address of the health function is its own, and needs
+    no caller.
+    """
+    address = urlsplit(request.url)
+    return Request(
+        request.method,
+        "/v1/" + request.route_params.get("path", "health"),
+        request.get_body(),
+        None if environ is None else function_app_caller(request.headers, environ),
+        query=address.query,
+        headers={name.lower(): text for name, text in request.headers.items()},
+        request_id=invocation,
+    )
 
 
 def function_app_caller(headers: Mapping[str, str], environ: Mapping[str, str]) -> str:

@@ -9,8 +9,18 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from daena_kms.errors import AccessDenied, ConfigError, InvalidKeyId, KeyNotFound
-from daena_kms.http import MAX_BODY, Request, Response, dig, problem
+from daena_kms.api.inputs import MAX_BODY
+from daena_kms.api.messages import (
+    BadRequest,
+    Request,
+    Response,
+    Unauthenticated,
+    WrongMethod,
+    dig,
+    problem,
+)
+from daena_kms.cloud_logging import trace_id
+from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound
 from daena_kms.names import check_key_id
 from daena_kms.settings import Settings
 
@@ -68,13 +78,20 @@ def google_caller(
 
 def google_request(request: Any) -> Request:  # noqa: ANN401 - Flask's, which the functions bring
     """Return what Flask's request asks, and who asks if that was verified."""
-    principal = google_caller(request.headers.get)
-    return Request(request.method, request.path, request.get_data(), principal)
+    return Request(
+        request.method,
+        request.path,
+        request.get_data(),
+        google_caller(request.headers.get),
+        query=request.query_string.decode("latin-1"),
+        headers={name.lower(): text for name, text in request.headers.items()},
+        request_id=trace_id(request.headers.get),
+    )
 
 
-def log_answer(answer: Response, path: str) -> None:
+def log_answer(answer: Response, asked: Request) -> None:
     """Log what was answered at which address."""
-    log_of_events.info(json.dumps({"event": "http", "status": answer.status, "path": path[:200]}))
+    log_of_events.info(json.dumps({"event": "http", **answer.log_entry(asked)}))
 
 
 def seconds_left(most: int, environ: Mapping[str, str] = os.environ) -> float:
@@ -103,14 +120,15 @@ def answer_scheduler(request: Request, rotate: Rotate) -> Response:
     if request.principal is None:
         msg = "the platform has verified no caller"
         todo = "Let the job send an OIDC token, and let IAM decide who may invoke the function"
-        return problem(401, AccessDenied(msg, todo=todo))
+        return problem(Unauthenticated(msg, todo=todo, headers={"www-authenticate": "Bearer"}))
     if request.method != "POST":
         msg = f"the method {request.method[:20]!r} is not for this function"
-        return problem(405, ConfigError(msg, todo="POST nothing, or a JSON object"))
+        todo = "POST nothing, or a JSON object"
+        return problem(WrongMethod(msg, todo=todo, headers={"allow": "POST"}))
     try:
         dry_run = _dry_run(request.body or b"")
     except ConfigError as refused:
-        return problem(400, refused)
+        return problem(BadRequest(refused.what, todo=refused.todo))
     return rotate("schedule", dry_run=dry_run)
 
 

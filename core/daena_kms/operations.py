@@ -106,10 +106,15 @@ class Operations:
         made = key.current.created if key.current is not None else first
         return max(first, made + policy.rotate_after)
 
-    def rollback(self, key_id: str, version: str = "previous") -> str:
-        """Make a new version with an older one's value current, and return the new one's id."""
+    def rollback(self, key_id: str, version: str = "previous", *, base: str | None = None) -> str:
+        """Make a new version with an older one's value current, and return the new one's id.
+
+        With ``base``, only from the version that plans name so.
+        """
         check_key_id(key_id)
         key = self._changeable(key_id)
+        if base is not None:
+            check_same_base(key, base)
         source = self._store.find_version(key, version)
         material = self._store.read(key_id, source)
         base = key.current.ref if key.current is not None else None
@@ -200,6 +205,7 @@ class Operations:
         change: Callable[[], dict[str, Any]],
         **more: object,
     ) -> dict[str, Any]:
+        Settings.load().check_not_paused()
         journal = Journal.begin(self._log, self._context, self._clock)
         row = {"key": key_id, "kind": kind, "base": base, **more}
         row = {name: value for name, value in row.items() if value is not None}

@@ -28,6 +28,8 @@ class Survey:
     interrupted: Mapping[str, str | None]
     #: Whether the keys are to be rotated because somebody named them, due or not.
     named: bool
+    #: Looks at named keys from right before the run, by key id.
+    given: Mapping[str, Key]
     #: By key id, looks that may serve for the change as well, and when each was taken.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: How much randomness the planned rotations need.
@@ -72,13 +74,18 @@ class Survey:
                 yield [Action(key_id, Kind.ROTATE, "no time was left to look at it")]
                 continue
             try:
-                key = look_at(self.adapter.store, key_id, self.adapter.defaults, self.clock)
+                key = self._look(key_id)
             except DaenaKMSError as error:
                 if self.named or not isinstance(error, KeyNotFound):  # nothing of it can be due
                     yield [Action(key_id, Kind.FAILING, str(error), error=error)]
                 continue
             self.looks[key_id] = key, self.clock.elapsed
             yield self._plan(key)
+
+    def _look(self, key_id: str) -> Key:
+        if key_id in self.given:
+            return self.given[key_id]
+        return look_at(self.adapter.store, key_id, self.adapter.defaults, self.clock)
 
     def _plan(self, key: Key) -> list[Action]:
         actions = plan_key(

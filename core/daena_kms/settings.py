@@ -6,9 +6,11 @@ import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
-from daena_kms.errors import ConfigError
+from daena_kms.durations import parse_duration
+from daena_kms.errors import ConfigError, Paused
 from daena_kms.policy import Defaults
 
 PROVIDERS = ("aws", "azure", "gcp", "local")
@@ -114,6 +116,23 @@ class Settings:
         ):
             raise ConfigError(f"{name} is {text[:40]!r}", todo="Write a whole number over 0")
         return int(text)
+
+    @property
+    def paused(self) -> bool:
+        """Whether all changes are switched off: ``DAENA_KMS_PAUSED=true``."""
+        return self.flag("DAENA_KMS_PAUSED")
+
+    def check_not_paused(self) -> None:
+        """Raise :class:`Paused` when all changes are switched off."""
+        if self.paused:
+            todo = "Look at the plan meanwhile; take DAENA_KMS_PAUSED away to go on"
+            raise Paused("changes are switched off", todo=todo)
+
+    @property
+    def min_interval(self) -> timedelta | None:
+        """How old a version must be before HTTP may replace it: ``DAENA_KMS_MIN_INTERVAL``."""
+        text = self.get("DAENA_KMS_MIN_INTERVAL")
+        return parse_duration(text, "DAENA_KMS_MIN_INTERVAL", minutes=True) if text else None
 
     @property
     def operator(self) -> str:

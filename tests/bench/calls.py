@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
+from daena_kms.api.messages import Request
+from daena_kms.api.router import respond
 from daena_kms.engine import run
-from daena_kms.http import Request, respond
 
 from tests.bench.cloud import Cloud, World
 from tests.bench.figures import Figure, Must

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from daena_kms.api.messages import Request
+from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.audit.records import Context
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.durations import format_time
 from daena_kms.errors import ConfigError
-from daena_kms.http import Request, respond
 from daena_kms.journal import Journal
 from daena_kms.rotation import rotate
 from daena_kms.runtime import RunClock

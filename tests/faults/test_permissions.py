@@ -4,9 +4,10 @@ import re
 from datetime import timedelta
 
 import pytest
+from daena_kms.api.messages import Request
+from daena_kms.api.router import respond
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.http import Request, respond
 from daena_kms.objects import s3
 from daena_kms.stores.aws import AWSStore
 

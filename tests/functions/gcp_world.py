@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -35,7 +36,7 @@ class Answer(NamedTuple):
     """What a function answered."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: Message
     body: str
 
     @property
@@ -107,7 +108,7 @@ class Function:
         try:
             connection.request(method, path, body, dict(headers or {}))
             response = connection.getresponse()
-            return Answer(response.status, dict(response.headers), response.read().decode())
+            return Answer(response.status, response.headers, response.read().decode())
         finally:
             connection.close()
 

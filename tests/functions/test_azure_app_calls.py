@@ -72,9 +72,9 @@ def test_health_is_for_anybody(world: AzureApp) -> None:
         ("POST keys/Bad_Key/rotate", b"", 400, "invalid-key-id"),
         ("POST keys/their-key/rotate", b"", 409, "not-managed"),
         ("POST keys/held-key/rotate", b"", 409, "rotation-conflict"),
-        ("POST keys/app-key/rotate", b"no json", 400, "config-error"),
-        ("GET keys/app-key/rotate", b"", 405, "config-error"),
-        ("GET nothing", b"", 404, "config-error"),
+        ("POST keys/app-key/rotate", b"no json", 400, "bad-request"),
+        ("GET keys/app-key/rotate", b"", 405, "wrong-method"),
+        ("GET nothing", b"", 404, "no-such-address"),
     ],
 )
 def test_what_can_not_be_done_is_a_problem(

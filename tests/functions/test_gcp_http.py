@@ -130,7 +130,7 @@ def test_without_a_verified_caller_nothing_is_done(
     answer = function.ask(path="/v1/keys/due-key/rotate", headers=headers)
 
     assert (answer.status, answer.headers["Content-Type"]) == (401, PROBLEM)
-    assert answer.document["type"] == "urn:daena-kms:access-denied"
+    assert answer.document["type"] == "urn:daena-kms:unauthenticated"
     assert len(gcp.sim.calls) == 0
     assert [entry["status"] for entry in function.logged()] == [401]
 
@@ -162,8 +162,8 @@ def test_a_malformed_body_is_refused(gcp: GcpProject, body: str | bytes) -> None
     """The answer says what to send, before any call."""
     answer = gcp.run("scheduled").ask(body=body, headers=caller())
 
-    assert (answer.status, answer.document["type"]) == (400, "urn:daena-kms:config-error")
-    assert '{"dry_run": true}' in answer.document["detail"]
+    assert (answer.status, answer.document["type"]) == (400, "urn:daena-kms:bad-request")
+    assert '{"dry_run": true}' in answer.document["todo"]
     assert len(gcp.sim.calls) == 0
 
 
@@ -222,6 +222,7 @@ def test_the_plan_is_shown(gcp: GcpProject) -> None:
         ("POST", "/v1/keys/Not_A_Key/rotate", 400),
         ("GET", "/", 404),
         ("GET", "/v1/keys/some-key", 404),
+        ("GET", "/v1/keys?limit=x", 400),
     ],
 )
 def test_what_can_not_be_done_is_a_problem(

@@ -10,7 +10,7 @@ import pytest
 from tests.functions.world import CALLER, Context, World, ask, http_event
 
 
-@pytest.mark.parametrize("body", [None, "", "{}", '{"reason": null}', '{"unknown": 1}'])
+@pytest.mark.parametrize("body", [None, "", "{}", '{"reason": null}'])
 def test_a_reason_is_optional(world: World, body: str | None) -> None:
     """Without one the rotation is done all the same."""
     world.create("key")
@@ -59,9 +59,10 @@ def test_a_malformed_body_is_refused_before_any_call(
 
     status, document = ask(handler, asked)
 
-    assert (status, document["type"]) == (400, "urn:daena-kms:config-error")
-    assert "Send nothing, or a JSON object" in document["detail"]
-    assert len(document["detail"]) < 300
+    refused = {(400, "urn:daena-kms:bad-request"), (413, "urn:daena-kms:too-large")}
+    assert (status, document["type"]) in refused
+    assert document["todo"]
+    assert len(json.dumps(document)) < 500
     assert len(world.sim.calls) == 0
 
 
@@ -84,7 +85,7 @@ def test_without_a_verified_caller_nothing_is_answered(world: World) -> None:
 
             status, document = ask(handler, asked)
 
-            assert (status, document["type"]) == (401, "urn:daena-kms:access-denied")
+            assert (status, document["type"]) == (401, "urn:daena-kms:unauthenticated")
     assert len(world.sim.calls) == 0
 
 
@@ -97,7 +98,7 @@ def test_a_claimed_identity_does_not_reach_the_log(world: World) -> None:
         "/v1/keys/key/rotate",
         headers={"x-amzn-iam-arn": forged, "x-forwarded-user": forged},
         queryStringParameters={"principal": forged},
-        body=json.dumps({"principal": forged}),
+        cookies=[f"principal={forged}"],
     )
 
     ask(world.handler(), asked)

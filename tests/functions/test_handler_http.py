@@ -175,6 +175,7 @@ STATUS = {
     errors.RotationConflict: 409,
     errors.StoreUnavailable: 503,
     errors.AuditUnavailable: 503,
+    errors.Paused: 503,
     errors.ConfigError: 500,
     DaenaKMSError: 500,
 }
@@ -196,7 +197,8 @@ def test_every_error_has_a_status(
     status, document = ask(handler, http_event("GET", "/v1/plan"))
 
     assert (status, document["type"]) == (STATUS[kind], f"urn:daena-kms:{kind.code}")
-    assert document["detail"] == "key 'key': it went wrong. Mend it"
+    assert document["detail"] == "key 'key': it went wrong"
+    assert document["todo"] == "Mend it"
 
 
 def test_the_table_of_statuses_is_complete() -> None:

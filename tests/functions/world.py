@@ -74,7 +74,9 @@ def metrics_in(output: str) -> dict[str, float]:
 def http_event(method: str, path: str, **further: object) -> dict[str, Any]:
     """The event of a function URL of type AWS_IAM, in payload format 2.0."""
     context = {"http": {"method": method, "path": path}, "authorizer": {"iam": {"userArn": CALLER}}}
-    return {"version": "2.0", "rawPath": path, "requestContext": context, **further}
+    headers = {"content-type": "application/json"}
+    event = {"version": "2.0", "rawPath": path, "requestContext": context, "headers": headers}
+    return event | further
 
 
 def ask(handler: ModuleType, asked: object, left: int = 300_000) -> tuple[int, dict[str, Any]]:
@@ -82,10 +84,12 @@ def ask(handler: ModuleType, asked: object, left: int = 300_000) -> tuple[int, d
     answer = handler.http(asked, Context(left))
     assert set(answer) == {"statusCode", "headers", "body"}
     document = json.loads(answer["body"])
-    problem = "type" in document
+    problem = {"type", "detail"} <= document.keys()
     kind = "application/problem+json" if problem else "application/json"
-    assert answer["headers"] == {"content-type": kind}
+    assert answer["headers"]["content-type"] == kind
+    assert answer["headers"]["cache-control"] == "no-store"
     if problem:
+        assert document["request_id"] == answer["headers"]["x-request-id"]
         assert document["status"] == answer["statusCode"]
     return answer["statusCode"], document
 

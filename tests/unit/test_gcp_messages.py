@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from daena_kms.api.messages import Request, Response
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.errors import AccessDenied, ConfigError
 from daena_kms.gcp_events import (
@@ -13,7 +14,6 @@ from daena_kms.gcp_events import (
     asks_dry_run,
     rotating_secret,
 )
-from daena_kms.http import Request, Response
 
 from tests.functions.gcp_world import JOB, message, plain, rotate_event
 from tests.stores.gcp_sim import PROJECT, PROJECT_NUMBER, GcpSimulator

@@ -50,7 +50,7 @@ def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
     newest: dict[str, Any] = {}
     until: datetime | None = None
     seen: set[str] = set()
-    for hour in _hours(objects):
+    for hour in hours(objects):
         when = _hour(hour)
         if when is None:
             continue
@@ -133,19 +133,24 @@ def history(
     ``key_id`` and ``since`` narrow it. Raises :class:`~daena_kms.errors.AuditUnavailable`.
     """
     start = f"{ROOT}{since.astimezone(UTC):%Y/%m/%d/%H}" if since is not None else ROOT
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in objects.entries(ROOT):
         if entry.name < start or split_name(entry.name) is None:
             continue
-        record = decode(objects.get(entry.name) or b"", entry.name)
-        who = {n: record[n] for n in ("run", "trigger", "principal", "reason", "provider")}
-        for result in record.get("results", ()):
-            row = {"time": result.get("ended") or record["time"], **who, **result}
-            if (key_id is None or row["key"] == key_id) and (
-                since is None or datetime.fromisoformat(row["time"]) >= since
-            ):
-                rows.append(row)
+        rows += [
+            row
+            for row in entries_of(decode(objects.get(entry.name) or b"", entry.name))
+            if (key_id is None or row["key"] == key_id)
+            and (since is None or datetime.fromisoformat(row["time"]) >= since)
+        ]
     yield from sorted(rows, key=lambda row: row["time"])
+
+
+def entries_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a record's results, each with its time and its run's who and why."""
+    who = {n: record[n] for n in ("run", "trigger", "principal", "reason", "provider")}
+    for result in record.get("results", ()):
+        yield {"time": result.get("ended") or record["time"], **who, **result}
 
 
 def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -153,7 +158,7 @@ def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
     return action["key"], action["kind"], action.get("base"), action.get("version")
 
 
-def _hours(objects: Objects) -> Iterator[str]:
+def hours(objects: Objects) -> Iterator[str]:
     """Yield the log's hour folders, newest first, listing one level at a time."""
 
     def below(prefix: str, depth: int) -> Iterator[str]:

@@ -49,6 +49,23 @@ class Report:
         """Whether nothing is wrong."""
         return not self.problems and all(f.status != OUT_OF_BAND for f in self.findings)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, for JSON."""
+        return {
+            "ok": self.ok,
+            "objects": self.objects,
+            "runs": self.runs,
+            "newest": self.newest,
+            "problems": [
+                {"object": problem.name, "what": problem.what} for problem in self.problems
+            ],
+            "notes": list(self.notes),
+            "versions": [
+                {"key": finding.key_id, "version": finding.version, "status": finding.status}
+                for finding in self.findings
+            ],
+        }
+
 
 @dataclass(slots=True)
 class _Run:
@@ -67,7 +84,7 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     :class:`~daena_kms.errors.ConfigError` for a ``since`` that is none.
     """
     report = Report()
-    anchor = _anchor(since)
+    anchor = check_anchor(since)
     runs = _load(objects, report)
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
@@ -80,7 +97,8 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     return report
 
 
-def _anchor(since: str | None) -> tuple[str, str] | None:
+def check_anchor(since: str | None) -> tuple[str, str] | None:
+    """Return the name and the hash in ``since``. Raises :class:`ConfigError` for what is none."""
     if since is None:
         return None
     name, _, hashed = since.partition("@")

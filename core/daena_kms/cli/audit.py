@@ -67,20 +67,7 @@ def verify_log(
             # A mistyped address looks the same, and must not pass for a clean log.
             report.problems.append(Problem(log.url, "holds no record: is the address right?"))
         if as_json:
-            print_json(
-                {
-                    "ok": report.ok,
-                    "objects": report.objects,
-                    "runs": report.runs,
-                    "newest": report.newest,
-                    "problems": [{"object": p.name, "what": p.what} for p in report.problems],
-                    "notes": report.notes,
-                    "versions": [
-                        {"key": f.key_id, "version": f.version, "status": f.status}
-                        for f in report.findings
-                    ],
-                }
-            )
+            print_json(report.to_dict())
         else:
             console().print(report_table(report))
             verdict = "nothing is wrong" if report.ok else "something is wrong"

@@ -2,20 +2,14 @@
 
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
+from daena_kms.api.messages import Request, decoded, dig
+from daena_kms.api.router import respond
 from daena_kms.errors import AccessDenied, AuditUnavailable, ConfigError
-from daena_kms.http import Request, decoded, dig, respond
 
+from tests.unit.api.asking import ARN, ask, check_problem
 from tests.unit.engines import World
-from tests.unit.test_http import ARN, ask, check_problem
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    """An empty store and log."""
-    return World(tmp_path)
 
 
 def test_the_plan(world: World) -> None:

@@ -1,0 +1,93 @@
+"""What an endpoint is given, and the checks that endpoints share."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.api.access import Access, Deed
+from daena_kms.api.inputs import check_match, read_reason
+from daena_kms.api.messages import Forbidden, Request, TooSoon
+from daena_kms.model import Key
+from daena_kms.objects.base import Objects
+from daena_kms.operations import Operations
+from daena_kms.policy import is_managed
+from daena_kms.runtime import Budget, Deadline, RunClock
+from daena_kms.settings import Settings
+
+#: In the audit log: what began it.
+TRIGGER = "http"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request whose form is right, with all that it takes to do it."""
+
+    request: Request
+    #: The key that the address names; empty where it names none.
+    key_id: str
+    query: Mapping[str, str]
+    body: Mapping[str, Any]
+    adapter: CloudKMSAdapter
+    log: Objects
+    access: Access
+    settings: Settings
+    deadline: Deadline | None
+    clock: RunClock
+    budget: Budget
+
+    @property
+    def principal(self) -> str:
+        """Who asks; the router lets nobody through without."""
+        return self.request.principal or ""
+
+    def check(self, deed: Deed, key_id: str | None = None) -> None:
+        """Raise :class:`Forbidden` unless the caller may do this (``None``: to all keys)."""
+        if not self.access.allows(self.principal, deed, key_id):
+            what = f"the access policy does not let you {deed.value}"
+            todo = "Ask whoever keeps DAENA_KMS_ACCESS for a rule"
+            raise Forbidden(
+                f"{what} {'this key' if key_id else 'all keys'}", key_id=key_id, todo=todo
+            )
+
+    def check_any(self, deed: Deed) -> None:
+        """Raise :class:`Forbidden` unless the caller may do this to some key."""
+        if not self.access.touches(self.principal, deed):
+            self.check(deed)
+
+    def look(self, *, exact: bool = False) -> Key:
+        """Return the key as it is now, if it is managed, not deleted, and as ``If-Match`` says.
+
+        What cares for holds and policies are the engine and the operations.
+        """
+        key = self.adapter.store.describe(self.key_id, exact=exact)
+        if key.deleted is None and is_managed(key.tags):
+            check_match(self.request, key)
+        return key
+
+    def check_interval(self, youngest: datetime | None) -> None:
+        """Raise :class:`TooSoon` when a version is younger than ``DAENA_KMS_MIN_INTERVAL``."""
+        least = self.settings.min_interval
+        now = self.clock()
+        if least is None or youngest is None or now - youngest >= least:
+            return
+        wait = youngest + least - now
+        seconds = max(1, math.ceil(wait.total_seconds()))
+        raise TooSoon(
+            f"its version is younger than {self.settings.get('DAENA_KMS_MIN_INTERVAL')}",
+            key_id=self.key_id,
+            todo=f"Ask again in {seconds} s; the command line has no such limit",
+            headers={"retry-after": str(seconds)},
+        )
+
+    def operations(self) -> Operations:
+        """Return the audited operations, in the caller's name."""
+        return Operations(
+            self.adapter,
+            self.log,
+            trigger=TRIGGER,
+            reason=read_reason(self.body),
+            principal=self.principal,
+        )

@@ -1,0 +1,35 @@
+"""``/v1/health``: can the configuration, the store and the log be used? For everybody to ask."""
+
+from collections.abc import Callable, Mapping
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.api.access import Access
+from daena_kms.api.messages import Response
+from daena_kms.errors import DaenaKMSError
+from daena_kms.objects.base import Objects
+from daena_kms.settings import Settings
+
+
+def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:
+    """Answer in stable words: no account, no address, no key, no text of an error."""
+    checks: dict[str, str] = {}
+    settings = Settings.load()
+    try:
+        adapter, log = services()
+        Access.load(settings)
+        checks["configuration"] = "paused" if settings.paused else "ok"
+    except DaenaKMSError as error:
+        return Response(503, {"ok": False, "checks": {"configuration": error.code}})
+    probes: Mapping[str, Callable[[], object]] = {
+        "store": adapter.store.probe,
+        "audit": lambda: log.children("log/"),
+    }
+    for name, probe in probes.items():
+        try:
+            probe()
+            checks[name] = "ok"
+        except DaenaKMSError as error:
+            checks[name] = error.code
+    healthy = all(state in {"ok", "paused"} for state in checks.values())
+    document = {"ok": healthy, "provider": adapter.store.provider, "checks": checks}
+    return Response(200 if healthy else 503, document)

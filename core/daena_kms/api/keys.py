@@ -1,0 +1,151 @@
+"""The addresses below ``/v1/keys``: read what a key is, rotate it, roll it back, hold it."""
+
+from collections.abc import Callable
+
+from daena_kms.api.access import Deed
+from daena_kms.api.call import TRIGGER, Call
+from daena_kms.api.documents import key_document, listed_key
+from daena_kms.api.inputs import check_match, moved, read_limit, read_reason, read_text
+from daena_kms.api.messages import BadRequest, OutOfTime, Refusal, Response, etag
+from daena_kms.durations import format_time, parse_time
+from daena_kms.engine import run
+from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
+from daena_kms.model import Key
+from daena_kms.policy import MANAGED, is_managed
+
+
+class NothingDone(Refusal):
+    """The rotation was no longer to be done when it came to it."""
+
+    code = "rotation-conflict"
+    status = 409
+
+
+def list_keys(call: Call) -> Response:
+    """Answer the managed keys that the caller may read, by id, a page at a time."""
+    call.check_any(Deed.READ)
+    limit, after = read_limit(call.query), call.query.get("after", "")
+    found = sorted(
+        (
+            key
+            for key in call.adapter.store.scan()
+            if key.id > after
+            and key.tags.get(MANAGED) != "false"
+            and call.access.allows(call.principal, Deed.READ, key.id)
+        ),
+        key=lambda key: key.id,
+    )
+    page = found[:limit]
+    more = {"next": page[-1].id} if len(found) > limit else {}
+    return Response(200, {"keys": [listed_key(key, call.adapter) for key in page], **more})
+
+
+def show(call: Call) -> Response:
+    """Answer one key's policy and versions, with its current version as the entity tag."""
+    call.check(Deed.READ, call.key_id)
+    key = call.adapter.store.describe(call.key_id, exact=True)
+    if not is_managed(key.tags):  # metadata of others' secrets is nobody's business
+        raise KeyNotFound("there is no managed key of that name", key_id=call.key_id)
+    return Response(200, key_document(key, call.adapter), _tagged(key))
+
+
+def rotate(call: Call) -> Response:
+    """Make a fresh value current, due or not."""
+    call.check(Deed.ROTATE, call.key_id)
+    reason = read_reason(call.body)
+    key = call.look()
+    call.check_interval(key.current.created if key.current is not None else None)
+    summary = run(
+        call.adapter,
+        call.log,
+        keys=[call.key_id],
+        deadline=call.deadline,
+        trigger=TRIGGER,
+        reason=reason,
+        principal=call.principal,
+        looks={key.id: key},
+    )
+    if call.key_id in summary.new_versions:
+        version = summary.new_versions[call.key_id]
+        done = {"key": call.key_id, "version": version, "run": summary.run_id}
+        return Response(200, done, {"etag": etag(version)})
+    if call.key_id in summary.errors:
+        raise summary.errors[call.key_id]
+    if call.key_id in summary.left:
+        raise OutOfTime("there was no time left to begin", key_id=call.key_id, todo="Ask again")
+    _raise_if_moved(call, key)
+    what = summary.notes.get(call.key_id, "nothing was to be done")
+    raise NothingDone(what, key_id=call.key_id, todo="Look at the key again")
+
+
+def rollback(call: Call) -> Response:
+    """Make a new version with an older one's value current."""
+    call.check(Deed.ROLLBACK, call.key_id)
+    version = read_text(call.body, "version", 200) or "previous"
+    operations = call.operations()
+    key = call.look(exact=True)
+    # A rotation that broke something must be undone at once, but not again and again.
+    call.check_interval(key.previous.created if key.previous is not None else None)
+    try:
+        made = operations.rollback(call.key_id, version, base=_ref(key))
+    except RotationConflict:
+        _raise_if_moved(call, key)
+        raise
+    except ConfigError as error:
+        raise _of_the_input(error, version) from None
+    done = {"key": call.key_id, "version": made, "value_of": version}
+    return Response(200, done, {"etag": etag(made)})
+
+
+def _of_the_input(error: ConfigError, version: str) -> DaenaKMSError:
+    """Return a bad version id as what it is here: the caller's input, not our configuration."""
+    if version[:80] in error.what:
+        return BadRequest(error.what, key_id=error.key_id, todo=error.todo)
+    return error
+
+
+def hold(call: Call) -> Response:
+    """Let no run change the key until it is released, or until a time."""
+    text = read_text(call.body, "until", 40)
+    try:
+        until = None if text is None else parse_time(text, "until")
+    except ConfigError as error:
+        raise BadRequest(error.what, todo=error.todo) from None
+    held = "true" if until is None else format_time(until)
+    return _hold(call, held, lambda: call.operations().hold(call.key_id, until))
+
+
+def release(call: Call) -> Response:
+    """End a hold."""
+    return _hold(call, "false", lambda: call.operations().release(call.key_id))
+
+
+def _hold(call: Call, held: str, change: Callable[[], None]) -> Response:
+    call.check(Deed.HOLD, call.key_id)
+    read_reason(call.body)
+    key = call.look()
+    change()
+    return Response(200, {"key": call.key_id, "hold": held}, _tagged(key))
+
+
+def _ref(key: Key) -> str | None:
+    return None if key.current is None else key.current.ref
+
+
+def _tagged(key: Key) -> dict[str, str]:
+    return {} if key.current is None else {"etag": etag(key.current.id)}
+
+
+def _raise_if_moved(call: Call, seen: Key) -> None:
+    """Raise that the key has moved on, if the caller named the version that it was to start from.
+
+    Of many deliveries of one request, one does its work; this is the answer to the others.
+    """
+    if not check_match(call.request, seen):
+        return
+    key = call.adapter.store.describe(call.key_id)
+    if key.current is not None and seen.current is not None and key.current.id != seen.current.id:
+        raise moved(key)
+
+
+__all__ = ["hold", "list_keys", "release", "rollback", "rotate", "show"]

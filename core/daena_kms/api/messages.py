@@ -1,0 +1,217 @@
+"""Requests and answers, apart from any platform."""
+
+import base64
+import json
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from daena_kms.errors import DaenaKMSError
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+#: Characters of an entity tag that need no escape, and a version id may hold.
+#: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
+_ETAG_SAFE = "-._~:/+=@"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a cloud's own event says, after its handler has taken it apart."""
+
+    method: str
+    path: str
+    body: str | bytes | None
+    #: Who asks, from what the platform has verified and from nothing else.
+    principal: str | None
+    #: The query as it stands in the address, without the question mark.
+    query: str = ""
+    #: Headers by their names in lower case.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: What the platform calls this request in its own logs.
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A status, a JSON document and further headers."""
+
+    status: int
+    document: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> str:
+        """The document as JSON."""
+        return json.dumps(self.document, sort_keys=True)
+
+    @property
+    def content_type(self) -> str:
+        """Its media type."""
+        is_problem = {"type", "status", "detail"} <= self.document.keys()
+        return PROBLEM if is_problem else JSON
+
+    @property
+    def all_headers(self) -> dict[str, str]:
+        """The headers with the media type."""
+        return {"content-type": self.content_type, **self.headers}
+
+    def log_entry(self, request: Request) -> dict[str, Any]:
+        """Return what the function's log says of a request: bounded, and no values."""
+        return {
+            "status": self.status,
+            "method": request.method[:20],
+            "path": request.path[:200],
+            "principal": request.principal,
+            "request_id": self.headers.get("x-request-id"),
+        }
+
+
+class Refusal(DaenaKMSError):  # noqa: N818 - named as those in daena_kms.errors are
+    """A request that is not done, and the status that says so."""
+
+    status = 400
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        key_id: str | None = None,
+        todo: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(what, key_id=key_id, todo=todo)
+        self.headers = dict(headers or {})
+        #: Further members of the problem document.
+        self.more = dict(more or {})
+
+
+class BadRequest(Refusal):
+    """The query, a header or the body is not of the form that the address takes."""
+
+    code = "bad-request"
+
+
+class Unauthenticated(Refusal):
+    """The platform has verified no caller."""
+
+    code = "unauthenticated"
+    status = 401
+
+
+class Forbidden(Refusal):
+    """The access policy does not let this caller do this to this key."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NoSuchAddress(Refusal):
+    """There is nothing at this address."""
+
+    code = "no-such-address"
+    status = 404
+
+
+class WrongMethod(Refusal):
+    """The address has other methods."""
+
+    code = "wrong-method"
+    status = 405
+
+
+class KeyMoved(Refusal):
+    """Another version is current than ``If-Match`` names."""
+
+    code = "key-moved"
+    status = 412
+
+
+class TooLarge(Refusal):
+    """The body is over the limit."""
+
+    code = "too-large"
+    status = 413
+
+
+class WrongMediaType(Refusal):
+    """The body is of another type than JSON."""
+
+    code = "wrong-media-type"
+    status = 415
+
+
+class TooSoon(Refusal):
+    """The key's current version is younger than the least interval between rotations on demand."""
+
+    code = "too-soon"
+    status = 429
+
+
+class OutOfTime(Refusal):
+    """The time that an answer may take is over, and nothing was begun."""
+
+    code = "out-of-time"
+    status = 503
+
+
+#: The status of an error that is no :class:`Refusal`; all others are 500.
+STATUS = {
+    "invalid-key-id": 400,
+    "key-not-found": 404,
+    "not-managed": 409,
+    "rotation-conflict": 409,
+    "key-exists": 409,
+    "access-denied": 502,
+    "store-unavailable": 503,
+    "audit-unavailable": 503,
+    "paused": 503,
+}
+
+
+def problem(error: DaenaKMSError, request_id: str | None = None) -> Response:
+    """Return an error as a problem document: https://www.rfc-editor.org/rfc/rfc9457."""
+    refusal = error if isinstance(error, Refusal) else None
+    status = refusal.status if refusal is not None else STATUS.get(error.code, 500)
+    document = {
+        "type": f"urn:daena-kms:{error.code}",
+        "title": error.code.replace("-", " "),
+        "status": status,
+        "detail": error.what if error.key_id is None else f"key {error.key_id!r}: {error.what}",
+        "todo": error.todo,
+        "request_id": request_id,
+        **(refusal.more if refusal is not None else {}),
+    }
+    present = {name: value for name, value in document.items() if value is not None}
+    return Response(status, present, refusal.headers if refusal is not None else {})
+
+
+def etag(version: str) -> str:
+    """Return the entity tag of a key whose current version has this id."""
+    return f'"{quote(version, safe=_ETAG_SAFE)}"'
+
+
+def request_id(given: str | None) -> str:
+    """Return the platform's id of a request, or a fresh one where it gives none of a safe form."""
+    return given if given and _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+
+
+def dig(event: object, *path: str) -> str | None:
+    """Return the text at ``path`` in an event of any shape, or ``None``."""
+    for name in path:
+        event = event.get(name) if isinstance(event, Mapping) else None
+    return event if isinstance(event, str) else None
+
+
+def decoded(body: str | None, *, is_base64: bool) -> str | bytes | None:
+    """Return a body as its event carries it; one that is no base64 is passed on and refused."""
+    if body is None or not is_base64:
+        return body
+    try:
+        return base64.b64decode(body, validate=True)
+    except ValueError:
+        return body

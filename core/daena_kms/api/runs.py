@@ -1,0 +1,37 @@
+"""``/v1/plan`` and ``/v1/runs``: what is due, and doing it."""
+
+from daena_kms.api.access import Deed
+from daena_kms.api.call import TRIGGER, Call
+from daena_kms.api.inputs import read_flag, read_reason
+from daena_kms.api.messages import Response
+from daena_kms.engine import run
+from daena_kms.summary import action_record
+
+
+def plan(call: Call) -> Response:
+    """Answer what a run would do with each key that the caller may read, and why."""
+    call.check_any(Deed.READ)
+    summary = run(
+        call.adapter, call.log, dry_run=True, deadline=call.deadline, principal=call.principal
+    )
+    actions = [
+        action_record(action)
+        for action in summary.actions
+        if call.access.allows(call.principal, Deed.READ, action.key_id)
+    ]
+    return Response(200, {"actions": actions})
+
+
+def start(call: Call) -> Response:
+    """Do what is due, as the schedule does, within the time that an answer may take."""
+    call.check(Deed.RUN)
+    summary = run(
+        call.adapter,
+        call.log,
+        dry_run=read_flag(call.body, "dry_run"),
+        deadline=call.deadline,
+        trigger=TRIGGER,
+        reason=read_reason(call.body),
+        principal=call.principal,
+    )
+    return Response(200, summary.to_dict())
