@@ -12,7 +12,7 @@ import os
 
 import azure.functions as func
 from daena_kms.api.messages import Request
-from daena_kms.api.router import respond
+from daena_kms.api.router import METHODS, respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run
@@ -60,7 +60,7 @@ def expiring(event: func.EventGridEvent) -> None:
         rotate("event", "event grid", [key_id])
 
 
-@app.route("v1/{*path}", methods=["GET", "POST"])
+@app.route("v1/{*path}", methods=METHODS)
 def http(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer for a caller with a function's key, or one that Entra ID has verified."""
     return answer(function_app_request(req, context.invocation_id, os.environ))

@@ -11,6 +11,7 @@ from daena_kms.durations import format_time, parse_time
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
 from daena_kms.model import Key
+from daena_kms.names import check_key_id
 from daena_kms.policy import MANAGED, is_managed
 
 
@@ -25,6 +26,8 @@ def list_keys(call: Call) -> Response:
     """Answer the managed keys that the caller may read, by id, a page at a time."""
     call.check_any(Deed.READ)
     limit, after = read_limit(call.query), call.query.get("after", "")
+    if "after" in call.query:
+        check_key_id(after)
     found = sorted(
         (
             key
@@ -100,7 +103,9 @@ def rollback(call: Call) -> Response:
 def _of_the_input(error: ConfigError, version: str) -> DaenaKMSError:
     """Return a bad version id as what it is here: the caller's input, not our configuration."""
     if version[:80] in error.what:
-        return BadRequest(error.what, key_id=error.key_id, todo=error.todo)
+        msg = f"version is {version[:80]!r}, which is no version id of this store"
+        todo = "Use previous, or an id that GET /v1/keys/{key_id} lists"
+        return BadRequest(msg, todo=todo)
     return error
 
 

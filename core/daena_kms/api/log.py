@@ -1,5 +1,6 @@
 """``/v1/audit``: the log's entries, and whether it holds together."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from daena_kms.api.access import Deed
@@ -15,6 +16,8 @@ from daena_kms.names import check_key_id
 from daena_kms.objects.base import Entry, Objects
 from daena_kms.runtime import Budget
 
+_RUN = re.compile("[0-9a-f]{32}", re.ASCII)
+
 
 def entries(call: Call) -> Response:
     """Answer what was done, in the log's order, a page at a time.
@@ -26,6 +29,9 @@ def entries(call: Call) -> Response:
     query = call.query
     if "key" in query:
         check_key_id(query["key"])
+    if "run" in query and not _RUN.fullmatch(query["run"]):
+        msg = f"run is {query['run'][:40]!r}, which is no run's id"
+        raise BadRequest(msg, todo="Write the 32 hexadecimal digits of an entry's run")
     try:
         since, until = (
             parse_time(query[name], name) if name in query else None for name in ("since", "until")

@@ -56,7 +56,12 @@ def document() -> Json:
 def _paths() -> Json:
     return {
         "/v1/keys": {
-            "get": _get("listKeys", "List the managed keys, by id.", "KeyList", *_page("A key id."))
+            "get": _get(
+                "listKeys",
+                "List the managed keys, by id.",
+                "KeyList",
+                *_page("The last key id of the page before."),
+            )
         },
         "/v1/keys/{key_id}": {
             "parameters": [_key()],
@@ -89,7 +94,7 @@ def _paths() -> Json:
                 _query("run", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
                 _query("since", {"$ref": "#/components/schemas/Time"}),
                 _query("until", {"$ref": "#/components/schemas/Time"}),
-                *_page("What the page before gave as next.", r"^log/[0-9a-f/]{46}/[0-9]{6}\.json$"),
+                *_page("What the page before gave as next.", schemas.RECORD),
             )
         },
         "/v1/audit/verify": {
@@ -171,7 +176,7 @@ def _query(name: str, schema: Json, description: str | None = None) -> Json:
     return {"name": name, "in": "query", "schema": schema, **told}
 
 
-def _page(after: str, pattern: str = "^[a-z0-9-]*$") -> tuple[Json, Json]:
+def _page(after: str, pattern: str = schemas.KEY_ID) -> tuple[Json, Json]:
     number = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
     text = {"type": "string", "maxLength": 200, "pattern": pattern}
     return _query("limit", number), _query("after", text, after)

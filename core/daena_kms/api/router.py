@@ -12,7 +12,6 @@ from daena_kms.api.call import Call
 from daena_kms.api.health import health
 from daena_kms.api.inputs import read_body, read_query
 from daena_kms.api.messages import (
-    Forbidden,
     NoSuchAddress,
     Request,
     Response,
@@ -30,6 +29,10 @@ from daena_kms.settings import Settings
 log_of_requests = logging.getLogger("daena_kms")
 
 Services = Callable[[], tuple[CloudKMSAdapter, Objects]]
+
+#: What a platform that wants a list is to hand on: what an address does not take is refused here,
+#: the same on every cloud.
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 #: In every answer: nobody keeps it, and no browser takes it for anything but JSON.
 _ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
@@ -138,4 +141,4 @@ def _check_method(request: Request, allowed: tuple[str, ...]) -> None:
         )
 
 
-__all__ = ["ROUTES", "Forbidden", "respond"]
+__all__ = ["METHODS", "ROUTES", "respond"]

@@ -7,6 +7,10 @@ from daena_kms.api.inputs import MAX_REASON
 
 #: A closing record of the log and its hash, as an earlier verification gave it.
 ANCHOR = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/999999\.json@sha256:[0-9a-f]{64}$"
+#: An object of the log.
+RECORD = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/[0-9]{6}\.json$"
+
+KEY_ID = "^[a-z]([a-z0-9-]{0,98}[a-z0-9])?$"
 
 PROBLEMS = {
     "400": "The request is not of the form that the address takes.",
@@ -87,7 +91,7 @@ _LISTS = (
 
 SCHEMAS: dict[str, Any] = {
     "Anything": {"type": "object"},
-    "KeyId": {"type": "string", "pattern": "^[a-z]([a-z0-9-]{0,98}[a-z0-9])?$"},
+    "KeyId": {"type": "string", "pattern": KEY_ID},
     "Time": {
         "type": "string",
         "format": "date-time",

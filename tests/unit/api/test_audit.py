@@ -89,6 +89,8 @@ def test_a_page_that_has_no_time_ends_early_and_goes_on(world: World) -> None:
         ("after=here", "bad-request"),
         ("after=../../etc/passwd", "bad-request"),
         ("limit=0", "bad-request"),
+        ("run=x", "bad-request"),
+        ("run=", "bad-request"),
         ("principal=x", "bad-request"),
     ],
 )
