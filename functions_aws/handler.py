@@ -10,7 +10,7 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
-from daena_kms.api.router import respond
+from daena_kms.api import respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run

@@ -11,8 +11,8 @@ import logging
 import os
 
 import azure.functions as func
-from daena_kms.api.messages import Request
-from daena_kms.api.router import METHODS, respond
+from daena_kms.api import respond
+from daena_kms.api.messages import METHODS, Request
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run

@@ -11,8 +11,8 @@ import flask
 import functions_framework
 from cloudevents.http import CloudEvent
 from daena_kms import gcp_events as events
+from daena_kms.api import respond
 from daena_kms.api.messages import Request, Response
-from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.cloud_logging import start_logging

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from tests.bench import calls, cold_start, local, pace, planning
+from tests.bench import api, calls, cold_start, local, pace, planning
 from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, as_json, best_of, missed, table
 from tests.bench.on_aws import Aws
@@ -31,6 +31,10 @@ def _groups(*, quick: bool) -> Mapping[str, Mapping[str, Measure]]:
         "pace": timed(lambda cloud: pace.without_quota(cloud, quick=quick)),
         "quota": timed(lambda cloud: pace.with_quota(cloud, quick=quick)),
         "cold-start": timed(lambda cloud: cold_start.measure(cloud.provider, quick=quick)),
+        "api": {
+            **timed(api.warm),
+            "local": lambda: best_of(lambda: list(api.cold(quick=quick))),
+        },
         "local": {"local": lambda: best_of(lambda: list(local.rate(quick=quick)))},
         "processes": {"local": local.together},
     }

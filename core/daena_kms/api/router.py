@@ -30,10 +30,6 @@ log_of_requests = logging.getLogger("daena_kms")
 
 Services = Callable[[], tuple[CloudKMSAdapter, Objects]]
 
-#: What a platform that wants a list is to hand on: what an address does not take is refused here,
-#: the same on every cloud.
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-
 #: In every answer: nobody keeps it, and no browser takes it for anything but JSON.
 _ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _OPEN = {"/v1/health", "/v1/openapi.json"}
@@ -141,4 +137,4 @@ def _check_method(request: Request, allowed: tuple[str, ...]) -> None:
         )
 
 
-__all__ = ["METHODS", "ROUTES", "respond"]
+__all__ = ["ROUTES", "respond"]
