@@ -84,6 +84,11 @@ class Summary:
     #: How many managed keys were looked at, and how many of them are still due at the end.
     keys: int = 0
     overdue: int = 0
+    #: The ids of those that are still due.
+    late: set[str] = field(default_factory=set)
+    #: How many events were delivered to the endpoint, and how many were not.
+    notified: int = 0
+    undelivered: int = 0
     #: Of the skipped ones, those that another rotation holds still: if due, they are overdue.
     undecided: set[str] = field(default_factory=set)
 
@@ -129,11 +134,17 @@ class Summary:
             ids.sort()
 
     def counts(self) -> dict[str, int]:
-        """Return the numbers, for metrics and for the closing record."""
-        return {name: len(ids) for name, ids in self._lists()} | {
+        """Return the numbers, for metrics and for the closing record.
+
+        Those of the events are there when there was something to send: after the closing record.
+        """
+        counts = {name: len(ids) for name, ids in self._lists()} | {
             "keys": self.keys,
             "overdue": self.overdue,
         }
+        if self.notified or self.undelivered:
+            counts |= {"notified": self.notified, "undelivered": self.undelivered}
+        return counts
 
     def to_dict(self) -> dict[str, Any]:
         """Return the summary as plain data, for JSON."""

@@ -100,6 +100,8 @@ def _parts(*names: str) -> list[str]:
 CLOUDS = {"local", "aws", "azure", "gcp"}
 CALLERS = {"kms", "cli", "demo"}
 RUNNING = {"engine", "operations", "journal", "planning", "work"}
+# What only the way to an endpoint needs: imported when one is set.
+NETWORK = {"email", "http", "socket", "ssl"}
 # What turns a provider's name or an address into the object that stands for it.
 FACTORIES = {"daena_kms.objects.address", "daena_kms.cloud_kms"}
 # Which modules may import an SDK, and they too only when it is used.
@@ -184,6 +186,30 @@ def test_objects_and_stores_know_nothing_above_them(name: str) -> None:
     """Where a store or the log keeps objects, it is told so: only the factory reads settings."""
     above = {"plan", "due", "audit", "settings", "summary", "adapter", "cloud_kms"}
     assert _forbidden(name, above | RUNNING | CALLERS) == set()
+
+
+@pytest.mark.parametrize("name", _parts("notify"))
+def test_who_tells_of_a_run_knows_neither_it_nor_a_store(name: str) -> None:
+    """Events come from the summary and go to a sink; the engine calls, and is never called."""
+    above = {"api", "stores", "objects", "adapter", "cloud_kms", "rotation", "runtime"}
+    assert _forbidden(name, above | RUNNING | CALLERS) == set()
+
+
+@pytest.mark.parametrize("name", _parts("notify"))
+def test_the_way_to_an_endpoint_is_imported_only_when_one_is_set(name: str) -> None:
+    """Its modules alone know the network, and the package imports them on use."""
+    way = {"daena_kms.notify.webhook", "daena_kms.notify.wire"}
+    if name not in way:
+        found = {i for i in IMPORTS[name] if i.at_once}
+        assert {i.target for i in found if i.target.split(".")[0] in NETWORK} == set()
+        assert {i.target for i in found} & way == set()
+
+
+@pytest.mark.parametrize("name", _parts("notify.events", "notify.guard", "notify.endpoint"))
+def test_what_is_told_and_where_it_may_go_is_decided_without_effects(name: str) -> None:
+    """No clock, no file, no look-up: the same summary and settings give the same answer."""
+    outside = {"io", "os", "pathlib", "random", "secrets", "socket", "subprocess", "time"}
+    assert {i.target for i in IMPORTS[name]} & outside == set()
 
 
 @pytest.mark.parametrize("name", [name for name in MODULES if not _is_in(name, CALLERS)])

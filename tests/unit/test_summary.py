@@ -103,6 +103,16 @@ def test_a_summary_is_plain_data() -> None:
     }
 
 
+@pytest.mark.parametrize(("notified", "undelivered"), [(2, 0), (0, 3), (2, 3)])
+def test_events_are_counted_where_there_were_any(notified: int, undelivered: int) -> None:
+    """A run that had nothing to tell, or nobody to tell it to, counts none."""
+    made = summary()
+    assert not {"notified", "undelivered"} & made.counts().keys()
+    made.notified, made.undelivered = notified, undelivered
+    counts = made.counts()
+    assert (counts["notified"], counts["undelivered"]) == (notified, undelivered)
+
+
 def test_records_leave_out_what_there_is_not() -> None:
     """An action's and a result's record hold the fields that are known."""
     assert action_record(Action("some-key", Kind.FAILING, "bad")) == {

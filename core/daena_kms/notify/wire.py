@@ -1,0 +1,199 @@
+"""One request over TLS to an address that was checked, bounded in time and in bytes.
+
+Neither proxies nor redirects: both would have another host decide where an event goes.
+"""
+
+import http.client
+import io
+import queue
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from typing import Any
+
+from daena_kms.notify.endpoint import Endpoint
+from daena_kms.notify.guard import check_address
+
+#: What is read of an answer at most, and how much of that from its body.
+MAX_ANSWER = 65_536
+MAX_BODY = 4_096
+#: How long a body is waited for, once the status has decided: only to use the connection again.
+_BODY_SECONDS = 1.0
+
+#: Returns the seconds that are left; raises TimeoutError when none are.
+type Left = Callable[[], float]
+
+
+def look_up(host: str, port: int) -> list[str]:
+    """Return a host's addresses; one that is bound to a network interface carries its zone."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    addresses = []
+    for _, _, _, _, where in found:
+        match where:
+            case (address, _, _, zone) if zone:
+                addresses.append(f"{address}%{zone}")
+            case (address, *_):
+                addresses.append(str(address))
+    return list(dict.fromkeys(addresses))
+
+
+def dial(address: str, port: int, seconds: float) -> socket.socket:
+    """Connect to an address. Takes no name: nothing is looked up here."""
+    family = {4: socket.AF_INET, 6: socket.AF_INET6}[ip_address(address).version]
+    connection = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        connection.settimeout(seconds)
+        connection.connect((address, port))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What the wire needs of the machine; a test brings its own."""
+
+    look_up: Callable[[str, int], Sequence[str]] = look_up
+    dial: Callable[[str, int, float], socket.socket] = dial
+    tls: Callable[[], ssl.SSLContext] = ssl.create_default_context
+
+
+@dataclass(slots=True)
+class Wire:
+    """The way to one endpoint: its host is looked up and checked once, its connection kept."""
+
+    endpoint: Endpoint
+    network: Network
+    _addresses: list[str] = field(default_factory=list)
+    _tls: ssl.SSLContext | None = None
+    _open: "_Connection | None" = None
+
+    def post(self, body: bytes, headers: Mapping[str, str], left: Left) -> tuple[int, str | None]:
+        """Send a request and return the answer's status and its ``Retry-After``.
+
+        Raises :class:`~daena_kms.errors.ConfigError` for an address that no event may go to, and
+        OSError or HTTPException when nothing, or nonsense, came back in time.
+        """
+        where = self.endpoint
+        lines = [f"POST {where.target} HTTP/1.1", f"Host: {where.authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"Content-Length: {len(body)}", "", ""]
+        try:
+            if self._open is None:
+                self._open = self._connect(left)
+            self._open.left = left
+            self._open.sendall("\r\n".join(lines).encode("ascii") + body)
+            answer = http.client.HTTPResponse(self._open, method="POST")  # type: ignore[arg-type] # it asks for a file and nothing else
+            answer.begin()
+        except BaseException:
+            self.close()
+            raise
+        if not self._is_at_its_end(answer, left):
+            self.close()
+        return answer.status, answer.headers.get("Retry-After")
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    def _is_at_its_end(self, answer: http.client.HTTPResponse, left: Left) -> bool:
+        """Read what little there may be, and say if the connection can be used again."""
+        if answer.will_close or self._open is None:
+            return False
+        self._open.left = lambda: min(left(), _BODY_SECONDS)
+        try:
+            answer.read(MAX_BODY)
+        except (OSError, http.client.HTTPException):
+            return False  # a broken body is called closed as well
+        return answer.isclosed()
+
+    def _connect(self, left: Left) -> "_Connection":
+        host, port = self.endpoint.host, self.endpoint.port
+        if not self._addresses:
+            found = _within(partial(self.network.look_up, host, port), left())
+            # One that is refused refuses them all: they are one host's.
+            self._addresses = [check_address(host, a, self.endpoint.allowed) for a in found]
+        if self._tls is None:
+            self._tls = self.network.tls()
+        failure: OSError = ConnectionError("the host has no address")
+        for number, address in enumerate(self._addresses):
+            try:
+                share = left() / (len(self._addresses) - number)
+                plain = self.network.dial(address, port, share)
+            except OSError as error:
+                failure = error
+                continue
+            try:
+                plain.settimeout(left())
+                return _Connection(self._tls.wrap_socket(plain, server_hostname=host), left)
+            except BaseException:
+                plain.close()
+                raise
+        raise failure
+
+
+class _Connection:
+    """A TLS connection of which no call outlasts the time that is left."""
+
+    def __init__(self, tls: ssl.SSLSocket, left: Left) -> None:
+        self._tls = tls
+        self.left = left
+
+    def sendall(self, data: bytes) -> None:
+        self._tls.settimeout(self.left())
+        self._tls.sendall(data)
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(_Answer(self))
+
+    def receive(self, into: memoryview) -> int:
+        self._tls.settimeout(self.left())
+        return self._tls.recv_into(into)
+
+    def close(self) -> None:
+        self._tls.close()
+
+
+class _Answer(io.RawIOBase):
+    """What comes back for one request, up to a number of bytes."""
+
+    def __init__(self, connection: _Connection) -> None:
+        self._connection = connection
+        self._room = MAX_ANSWER
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any buffer, as in io.RawIOBase
+        if self._room <= 0:
+            raise OSError("the answer has no end")
+        count = self._connection.receive(memoryview(buffer)[: self._room])
+        self._room -= count
+        return count
+
+
+def _within[T](call: Callable[[], T], seconds: float) -> T:
+    """Return what a call returns that can't be bounded in time itself, or stop waiting for it."""
+    answer: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put(call())
+        except Exception as error:  # noqa: BLE001 - raised again by the one who waits
+            answer.put(error)
+
+    threading.Thread(target=run, name="daena-kms-look-up", daemon=True).start()
+    try:
+        came = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise TimeoutError("the name service did not answer in time") from None
+    if isinstance(came, Exception):
+        raise came
+    return came
