@@ -12,6 +12,8 @@ from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
 from daena_kms.model import Key
 from daena_kms.names import check_key_id
+from daena_kms.notify import notify
+from daena_kms.notify.events import of_run
 from daena_kms.objects.base import Objects
 from daena_kms.plan import CHANGES, Action, Kind
 from daena_kms.planning import Survey
@@ -54,24 +56,25 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     named keys that were looked at just now, which are not looked at again to plan. ``progress(done,
     of)`` is called as keys are done.
 
-    A key's failure stands in the summary. Raises :class:`AuditUnavailable` when the log can't be
-    read or written (then nothing more is changed), :class:`~daena_kms.errors.Paused` when changes
-    are switched off, :class:`ConfigError` and
-    :class:`~daena_kms.errors.InvalidKeyId` for bad arguments, and the store's errors when it
-    can't be listed.
+    A key's failure stands in the summary. When the log is closed, the endpoint in the environment
+    is told what was rotated, failed or is overdue (:mod:`daena_kms.notify`).
+
+    Raises :class:`AuditUnavailable` when the log can't be read or written (then nothing more is
+    changed), :class:`~daena_kms.errors.Paused` when changes are switched off,
+    :class:`ConfigError` and :class:`~daena_kms.errors.InvalidKeyId` for bad arguments, and the
+    store's errors when it can't be listed.
     """
     if not 1 <= workers <= _MAX_WORKERS:
         msg = f"workers is {workers!r}"
         raise ConfigError(msg, todo=f"Pass a number from 1 to {_MAX_WORKERS}")
+    settings = Settings.load()
     if not dry_run:
-        Settings.load().check_not_paused()
+        settings.check_not_paused()
     ids = _checked(keys)
     named = ids is not None and not if_due
     clock, given = RunClock(now), looks or {}
     budget = Budget(clock, deadline)
-    context = Context(
-        adapter.store.provider, trigger, principal or Settings.load().operator, reason
-    )
+    context = Context(adapter.store.provider, trigger, principal or settings.operator, reason)
     journal = Journal.begin(log, context, clock) if log is not None else None
     if dry_run or journal is None:
         if not dry_run:
@@ -88,6 +91,8 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     this.execute(journal, workers, progress or _no_progress)
     summary.finish(clock.elapsed)
     journal.close(summary.counts())
+    told = notify(of_run(summary, context, journal.recovered), settings, budget.left)
+    summary.notified, summary.undelivered = told
     log_of_runs.info("run %s: %s", summary.run_id, summary.counts())
     return summary
 
@@ -232,7 +237,8 @@ class _Run:
         decided = {*self._summary.skipped} - open_still
         settled = {*self._summary.rotated, *self._summary.finished, *decided}
         due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
-        self._summary.overdue = len(due - settled)
+        self._summary.late = due - settled
+        self._summary.overdue = len(self._summary.late)
 
 
 def _chunks(groups: Iterable[list[Action]]) -> Iterator[list[list[Action]]]:

@@ -33,6 +33,8 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
+        #: What :meth:`recover` found to have become current by runs that did not know it.
+        self.recovered: list[dict[str, Any]] = []
 
     @classmethod
     def begin(cls, log: Objects, context: Context, clock: Clock) -> "Journal":
@@ -75,6 +77,8 @@ class Journal:
                 continue
             found = _what_became(action, key)
             results.append({**result, **found})
+            if found["result"] == DONE and "new_version" in found:
+                self.recovered.append(results[-1])
             if found["result"] == NOT_DONE and self._may_run_still(action):
                 self._unresolved.append(action)
         if results or self._tail.news:

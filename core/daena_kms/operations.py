@@ -21,6 +21,8 @@ from daena_kms.errors import (
 from daena_kms.journal import Journal
 from daena_kms.model import Key
 from daena_kms.names import check_key_id
+from daena_kms.notify import notify
+from daena_kms.notify.events import of_operation
 from daena_kms.objects.base import Objects
 from daena_kms.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rotation import rotate
@@ -51,8 +53,9 @@ class Operations:
         self._store = adapter.store
         self._log = log
         self._clock = RunClock(now)
+        self._settings = Settings.load()
         self._context = Context(
-            self._store.provider, trigger, principal or Settings.load().operator, reason
+            self._store.provider, trigger, principal or self._settings.operator, reason
         )
 
     def create(
@@ -219,10 +222,29 @@ class Operations:
             failure = {"result": result, "error": error.code, "message": str(error)}
             journal.record_rows([{**row, **failure, "ended": format_time(self._clock())}])
             journal.close({"failed": 1})
+            self._tell(row, journal, error=error)
             raise
         journal.record_rows([{**row, **done, "result": DONE, "ended": format_time(self._clock())}])
         journal.close({kind: 1})
+        self._tell(row, journal, new_version=done.get("new_version"))
         return done
+
+    def _tell(
+        self,
+        row: Mapping[str, Any],
+        journal: Journal,
+        *,
+        new_version: str | None = None,
+        error: DaenaKMSError | None = None,
+    ) -> None:
+        """Tell the endpoint, if there is one, what it is to know of an operation."""
+        events = of_operation(
+            *(row["kind"], row["key"], journal.run_id, self._context, self._clock()),
+            new_version=new_version,
+            error=error,
+            recovered=journal.recovered,
+        )
+        notify(events, self._settings)
 
 
 def check_same_base(key: Key, base: str | None) -> None:

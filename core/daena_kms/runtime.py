@@ -51,6 +51,11 @@ class Budget:
         self._margin = max(self._margin, 2 * duration)
 
     @property
+    def left(self) -> timedelta | None:
+        """What is left of the whole; ``None``: it is not limited."""
+        return None if self._total is None else self._total - self._clock.elapsed
+
+    @property
     def over(self) -> bool:
         """Whether no more work may begin."""
         return self._total is not None and self._clock.elapsed + self._margin >= self._total

@@ -105,6 +105,16 @@ def test_without_a_deadline_a_run_never_ends(clock: RunClock, stopwatch: Stopwat
     assert not budget.over
 
 
+def test_what_is_left_is_known(clock: RunClock, stopwatch: Stopwatch) -> None:
+    """To the end itself, without the margin, and past it; without a deadline it is not limited."""
+    budget = Budget(clock, 60)
+    stopwatch.seconds += 59
+    assert budget.left == SECOND
+    stopwatch.seconds += 11
+    assert budget.left == -10 * SECOND
+    assert Budget(clock, None).left is None
+
+
 @pytest.mark.parametrize("deadline", [NOW, NOW - DAY, timedelta(), -SECOND, 0, -1.5])
 def test_a_deadline_that_is_past_begins_nothing(clock: RunClock, deadline: Deadline) -> None:
     """There is no time left from the beginning."""
