@@ -6,6 +6,7 @@ from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api.access import Access
 from daena_kms.api.messages import Response
 from daena_kms.errors import DaenaKMSError
+from daena_kms.notify import check_endpoint
 from daena_kms.objects.base import Objects
 from daena_kms.settings import Settings
 
@@ -17,6 +18,8 @@ def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:
     try:
         adapter, log = services()
         Access.load(settings)
+        check_endpoint(settings)
+        _ = settings.min_interval
         checks["configuration"] = "paused" if settings.paused else "ok"
     except DaenaKMSError as error:
         return Response(503, {"ok": False, "checks": {"configuration": error.code}})

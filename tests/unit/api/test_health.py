@@ -64,6 +64,19 @@ def test_health_without_configuration() -> None:
         check_problem(respond(Request(method, path, None, ARN), broken), 500, "config-error")  # type: ignore[arg-type] # as above
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("DAENA_KMS_ENDPOINT", "http://receiver"), ("DAENA_KMS_MIN_INTERVAL", "10")],
+)
+def test_health_with_a_wrong_setting(
+    world: World, monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    """Also of what no rotation stops for."""
+    monkeypatch.setenv(name, text)
+    response = ask(world, "GET", "/v1/health")
+    assert (response.status, response.document["checks"]["configuration"]) == (503, "config-error")
+
+
 def test_reading_events() -> None:
     """A path into an event of any shape gives text or nothing; a body that is no base64 stays."""
     event = {"a": {"b": "text", "c": 7}, "d": ["x"]}

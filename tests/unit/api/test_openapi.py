@@ -1,12 +1,16 @@
 """The description of the API, held against what the router does."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
-from daena_kms.api import openapi
-from daena_kms.api.messages import Request, Response
+from daena_kms.api import openapi, schemas
+from daena_kms.api.access import Access, Deed
+from daena_kms.api.messages import STATUS, Refusal, Request, Response
 from daena_kms.api.router import ROUTES, respond
+from daena_kms.settings import Settings
 
 from tests.unit.api.asking import ask
 from tests.unit.engines import World
@@ -50,6 +54,34 @@ def test_what_an_address_takes_is_described(path: str) -> None:
             schema = resolve(body["content"]["application/json"]["schema"])
             taken = set(schema["properties"])
         assert taken == set(route.body)
+
+
+def test_the_guide_has_every_address_and_deed() -> None:
+    """Its table is the router's, and its example of a policy is one."""
+    guide = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
+    told = set(re.findall(r"^\| `(GET|POST) (/v1/\S+)`", guide, flags=re.MULTILINE))
+    routed = {(method, path) for path, methods in ROUTES.items() for method in methods}
+    assert told == routed | {("GET", path) for path in OPEN}
+    deeds = set(re.findall(r"^\| `(?:GET|POST) .* `([a-z]+)` \|$", guide, flags=re.MULTILINE))
+    assert deeds | {"compromise"} == {deed.value for deed in Deed}
+    example = re.search(r"```json\n(.*?)```", guide, flags=re.DOTALL)
+    assert example is not None
+    access = Access.load(Settings({"DAENA_KMS_ACCESS": example[1]}))
+    deploy = "arn:aws:sts::123456789012:assumed-role/payments-deploy/x"
+    assert access.allows(deploy, Deed.ROTATE, "payments-db")
+    assert not access.allows(deploy, Deed.ROTATE, "orders-db")
+
+
+def test_the_guide_has_every_status() -> None:
+    """With every type that a problem may have there."""
+    guide = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
+    rows = re.findall(r"^\| ([\d, ]+) \| (`[a-z-]+`(?:, `[a-z-]+`)*) \|", guide, flags=re.MULTILINE)
+    told = {code for _, codes in rows for code in re.findall(r"`([a-z-]+)`", codes)}
+    refusals = {kind.code for kind in Refusal.__subclasses__()}
+    assert told == refusals | STATUS.keys() - {"key-exists"} | {"config-error", "error"}
+    assert {s for statuses, _ in rows for s in statuses.split(", ")} == set(schemas.PROBLEMS) | {
+        "405"
+    }
 
 
 def test_it_is_served_to_everybody(world: World) -> None:
