@@ -28,7 +28,8 @@ def _files() -> list[Path]:
             and not name.endswith(".egg-info")
             and (not name.startswith(".") or (here == ROOT and name in {".ci", ".github"}))
         ]
-        found += [here / name for name in names if not name.startswith(".coverage")]
+        # In a second work tree .git is a file, which names the first.
+        found += [here / n for n in names if n != ".git" and not n.startswith(".coverage")]
     return sorted(path for path in found if path.is_file())
 
 
