@@ -19,6 +19,10 @@ class SecretStore:
         self._arn_prefix = arn_prefix
         self._kms = kms
         self._made = 0
+        # What secretsmanager:VersionStage holds: "the list of version stages in the request"
+        # (Service Authorization Reference), or the "staging labels attached to the secret version
+        # under evaluation" (auth-and-access_iam-policies): AWS's documents say both.
+        self.stages_of_the_version = False
 
     def new(self, name: str) -> Secret:
         """Make a secret; it is not in the store until ``keep``."""

@@ -95,8 +95,14 @@ class ValueOperations:
         if version_id is None and stage is None:
             stage = CURRENT
         secret = self._store.usable(params)
-        given = {"secretsmanager:VersionId": version_id, "secretsmanager:VersionStage": stage}
-        request = {key: value for key, value in given.items() if value is not None}
+        stages = [stage] if stage is not None else []
+        if self._store.stages_of_the_version:
+            chosen = version_id or secret.labels.get(stage or "", "")
+            stages = secret.stages().get(chosen, [])
+        request = {
+            "secretsmanager:VersionId": [version_id] if version_id is not None else [],
+            "secretsmanager:VersionStage": stages,
+        }
         if secret.policy is not None and aws_policy.denies(secret.policy, request):
             message = "not authorized: explicit deny in a resource-based policy"
             raise AwsError("AccessDeniedException", message)
