@@ -35,7 +35,9 @@ class AWSKMSAdapter(CloudKMSAdapter):
 
     ``region`` falls back to ``AWS_REGION`` and the SDK's own settings, ``key_id`` (a KMS key id,
     ARN or alias) to ``AWS_KMS_KEY_ID``, ``profile`` to ``AWS_PROFILE``. ``secrets_client`` and
-    ``kms_client`` are boto3 clients of your own making.
+    ``kms_client`` are boto3 clients of your own making. With
+    ``DAENA_KMS_AWS_BLOCK_COMPROMISED=true`` the resource policy of a secret denies reading a
+    version that was compromised.
     """
 
     def __init__(  # noqa: PLR0913 - the names are fixed
@@ -57,6 +59,7 @@ class AWSKMSAdapter(CloudKMSAdapter):
             profile or settings.get("AWS_PROFILE"),
             secrets_client=secrets_client,
             kms_client=kms_client,
+            block_compromised=settings.flag("DAENA_KMS_AWS_BLOCK_COMPROMISED"),
         )
         super().__init__(store, defaults)
         #: The driver, whose session also serves the audit log.

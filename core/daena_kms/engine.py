@@ -8,6 +8,7 @@ from itertools import batched
 
 from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
+from daena_kms.emergency import check_emergency
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
 from daena_kms.model import Key
@@ -42,6 +43,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     principal: str | None = None,
     *,
     if_due: bool = False,
+    compromised: bool = False,
     looks: Mapping[str, Key] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
@@ -55,6 +57,10 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     ``principal`` say in the audit log what began the run, why, and who asked. ``looks`` are
     named keys that were looked at just now, which are not looked at again to plan. ``progress(done,
     of)`` is called as keys are done.
+
+    ``compromised`` says that the values of the named keys have leaked: each gets a new version,
+    and the old one is retired at once, whatever its grace. It takes a ``reason``. What such a run
+    leaves undone the next one does, whatever that is about.
 
     A key's failure stands in the summary. When the log is closed, the endpoint in the environment
     is told what was rotated, failed or is overdue (:mod:`daena_kms.notify`).
@@ -72,6 +78,8 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         settings.check_not_paused()
     ids = _checked(keys)
     named = ids is not None and not if_due
+    if compromised:
+        check_emergency(named=named and bool(ids), reason=reason, dry_run=dry_run)
     clock, given = RunClock(now), looks or {}
     budget = Budget(clock, deadline)
     context = Context(adapter.store.provider, trigger, principal or settings.operator, reason)
@@ -80,12 +88,13 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         if not dry_run:
             raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
         interrupted = journal.interrupted() if journal is not None else {}
-        return _Run(Survey(adapter, clock, budget, ids, interrupted, named, given)).plan(
-            dry_run=True
-        )
-    interrupted = journal.interrupted()
+        owed = journal.owed() if journal is not None else {}
+        survey = Survey(adapter, clock, budget, ids, interrupted, named, given, compromised, owed)
+        return _Run(survey).plan(dry_run=True)
+    interrupted, owed = journal.interrupted(), journal.owed()
     journal.recover(adapter.store, lambda: budget.over)
-    this = _Run(Survey(adapter, clock, budget, ids, interrupted, named, given))
+    survey = Survey(adapter, clock, budget, ids, interrupted, named, given, compromised, owed)
+    this = _Run(survey)
     summary = this.plan(dry_run=False)
     summary.run_id = journal.run_id
     this.execute(journal, workers, progress or _no_progress)
@@ -130,6 +139,8 @@ class _Run:
             if action.kind is Kind.HELD and not self._named:
                 summary.held.append(action.key_id)
         summary.overdue = len({a.key_id for a in summary.actions if _is_due(a, summary.began)})
+        if any(action.revokes for action in summary.actions):
+            summary.revoking = self._adapter.store.revoking
         summary.duration = self._clock.elapsed
         return summary
 
@@ -179,7 +190,9 @@ class _Run:
                 groups.setdefault(action.key_id, []).append(action)
         order = (Kind.DESTROY, Kind.RETIRE, Kind.ROTATE, Kind.FINISH)
         for actions in groups.values():
-            actions.sort(key=lambda a: order.index(a.kind))
+            # What is compromised is current until the rotation away from it.
+            away = any(a.compromised and not a.revokes for a in actions)
+            actions.sort(key=lambda a, away=away: (away and a.revokes, order.index(a.kind)))  # type: ignore[misc] # mypy infers no default
         return list(groups.values())
 
     def _leave(self, chunk: Iterable[list[Action]]) -> None:

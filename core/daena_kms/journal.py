@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.reader import Tail, pending_actions, read_tail
-from daena_kms.audit.records import DONE, NOT_DONE, UNKNOWN, Context
+from daena_kms.audit.reader import Tail, is_open, pending_actions, read_tail, revokes
+from daena_kms.audit.records import DONE, NOT_DONE, Context
 from daena_kms.audit.writer import RunWriter
 from daena_kms.durations import format_time
 from daena_kms.errors import DaenaKMSError, KeyNotFound
@@ -54,6 +54,14 @@ class Journal:
             if action["kind"] in {"rotate", "finish"} and self._concerns(action)
         }
 
+    def owed(self) -> dict[str, set[str]]:
+        """Return, by key, the compromised versions that earlier runs did not come to retire."""
+        found: dict[str, set[str]] = {}
+        for action in pending_actions(self._tail):
+            if revokes(action) and self._concerns(action):
+                found.setdefault(action["key"], set()).add(str(action.get("version")))
+        return found
+
     def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
         """Find out what became of earlier runs' unfinished actions, and write it.
 
@@ -79,7 +87,8 @@ class Journal:
             results.append({**result, **found})
             if found["result"] == DONE and "new_version" in found:
                 self.recovered.append(results[-1])
-            if found["result"] == NOT_DONE and self._may_run_still(action):
+            owed = revokes(action) and not _is_current(action, key)
+            if found["result"] == NOT_DONE and (owed or self._may_run_still(action)):
                 self._unresolved.append(action)
         if results or self._tail.news:
             runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
@@ -106,7 +115,13 @@ class Journal:
     def record_rows(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of some actions, as they stand in the log."""
         unknown = {"at": format_time(self._clock()), "provider": self._writer.provider}
-        self._unresolved += [{**row, **unknown} for row in rows if row["result"] == UNKNOWN]
+        settled = {(row["key"], row.get("version")) for row in rows if revokes(row)}
+        self._unresolved = [
+            action
+            for action in self._unresolved
+            if not revokes(action) or (action["key"], action.get("version")) not in settled
+        ]
+        self._unresolved += [{**row, **unknown} for row in rows if is_open(row)]
         self._writer.outcome(rows)
 
     def close(self, counts: Mapping[str, int]) -> None:
@@ -126,6 +141,9 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
         done = key.tags.get("daena.managed") == "true"
     elif kind in {"hold", "release"}:
         done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
+    elif revokes(action):
+        # A deleted key's versions can't be seen everywhere, and come back with it.
+        done = key.deleted is None and (version is None or version.over)
     elif kind == "retire":
         over = {VersionState.RETIRED, VersionState.DESTROYED}
         done = version is None or version.state in over or version.retired is not None
@@ -135,6 +153,11 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
         made = _made_from(action.get("base"), key)
         return {"result": DONE, "new_version": made} if made else {"result": NOT_DONE}
     return {"result": DONE if done else NOT_DONE}
+
+
+def _is_current(action: Mapping[str, Any], key: Key) -> bool:
+    """Whether the version that an action is about is the key's current one."""
+    return key.current is not None and key.current.id == action.get("version")
 
 
 def _made_from(base: object, key: Key) -> str | None:

@@ -48,6 +48,12 @@ class Version:
     alias: str | None = None
 
     @property
+    def over(self) -> bool:
+        """Whether its retirement is complete: done, and noted with its time."""
+        noted = self.state is VersionState.RETIRED and self.retired is not None
+        return noted or self.state is VersionState.DESTROYED
+
+    @property
     def ref(self) -> str:
         """What plans and intents name the version by: the same in a listing and in a look."""
         return self.alias or self.id
@@ -111,6 +117,20 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class Revoking:
+    """What it comes to when a compromised version is retired at once, in words for people."""
+
+    #: What is done to the version.
+    means: str
+    #: Who can still read it after that; ``None``: nobody can.
+    readable: str | None
+    #: Who is refused from then on, and for how long.
+    breaks: str
+    #: How a person who needs it after all gets at it again.
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a store can do, declared by its adapter and never faked."""
 
@@ -124,6 +144,8 @@ class Capabilities:
     restores_key: bool
     #: For how long, in words for people.
     delete_means: str
+    #: What an emergency does to the old version here.
+    revoking: Revoking
     #: How many versions one key can hold undestroyed, or ``None``.
     max_versions: int | None = None
     #: The largest ``daena.keep``.

@@ -6,10 +6,10 @@ plans say.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
+from daena_kms.actions import CHANGES, Action, Kind
 from daena_kms.due import CLOCK_SKEW, due_at, due_reason
 from daena_kms.durations import about, format_duration, format_time
 from daena_kms.errors import (
@@ -23,44 +23,10 @@ from daena_kms.model import Capabilities, Key, Version, VersionState
 from daena_kms.names import check_key_id, mark
 from daena_kms.policy import Defaults, Policy, is_managed, parse_policy
 
-
-class Kind(StrEnum):
-    """What a plan says about a key."""
-
-    ROTATE = "rotate"
-    #: A rotation of a key on which an earlier one was interrupted.
-    FINISH = "finish"
-    RETIRE = "retire"
-    DESTROY = "destroy"
-    NOTHING = "nothing"
-    HELD = "held"
-    #: The key can't be handled as it is; the reason says what to mend.
-    FAILING = "failing"
-
-
-#: The kinds that change a store.
-CHANGES = frozenset({Kind.ROTATE, Kind.FINISH, Kind.RETIRE, Kind.DESTROY})
-
+__all__ = ["CHANGES", "Action", "Kind", "check_key", "overdue_by", "plan", "plan_key"]
 
 #: What may be readable still, and is to be retired when its grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing to do, or the reason why nothing is done."""
-
-    key_id: str
-    kind: Kind
-    reason: str
-    #: The version that was current when this was planned.
-    base: str | None = None
-    #: The version to retire or destroy.
-    version: str | None = None
-    #: When the key is or was due.
-    due: datetime | None = None
-    #: Only for FAILING and HELD: the error that the key's outcome carries.
-    error: DaenaKMSError | None = field(default=None, compare=False)
 
 
 def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
@@ -90,8 +56,14 @@ def plan_key(  # noqa: PLR0913 - as plan()
     *,
     interrupted: bool = False,
     named: bool = False,
+    compromised: bool = False,
+    owed: Collection[str] = (),
 ) -> list[Action]:
-    """Return what to do with one key; empty for a key that is not managed and was not named."""
+    """Return what to do with one key; empty for a key that is not managed and was not named.
+
+    ``compromised`` also retires what is current now, right after its rotation. ``owed`` are
+    versions that earlier runs were to retire so and did not.
+    """
     try:
         if not named and (key.deleted is not None or not _managed(key)):
             return []
@@ -100,19 +72,28 @@ def plan_key(  # noqa: PLR0913 - as plan()
     except DaenaKMSError as refused:
         return [Action(key.id, Kind.FAILING, str(refused), _current_ref(key), error=refused)]
     if policy.held(now):
-        until = "released" if policy.hold is True else format_time(_time(policy.hold))
-        reason = f"on hold until {until}"
-        todo = "Release it first (remove the tag daena.hold)"
-        error = RotationConflict(reason, key_id=key.id, todo=todo)
-        return [Action(key.id, Kind.HELD, reason, _current_ref(key), error=error)]
-    if key.current is None:
+        return [_held(key, policy, owed)]
+    current = key.current
+    if current is None:
         todo = "Give it a value or enable it, put it on hold, or delete it"
         msg = key.trouble or "it has no current version"
         missing = KeyNotFound(msg, key_id=key.id, todo=todo)
         return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
+    revocations = list(_revocations(key, owed))
     if named:
-        return [_rotation(key, policy, "asked for by name", interrupted=interrupted)]
-    actions = [*_destroys(key, policy, now), *_retirements(key, policy, now)]
+        rotation = _rotation(key, policy, "asked for by name", interrupted=interrupted)
+        away = _away_from(current, rotation) if compromised else [rotation]
+        return [*revocations, *away]
+    return _regular(key, policy, now, revocations, interrupted=interrupted)
+
+
+def _regular(
+    key: Key, policy: Policy, now: datetime, revocations: list[Action], *, interrupted: bool
+) -> list[Action]:
+    """Return what is to be done with a key that may be changed and was not named."""
+    gone = {action.version for action in revocations}
+    over = (a for a in _retirements(key, policy, now) if a.version not in gone)
+    actions = [*_destroys(key, policy, now), *revocations, *over]
     due = due_at(key, policy)
     if now >= due:
         freed = sum(a.kind is Kind.DESTROY for a in actions)
@@ -128,6 +109,16 @@ def plan_key(  # noqa: PLR0913 - as plan()
             reason += "; a rotation that was interrupted left a version that is never promoted"
         actions.append(Action(key.id, Kind.NOTHING, reason, _current_ref(key), due=due))
     return actions
+
+
+def _held(key: Key, policy: Policy, owed: Collection[str]) -> Action:
+    until = "released" if policy.hold is True else format_time(_time(policy.hold))
+    reason = f"on hold until {until}"
+    for action in _revocations(key, owed):
+        reason += f"; its compromised version {action.version} is readable still"
+    todo = "Release it first (remove the tag daena.hold)"
+    error = RotationConflict(reason, key_id=key.id, todo=todo)
+    return Action(key.id, Kind.HELD, reason, _current_ref(key), error=error)
 
 
 def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
@@ -180,6 +171,28 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
         kind = Kind.FINISH
         why = f"an earlier rotation of it was interrupted; {why}"
     return Action(key.id, kind, why, _current_ref(key), due=due)
+
+
+def _away_from(current: Version, rotation: Action) -> list[Action]:
+    """Return a rotation away from a compromised version, and the retirement of that."""
+    if rotation.error is not None:
+        return [rotation]
+    rotation = replace(rotation, reason=f"compromised; {rotation.reason}", compromised=True)
+    why = "compromised: retired at once, without grace"
+    retirement = Action(
+        rotation.key_id, Kind.RETIRE, why, rotation.base, current.id, compromised=True
+    )
+    return [rotation, retirement]
+
+
+def _revocations(key: Key, owed: Collection[str]) -> Iterator[Action]:
+    """Yield the retirements that earlier runs owe; what is current again is nobody's to retire."""
+    for version in key.versions:
+        owes = version.id in owed and version.state is not VersionState.CURRENT
+        if owes and not version.over:
+            why = "compromised, and readable still: its retirement was begun or failed"
+            base = _current_ref(key)
+            yield Action(key.id, Kind.RETIRE, why, base, version.id, compromised=True)
 
 
 def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:

@@ -1,6 +1,6 @@
 """Look at every key that a run is about, and plan it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -29,7 +29,11 @@ class Survey:
     #: Whether the keys are to be rotated because somebody named them, due or not.
     named: bool
     #: Looks at named keys from right before the run, by key id.
-    given: Mapping[str, Key]
+    given: Mapping[str, Key] = field(default_factory=dict)
+    #: Whether what is current is compromised: it is retired right after the rotation.
+    compromised: bool = False
+    #: By key id, the compromised versions that earlier runs did not come to retire.
+    owed: Mapping[str, Collection[str]] = field(default_factory=dict)
     #: By key id, looks that may serve for the change as well, and when each was taken.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: How much randomness the planned rotations need.
@@ -43,12 +47,13 @@ class Survey:
         store, defaults = self.adapter.store, self.adapter.defaults
         closer: list[Key] = []
         for listed in store.scan():
-            if needs_detail(listed, defaults, store.can, self.clock()):
+            owes = listed.id in self.owed
+            if owes or needs_detail(listed, defaults, store.can, self.clock()):
                 closer.append(listed)
             else:
                 yield from self._seen(listed, self.clock.elapsed)
         # What others made last: it may be looked at in every run and never show anything to do.
-        closer.sort(key=lambda key: key.current is None or key.current.base is None)
+        closer.sort(key=self._looked_at_late)
         for listed in closer:
             key, taken = listed, self.clock.elapsed
             try:
@@ -60,6 +65,9 @@ class Survey:
                     yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
                 continue
             yield from self._seen(key, taken)
+
+    def _looked_at_late(self, key: Key) -> bool:
+        return key.id not in self.owed and (key.current is None or key.current.base is None)
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
         actions = self._plan(key)
@@ -83,9 +91,10 @@ class Survey:
             yield self._plan(key)
 
     def _look(self, key_id: str) -> Key:
-        if key_id in self.given:
+        exact = key_id in self.owed
+        if key_id in self.given and not exact:
             return self.given[key_id]
-        return look_at(self.adapter.store, key_id, self.adapter.defaults, self.clock)
+        return look_at(self.adapter.store, key_id, self.adapter.defaults, self.clock, exact=exact)
 
     def _plan(self, key: Key) -> list[Action]:
         actions = plan_key(
@@ -95,6 +104,8 @@ class Survey:
             self.clock.began,
             interrupted=was_interrupted(key, self.interrupted),
             named=self.named,
+            compromised=self.compromised,
+            owed=self.owed.get(key.id, ()),
         )
         if any(action.kind in {Kind.ROTATE, Kind.FINISH} for action in actions):
             self.random_bytes += parse_spec(key.tags.get(SPEC, DEFAULT)).random_bytes

@@ -1,13 +1,14 @@
 """What a run did: the one object that every caller renders."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.durations import format_time
 from daena_kms.errors import DaenaKMSError
+from daena_kms.model import Revoking
 from daena_kms.plan import Action, Kind
 
 #: How many keys an error names; the summary names all.
@@ -51,6 +52,7 @@ def action_record(action: Action) -> dict[str, Any]:
         "version": action.version,
         "why": action.reason,
         "due": format_time(action.due) if action.due is not None else None,
+        "compromised": True if action.compromised else None,
     }
     return {name: value for name, value in found.items() if value is not None}
 
@@ -67,6 +69,8 @@ class Summary:
     #: Rotated after an earlier rotation of the key had been interrupted.
     finished: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
+    #: A compromised version of it was retired at once; ``revoked_versions`` says which.
+    revoked: list[str] = field(default_factory=list)
     destroyed: list[str] = field(default_factory=list)
     #: Retired versions let go where the store erases nothing at our word.
     released: list[str] = field(default_factory=list)
@@ -81,6 +85,9 @@ class Summary:
     errors: dict[str, DaenaKMSError] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     new_versions: dict[str, str] = field(default_factory=dict)
+    revoked_versions: dict[str, list[str]] = field(default_factory=dict)
+    #: In an emergency: what retiring comes to on this store, and who can read the version still.
+    revoking: Revoking | None = None
     #: How many managed keys were looked at, and how many of them are still due at the end.
     keys: int = 0
     overdue: int = 0
@@ -115,6 +122,10 @@ class Summary:
             Kind.DESTROY: self.released if released else self.destroyed,
         }
         lists = {SKIPPED: self.skipped, LEFT: self.left, FAILED: self.failed, UNKNOWN: self.failed}
+        if action.revokes:
+            done[Kind.RETIRE] = self.revoked
+            if result.result == DONE:
+                self.revoked_versions.setdefault(action.key_id, []).append(str(action.version))
         target = done[action.kind] if result.result == DONE else lists[result.result]
         if action.key_id not in target:
             target.append(action.key_id)
@@ -123,7 +134,9 @@ class Summary:
         if result.error is not None:
             self.errors[action.key_id] = result.error
         elif result.message is not None:
-            self.notes[action.key_id] = result.message
+            before = self.notes.get(action.key_id)
+            noted = result.message if before is None else f"{before}. {result.message}"
+            self.notes[action.key_id] = noted
         if result.new_version is not None:
             self.new_versions[action.key_id] = result.new_version
 
@@ -162,11 +175,13 @@ class Summary:
             },
             "notes": dict(self.notes),
             "new_versions": dict(self.new_versions),
+            "revoked_versions": {key_id: list(v) for key_id, v in self.revoked_versions.items()},
+            "revoking": asdict(self.revoking) if self.revoking is not None else None,
         }
 
     def _lists(self) -> Iterator[tuple[str, list[str]]]:
         names = (
-            *("rotated", "finished", "retired", "destroyed", "released"),
+            *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
             *("failed", "left", "skipped", "held"),
         )
         for name in names:

@@ -10,7 +10,8 @@ from datetime import timedelta
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.due import needs_detail
-from daena_kms.errors import DaenaKMSError, RotationConflict, StoreUnavailable
+from daena_kms.emergency import revoked
+from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.model import Key, VersionState
 from daena_kms.plan import Action, Kind, plan_key
 from daena_kms.policy import SPEC, Defaults
@@ -53,7 +54,9 @@ class Worker:
         with self._idle:
             self._active += 1
         try:
-            results = [self._timed(action, first=action is actions[0]) for action in actions]
+            results: list[Result] = []
+            for action in actions:
+                results.append(self._timed(action, results))
             self.ended.append(results)
         finally:
             with self._idle:
@@ -70,27 +73,35 @@ class Worker:
         with self._idle:
             self._idle.wait_for(lambda: not self._active)
 
-    def _timed(self, action: Action, *, first: bool) -> Result:
-        if self.stopped or self.budget.over:
+    def _timed(self, action: Action, before: Sequence[Result]) -> Result:
+        # A rotation away from a compromised version has begun: its retirement belongs to it.
+        begun = action.revokes and any(r.action.compromised and r.result != LEFT for r in before)
+        if self.stopped or (self.budget.over and not begun):
             return Result(action, LEFT)
         began = time.monotonic()
-        result = self._one(action, first=first)
+        result = self._one(action, before)
         self.budget.took(timedelta(seconds=time.monotonic() - began))
         return result
 
-    def _one(self, action: Action, *, first: bool) -> Result:
-        started = self.clock()
+    def _one(self, action: Action, before: Sequence[Result]) -> Result:
+        started, new_version, message = self.clock(), None, None
         try:
-            new_version = self._look_and_do(action, first=first)
+            if action.revokes:
+                message = self._revoke(action, before)
+            else:
+                new_version = self._look_and_do(action, first=not before)
         except _NoLonger as finding:
             return Result(
                 action, SKIPPED, message=str(finding), started=started, ended=self.clock()
             )
         except RotationConflict as error:
             message = f"already rotated, or being rotated: {error.what}"
+            # What is on hold is readable still: its retirement is owed.
+            owed = action.revokes
             return Result(
                 action,
-                SKIPPED,
+                FAILED if owed else SKIPPED,
+                error=error if owed else None,
                 message=message,
                 started=started,
                 ended=self.clock(),
@@ -108,7 +119,9 @@ class Worker:
                 todo="Report it; the next run looks at the key again",
             )
             return Result(action, UNKNOWN, error=failure, started=started, ended=self.clock())
-        return Result(action, DONE, new_version, started=started, ended=self.clock())
+        return Result(
+            action, DONE, new_version, message=message, started=started, ended=self.clock()
+        )
 
     def _look_and_do(self, action: Action, *, first: bool) -> str | None:
         look = self.looks.pop(action.key_id, None) if first else None
@@ -132,6 +145,26 @@ class Worker:
             return self.store.describe(action.key_id)
         return key
 
+    def _revoke(self, action: Action, before: Sequence[Result]) -> str:
+        """Retire a compromised version unless it is current, and say what that comes to."""
+        key = self.store.describe(action.key_id, exact=True)
+        version = key.version(action.version or "")
+        if version is not None and version.state is VersionState.CURRENT:
+            raise _still_current(action, before)
+        again = plan_key(
+            key, self.defaults, self.store.can, self.clock(), owed={str(action.version)}
+        )
+        if not any(now.revokes for now in again):
+            for now in again:
+                if now.error is not None:
+                    raise now.error
+            if again and (version is None or version.over):
+                raise _NoLonger(f"version {action.version} is retired already, or gone")
+            msg = f"it is no longer managed, or deleted; version {action.version} is not retired"
+            raise NotManaged(msg, key_id=key.id, todo="The next run does it if the key is managed")
+        self.store.revoke(key, str(action.version), self.clock())
+        return revoked(key, str(action.version), self.store.revoking, parse_spec(_spec(key)))
+
     def _is_fresh(self, taken: timedelta) -> bool:
         return self.clock.elapsed - taken < FRESH
 
@@ -142,7 +175,7 @@ class Worker:
         elif action.kind is Kind.DESTROY and action.version is not None:
             self.store.destroy(key, action.version, self.clock())
         else:
-            spec = parse_spec(key.tags.get(SPEC, DEFAULT))
+            spec = parse_spec(_spec(key))
             return rotate(self.store, key, generate(spec, self.random), self.clock)
         return None
 
@@ -171,14 +204,31 @@ class Worker:
         raise _NoLonger(msg)
 
 
+def _still_current(action: Action, before: Sequence[Result]) -> Exception:
+    """Return why a compromised version is not retired: nothing ever retires the current one."""
+    rotations = [r.result for r in before if r.action.kind in _ROTATIONS]
+    if not rotations or FAILED in rotations:
+        why = "the rotation failed" if rotations else "it was made current again"
+        return _NoLonger(f"version {action.version} is current, since {why}, and is not retired")
+    msg = f"its compromised version {action.version} is current still, and so is not retired"
+    todo = "See with show what became of the rotation, and run it again if that is so still"
+    return StoreUnavailable(msg, key_id=action.key_id, todo=todo)
+
+
+def _spec(key: Key) -> str:
+    return key.tags.get(SPEC, DEFAULT)
+
+
 class _NoLonger(Exception):  # noqa: N818 - a finding, not an error
     """What was planned is no longer to be done."""
 
 
-def look_at(store: Store, key_id: str, defaults: Defaults, clock: RunClock) -> Key:
+def look_at(
+    store: Store, key_id: str, defaults: Defaults, clock: RunClock, *, exact: bool = False
+) -> Key:
     """Return the key as it is now, with its exact age where bounds leave open if it is due."""
-    key = store.describe(key_id)
-    if needs_detail(key, defaults, store.can, clock()):
+    key = store.describe(key_id, exact=exact)
+    if not exact and needs_detail(key, defaults, store.can, clock()):
         return store.describe(key_id, exact=True)
     return key
 

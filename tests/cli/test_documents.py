@@ -141,7 +141,7 @@ def test_the_permissions_are_those_of_the_code() -> None:
     listed = actions(section("AWS.md", "Permissions"))
     store, log = actions(_code(AWSStore.__doc__)), actions(_code(s3_objects.__doc__))
 
-    assert len(store) == 14
+    assert len(store) == 16
     assert log == {"s3:PutObject", "s3:GetObject", "s3:ListBucket"}
     assert listed == store | log
 

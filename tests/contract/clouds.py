@@ -112,6 +112,11 @@ class GcpHarness(Harness):
             request={"secret": wanted, "update_mask": {"paths": ["version_aliases"]}}
         )
 
+    def undo(self, key_id: str, version: str) -> None:
+        """Enable the version."""
+        name = f"projects/{PROJECT}/secrets/{key_id}/versions/{version}"
+        self.client.enable_secret_version(request={"name": name})
+
     def state(self) -> object:
         """Return all that is stored."""
         return {
@@ -156,6 +161,10 @@ class AzureHarness(Harness):
         """Delete and purge it."""
         self.client.begin_delete_secret(key_id, _polling_interval=0).wait()
         self.client.purge_deleted_secret(key_id)
+
+    def undo(self, key_id: str, version: str) -> None:
+        """Enable the version."""
+        self.client.update_secret_properties(key_id, version, enabled=True)
 
     def state(self) -> object:
         """Return every secret's versions, values and tags, deleted ones too."""

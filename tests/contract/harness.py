@@ -5,8 +5,10 @@ secret of their own, put a new value past us, change a tag, and look at everythi
 """
 
 import secrets
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,12 @@ class Harness(ABC):
     def erase(self, key_id: str) -> None:
         """Delete a key as somebody else would, as finally as the store lets one."""
 
+    def undo(self, key_id: str, version: str) -> None:  # noqa: B027 - as a rule there is something
+        """Do what the store says that a person does who needs a compromised version after all.
+
+        Where it reads by its id that is nothing.
+        """
+
     @abstractmethod
     def state(self) -> object:
         """Return all that is stored, values included, for comparison."""
@@ -102,6 +110,15 @@ class LocalHarness(Harness):
     def erase(self, key_id: str) -> None:
         """Delete it by the adapter: nobody else has a way."""
         self.adapter.delete_key(key_id)
+
+    def undo(self, key_id: str, version: str) -> None:
+        """Change the row in the database."""
+        with closing(sqlite3.connect(self._home / "keys.db")) as connection, connection:
+            connection.execute(
+                "UPDATE versions SET state = 'previous', retired = NULL"
+                " WHERE key_id = ? AND id = ?",
+                (key_id, version),
+            )
 
     def state(self) -> object:
         """Return keys and the values that can be read."""

@@ -138,6 +138,9 @@ def live(world: World) -> list[str]:
         world.foreign("their-key", theirs)
     operations.adopt("their-key", spec="token")
     assert len(world.run(91 * DAY).rotated) >= 3
+    values += world.readable(NEW).values()
+    leaked_now = world.run(91 * DAY, keys=[NEW], compromised=True, reason="it leaked")
+    assert leaked_now.revoked == [NEW]
     world.operations(91 * DAY).rollback(KEY)
     values += [v for key_id in (KEY, "pass-key", NEW) for v in world.readable(key_id).values()]
     return values

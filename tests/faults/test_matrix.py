@@ -11,12 +11,13 @@ from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.model import Key, VersionState
 
 from tests.faults.operations import MINUTE, OPERATIONS, Operation
+from tests.faults.operations_emergency import Compromised
 from tests.faults.seam import Effect, Killed
 from tests.faults.worlds import World
 
 
 @pytest.mark.parametrize("effect", list(Effect))
-@pytest.mark.parametrize("kind", OPERATIONS)
+@pytest.mark.parametrize("kind", [*OPERATIONS, Compromised])
 def test_it_comes_right(world: World, kind: type[Operation], effect: Effect) -> None:
     """After a fault at any call: the same again, one more run, and every invariant holds.
 

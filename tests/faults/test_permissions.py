@@ -8,6 +8,7 @@ from daena_kms.api.messages import Request
 from daena_kms.api.router import respond
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
 from daena_kms.objects import s3
 from daena_kms.stores.aws import AWSStore
 
@@ -61,21 +62,27 @@ def live_a_life(world: World) -> None:
     adapter.store.stage(key, "never promoted", world.at(241 * DAY))
     world.run(241 * DAY + CLAIMED, keys=["made-key"])
     world.operations(242 * DAY).rollback(KEY)
+    world.run(242 * DAY, keys=["their-key"], compromised=True, reason="it leaked")
     world.operations(242 * DAY).delete(KEY)
     world.operations(242 * DAY).restore(KEY)
     verify(world.log, adapter.store.inventory())
 
 
 @pytest.fixture
-def used(aws: AwsWorld) -> set[str]:
+def used(aws: AwsWorld, monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Return the actions of all calls of such a life."""
     aws.sim.calls.clear()
     live_a_life(aws)
     aws.foreign("older-key", "x" * 43, {"daena.managed": "true"})
+    aws.sim.shift_clock(seconds=1)  # changed after it was made, so that its age is a bound
     aws.secrets.tag_resource(SecretId="older-key", Tags=[{"Key": "owner", "Value": "them"}])
     aws.adapter.store.describe("older-key", exact=True)
     own = AWSKMSAdapter(REGION, secrets_client=aws.secrets, kms_client=aws.kms)
     own.create_key("plain-key")
+    monkeypatch.setenv("DAENA_KMS_AWS_BLOCK_COMPROMISED", "true")
+    blocking = AWSKMSAdapter(REGION, secrets_client=aws.secrets, kms_client=aws.kms)
+    leaked = run(blocking, aws.log, keys=["plain-key"], compromised=True, reason="it leaked")
+    assert leaked.revoked == ["plain-key"]
     aws.run(300 * DAY + timedelta(hours=1))
     calls = {(c.service, c.operation) for c in aws.sim.calls if c.outcome == "ok"}
     return {S3_ACTIONS.get(name, f"{service}:{name}") for service, name in calls}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.model import Capabilities, Key, Version, VersionState
+from daena_kms.model import Capabilities, Key, Revoking, Version, VersionState
 from daena_kms.names import mark, new_version_id
 from daena_kms.policy import MANAGED, Defaults
 
@@ -21,6 +21,7 @@ CAN = Capabilities(
     destroy_means="erased",
     restores_key=True,
     delete_means="kept",
+    revoking=Revoking("marked", None, "its readers", "unmark it"),
 )
 DEFAULTS = Defaults()
 ORIGIN = mark(None)

@@ -201,3 +201,17 @@ def test_any_content_is_a_record_or_refused(kind: str, name: str, content: objec
     data = encode({**RECORDS[kind], name: content})
     with suppress(AuditUnavailable):
         assert encode(decode(data, "x")) == data
+
+
+@pytest.mark.parametrize(
+    ("compromised", "good"),
+    [(True, True), (False, True), ("true", False), (1, False), (None, False)],
+)
+def test_what_is_compromised_is_yes_or_no(compromised: object, *, good: bool) -> None:
+    """An action says so by true, and never by a word that might be taken for it."""
+    record = {**RECORDS["intent"], "actions": [{**action(), "compromised": compromised}]}
+    if good:
+        assert decode(encode(record), "x") == record
+    else:
+        with pytest.raises(AuditUnavailable):
+            decode(encode(record), "x")

@@ -1,10 +1,12 @@
 """What a run did, as every caller renders it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.errors import AccessDenied, DaenaKMSError
+from daena_kms.model import Revoking
 from daena_kms.plan import Action, Kind
 from daena_kms.summary import Result, Summary, action_record
 
@@ -94,7 +96,8 @@ def test_a_summary_is_plain_data() -> None:
     assert found["new_versions"] == {"a-key": "v3", "b-key": "v2"}
     assert (found["seconds"], found["began"], found["ok"]) == (1.235, "2026-03-01T12:00:00Z", False)
     assert found["counts"] == {
-        **dict.fromkeys(("finished", "retired", "destroyed", "released", "left", "held"), 0),
+        **dict.fromkeys(("finished", "retired", "revoked", "destroyed", "released"), 0),
+        **dict.fromkeys(("left", "held"), 0),
         "rotated": 2,
         "failed": 1,
         "skipped": 1,
@@ -133,3 +136,31 @@ def test_records_leave_out_what_there_is_not() -> None:
     }
     failed = Result(an_action(), "failed", error=AccessDenied("refused", todo="Ask")).record()
     assert (failed["error"], failed["message"]) == ("access-denied", "refused. Ask")
+
+
+def test_what_is_revoked_stands_apart_from_what_is_retired() -> None:
+    """By key the versions, a note that joins what befell the key, and the store's words once."""
+    made = summary()
+    made.revoking = Revoking("disabled", None, "its readers", "enable it")
+    rotation = replace(an_action(), compromised=True)
+    made.add(Result(rotation, "skipped", message="already rotated"))
+    for version in ("v1", "v2"):
+        retirement = replace(an_action(kind=Kind.RETIRE), version=version, compromised=True)
+        made.add(Result(retirement, "done", message=f"version {version} is retired"))
+    found = json.loads(json.dumps(made.to_dict()))
+    assert (found["revoked"], found["retired"], found["skipped"]) == (
+        ["some-key"],
+        [],
+        ["some-key"],
+    )
+    assert found["revoked_versions"] == {"some-key": ["v1", "v2"]}
+    note = "already rotated. version v1 is retired. version v2 is retired"
+    assert found["notes"] == {"some-key": note}
+    assert found["revoking"] == {
+        "means": "disabled",
+        "readable": None,
+        "breaks": "its readers",
+        "undo": "enable it",
+    }
+    assert Result(rotation, "done").record()["compromised"] is True
+    assert "compromised" not in Result(an_action(), "done").record()

@@ -17,7 +17,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 COUNTERS = (
-    *("rotated", "finished", "retired", "destroyed", "released"),
+    *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
     *("failed", "left", "skipped"),
 )
 GAUGES = ("keys", "held", "overdue")

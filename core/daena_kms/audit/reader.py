@@ -7,7 +7,9 @@ from typing import Any
 
 from daena_kms.audit.records import (
     CLOSING_SEQ,
+    FAILED,
     INTENT,
+    LEFT,
     OUTCOME,
     ROOT,
     UNKNOWN,
@@ -100,7 +102,7 @@ def pending_actions(tail: Tail) -> list[dict[str, Any]]:
             for record in records
             if record["type"] == OUTCOME
             for result in record["results"]
-            if result["result"] != UNKNOWN
+            if not is_open(result)
         }
         for record in records:
             if record["type"] == INTENT:
@@ -151,6 +153,20 @@ def entries_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     who = {n: record[n] for n in ("run", "trigger", "principal", "reason", "provider")}
     for result in record.get("results", ()):
         yield {"time": result.get("ended") or record["time"], **who, **result}
+
+
+def revokes(action: Mapping[str, Any]) -> bool:
+    """Whether an action is the retirement of a compromised version."""
+    return action["kind"] == "retire" and action.get("compromised") is True
+
+
+def is_open(result: Mapping[str, Any]) -> bool:
+    """Whether a later run has to see to it: nobody knows what became of it, or it may not be lost.
+
+    The retirement of a compromised version is owed until it is done.
+    """
+    owed = revokes(result) and result["result"] in {FAILED, LEFT}
+    return owed or result["result"] == UNKNOWN
 
 
 def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:

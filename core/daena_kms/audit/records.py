@@ -145,6 +145,8 @@ def _is_entry(entry: object) -> bool:
     """Whether this is an action or a result: the fields that are there are of their types."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(n), str) for n in _NAMED):
         return False
+    if not isinstance(entry.get("compromised", True), bool):
+        return False
     versions = entry.get("versions", [])
     if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
         return False

@@ -14,18 +14,19 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.model import PROMOTION_BOUND, Capabilities, Key
+from daena_kms.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.names import new_version_id
 from daena_kms.policy import MANAGED
 from daena_kms.randomness import Pool
 from daena_kms.specs import Randomness
+from daena_kms.stores.aws_block import Blocks
+from daena_kms.stores.aws_can import BLOCKED, CAN, RECOVERY_DAYS
 from daena_kms.stores.aws_client import AWS, RefusedError
 from daena_kms.stores.aws_random import KmsRandom
 from daena_kms.stores.aws_state import (
     CURRENT,
     KEEP,
     MADE,
-    MAX_LABELS,
     PENDING,
     PREVIOUS,
     RETIRED,
@@ -39,9 +40,6 @@ from daena_kms.stores.base import Staged, Store
 if TYPE_CHECKING:
     from botocore.client import BaseClient
 
-RECOVERY_DAYS = 30
-# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING, one in reserve.
-_OWN_LABELS = 4
 # The SDK's retries of one call take less than this, so a promotion ends within its bound.
 _FLIP_TAKES = timedelta(minutes=5)
 _VERSION_ID = re.compile(r"[!-~]{32,64}", re.ASCII)
@@ -54,24 +52,17 @@ class AWSStore(Store):
     ``UpdateSecretVersionStage``; ``ListSecrets`` on ``*``; ``ListSecretVersionIds`` for secrets
     that others write too; ``GetSecretValue`` for reading, rolling back and adopting;
     ``CreateSecret``, ``TagResource``, ``UntagResource``, ``DeleteSecret``, ``RestoreSecret`` for
-    the commands of those names. On the KMS key: ``kms:GenerateDataKey`` and ``kms:Decrypt``.
-    Without a KMS key of your own: ``kms:GenerateRandom`` on ``*``.
+    the commands of those names; ``GetResourcePolicy`` and ``PutResourcePolicy`` only to block
+    what is compromised. On the KMS key: ``kms:GenerateDataKey`` and ``kms:Decrypt``. Without
+    a KMS key of your own: ``kms:GenerateRandom`` on ``*``.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
     """
 
     provider: ClassVar[str] = "aws"
-    can: ClassVar[Capabilities] = Capabilities(
-        retired_readable="by its version id, for whoever may read the secret",
-        destroys_version=False,
-        destroy_means="its label is taken off; AWS deletes unlabelled versions in its own time",
-        restores_key=True,
-        delete_means=f"kept for {RECOVERY_DAYS} days",
-        max_versions=MAX_LABELS - _OWN_LABELS,
-        max_keep=MAX_LABELS - _OWN_LABELS,
-    )
+    can: ClassVar[Capabilities] = CAN
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the adapter's own, and whether to block
         self,
         region: str | None,
         kms_key_id: str | None,
@@ -79,16 +70,18 @@ class AWSStore(Store):
         *,
         secrets_client: "BaseClient | None" = None,
         kms_client: "BaseClient | None" = None,
+        block_compromised: bool = False,
     ) -> None:
         self._kms_key_id = kms_key_id
         self.aws = AWS(region, profile, {"secretsmanager": secrets_client, "kms": kms_client})
+        self._blocks = Blocks(self.aws) if block_compromised else None
 
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``; one call per 100 of them."""
         region = self.aws.region
         tagged = [{"Key": "tag-key", "Values": [MANAGED]}]
-        pages = self.aws.pages("secretsmanager", "list_secrets", Filters=tagged, MaxResults=100)
-        for page in pages:
+        asked = {"Filters": tagged, "MaxResults": 100}
+        for page in self.aws.pages("secretsmanager", "list_secrets", **asked):
             for entry in page["SecretList"]:
                 # The filter matches prefixes, and listings of deleted secrets are not asked for.
                 if any(tag["Key"] == MANAGED for tag in entry.get("Tags", ())):
@@ -101,11 +94,9 @@ class AWSStore(Store):
         current = key.current
         if not exact or current is None or current.created_earliest is None:
             return key
-        pages = self.aws.pages(
-            "secretsmanager", "list_secret_version_ids", SecretId=key_id, MaxResults=100
-        )
-        versions = (version for page in pages for version in page["Versions"])
-        made = {v["VersionId"]: v["CreatedDate"] for v in versions}
+        asked = {"SecretId": key_id, "MaxResults": 100}
+        pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
+        made = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
         return to_key(answer, self.aws.region, made.get(current.id))
 
     def check_version_id(self, version: str) -> str:
@@ -165,14 +156,9 @@ class AWSStore(Store):
                 self._take_off(key.id, stage, dead)
         version_id = new_version_id(base, now)
         made = label(MADE, version_id, now)
+        put = {"ClientRequestToken": version_id, "VersionStages": [PENDING, made]}
         try:
-            self._call(
-                "put_secret_value",
-                key.id,
-                ClientRequestToken=version_id,
-                SecretString=material,
-                VersionStages=[PENDING, made],
-            )
+            self._call("put_secret_value", key.id, SecretString=material, **put)
         except StoreUnavailable as error:
             # Many rotations at once can use up the labels: then one of them is the winner.
             self._settle(key.id, base, None, error)
@@ -214,6 +200,21 @@ class AWSStore(Store):
             if stage != fresh:
                 self._take_off(key.id, stage, version)
 
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Deny reading the version where the operator allows that, then retire it."""
+        if self._blocks is not None:
+            labels = labels_of(key)
+            # Its name goes first; as long as it is not blocked it does not count as retired.
+            if labels.holder(PREVIOUS) == version and labels.ours(version, MADE, KEEP):
+                self._take_off(key.id, PREVIOUS, version)
+            self._blocks.block(key.id, version)
+        self.retire(key, version, now)
+
+    @property
+    def revoking(self) -> Revoking:
+        """What an emergency comes to here, blocked or not."""
+        return self.can.revoking if self._blocks is None else BLOCKED
+
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Let the version go: without a label AWS deletes it in its own time."""
         labels = labels_of(key)
@@ -234,9 +235,8 @@ class AWSStore(Store):
         """Pin the versions that somebody else made, then tag the secret."""
         labels = labels_of(key)
         holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
-        self._keep(
-            key.id, labels, [v for v in holders if v and not labels.ours(v, MADE, KEEP)], now
-        )
+        theirs = [v for v in holders if v and not labels.ours(v, MADE, KEEP)]
+        self._keep(key.id, labels, theirs, now)
         self.tag(key, tags)
 
     def delete(self, key: Key, now: datetime) -> None:

@@ -53,6 +53,16 @@ _ERRORS: Mapping[str, tuple[type[DaenaKMSError], str, str]] = {
     ),
     "DecryptionFailure": (AccessDenied, "its KMS key can't decrypt", "Check the key's policy"),
     "EncryptionFailure": (AccessDenied, "its KMS key can't encrypt", "Is the key enabled?"),
+    "MalformedPolicyDocumentException": (
+        ConfigError,
+        "Secrets Manager refuses its resource policy",
+        "Look at what stands in it: get-resource-policy",
+    ),
+    "PublicPolicyException": (
+        ConfigError,
+        "Secrets Manager takes its resource policy for a public one",
+        "Look at what stands in it: get-resource-policy",
+    ),
     "NotFoundException": (
         ConfigError,
         "the KMS key in AWS_KMS_KEY_ID does not exist",

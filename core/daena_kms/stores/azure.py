@@ -13,7 +13,7 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.model import Capabilities, Key
+from daena_kms.model import Capabilities, Key, Revoking
 from daena_kms.names import new_version_id
 from daena_kms.stores.azure_claims import SET_BY
 from daena_kms.stores.azure_client import BOUNDS, Vault
@@ -62,6 +62,15 @@ class AzureStore(Store):
         destroy_means=None,
         restores_key=True,
         delete_means="kept as long as the vault keeps what is deleted: 7 to 90 days",
+        revoking=Revoking(
+            means="disabled in the vault",
+            readable=None,
+            breaks="readers of that version's id, who get 403 at once; readers without one do not",
+            undo=(
+                "enable it: az keyvault secret set-attributes "
+                "--vault-name VAULT --name KEY --version VERSION --enabled true"
+            ),
+        ),
         atomic_promotion=False,
         lists_versions=False,
     )

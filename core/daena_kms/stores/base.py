@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.model import Capabilities, Key, VersionState
+from daena_kms.model import Capabilities, Key, Revoking, VersionState
 from daena_kms.names import parse_version_id
 from daena_kms.randomness import local_random
 from daena_kms.specs import Randomness
@@ -113,6 +113,18 @@ class Store(ABC):
     @abstractmethod
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Make a previous version unreadable, as far as the store can. Idempotent."""
+
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Retire a version that is compromised, by all means that the store has. Idempotent.
+
+        ``key`` is an exact look at the key, in which the version is not the current one.
+        """
+        self.retire(key, version, now)
+
+    @property
+    def revoking(self) -> Revoking:
+        """What :meth:`revoke` comes to, as this store is set up."""
+        return self.can.revoking
 
     @abstractmethod
     def destroy(self, key: Key, version: str, now: datetime) -> None:

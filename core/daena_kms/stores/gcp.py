@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from daena_kms.durations import format_time
 from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
-from daena_kms.model import Capabilities, Key
+from daena_kms.model import Capabilities, Key, Revoking
 from daena_kms.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.gcp_client import SecretManager
@@ -66,6 +66,20 @@ class GCPStore(Store):
         destroy_means="erased for good, or after the secret's own delay (version_destroy_ttl)",
         restores_key=True,
         delete_means="all its versions are disabled; nothing is erased until somebody purges it",
+        # https://cloud.google.com/secret-manager/docs/reference/consistency
+        revoking=Revoking(
+            means="disabled in Secret Manager",
+            readable=(
+                "until Google has carried the change everywhere: within minutes, "
+                "and it may take a few hours"
+            ),
+            breaks=(
+                "readers of that version's number and of previous, for good; and readers of "
+                "current or latest where the alias leads to it still: these converge within "
+                "minutes, and it may take a few hours"
+            ),
+            undo="enable it: gcloud secrets versions enable VERSION --secret=KEY",
+        ),
         max_versions=MAX_VERSIONS,
         max_keep=MAX_VERSIONS,
         fenced=True,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
-from daena_kms.model import Capabilities, Key, Version, VersionState
+from daena_kms.model import Capabilities, Key, Revoking, Version, VersionState
 from daena_kms.names import mark, new_version_id, parse_version_id
 from daena_kms.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
@@ -36,6 +36,15 @@ class LocalStore(Store):
         destroy_means="the value is erased from the file",
         restores_key=True,
         delete_means="kept until it is restored",
+        revoking=Revoking(
+            means="marked retired in keys.db; its value stays there, sealed",
+            readable=None,
+            breaks="readers of that version's id, and of previous where it was that, at once",
+            undo=(
+                "no command does; with sqlite3, set its state in the table versions of keys.db "
+                "to previous, and retired to NULL"
+            ),
+        ),
     )
 
     def __init__(self, home: Path, master_key: str | None = None) -> None:

@@ -1,0 +1,124 @@
+"""Versions that are compromised, denied by the secret's own resource policy.
+
+Two statements of ours stand beside those of others, which stay as they are. One denies reading by
+version id, the other by the labels of ours that end in the version's mark. AWS's references
+describe ``secretsmanager:VersionId`` as the id in the request, and ``VersionStage`` as a list: of
+the stages in the request in one place, of the labels on the version in another. With a set
+operator the statement on labels holds in both readings; a request by id alone is the first one's.
+``BatchGetSecretValue`` takes no version and no label, so it can reach the current version alone.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutResourcePolicy.html
+"""
+
+import json
+import threading
+from typing import Any
+
+from daena_kms.errors import ConfigError, StoreUnavailable
+from daena_kms.names import mark
+from daena_kms.stores.aws_client import AWS
+
+BY_ID, BY_LABEL = "DaenaCompromisedIds", "DaenaCompromisedLabels"
+MAX_POLICY = 20_480
+_TRIES = 10
+_READ = "secretsmanager:GetSecretValue"
+#: By statement, the condition that it denies reading on.
+_CONDITIONS = {
+    BY_ID: ("StringEquals", "secretsmanager:VersionId"),
+    BY_LABEL: ("ForAnyValue:StringLike", "secretsmanager:VersionStage"),
+}
+
+
+class Blocks:
+    """Denies reading versions of one account's secrets."""
+
+    def __init__(self, aws: AWS) -> None:
+        self._aws = aws
+        # PutResourcePolicy has no precondition: of two at once, one would undo the other.
+        self._lock = threading.Lock()
+
+    def block(self, key_id: str, version: str) -> None:
+        """Deny reading a version, and look that it is denied. Idempotent.
+
+        Another process that writes the policy at the same moment is noticed by the look, unless
+        it writes after it: AWS can't be asked to refuse that.
+        """
+        with self._lock:
+            for _ in range(_TRIES):
+                answer = self._call("get_resource_policy", key_id)
+                text = answer.get("ResourcePolicy")
+                wanted = blocked(text, version, key_id)
+                if wanted is None:
+                    return
+                self._call("put_resource_policy", key_id, ResourcePolicy=wanted)
+        msg = "its resource policy does not keep what is written to it"
+        todo = "See who else writes it; the next run tries again"
+        raise StoreUnavailable(msg, key_id=key_id, todo=todo)
+
+    def _call(self, operation: str, key_id: str, **arguments: object) -> Any:  # noqa: ANN401 - the SDK's answer
+        return self._aws.call("secretsmanager", operation, key_id, SecretId=key_id, **arguments)
+
+
+def blocked(text: str | None, version: str, key_id: str) -> str | None:
+    """Return the policy that also denies reading ``version``; ``None`` if this one does.
+
+    Raises :class:`ConfigError` for a policy that is none, or that would be too long.
+    """
+    policy = _parsed(text, key_id)
+    found = policy["Statement"]
+    statements: list[Any] = list(found) if isinstance(found, list) else [found]
+    wanted = {BY_ID: version, BY_LABEL: f"daena-*-{mark(version)}"}
+    ours = {s.get("Sid"): s for s in statements if isinstance(s, dict) and s.get("Sid") in wanted}
+    if all(_denies(ours.get(sid), sid, value) for sid, value in wanted.items()):
+        return None
+    kept = [s for s in statements if not isinstance(s, dict) or s.get("Sid") not in wanted]
+    made = [_statement(sid, [*_values(ours.get(sid), sid), v]) for sid, v in wanted.items()]
+    after = json.dumps({**policy, "Statement": [*kept, *made]}, separators=(",", ":"))
+    if len(after) > MAX_POLICY:
+        msg = f"its resource policy would be longer than {MAX_POLICY} characters"
+        todo = "Take statements, or versions that are gone, out of it"
+        raise ConfigError(msg, key_id=key_id, todo=todo)
+    return after
+
+
+def _parsed(text: str | None, key_id: str) -> dict[str, Any]:
+    if not text:
+        return {"Version": "2012-10-17", "Statement": []}
+    try:
+        policy = json.loads(text)
+    except (ValueError, RecursionError):
+        policy = None
+    if not isinstance(policy, dict) or not isinstance(policy.get("Statement"), (list, dict)):
+        msg = "its resource policy is not one that can be added to"
+        raise ConfigError(msg, key_id=key_id, todo="Look at it: get-resource-policy")
+    return policy
+
+
+def _statement(sid: str, values: list[str]) -> dict[str, Any]:
+    operator, name = _CONDITIONS[sid]
+    return {
+        "Sid": sid,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": _READ,
+        "Resource": "*",
+        "Condition": {operator: {name: list(dict.fromkeys(values))}},
+    }
+
+
+def _denies(statement: dict[str, Any] | None, sid: str, value: str) -> bool:
+    """Whether a statement is still the one that we write, and holds the value."""
+    values = _values(statement, sid)
+    return value in values and statement == _statement(sid, values)
+
+
+def _values(statement: dict[str, Any] | None, sid: str) -> list[str]:
+    """Return what a statement of ours denies; what somebody has made of it otherwise is nothing."""
+    operator, name = _CONDITIONS[sid]
+    conditions: Any = (statement or {}).get("Condition")
+    keys = conditions.get(operator) if isinstance(conditions, dict) else None
+    values = keys.get(name) if isinstance(keys, dict) else None
+    listed = values if isinstance(values, list) else [values]
+    return [value for value in listed if isinstance(value, str)]
