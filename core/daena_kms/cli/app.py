@@ -1,15 +1,13 @@
 """The commands on keys."""
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daena_kms.cli import audit, changes
+from daena_kms.cli import audit, changes, rotate
 from daena_kms.cli.common import (
-    FAILED,
     AsJson,
     DestroyAfter,
     Grace,
@@ -34,7 +32,6 @@ from daena_kms.durations import format_time
 if TYPE_CHECKING:
     from daena_kms.adapter import CloudKMSAdapter
     from daena_kms.model import Key
-    from daena_kms.summary import Summary
 
 app = typer.Typer(
     help="Rotate the keys that applications use, in the cloud where they live, and prove it.",
@@ -60,44 +57,6 @@ def plan(provider: Provider = None, as_json: AsJson = False) -> None:
             console().print(plan_table(summary.actions))
         else:
             console().print("There is no managed key. Make one with create, or enrol with adopt.")
-
-
-@app.command()
-def rotate(
-    keys: Annotated[list[str] | None, typer.Argument(help="Keys to rotate, due or not.")] = None,
-    reason: Reason = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
-    provider: Provider = None,
-    as_json: AsJson = False,
-    yes: Yes = False,
-) -> None:
-    """Rotate what is due, and retire and destroy by policy; or rotate the KEYS that you name."""
-    from daena_kms.cli.render import plan_table, summary_table  # noqa: PLC0415 - as in plan
-    from daena_kms.engine import run  # noqa: PLC0415 - as in plan
-
-    with reporting(as_json=as_json):
-        adapter, log = services(provider)
-        if dry_run or (not yes and sys.stdin.isatty()):
-            planned = run(adapter, log, keys=keys or None, dry_run=True)
-            if dry_run and as_json:
-                print_json(planned.to_dict())
-                return
-            console(stderr=not dry_run).print(plan_table(planned.actions))
-            if dry_run:
-                return
-            confirm("Do this?", yes=yes)
-
-        def go(progress: Callable[[int, int], None] | None) -> "Summary":
-            return run(adapter, log, keys=keys or None, reason=reason, progress=progress)
-
-        summary = go(None) if as_json else _with_progress(go)
-        if as_json:
-            print_json(summary.to_dict())
-        else:
-            console().print(summary_table(summary))
-            console().print(_in_words(summary))
-        if summary.failed or summary.left:
-            raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -221,7 +180,14 @@ def show(
 
 
 for _change in (
-    *(changes.hold, changes.release, changes.rollback, changes.delete, changes.restore),
+    *(
+        rotate.rotate,
+        changes.hold,
+        changes.release,
+        changes.rollback,
+        changes.delete,
+        changes.restore,
+    ),
 ):
     app.command()(_change)
 
@@ -257,19 +223,3 @@ def _print_capabilities(adapter: "CloudKMSAdapter") -> None:
     readable = adapter.store.can.retired_readable
     if readable is not None:
         console().print(f"On this store a retired version stays readable {readable}.", style="dim")
-
-
-def _with_progress(go: "Callable[[Callable[[int, int], None] | None], Summary]") -> "Summary":
-    from rich.progress import Progress  # noqa: PLC0415 - only where something is to be shown
-
-    page = console(stderr=True)
-    # Off a terminal Rich would print an empty line.
-    with Progress(console=page, transient=True, disable=not page.is_terminal) as bar:
-        task = bar.add_task("rotating", total=None)
-        return go(lambda done, of: bar.update(task, completed=done, total=of))
-
-
-def _in_words(summary: "Summary") -> str:
-    counts = {n: c for n, c in summary.counts().items() if c and n not in {"keys", "overdue"}}
-    words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
-    return f"{words}; {summary.keys} keys looked at (run {summary.run_id})"

@@ -12,7 +12,7 @@ from daena_kms.plan import Action, Kind
 
 if TYPE_CHECKING:
     from daena_kms.audit.verify import Report
-    from daena_kms.model import Key
+    from daena_kms.model import Key, Revoking
     from daena_kms.policy import Policy
     from daena_kms.summary import Summary
 
@@ -61,12 +61,22 @@ def summary_table(summary: "Summary") -> Table:
         for key_id in ids if isinstance(ids, list) else ():
             error = summary.errors.get(key_id)
             about_it = str(error) if error is not None and name == "failed" else ""
-            if name == "skipped":
+            if name in {"skipped", "revoked"}:
                 about_it = summary.notes.get(key_id, "")
             elif name in {"rotated", "finished"}:
                 about_it = f"version {summary.new_versions.get(key_id, '')}"
             made.add_row(cell(key_id), cell(name, styles.get(name, "green")), cell(about_it))
     return made
+
+
+def revoking_text(revoking: "Revoking") -> str:
+    """Return what retiring a compromised version at once comes to on this store."""
+    return (
+        f"What is retired at once: {revoking.means}.\n"
+        f"Still reads it: {revoking.readable or 'nobody'}.\n"
+        f"Breaks off: {revoking.breaks}.\n"
+        f"To undo it: {revoking.undo}."
+    )
 
 
 def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> Table:

@@ -1,0 +1,113 @@
+"""The command that rotates: what is due, the keys that are named, or those that have leaked."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from daena_kms.cli.common import (
+    FAILED,
+    AsJson,
+    Provider,
+    Reason,
+    Yes,
+    confirm,
+    console,
+    print_json,
+    reporting,
+    services,
+)
+from daena_kms.errors import ConfigError
+
+if TYPE_CHECKING:
+    from daena_kms.summary import Summary
+
+#: Runs, and tells of its progress if somebody listens.
+_Go = Callable[[Callable[[int, int], None] | None], "Summary"]
+
+
+def rotate(
+    keys: Annotated[list[str] | None, typer.Argument(help="Keys to rotate, due or not.")] = None,
+    compromised: Annotated[
+        bool,
+        typer.Option(
+            "--compromised",
+            help="The KEYS have leaked: retire their old versions at once. Needs --reason.",
+        ),
+    ] = False,
+    reason: Reason = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    provider: Provider = None,
+    as_json: AsJson = False,
+    yes: Yes = False,
+) -> None:
+    """Rotate what is due, and retire and destroy by policy; or rotate the KEYS that you name."""
+    from daena_kms.cli.render import plan_table, revoking_text, summary_table  # noqa: PLC0415 - help needs none
+    from daena_kms.engine import run  # noqa: PLC0415 - as above
+
+    with reporting(as_json=as_json):
+        asks = not yes and sys.stdin.isatty()
+        if compromised:
+            _check_emergency(keys, reason, dry_run=dry_run, may_begin=yes or asks)
+        adapter, log = services(provider)
+        if dry_run or asks:
+            planned = run(adapter, log, keys=keys or None, dry_run=True, compromised=compromised)
+            if dry_run and as_json:
+                print_json(planned.to_dict())
+                return
+            console(stderr=not dry_run).print(plan_table(planned.actions))
+            if planned.revoking is not None:
+                console(stderr=not dry_run).print(revoking_text(planned.revoking), markup=False)
+            if dry_run:
+                return
+            confirm("Do this?", yes=yes)
+
+        def go(progress: Callable[[int, int], None] | None) -> "Summary":
+            return run(
+                adapter,
+                log,
+                keys=keys or None,
+                reason=reason,
+                compromised=compromised,
+                progress=progress,
+            )
+
+        summary = go(None) if as_json else _with_progress(go)
+        if as_json:
+            print_json(summary.to_dict())
+        else:
+            console().print(summary_table(summary))
+            if summary.revoking is not None:
+                console().print(revoking_text(summary.revoking), markup=False)
+            console().print(_in_words(summary))
+        if summary.failed or summary.left:
+            raise typer.Exit(FAILED)
+
+
+def _check_emergency(
+    keys: list[str] | None, reason: str | None, *, dry_run: bool, may_begin: bool
+) -> None:
+    """Raise unless the emergency is complete; a script must have said that it means it."""
+    from daena_kms.emergency import check_emergency  # noqa: PLC0415 - only in an emergency
+
+    check_emergency(named=bool(keys), reason=reason, dry_run=dry_run)
+    if not dry_run and not may_begin:
+        msg = "retiring at once is not confirmed, and there is no terminal to ask at"
+        raise ConfigError(msg, todo="Pass --yes")
+
+
+def _with_progress(go: _Go) -> "Summary":
+    from rich.progress import Progress  # noqa: PLC0415 - only where something is to be shown
+
+    page = console(stderr=True)
+    # Off a terminal Rich would print an empty line.
+    with Progress(console=page, transient=True, disable=not page.is_terminal) as bar:
+        task = bar.add_task("rotating", total=None)
+        return go(lambda done, of: bar.update(task, completed=done, total=of))
+
+
+def _in_words(summary: "Summary") -> str:
+    counts = {n: c for n, c in summary.counts().items() if c and n not in {"keys", "overdue"}}
+    words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
+    return f"{words}; {summary.keys} keys looked at (run {summary.run_id})"
