@@ -1,11 +1,12 @@
 """The addresses below ``/v1/keys``: read what a key is, rotate it, roll it back, hold it."""
 
 from collections.abc import Callable
+from typing import Any
 
 from daena_kms.api.access import Deed
 from daena_kms.api.call import TRIGGER, Call
 from daena_kms.api.documents import key_document, listed_key
-from daena_kms.api.inputs import check_match, moved, read_limit, read_reason, read_text
+from daena_kms.api.inputs import check_match, moved, read_flag, read_limit, read_reason, read_text
 from daena_kms.api.messages import BadRequest, OutOfTime, Refusal, Response, etag
 from daena_kms.durations import format_time, parse_time
 from daena_kms.engine import run
@@ -13,6 +14,7 @@ from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationCo
 from daena_kms.model import Key
 from daena_kms.names import check_key_id
 from daena_kms.policy import MANAGED, is_managed
+from daena_kms.summary import Summary
 
 
 class NothingDone(Refusal):
@@ -20,6 +22,13 @@ class NothingDone(Refusal):
 
     code = "rotation-conflict"
     status = 409
+
+
+class NotRetired(Refusal):
+    """An emergency that came as far as the new version, and no further."""
+
+    code = "not-retired"
+    status = 503
 
 
 def list_keys(call: Call) -> Response:
@@ -53,11 +62,16 @@ def show(call: Call) -> Response:
 
 
 def rotate(call: Call) -> Response:
-    """Make a fresh value current, due or not."""
-    call.check(Deed.ROTATE, call.key_id)
+    """Make a fresh value current, due or not; where the old one has leaked, retire that at once."""
+    compromised = read_flag(call.body, "compromised")
+    call.check(Deed.COMPROMISE if compromised else Deed.ROTATE, call.key_id)
     reason = read_reason(call.body)
+    if compromised and not (reason or "").strip():
+        msg = "compromised is true, and there is no reason"
+        raise BadRequest(msg, todo="Give one, for the audit log: what leaked, and a ticket")
     key = call.look()
-    call.check_interval(key.current.created if key.current is not None else None)
+    if not compromised:  # a version may leak as soon as it is made
+        call.check_interval(key.current.created if key.current is not None else None)
     summary = run(
         call.adapter,
         call.log,
@@ -67,11 +81,10 @@ def rotate(call: Call) -> Response:
         reason=reason,
         principal=call.principal,
         looks={key.id: key},
+        compromised=compromised,
     )
     if call.key_id in summary.new_versions:
-        version = summary.new_versions[call.key_id]
-        done = {"key": call.key_id, "version": version, "run": summary.run_id}
-        return Response(200, done, {"etag": etag(version)})
+        return _rotated(call, summary, compromised=compromised)
     if call.key_id in summary.errors:
         raise summary.errors[call.key_id]
     if call.key_id in summary.left:
@@ -79,6 +92,25 @@ def rotate(call: Call) -> Response:
     _raise_if_moved(call, key)
     what = summary.notes.get(call.key_id, "nothing was to be done")
     raise NothingDone(what, key_id=call.key_id, todo="Look at the key again")
+
+
+def _rotated(call: Call, summary: Summary, *, compromised: bool) -> Response:
+    """Answer with the new version; of an emergency also with what is revoked, and reads on."""
+    version = summary.new_versions[call.key_id]
+    done: dict[str, Any] = {"key": call.key_id, "version": version, "run": summary.run_id}
+    tag = {"etag": etag(version)}
+    if not compromised:
+        return Response(200, done, tag)
+    if call.key_id not in summary.revoked:
+        error = summary.errors.get(call.key_id)
+        why = error.what if error is not None else "it was left"
+        msg = f"version {version} is current, and the one before it is not retired yet: {why}"
+        todo = "Let any run go on with it: the log remembers"
+        more = {"current": version}
+        raise NotRetired(msg, key_id=call.key_id, todo=todo, more=more, headers=tag)
+    said = summary.to_dict()
+    done |= {"revoked": summary.revoked_versions[call.key_id], "revoking": said["revoking"]}
+    return Response(200, done | {"note": summary.notes[call.key_id]}, tag)
 
 
 def rollback(call: Call) -> Response:

@@ -48,7 +48,7 @@ class Route:
 ROUTES: dict[str, dict[str, Route]] = {
     "/v1/keys": {"GET": Route(keys.list_keys, query=("limit", "after"))},
     "/v1/keys/{key_id}": {"GET": Route(keys.show)},
-    "/v1/keys/{key_id}/rotate": {"POST": Route(keys.rotate, body=("reason",))},
+    "/v1/keys/{key_id}/rotate": {"POST": Route(keys.rotate, body=("reason", "compromised"))},
     "/v1/keys/{key_id}/rollback": {"POST": Route(keys.rollback, body=("version", "reason"))},
     "/v1/keys/{key_id}/hold": {"POST": Route(keys.hold, body=("until", "reason"))},
     "/v1/keys/{key_id}/release": {"POST": Route(keys.release, body=("reason",))},

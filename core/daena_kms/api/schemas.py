@@ -24,7 +24,7 @@ PROBLEMS = {
     "429": "The key's version is too young to be replaced on demand.",
     "500": "The deployment's configuration, or a key's policy, must be mended.",
     "502": "The store refuses the function's own identity.",
-    "503": "The store or the log does not answer, changes are switched off, or time is over.",
+    "503": "No answer from store or log, changes are off, no time, or half an emergency done.",
 }
 
 _TEXT: dict[str, Any] = {"type": "string"}
@@ -77,10 +77,14 @@ _VERSION = _all(
     state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
     **dict.fromkeys(("created", "superseded", "retired", "expires"), _MAYBE_TIME),
 )
+_REVOKING = _all(means=_TEXT, readable=_MAYBE_TEXT, breaks=_TEXT, undo=_TEXT) | {
+    "description": "What retiring at once comes to on this store, and who can read it still."
+}
 _LISTS = (
     "rotated",
     "finished",
     "retired",
+    "revoked",
     "destroyed",
     "released",
     "failed",
@@ -109,11 +113,28 @@ SCHEMAS: dict[str, Any] = {
     ),
     "KeyList": _object("keys", keys={"type": "array", "items": _all(**_LISTED)}, next=_TEXT),
     "Key": _all(**_LISTED, current=_MAYBE_TEXT, versions={"type": "array", "items": _VERSION}),
-    "Rotated": _all(key=_KEY_ID, version=_TEXT, run=_TEXT),
+    "Rotated": _object(
+        *("key", "version", "run"),
+        key=_KEY_ID,
+        version=_TEXT,
+        run=_TEXT,
+        revoked={**_TEXTS, "description": "Compromised versions that were retired at once."},
+        revoking=_REVOKING,
+        note=_TEXT,
+    ),
     "RolledBack": _all(key=_KEY_ID, version=_TEXT, value_of=_TEXT),
     "Held": _all(key=_KEY_ID, hold=_TEXT),
     "ReasonBody": _object(reason=_REASON),
-    "RotateBody": _object(reason=_REASON),
+    "RotateBody": _object(
+        reason=_REASON,
+        compromised={**_FLAG, "description": "The value has leaked: retire its version at once."},
+    )
+    | {
+        "anyOf": [
+            {"properties": {"compromised": {"const": False}}},
+            {"required": ["reason"], "properties": {"reason": {**_TEXT, "pattern": "[!-~]"}}},
+        ]
+    },
     "RollbackBody": _object(
         reason=_REASON,
         version={
@@ -138,6 +159,8 @@ SCHEMAS: dict[str, Any] = {
         errors=_map(_all(error=_TEXT, message=_TEXT)),
         notes=_map(_TEXT),
         new_versions=_map(_TEXT),
+        revoked_versions=_map(_TEXTS),
+        revoking={"anyOf": [_REVOKING, {"type": "null"}]},
     ),
     "Plan": _all(
         actions={
@@ -150,6 +173,7 @@ SCHEMAS: dict[str, Any] = {
                 base=_TEXT,
                 version=_TEXT,
                 due=_TIME,
+                compromised=_FLAG,
             ),
         }
     ),
