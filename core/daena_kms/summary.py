@@ -86,6 +86,8 @@ class Summary:
     notes: dict[str, str] = field(default_factory=dict)
     new_versions: dict[str, str] = field(default_factory=dict)
     revoked_versions: dict[str, list[str]] = field(default_factory=dict)
+    #: Compromised versions that could not be retired: if not current, the next run does it.
+    unrevoked: dict[str, list[str]] = field(default_factory=dict)
     #: In an emergency: what retiring comes to on this store, and who can read the version still.
     revoking: Revoking | None = None
     #: How many managed keys were looked at, and how many of them are still due at the end.
@@ -124,8 +126,9 @@ class Summary:
         lists = {SKIPPED: self.skipped, LEFT: self.left, FAILED: self.failed, UNKNOWN: self.failed}
         if action.revokes:
             done[Kind.RETIRE] = self.revoked
-            if result.result == DONE:
-                self.revoked_versions.setdefault(action.key_id, []).append(str(action.version))
+            if result.result != SKIPPED:
+                where = self.revoked_versions if result.result == DONE else self.unrevoked
+                where.setdefault(action.key_id, []).append(str(action.version))
         target = done[action.kind] if result.result == DONE else lists[result.result]
         if action.key_id not in target:
             target.append(action.key_id)
@@ -176,6 +179,7 @@ class Summary:
             "notes": dict(self.notes),
             "new_versions": dict(self.new_versions),
             "revoked_versions": {key_id: list(v) for key_id, v in self.revoked_versions.items()},
+            "unrevoked": {key_id: list(v) for key_id, v in self.unrevoked.items()},
             "revoking": asdict(self.revoking) if self.revoking is not None else None,
         }
 

@@ -4,7 +4,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from daena_kms.errors import ConfigError
+from daena_kms.errors import AccessDenied, ConfigError
 from daena_kms.model import VersionState
 from daena_kms.stores.local import LocalStore
 
@@ -134,3 +134,22 @@ def test_what_the_guide_says_undoes_it_does(shell: Shell) -> None:
         assert connection.execute(statement).rowcount == 1
 
     assert shell.adapter.get_key("app-key", old) == first
+
+
+def test_what_is_not_retired_is_said(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the version and who does it; nothing is claimed to be revoked."""
+    shell.create("app-key")
+    old = shell.adapter.store.describe("app-key").versions[0].id
+
+    def refuse(*_: object) -> None:
+        raise AccessDenied("it refuses", key_id="app-key", todo="Allow it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "revoke", refuse)
+        result = shell.run(*LEAKED, "--yes", *REASON)
+    text = " ".join(result.stdout.split())
+
+    assert result.exit_code == 1
+    assert f"Compromised and not retired: version {old} of app-key." in text
+    assert "Still reads it" not in text
+    assert shell.json("rotate")["revoked_versions"] == {"app-key": [old]}

@@ -147,15 +147,19 @@ def test_what_is_revoked_stands_apart_from_what_is_retired() -> None:
     for version in ("v1", "v2"):
         retirement = replace(an_action(kind=Kind.RETIRE), version=version, compromised=True)
         made.add(Result(retirement, "done", message=f"version {version} is retired"))
+    other = replace(an_action("b-key", Kind.RETIRE), version="v3", compromised=True)
+    made.add(Result(other, "failed", error=AccessDenied("refused", key_id="b-key")))
+    made.add(Result(replace(other, version="v4"), "skipped", message="retired already"))
     found = json.loads(json.dumps(made.to_dict()))
+    assert found["unrevoked"] == {"b-key": ["v3"]}
     assert (found["revoked"], found["retired"], found["skipped"]) == (
         ["some-key"],
         [],
-        ["some-key"],
+        ["some-key", "b-key"],
     )
     assert found["revoked_versions"] == {"some-key": ["v1", "v2"]}
     note = "already rotated. version v1 is retired. version v2 is retired"
-    assert found["notes"] == {"some-key": note}
+    assert found["notes"] == {"some-key": note, "b-key": "retired already"}
     assert found["revoking"] == {
         "means": "disabled",
         "readable": None,

@@ -160,6 +160,7 @@ SCHEMAS: dict[str, Any] = {
         notes=_map(_TEXT),
         new_versions=_map(_TEXT),
         revoked_versions=_map(_TEXTS),
+        unrevoked=_map(_TEXTS),
         revoking={"anyOf": [_REVOKING, {"type": "null"}]},
     ),
     "Plan": _all(

@@ -78,7 +78,7 @@ def rotate(
             print_json(summary.to_dict())
         else:
             console().print(summary_table(summary))
-            if summary.revoking is not None:
+            if summary.revoking is not None and summary.revoked:
                 console().print(revoking_text(summary.revoking), markup=False)
             console().print(_in_words(summary))
         if summary.failed or summary.left:
@@ -110,4 +110,10 @@ def _with_progress(go: _Go) -> "Summary":
 def _in_words(summary: "Summary") -> str:
     counts = {n: c for n, c in summary.counts().items() if c and n not in {"keys", "overdue"}}
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
-    return f"{words}; {summary.keys} keys looked at (run {summary.run_id})"
+    owed = "".join(
+        f"Compromised and not retired: version {version} of {key_id}. "
+        "If another version is current by now, the next run does it.\n"
+        for key_id, versions in summary.unrevoked.items()
+        for version in versions
+    )
+    return f"{owed}{words}; {summary.keys} keys looked at (run {summary.run_id})"

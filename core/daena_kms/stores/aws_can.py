@@ -16,7 +16,7 @@ CAN = Capabilities(
     revoking=Revoking(
         means="AWSPREVIOUS is taken off it, and it is labelled daena-retired-…",
         readable="by its version id or that label, for whoever may read the secret",
-        breaks="readers of AWSPREVIOUS, at once",
+        breaks="readers of AWSPREVIOUS, who find nothing",
         undo="it reads by its version id, and rollback --version VERSION takes its value",
     ),
     max_versions=MAX_LABELS - _OWN_LABELS,

@@ -65,7 +65,7 @@ class AzureStore(Store):
         revoking=Revoking(
             means="disabled in the vault",
             readable=None,
-            breaks="readers of that version's id, who get 403 at once; readers without one do not",
+            breaks="readers of that version's id, who get 403; readers without one do not",
             undo=(
                 "enable it: az keyvault secret set-attributes "
                 "--vault-name VAULT --name KEY --version VERSION --enabled true"
