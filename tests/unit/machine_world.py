@@ -41,6 +41,8 @@ class World(RuleBasedStateMachine):
         self.state = State(self.others, self.now)
         self.values: dict[tuple[str, str], str] = {}
         self.checked: set[str] = set()
+        #: What an emergency was to retire, by key and version: its grace counts no more.
+        self.leaked: set[tuple[str, str]] = set()
         #: What somebody made without the log: ids of versions.
         self.unlogged: set[str] = set()
         #: Whether the last thing that happened was a run that came to its end.
@@ -52,10 +54,21 @@ class World(RuleBasedStateMachine):
         self.other_store.close()
         self._folder.cleanup()
 
-    def run(self, keys: list[str] | None = None, *, by_others: bool = False) -> Summary:
+    def run(
+        self, keys: list[str] | None = None, *, by_others: bool = False, leaked: bool = False
+    ) -> Summary:
         """Run the engine."""
         adapter, log = (self.others, self.their_log) if by_others else (self.adapter, self.log)
-        return run(adapter, log, now=self.now, keys=keys, workers=1, principal="machine")
+        return run(
+            adapter,
+            log,
+            now=self.now,
+            keys=keys,
+            workers=1,
+            principal="machine",
+            compromised=leaked,
+            reason="it leaked" if leaked else None,
+        )
 
     @property
     def ops(self) -> Operations:
@@ -67,6 +80,7 @@ class World(RuleBasedStateMachine):
         return {
             "run": lambda _: self.run(),
             "rotate": lambda key_id: self.run([key_id]),
+            "leaked": lambda key_id: self.run([key_id], leaked=True),
             "create": lambda key_id: self.ops.create(
                 key_id, spec=KEYS[key_id].spec, tags=KEYS[key_id].tags
             ),
@@ -103,4 +117,4 @@ class World(RuleBasedStateMachine):
             return ["restore"]
         if not self.state.managed(key_id):
             return ["adopt"]
-        return ["run", "rotate", "rollback", "run", "delete"]
+        return ["run", "rotate", "rollback", "leaked", "delete"]

@@ -12,6 +12,7 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
+from daena_kms.journal import Journal
 from daena_kms.policy import HOLD, MANAGED
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -20,7 +21,8 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 from tests.faults.seam import Effect, Killed
 from tests.unit.keys import DAY, HOUR, MINUTE
 from tests.unit.local_keys import retag
-from tests.unit.machine import IDS, KEYS, State, check_records, compare
+from tests.unit.logs import CONTEXT
+from tests.unit.machine import IDS, KEYS, State, check_records, compare, leaked_in
 from tests.unit.machine_world import World
 
 ids = st.sampled_from(IDS)
@@ -30,7 +32,7 @@ kills = st.sampled_from([0, 0, *range(2, 8)])
 days = st.sampled_from([0, 31, 100])
 choices = st.integers(0, 4)
 effects = st.sampled_from(Effect)
-names = st.sampled_from(["run", "rotate", "run", "rollback"])
+names = st.sampled_from(["run", "rotate", "leaked", "run", "rollback"])
 disturbances = st.sampled_from(["run", "rotate", "hold", "unmanage", "write", "delete"])
 
 
@@ -83,9 +85,14 @@ class Machine(World):
             assert not over & {v for (k, v) in after.values if k == key_id}
             if self.state.frozen(key_id):
                 assert key == self.state.keys[key_id]
+        owed = Journal.begin(self.their_log, CONTEXT, lambda: self.now).owed()
+        for key_id, versions in owed.items():
+            key = after.keys[key_id]
+            assert after.frozen(key_id) or {key.current and key.current.id} == versions
         if twice:
             again = self.run()
             assert (again.rotated, again.finished, again.retired, again.failed) == ([], [], [], [])
+            assert again.revoked == []
             # A rotation leaves one version more, so one that keep held back may go now.
             now = State(self.others, self.now).keys
             assert {k: key.current for k, key in now.items()} == {
@@ -100,6 +107,22 @@ class Machine(World):
         possible = key_id in self.state.keys and not self.state.frozen(key_id)
         assert [*summary.rotated, *summary.finished] == [key_id] * possible
         assert summary.failed == [key_id] * (not possible)
+        self.settled = True
+
+    @rule(key_id=ids)
+    def leak(self, key_id: str) -> None:
+        """A value has leaked: a new one is current, and what was current is retired at once."""
+        summary = self.run([key_id], leaked=True)
+        possible = key_id in self.state.keys and not self.state.frozen(key_id)
+        assert [*summary.rotated, *summary.finished] == summary.revoked == [key_id] * possible
+        assert summary.failed == [key_id] * (not possible)
+        if possible:
+            current = self.state.keys[key_id].current
+            assert current is not None
+            assert current.id in summary.revoked_versions[key_id]
+            retired = self.others.store.describe(key_id).version(current.id)
+            assert retired is not None
+            assert retired.over
         self.settled = True
 
     @rule(key_id=ids, name=st.sampled_from(["rollback", "delete", "restore", "adopt"]))
@@ -183,7 +206,8 @@ class Machine(World):
         """Compare the store with what it was, and the log with the store."""
         self.now += MINUTE
         after = State(self.others, self.now)
-        compare(self.state, after, self.values)
+        self.leaked |= leaked_in(self.their_log, self.checked)
+        compare(self.state, after, self.values, self.leaked)
         for key_id, key in after.keys.items():
             # Adopting takes responsibility for the versions that are there.
             if key.tags.get(MANAGED) == "true" and not self.state.managed(key_id):
