@@ -26,6 +26,9 @@ class KmsKey:
     enabled: bool = True
     rotation_days: int | None = None
     rotation_started: datetime | None = None
+    deletion: datetime | None = None
+    imported: bool = False
+    """Its material is the customer's own, and no rotation can be switched on."""
 
 
 class Kms(JsonService):
@@ -37,6 +40,8 @@ class Kms(JsonService):
         self._arn_prefix = arn_prefix
         self.keys: dict[str, KmsKey] = {}
         self.aliases: dict[str, str] = {}
+        self._sealed: dict[str, str] = {}
+        """The blobs that were given out, and the keys that they are under."""
         self.operations = {
             "CreateKey": Handler(self._create_key, "Description"),
             "CreateAlias": Handler(self._create_alias, "AliasName TargetKeyId"),
@@ -46,8 +51,10 @@ class Kms(JsonService):
             "EnableKeyRotation": Handler(self._enable_rotation, "KeyId RotationPeriodInDays"),
             "GetKeyRotationStatus": Handler(self._rotation_status, "KeyId"),
             "GenerateDataKey": Handler(
-                self._generate_data_key, "KeyId KeySpec NumberOfBytes EncryptionContext"
+                self._generate_data_key, "KeyId KeySpec NumberOfBytes EncryptionContext DryRun"
             ),
+            "Decrypt": Handler(self._decrypt, "CiphertextBlob DryRun"),
+            "ScheduleKeyDeletion": Handler(self._schedule_deletion, "KeyId PendingWindowInDays"),
             "GenerateRandom": Handler(self._generate_random, "NumberOfBytes"),
         }
 
@@ -68,6 +75,8 @@ class Kms(JsonService):
 
     def _usable(self, params: Params) -> KmsKey:
         key = self._key(params)
+        if key.deletion is not None:
+            raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
         if not key.enabled:
             raise AwsError("DisabledException", f"{key.arn} is disabled.")
         return key
@@ -107,7 +116,13 @@ class Kms(JsonService):
         return {}
 
     def _rotation_status(self, params: Params) -> Json:
+        # "Specify the key ID or key ARN of the KMS key" (API_GetKeyRotationStatus): no alias.
+        if "alias/" in params.required("KeyId"):
+            raise AwsError("NotFoundException", "Invalid keyId: an alias is none.")
         key = self._key(params)
+        if key.imported:
+            message = f"{key.arn} origin is EXTERNAL which is not valid for this operation."
+            raise AwsError("UnsupportedOperationException", message)
         if key.rotation_days is None or key.rotation_started is None:
             return {"KeyId": key.arn, "KeyRotationEnabled": False}
         return {
@@ -128,17 +143,48 @@ class Kms(JsonService):
             count = DATA_KEY_BYTES.get(spec)
         if count is None:
             raise AwsError("ValidationException", "KeySpec must be AES_256 or AES_128")
-        return {
-            "KeyId": self._usable(params).arn,
-            "Plaintext": _random(count),
-            "CiphertextBlob": _random(count + 152),
-        }
+        key, blob = self._usable(params), _random(count + 152)
+        _check_dry_run(params)
+        self._sealed[blob] = key.key_id
+        return {"KeyId": key.arn, "Plaintext": _random(count), "CiphertextBlob": blob}
+
+    def _decrypt(self, params: Params) -> Json:
+        """Only tried, never done: nothing was encrypted."""
+        key = self.keys.get(self._sealed.get(params.required("CiphertextBlob", 8192), ""))
+        if key is None:
+            raise AwsError("InvalidCiphertextException", "")
+        if not key.enabled:
+            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        _check_dry_run(params)
+        raise AwsError("ValidationException", "Decrypt without DryRun is not modelled")
+
+    def _schedule_deletion(self, params: Params) -> Json:
+        days = params.number("PendingWindowInDays", 7, 30) or 30
+        key = self._usable(params)
+        key.deletion = self._clock() + timedelta(days=days)
+        return {"KeyId": key.arn, "DeletionDate": epoch(key.deletion), "KeyState": _state(key)}
 
     def _generate_random(self, params: Params) -> Json:
         count = params.number("NumberOfBytes", 1, MAX_BYTES)
         if count is None:
             raise AwsError("ValidationException", "NumberOfBytes must not be null")
         return {"Plaintext": _random(count)}
+
+
+def _check_dry_run(params: Params) -> None:
+    """Refuse what would have succeeded, where it was only to be tried.
+
+    docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
+    """
+    if params.flag("DryRun"):
+        message = "The request would have succeeded, but the DryRun parameter is set."
+        raise AwsError("DryRunOperationException", message, 412)
+
+
+def _state(key: KmsKey) -> str:
+    if key.deletion is not None:
+        return "PendingDeletion"
+    return "Enabled" if key.enabled else "Disabled"
 
 
 def _random(count: int) -> str:
@@ -151,11 +197,12 @@ def _metadata(key: KmsKey) -> Json:
         "Arn": key.arn,
         "Description": key.description,
         "CreationDate": epoch(key.created),
-        "Enabled": key.enabled,
-        "KeyState": "Enabled" if key.enabled else "Disabled",
+        "Enabled": key.enabled and key.deletion is None,
+        "KeyState": _state(key),
+        **({} if key.deletion is None else {"DeletionDate": epoch(key.deletion)}),
         "KeyUsage": "ENCRYPT_DECRYPT",
         "KeySpec": "SYMMETRIC_DEFAULT",
         "KeyManager": "CUSTOMER",
-        "Origin": "AWS_KMS",
+        "Origin": "EXTERNAL" if key.imported else "AWS_KMS",
         "MultiRegion": False,
     }

@@ -25,7 +25,12 @@ KEY_OPERATIONS = {
     "HEAD": "HeadObject",
     "DELETE": "DeleteObject",
 }
-BUCKET_OPERATIONS = {"GET": "ListObjectsV2"}
+#: By the first name in the query.
+BUCKET_OPERATIONS = {
+    "list-type": "ListObjectsV2",
+    "versioning": "GetBucketVersioning",
+    "object-lock": "GetObjectLockConfiguration",
+}
 NOT_MODELLED = "NotModelled"
 XML = "http://s3.amazonaws.com/doc/2006-03-01/"
 
@@ -58,6 +63,11 @@ class S3:
     def __init__(self, clock: Clock, buckets: tuple[str, ...]) -> None:
         self._clock = clock
         self.buckets: dict[str, dict[str, Stored]] = {bucket: {} for bucket in buckets}
+        self.versioned: set[str] = set(buckets)
+        self.locks: dict[str, dict[str, str | int] | None] = {
+            bucket: {"Mode": "COMPLIANCE", "Days": 365} for bucket in buckets
+        }
+        """The default retention of each bucket with Object Lock; ``None``: with no default."""
 
     def claim(self, request: Request) -> Operation | None:
         """Return the operation; every request that names no other service is for S3."""
@@ -71,7 +81,10 @@ class S3:
             if "if-none-match" in request.headers:
                 params["IfNoneMatch"] = request.headers["if-none-match"]
         else:
-            names = BUCKET_OPERATIONS
+            names = {}
+            if request.method == "GET":
+                asked = BUCKET_OPERATIONS.keys() & request.query.keys()
+                names = {"GET": BUCKET_OPERATIONS[min(asked)]} if asked else {}
             params["Prefix"] = request.query.get("prefix", "")
         name = names.get(request.method, NOT_MODELLED)
         return Operation(self.name, name, params)
@@ -106,10 +119,27 @@ class S3:
                 return _get(objects, key)
             case "ListObjectsV2":
                 return _list(bucket, objects, request)
+            case "GetBucketVersioning":
+                status = "<Status>Enabled</Status>" if bucket in self.versioned else ""
+                tag = "VersioningConfiguration"
+                return _xml(200, f'<{tag} xmlns="{XML}">{status}</{tag}>')
+            case "GetObjectLockConfiguration":
+                return self._lock(bucket)
             case "DeleteObject":
                 message = "Access Denied because object protected by object lock."
                 raise AwsError("AccessDenied", message, 403)
         raise AwsError("NotImplemented", "This request is not modelled.", 501)
+
+    def _lock(self, bucket: str) -> Response:
+        if bucket not in self.locks:
+            code = "ObjectLockConfigurationNotFoundError"
+            raise AwsError(code, "Object Lock configuration does not exist for this bucket", 404)
+        retention = self.locks[bucket]
+        inner = "".join(f"<{name}>{value}</{name}>" for name, value in (retention or {}).items())
+        rule = f"<Rule><DefaultRetention>{inner}</DefaultRetention></Rule>" if inner else ""
+        tag = "ObjectLockConfiguration"
+        enabled = "<ObjectLockEnabled>Enabled</ObjectLockEnabled>"
+        return _xml(200, f'<{tag} xmlns="{XML}">{enabled}{rule}</{tag}>')
 
     def _put(self, objects: dict[str, Stored], key: str, request: Request) -> Response:
         condition = request.headers.get("if-none-match")

@@ -1,4 +1,4 @@
-"""AWS on loopback: Secrets Manager, KMS and S3, with a call log, faults and a movable clock.
+"""AWS on loopback: Secrets Manager, KMS, S3, STS, with a call log, faults and a movable clock.
 
 In a test::
 
@@ -24,6 +24,7 @@ from tests.stores.aws_json import Clock, utc_now
 from tests.stores.aws_kms import Kms
 from tests.stores.aws_s3 import S3
 from tests.stores.aws_secrets import SecretsManager
+from tests.stores.aws_sts import Sts
 from tests.stores.sim_process import control, serving, wait_for_the_end
 from tests.stores.sim_server import SimServer
 
@@ -40,7 +41,7 @@ BUCKET = "audit"
 
 
 class AwsSimulator(SimServer):
-    """The server and its three services: ``secrets``, ``kms`` and ``s3``."""
+    """The server and its services: ``secrets``, ``kms``, ``sts`` and ``s3``."""
 
     def __init__(
         self,
@@ -56,9 +57,10 @@ class AwsSimulator(SimServer):
         self.secrets = SecretsManager(
             self.now, f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:", self.kms
         )
+        self.sts = Sts(ACCOUNT)
         self.s3 = S3(self.now, buckets)
         super().__init__(
-            (self.secrets, self.kms, self.s3),
+            (self.secrets, self.kms, self.sts, self.s3),
             port=port,
             monotonic=monotonic,
         )

@@ -38,6 +38,8 @@ PURGE_SECRET = f"{_SECRETS}/purge/action"
 BACKUP_SECRET = f"{_SECRETS}/backup/action"
 RESTORE_SECRET = f"{_SECRETS}/restore/action"
 READ_BLOB, WRITE_BLOB = f"{_BLOBS}/read", f"{_BLOBS}/write"
+#: An action of the control plane, which Get Container Properties takes with a token.
+READ_CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
 ADD_BLOB, DELETE_BLOB = f"{_BLOBS}/add/action", f"{_BLOBS}/delete"
 
 #: The data actions of some built-in roles, as far as they are modelled here.
@@ -47,8 +49,8 @@ ROLES = {
     "Key Vault Secrets Officer": (f"{_SECRETS}/*",),
     "Key Vault Secrets User": (GET_SECRET, READ_METADATA),
     "Key Vault Reader": (READ_METADATA,),
-    "Storage Blob Data Contributor": (READ_BLOB, WRITE_BLOB, ADD_BLOB, DELETE_BLOB),
-    "Storage Blob Data Reader": (READ_BLOB,),
+    "Storage Blob Data Contributor": (READ_BLOB, WRITE_BLOB, ADD_BLOB, DELETE_BLOB, READ_CONTAINER),
+    "Storage Blob Data Reader": (READ_BLOB, READ_CONTAINER),
 }
 
 

@@ -25,6 +25,7 @@ from tests.stores.sim_server import Operation, Refusal
 SERVICE = "blob"
 ACCOUNT = "devaccount"
 NOT_MODELLED = "NotModelled"
+VERSIONED = "immutable-storage-with-versioning-enabled"
 OPERATIONS = {"PUT": "PutBlob", "GET": "GetBlob", "HEAD": "HeadBlob", "DELETE": "DeleteBlob"}
 #: https://learn.microsoft.com/rest/api/storageservices/naming-and-referencing-containers--blobs--and-metadata
 CONTAINER = re.compile(r"(?=.{3,63}\Z)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
@@ -68,6 +69,9 @@ class BlobStorage:
         self._tokens = tokens
         self._roles = roles
         self._written = 0
+        self.protections: dict[str, set[str]] = {}
+        """What is on a container: ``has-immutability-policy``, ``has-legal-hold`` and
+        ``immutable-storage-with-versioning-enabled``."""
         self.containers: dict[str, dict[str, Blob]] = {name: {} for name in containers}
         self.overwrite_checked_first = False
         """What no document says: whether a caller who may only add gets UnauthorizedBlobOverwrite
@@ -93,8 +97,7 @@ class BlobStorage:
             name = "DeleteBlob"
         else:
             params["prefix"] = request.query.get("prefix", "")
-            listed = request.method == "GET" and request.query.get("comp") == "list"
-            name = "ListBlobs" if listed else NOT_MODELLED
+            name = _of_container(request)
         for header in ("if-none-match", "if-match"):
             if header in request.headers:
                 params[header] = request.headers[header]
@@ -140,6 +143,8 @@ class BlobStorage:
         if blobs is None:
             raise AzureError(404, "ContainerNotFound", "The specified container does not exist.")
         match operation.name:
+            case "GetContainerProperties":
+                return Response(200, headers=self._protection(place.container))
             case "ListBlobs":
                 return listing(place.container, blobs, request)
             case "PutBlob":
@@ -152,6 +157,12 @@ class BlobStorage:
             del blobs[place.blob]
             return Response(202, headers=xml_headers())
         return _read(blob, request)
+
+    def _protection(self, container: str) -> dict[str, str]:
+        """https://learn.microsoft.com/rest/api/storageservices/get-container-properties."""
+        found = self.protections.get(container, set())
+        names = ("has-immutability-policy", "has-legal-hold", VERSIONED)
+        return xml_headers() | {f"x-ms-{name}": str(name in found).lower() for name in names}
 
     def _put(self, blobs: dict[str, Blob], name: str, request: Request) -> Response:
         if request.headers.get("x-ms-blob-type") != "BlockBlob":
@@ -189,6 +200,9 @@ class BlobStorage:
                         message = "This request is not authorized to perform blob overwrites."
                         raise AzureError(403, "UnauthorizedBlobOverwrite", message)
                     return
+            case "GetContainerProperties":
+                if self._roles.allow(caller, auth.READ_CONTAINER, scope):
+                    return
             case "DeleteBlob":
                 if self._roles.allow(caller, auth.DELETE_BLOB, scope):
                     return
@@ -221,6 +235,13 @@ class BlobStorage:
             raise AzureError(
                 401, "InvalidAuthenticationInfo", str(error), headers=headers
             ) from None
+
+
+def _of_container(request: Request) -> str:
+    if request.method == "GET" and request.query.get("comp") == "list":
+        return "ListBlobs"
+    asked = request.method in {"GET", "HEAD"} and request.query == {"restype": "container"}
+    return "GetContainerProperties" if asked else NOT_MODELLED
 
 
 def _place(request: Request) -> Place:

@@ -47,6 +47,7 @@ class Method:
     request: Message
     answer: Message
     run: Callable[[Message], Message]
+    #: Empty where none is needed.
     permission: str
     group: str | None = None
 

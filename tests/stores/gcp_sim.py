@@ -20,12 +20,14 @@ from typing import NamedTuple, Self
 import grpc
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
+from tests.stores import gcp_iam
 from tests.stores.gcp_client import ROTATOR, connect
 from tests.stores.gcp_grpc import WRITES, GrpcFront, Message, Rpc, methods
 from tests.stores.gcp_metadata import Metadata
 from tests.stores.gcp_names import PROJECT, PROJECT_NUMBER, GcpError, Parent, invalid
 from tests.stores.gcp_secrets import SecretOperations
 from tests.stores.gcp_storage import Storage
+from tests.stores.gcp_storage_json import StorageJson
 from tests.stores.gcp_store import Clock, SecretStore
 from tests.stores.sim_faults import Call, Effect, Fault, How, TokenBucket
 from tests.stores.sim_process import control, serving, wait_for_the_end
@@ -78,8 +80,12 @@ class GcpSimulator(SimServer):
         self._buckets: dict[str, TokenBucket] = {}
         self._clients: list[SecretManagerServiceClient] = []
         self.metadata = Metadata()
-        super().__init__((self.metadata, self.storage), monotonic=monotonic)
+        self.projects = gcp_iam.ResourceManager(self.roles)
+        self.policies = StorageJson(buckets, self.roles)
+        http = (self.metadata, self.projects, self.policies, self.storage)
+        super().__init__(http, monotonic=monotonic)
         table = methods(SecretOperations(self.secrets))
+        table[gcp_iam.OPERATION] = gcp_iam.METHOD
         self._front = GrpcFront(table, self._serve, location, port)
 
     @property
@@ -96,6 +102,7 @@ class GcpSimulator(SimServer):
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
             "GCP_PROJECT_ID": PROJECT,
+            "GCP_RESOURCE_MANAGER_ENDPOINT": self.url,
             "GCP_SECRET_MANAGER_ENDPOINT": self.target,
             "GCP_STORAGE_ENDPOINT": self.url,
         }
@@ -174,15 +181,10 @@ class GcpSimulator(SimServer):
     def controls(self) -> dict[str, Callable[..., object]]:
         """Return what can be called over HTTP."""
         own = (
-            self.shift_clock,
-            self.set_role,
-            self.limit_each_secret,
-            self.freeze_listing,
-            self.unfreeze_listing,
-            self.freeze_versions,
-            self.unfreeze_versions,
-            self.freeze_aliases,
-            self.unfreeze_aliases,
+            *(self.shift_clock, self.set_role, self.limit_each_secret),
+            *(self.freeze_listing, self.unfreeze_listing),
+            *(self.freeze_versions, self.unfreeze_versions),
+            *(self.freeze_aliases, self.unfreeze_aliases),
         )
         return super().controls() | {method.__name__: method for method in own}
 
@@ -212,11 +214,13 @@ class GcpSimulator(SimServer):
         if parent.location != rpc.location:
             raise invalid(f"This endpoint does not serve resources of {parent}.")
         self._throttle(rpc, parent)
+        if rpc.name == gcp_iam.OPERATION:
+            return gcp_iam.on_secret(self.secrets, self.roles, rpc.principal, rpc.request)
         return rpc.method.run(rpc.request)
 
     def _may(self, rpc: Rpc) -> bool:
         allowed = self.roles.get(rpc.principal)
-        return allowed is None or rpc.method.permission in allowed
+        return allowed is None or rpc.method.permission in {*allowed, ""}
 
     def _throttle(self, rpc: Rpc, parent: Parent) -> None:
         if self._rate is None or rpc.method.group != WRITES:

@@ -23,6 +23,8 @@ class Request:
     body: bytes = field(repr=False)
     secure: bool = False
     """Whether it came over TLS."""
+    target: str = ""
+    """The address as it was sent: in ``query`` a name that comes twice has its last value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
             headers={name.lower(): value for name, value in self.headers.items()},
             body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
             secure=self.server.tls is not None,
+            target=self.path,
         )
         response = self.server.answer(request)
         if response is None:

@@ -175,7 +175,7 @@ def test_a_listing_has_pages(
         "restype=container&comp=list&maxresults=x",
         "restype=container&comp=list&marker=ä",
         "restype=container&comp=list&include=metadata",
-        "restype=container",
+        "restype=container&comp=metadata",
         "",
     ],
 )
