@@ -107,8 +107,8 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         keyvault = Vault(
             vault_url or settings.get("AZURE_KEY_VAULT_URL"), self.login, secret_client
         )
-        #: The vault's name, as its events have it.
-        self.vault = keyvault.name
+        #: The driver, and the vault's name, as its events have it.
+        self.keyvault, self.vault = keyvault, keyvault.name
         setter = Setter(keyvault, functools.cache(lambda: self._claims(claims_url)))
         expiry = self._due if settings.flag("DAENA_KMS_EXPIRE") else None
         super().__init__(AzureStore(keyvault, setter, expiry=expiry), defaults)
@@ -165,6 +165,8 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
             client,
             writes_per_minute=settings.number("GCP_WRITES_PER_MINUTE"),
         )
+        #: The driver.
+        self.manager = manager
         new = new_secret(settings.environ, regional=manager.regional)
         super().__init__(GCPStore(manager, new), defaults)
 

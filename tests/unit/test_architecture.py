@@ -98,7 +98,7 @@ def _parts(*names: str) -> list[str]:
 
 
 CLOUDS = {"local", "aws", "azure", "gcp"}
-CALLERS = {"kms", "cli", "demo"}
+CALLERS = {"kms", "cli", "demo", "doctor"}
 RUNNING = {"engine", "operations", "journal", "planning", "work"}
 # What only the way to an endpoint needs: imported when one is set.
 NETWORK = {"email", "http", "socket", "ssl"}
@@ -217,6 +217,22 @@ def test_nothing_beneath_knows_the_callers(name: str) -> None:
     """Service, command line and demonstration stand on top, and the terminal with them."""
     assert _forbidden(name, CALLERS) == set()
     assert {i.target.split(".")[0] for i in IMPORTS[name]} & TERMINAL == set()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if not _is_in(name, {"doctor", "cli"})])
+def test_the_command_line_alone_asks_the_doctor(name: str) -> None:
+    """It looks at everything, so that nothing may depend on it."""
+    assert _forbidden(name, {"doctor"}) == set()
+
+
+@pytest.mark.parametrize("name", _parts("doctor"))
+def test_the_doctor_chooses_a_cloud_in_one_place(name: str) -> None:
+    """Outside of its factory no module of it names a provider to decide by it."""
+    tree = ast.parse(PATHS[name].read_text())
+    compared = {n for c in ast.walk(tree) if isinstance(c, ast.Compare) for n in ast.walk(c)}
+    words = {node.value for node in compared if _is_word(node)}
+    schemes = {"s3", "az", "gs", "file"} if name != "daena_kms.doctor.factory" else set()
+    assert words & (CLOUDS | schemes) == set()
 
 
 @pytest.mark.parametrize("name", HANDLERS)

@@ -15,7 +15,7 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.stores.aws_client import AWS, RefusedError
+from daena_kms.stores.aws_client import AWS, FailedError, RefusedError
 
 from tests.stores.aws_sim import REGION
 
@@ -45,15 +45,15 @@ CODES: dict[str, type[DaenaKMSError]] = {
     "InvalidRequestException": RefusedError,
     "InvalidParameterException": RefusedError,
     "ValidationException": RefusedError,
-    "ThrottlingException": StoreUnavailable,
-    "InternalServiceError": StoreUnavailable,
-    "InternalFailure": StoreUnavailable,
-    "ServiceUnavailable": StoreUnavailable,
-    "KMSInternalException": StoreUnavailable,
-    "DependencyTimeoutException": StoreUnavailable,
-    "RequestTimeout": StoreUnavailable,
-    "AnythingElse": StoreUnavailable,
-    "": StoreUnavailable,
+    "ThrottlingException": FailedError,
+    "InternalServiceError": FailedError,
+    "InternalFailure": FailedError,
+    "ServiceUnavailable": FailedError,
+    "KMSInternalException": FailedError,
+    "DependencyTimeoutException": FailedError,
+    "RequestTimeout": FailedError,
+    "AnythingElse": FailedError,
+    "": FailedError,
 }
 
 
@@ -152,3 +152,13 @@ def test_what_is_no_error_of_the_sdk_is_not_hidden() -> None:
     """A defect shows as what it is."""
     with pytest.raises(ZeroDivisionError):
         failing(ZeroDivisionError()).call("secretsmanager", "put_secret_value", "some-key")
+
+
+def test_an_unlisted_code_is_kept() -> None:
+    """What our tables don't know is worth a retry, and can be told apart by its code."""
+    with pytest.raises(FailedError, match=r"failed \(DryRunOperationException\)") as caught:
+        failing(service_error("DryRunOperationException", "")).call(
+            "secretsmanager", "put_secret_value", None
+        )
+    assert isinstance(caught.value, StoreUnavailable)
+    assert caught.value.reason == "DryRunOperationException"

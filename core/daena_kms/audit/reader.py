@@ -169,6 +169,19 @@ def is_open(result: Mapping[str, Any]) -> bool:
     return owed or result["result"] == UNKNOWN
 
 
+def closings(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the closing records with their names, those of the newest hour first.
+
+    Records that are none are passed over. Raises :class:`~daena_kms.errors.AuditUnavailable`.
+    """
+    for hour in hours(objects):
+        found, _ = _sort(objects.entries(hour))
+        for entry in sorted(found, key=lambda e: (e.modified, e.name), reverse=True):
+            record = _decode(objects.get(entry.name) or b"", entry.name)
+            if record:
+                yield entry.name, record
+
+
 def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what tells one action of a run from the others, and its result by."""
     return action["key"], action["kind"], action.get("base"), action.get("version")

@@ -8,7 +8,15 @@ from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 
 
 class AlreadyExists(Exception):  # noqa: N818 - a finding, not an error: the writer resolves it
-    """An object of that name is there already."""
+    """An object of that name is there already.
+
+    ``refused`` is the code of the answer where the store did not say so, but refused the caller,
+    and the object is there; it is empty otherwise.
+    """
+
+    def __init__(self, name: str = "", *, refused: str = "") -> None:
+        super().__init__(name)
+        self.refused = refused
 
 
 @dataclass(frozen=True, slots=True)

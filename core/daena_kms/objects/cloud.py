@@ -1,6 +1,7 @@
 """Objects in a bucket or container, by ``obstore``: one library for every cloud."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 #: A put that takes longer fails the run closed, well before a function's time is over.
 TIMEOUT = timedelta(seconds=10)
 RETRY_TIMEOUT = timedelta(seconds=25)
+_CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>", re.ASCII)
 
 
 def bounded(endpoint: str | None) -> dict[str, Any]:
@@ -50,10 +52,10 @@ class CloudObjects(Objects):
         with self._errors("written"):
             try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
-            except exceptions.PermissionDeniedError:
+            except exceptions.PermissionDeniedError as refusal:
                 with contextlib.suppress(FileNotFoundError):
                     obstore.head(self._store, name)
-                    raise AlreadyExists(name) from None
+                    raise AlreadyExists(name, refused=_code(refusal)) from None
                 raise
 
     def get(self, name: str) -> bytes | None:
@@ -101,3 +103,9 @@ class CloudObjects(Objects):
             if isinstance(error, exceptions.UnauthenticatedError):
                 todo = "Check the credentials that the cloud's SDK finds"
             raise self._use.error(msg, todo=todo) from None
+
+
+def _code(error: Exception) -> str:
+    """Return the service's own word for a refusal, which the library passes on in its text."""
+    found = _CODE.search(str(error))
+    return found[1] if found is not None else "refused"

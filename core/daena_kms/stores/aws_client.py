@@ -30,6 +30,15 @@ class RefusedError(ConfigError):
         super().__init__(msg, key_id=key_id, todo="Look at the key with show")
 
 
+class FailedError(StoreUnavailable):
+    """The service answered with an error that is not in our tables; ``reason`` is its code."""
+
+    def __init__(self, reason: str, operation: str, key_id: str | None) -> None:
+        self.reason = reason
+        msg = f"{operation} failed ({reason or 'no code'})"
+        super().__init__(msg, key_id=key_id, todo="Try again; the next run does")
+
+
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 15, 6
 #: These share a quota of 50 a second; a little less leaves room for others.
 #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
@@ -242,8 +251,7 @@ def _service_error(error: "ClientError", operation: str, key_id: str | None) -> 
         return AccessDenied(msg, key_id=key_id, todo=todo)
     if code in _REFUSED:
         return RefusedError(code, operation, key_id)
-    msg = f"{operation} failed ({code or 'no code'})"
-    return StoreUnavailable(msg, key_id=key_id, todo="Try again; the next run does")
+    return FailedError(code, operation, key_id)
 
 
 def _sdk_error(error: "BotoCoreError", key_id: str | None) -> DaenaKMSError:

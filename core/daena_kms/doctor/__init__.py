@@ -1,0 +1,90 @@
+"""Is everything there that rotations need? Each finding says what was looked at and how to mend it.
+
+Nothing is changed: no key, no setting, no permission. What can't be tried without making something
+is reported as unknown, with the permission to look for.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import get_cloud_kms_adapter
+from daena_kms.doctor import portable
+from daena_kms.doctor.base import Exam
+from daena_kms.doctor.check import Check, Status, failed, guarded
+from daena_kms.doctor.factory import exam_of, place_of
+from daena_kms.doctor.log import log_checks
+from daena_kms.errors import DaenaKMSError
+from daena_kms.runtime import RunClock
+from daena_kms.settings import Settings
+
+__all__ = ["EXPECTED", "Check", "Status", "examine"]
+
+#: A daily schedule, and two hours.
+EXPECTED = timedelta(hours=26)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def examine(
+    provider: str | None = None,
+    *,
+    expected: timedelta = EXPECTED,
+    now: Callable[[], datetime] = _utc_now,
+) -> Iterator[Check]:
+    """Yield every finding, in the order in which they are best mended.
+
+    ``provider`` is as for the adapter; ``expected`` is how long after a scheduled run the next
+    must have ended. No error of ours is raised: each is a finding.
+    """
+    settings = Settings.load()
+    yield from guarded("settings: changes", lambda: portable.switches(settings))
+    yield from guarded("settings: notifications", lambda: portable.notifications(settings))
+    adapter = None
+    try:
+        adapter = get_cloud_kms_adapter(provider)
+        yield Check("settings: store", Status.OK, f"the store is {adapter.store.provider}")
+    except DaenaKMSError as error:
+        yield failed("settings: store", error)
+    if adapter is not None:
+        yield from _store(adapter, now)
+    try:
+        log = open_log()
+        place = place_of(log)
+        yield Check("settings: audit log", Status.OK, f"the audit log is {log.url}")
+    except DaenaKMSError as error:
+        yield failed("settings: audit log", error)
+        return
+    kind = None if adapter is None else adapter.store.provider
+    yield from guarded("audit log: read", lambda: log_checks(log, place, kind, now(), expected))
+    yield from guarded("audit log: deletion protection", place.protection)
+
+
+def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Check]:
+    exam = exam_of(adapter, now)
+    usable = True
+    for check in guarded("credentials", exam.credentials):
+        usable = usable and check.status is not Status.WRONG
+        yield check
+    if not usable:
+        return
+    yield from guarded("clock", lambda: [portable.clock(exam.clock())])
+    yield from _keys(adapter, exam, now)
+    yield from guarded("encryption", exam.encryption)
+    yield from guarded("places", exam.places)
+
+
+def _keys(adapter: CloudKMSAdapter, exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:
+    summary, ids = None, []
+    try:
+        summary = portable.survey(adapter, RunClock(now()))
+        ids = portable.managed(summary)
+        yield Check("keys: list", Status.OK, "the store can be listed")
+    except DaenaKMSError as error:
+        yield failed("keys: list", error)
+    yield from guarded("permissions", lambda: exam.permissions(ids))
+    if summary is not None:
+        yield from portable.keys(summary)

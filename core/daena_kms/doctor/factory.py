@@ -1,0 +1,61 @@
+"""Which module knows the store, and which the place of the log: by provider and by address."""
+
+from collections.abc import Callable
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.cloud_kms import AWSKMSAdapter, AzureKeyVaultAdapter, GCPSecretManagerAdapter
+from daena_kms.doctor.base import Exam, Place
+from daena_kms.objects.base import Objects
+from daena_kms.settings import Settings
+
+
+def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
+    """Return the questions for the store beneath ``adapter``. Nothing is called."""
+    settings = Settings.load()
+    if isinstance(adapter, AWSKMSAdapter):
+        from daena_kms.doctor.aws import AwsExam  # noqa: PLC0415 - only where it is used
+
+        return AwsExam(adapter.aws, settings.get("AWS_KMS_KEY_ID"), now)
+    if isinstance(adapter, AzureKeyVaultAdapter):
+        from daena_kms.doctor.azure import AzureExam  # noqa: PLC0415 - as above
+
+        return AzureExam(adapter, now)
+    if isinstance(adapter, GCPSecretManagerAdapter):
+        from daena_kms.doctor.gcp import GcpExam  # noqa: PLC0415 - as above
+
+        return GcpExam(adapter, settings, now)
+    from daena_kms.doctor.local import LocalExam  # noqa: PLC0415 - as above
+
+    return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
+
+
+def place_of(log: Objects) -> Place:
+    """Return the questions for the place of the log. Nothing is called.
+
+    They are asked with the credentials that :func:`daena_kms.audit.open_log` finds.
+    """
+    settings = Settings.load()
+    parts = urlsplit(log.url)
+    if parts.scheme == "s3":
+        from daena_kms.doctor.place_s3 import S3Place  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.aws_client import AWS  # noqa: PLC0415 - as above
+
+        aws = AWS(settings.get("AWS_REGION"), settings.get("AWS_PROFILE"), {})
+        return S3Place(aws, parts.netloc)
+    if parts.scheme == "az":
+        from daena_kms.doctor.place_blob import BlobPlace  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure_credential import Login  # noqa: PLC0415 - as above
+
+        container = parts.path.strip("/").partition("/")[0]
+        login = Login(settings.environ)
+        return BlobPlace(login, parts.netloc, container, settings)
+    if parts.scheme == "gs":
+        from daena_kms.doctor.place_gcs import GcsPlace  # noqa: PLC0415 - as above
+        from daena_kms.stores.gcp_credential import GcpLogin  # noqa: PLC0415 - as above
+
+        return GcsPlace(GcpLogin(settings.environ), parts.netloc, settings)
+    from daena_kms.doctor.place_folder import FolderPlace  # noqa: PLC0415 - as above
+
+    return FolderPlace()

@@ -1,0 +1,93 @@
+"""The audit log in Cloud Storage: whether what was written can be deleted, and by us."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from daena_kms.doctor.base import Needs, Place
+from daena_kms.doctor.check import Check, Permission, Status, failed, refused
+from daena_kms.doctor.web import Answer, ask
+from daena_kms.errors import StoreUnavailable
+from daena_kms.settings import Settings
+from daena_kms.stores.gcp_credential import GcpLogin
+
+_NAME = "audit log: deletion protection"
+_OK, _FORBIDDEN = 200, (401, 403)
+_NEEDED = {
+    "storage.objects.create": "the log is written by it",
+    "storage.objects.get": "the log is read by it",
+    "storage.objects.list": "the log is read by it",
+}
+#: It overwrites, too. https://cloud.google.com/storage/docs/access-control/iam-permissions
+_TOO_MUCH = "storage.objects.delete"
+
+
+class GcsPlace(Place):
+    """One bucket. Its JSON API is asked, because the XML API shows no retention policy.
+
+    A permission of its own, which a rotation does not need: ``storage.buckets.get``.
+    https://cloud.google.com/storage/docs/json_api/v1/buckets/get
+    https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
+    """
+
+    # Whether its own code is for the object that is there, no document says; IAM is asked below.
+    needs = Needs("storage.objects.create", "storage.objects.list and storage.objects.get")
+
+    def __init__(self, login: GcpLogin, bucket: str, settings: Settings) -> None:
+        self._login = login
+        host = settings.get("GCP_STORAGE_ENDPOINT") or "https://storage.googleapis.com"
+        self._url = f"{host}/storage/v1/b/{quote(bucket, safe='')}"
+
+    def protection(self) -> Iterator[Check]:
+        """Yield the permissions on the bucket, and its retention policy."""
+        try:
+            yield from self._permissions()
+            yield _policy(self._ask("?fields=retentionPolicy,softDeletePolicy,versioning"))
+        except StoreUnavailable as error:
+            yield failed(_NAME, error, Status.UNKNOWN)
+
+    def _permissions(self) -> Iterator[Check]:
+        asked = urlencode([("permissions", name) for name in (*_NEEDED, _TOO_MUCH)])
+        answer = self._ask(f"/iam/testPermissions?{asked}")
+        if answer.status != _OK:
+            found = f"the bucket can't be asked (status {answer.status})"
+            yield Check("permission storage.objects.*", Status.UNKNOWN, found, "Check its name")
+            return
+        held = set(answer.document.get("permissions", ()))
+        for name, use in _NEEDED.items():
+            yield (
+                Check(f"permission {name}", Status.OK, "allowed on the bucket")
+                if name in held
+                else refused(Permission(name, use, always=True))
+            )
+        if _TOO_MUCH in held:
+            found = "allowed: these credentials may delete and overwrite the log"
+            todo = "Take it from the role, unless who rotates is not who asks now"
+            yield Check(f"permission {_TOO_MUCH}", Status.WARNING, found, todo)
+
+    def _ask(self, rest: str) -> Answer:
+        token, _ = self._login.token()
+        return ask(self._url + rest, token)
+
+
+def _policy(answer: Answer) -> Check:
+    if answer.status in _FORBIDDEN:
+        found = "can't be seen by these credentials"
+        return Check(_NAME, Status.UNKNOWN, found, "Allow storage.buckets.get, to see it")
+    if answer.status != _OK:
+        found = f"the bucket's policies can't be read (status {answer.status})"
+        return Check(_NAME, Status.UNKNOWN, found, "Check the log's address")
+    retention: dict[str, Any] = answer.document.get("retentionPolicy") or {}
+    if retention.get("isLocked"):
+        return Check(
+            _NAME, Status.OK, "a locked retention policy: nobody can delete before its end"
+        )
+    if retention:
+        found = "a retention policy that is not locked: who may change the bucket can take it off"
+        return Check(_NAME, Status.WARNING, found, "Lock the retention policy")
+    soft = int((answer.document.get("softDeletePolicy") or {}).get("retentionDurationSeconds", 0))
+    if soft or (answer.document.get("versioning") or {}).get("enabled"):
+        found = "no retention policy; what is deleted can be brought back for a time"
+    else:
+        found = "no retention policy: who may delete objects can delete the log"
+    return Check(_NAME, Status.WRONG, found, "Set a retention policy on the bucket, and lock it")

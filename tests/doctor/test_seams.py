@@ -1,0 +1,131 @@
+"""The parts on their own: what an answer proves, how an error ends a check, and one question."""
+
+from collections.abc import Iterator
+
+import pytest
+from daena_kms.doctor.base import Told, told
+from daena_kms.doctor.check import Check, Permission, Status, guarded, probe
+from daena_kms.doctor.portable import clock
+from daena_kms.doctor.web import ask
+from daena_kms.errors import (
+    AccessDenied,
+    ConfigError,
+    DaenaKMSError,
+    KeyNotFound,
+    StoreUnavailable,
+)
+
+from tests.stores.sim_http import Request, Response
+from tests.stores.sim_server import Operation, Refusal, SimServer
+from tests.unit.logs import START
+
+
+def ending(error: DaenaKMSError | None) -> Permission:
+    """A permission whose call ends so."""
+
+    def call() -> None:
+        if error is not None:
+            raise error
+
+    return Permission("store:Do", "for doing", always=True, call=call, certain=False)
+
+
+@pytest.mark.parametrize(
+    ("error", "trusted", "status"),
+    [
+        (None, True, Status.OK),
+        (KeyNotFound("there is none"), True, Status.OK),
+        (AccessDenied("no"), True, Status.WRONG),
+        (AccessDenied("no"), False, Status.UNKNOWN),
+        (StoreUnavailable("away", todo="Wait"), True, Status.UNKNOWN),
+        (ConfigError("bad", todo="Mend"), True, Status.UNKNOWN),
+    ],
+)
+def test_what_an_answer_proves(
+    error: DaenaKMSError | None,
+    trusted: bool,  # noqa: FBT001 - a table's column
+    status: Status,
+) -> None:
+    """Only that it was done, or that there is nothing to do it to, proves that one may."""
+    assert probe(ending(error), trusted=trusted).status is status
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(StoreUnavailable("away"), Status.UNKNOWN), (ConfigError("bad"), Status.WRONG)],
+)
+def test_an_error_ends_its_check_alone(error: DaenaKMSError, status: Status) -> None:
+    """What was found before it stays; no answer is unknown, all else wrong."""
+    first = Check("one", Status.OK, "fine")
+
+    def checks() -> Iterator[Check]:
+        yield first
+        raise error
+
+    one, two = guarded("two", checks)
+    assert one is first
+    assert (two.name, two.status, two.found, two.todo) == ("two", status, error.what, "")
+
+
+@pytest.mark.parametrize("date", [None, "", "yesterday"])
+def test_an_answer_without_a_date(date: str | None) -> None:
+    """There is nothing to compare with, which is said."""
+    assert told("it", date, START) is None
+    assert clock(None).status is Status.OK
+
+
+def test_a_date_without_a_zone_is_utc() -> None:
+    """As all dates of HTTP are."""
+    found = told("it", "Sun, 01 Mar 2026 12:00:00 -0000", START)
+    assert found == Told("it", START, START)
+    assert clock(found).found == "as the clock of it, to two seconds"
+
+
+class Elsewhere:
+    """A service that sends whoever asks to somewhere else, or says no JSON."""
+
+    name = "elsewhere"
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def claim(self, request: Request) -> Operation:
+        """Take every request."""
+        self.seen.append(request.path)
+        return Operation(self.name, "Any", {})
+
+    def perform(self, operation: Operation, request: Request) -> Response:
+        """Answer by the path."""
+        del operation
+        if request.path == "/moved":
+            return Response(302, b"[1]", {"Location": "/stolen"})
+        return Response(200, b"[]")
+
+    def refuse(self, refusal: Refusal, operation: Operation) -> Response:
+        """Nothing is refused."""
+        raise NotImplementedError(refusal, operation)
+
+
+def test_a_token_is_for_who_was_asked() -> None:
+    """No redirect is followed; a document that is no object is none."""
+    service = Elsewhere()
+    with SimServer((service,)) as server:
+        moved = ask(f"{server.url}/moved", "token")
+        plain = ask(f"{server.url}/plain", "token", body={"a": 1})
+    assert (moved.status, dict(moved.document)) == (302, {})
+    assert (plain.status, dict(plain.document)) == (200, {})
+    assert service.seen == ["/moved", "/plain"]
+
+
+@pytest.mark.parametrize("url", ["http://example.com/", "file:///etc/passwd", "ftp://127.0.0.1/"])
+def test_a_token_goes_by_tls_alone(url: str) -> None:
+    """But to this machine itself."""
+    with pytest.raises(ConfigError, match="is not https"):
+        ask(url, "token")
+
+
+def test_nobody_answers() -> None:
+    """That is a store that is away, and the token is not in the error."""
+    with pytest.raises(StoreUnavailable, match="did not answer") as caught:
+        ask("http://127.0.0.1:1/", "very-secret")
+    assert "very-secret" not in str(caught.value)
