@@ -82,7 +82,9 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
         check_emergency(named=named and bool(ids), reason=reason, dry_run=dry_run)
     clock, given = RunClock(now), looks or {}
     budget = Budget(clock, deadline)
-    context = Context(adapter.store.provider, trigger, principal or settings.operator, reason)
+    # Without a log nobody is named.
+    who = principal or (settings.operator if log is not None else "")
+    context = Context(adapter.store.provider, trigger, who, reason)
     journal = Journal.begin(log, context, clock) if log is not None else None
     if dry_run or journal is None:
         if not dry_run:

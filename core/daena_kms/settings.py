@@ -1,9 +1,7 @@
 """What the environment says, read once and in one place."""
 
-import getpass
 import os
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -140,6 +138,9 @@ class Settings:
         named = self.get("DAENA_OPERATOR")
         if named is not None:
             return named
+        import getpass  # noqa: PLC0415 - a plan names nobody
+        import socket  # noqa: PLC0415 - as above
+
         try:
             user = getpass.getuser()
         except (OSError, KeyError):

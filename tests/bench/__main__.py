@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from tests.bench import api, calls, cold_start, local, pace, planning
+from tests.bench import api, calls, cold_start, command_line, local, pace, planning
 from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, as_json, best_of, missed, table
 from tests.bench.on_aws import Aws
@@ -36,6 +36,7 @@ def _groups(*, quick: bool) -> Mapping[str, Mapping[str, Measure]]:
             "local": lambda: best_of(lambda: list(api.cold(quick=quick))),
         },
         "local": {"local": lambda: best_of(lambda: list(local.rate(quick=quick)))},
+        "command-line": {"local": lambda: best_of(lambda: list(command_line.measure(quick=quick)))},
         "processes": {"local": local.together},
     }
 

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.base import AUDIT, Objects
 from daena_kms.settings import Settings
 
@@ -29,6 +28,11 @@ def open_log(
     ``AWS_REGION``. For Azure and Google Cloud it is ``login``, an adapter's or by default one
     from the environment. Raises :class:`~daena_kms.errors.ConfigError`.
     """
+    from daena_kms.objects.address import (  # noqa: PLC0415 - records and plans need no place
+        Access,
+        open_objects,
+    )
+
     address = Settings.load().audit_url if url is None else url
     access = Access(region=region, profile=profile, session=session, login=login)
     return open_objects(address, AUDIT, access)

@@ -14,7 +14,9 @@ from daena_kms.cli.common import (
     reporting,
 )
 
-app = typer.Typer(help="Read and verify the audit log.", no_args_is_help=True)
+app = typer.Typer(
+    help="Read and verify the audit log.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command("log")

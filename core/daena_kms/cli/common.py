@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from daena_kms.adapter import CloudKMSAdapter
     from daena_kms.objects.base import Objects
 
@@ -38,8 +39,10 @@ DestroyAfter = Annotated[
 Keep = Annotated[int | None, typer.Option(help="How many versions are never destroyed.")]
 
 
-def console(*, stderr: bool = False) -> Console:
+def console(*, stderr: bool = False) -> "Console":
     """Return a console for people: the terminal's width, or a wide plain page."""
+    from rich.console import Console  # noqa: PLC0415 - help and JSON need none
+
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
 
