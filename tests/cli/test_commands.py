@@ -12,7 +12,7 @@ from tests.cli.shell import Shell
 
 COMMANDS = {
     *("plan", "rotate", "create", "list", "show", "adopt", "hold", "release", "rollback"),
-    *("delete", "restore", "audit", "demo"),
+    *("delete", "restore", "audit", "demo", "doctor"),
 }
 
 
@@ -22,7 +22,7 @@ def test_help_lists_every_command(shell: Shell) -> None:
     text = done.stdout.decode()
 
     assert done.returncode == 0
-    assert set(re.findall(r"^│ ([a-z]+) ", text, flags=re.MULTILINE)) == COMMANDS
+    assert set(re.findall(r"^  ([a-z]+)  ", text, flags=re.MULTILINE)) == COMMANDS
     assert "Exit status: 0 done, 1 something failed, 2 bad usage." in text
 
 

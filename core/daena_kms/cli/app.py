@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daena_kms.cli import audit, changes, rotate
+from daena_kms.cli import audit, changes, doctor, rotate
 from daena_kms.cli.common import (
     AsJson,
     DestroyAfter,
@@ -27,6 +27,7 @@ from daena_kms.cli.common import (
     services,
     tags_from,
 )
+from daena_kms.cli.examples import add_examples
 from daena_kms.durations import format_time
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done, 1 something failed, 2 bad usage.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # drawing the help took longer than all else of it
 )
 app.add_typer(audit.app, name="audit")
 
@@ -180,14 +182,9 @@ def show(
 
 
 for _change in (
-    *(
-        rotate.rotate,
-        changes.hold,
-        changes.release,
-        changes.rollback,
-        changes.delete,
-        changes.restore,
-    ),
+    rotate.rotate,
+    *(changes.hold, changes.release, changes.rollback, changes.delete, changes.restore),
+    doctor.doctor,
 ):
     app.command()(_change)
 
@@ -202,6 +199,9 @@ def demo(
 
     with reporting(as_json=False):
         demonstrate(part, keep=keep)
+
+
+add_examples(app)
 
 
 def _document(key: "Key") -> dict[str, object]:

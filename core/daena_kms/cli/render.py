@@ -12,6 +12,7 @@ from daena_kms.plan import Action, Kind
 
 if TYPE_CHECKING:
     from daena_kms.audit.verify import Report
+    from daena_kms.doctor.check import Check
     from daena_kms.model import Key, Revoking
     from daena_kms.policy import Policy
     from daena_kms.summary import Summary
@@ -25,6 +26,7 @@ _STYLES = {
     Kind.HELD: "blue",
     Kind.FAILING: "red",
 }
+_CHECKS = {"ok": "green", "warning": "yellow", "wrong": "red", "unknown": "blue"}
 _STATUS = {"confirmed": "green", "unconfirmed": "yellow", "out-of-band": "red"}
 
 
@@ -134,4 +136,13 @@ def report_table(report: "Report") -> Table:
     for finding in report.findings:
         name = f"{finding.key_id} {finding.version}"
         made.add_row(cell(name), cell(finding.status, _STATUS[finding.status]))
+    return made
+
+
+def checks_table(checks: Iterable["Check"]) -> Table:
+    """Return what the doctor found, and how to mend it."""
+    made = table("check", "status", "found", "what to do")
+    for check in checks:
+        status = cell(check.status, _CHECKS[check.status])
+        made.add_row(cell(check.name), status, cell(check.found), cell(check.todo))
     return made

@@ -1,0 +1,37 @@
+"""The command that looks whether everything is there, and says how to mend what is not."""
+
+from typing import Annotated
+
+import typer
+
+from daena_kms.cli.common import FAILED, AsJson, Provider, console, print_json, reporting
+
+
+def doctor(
+    expect_every: Annotated[
+        str,
+        typer.Option(help="The longest time between two scheduled runs, such as 24h or 7d."),
+    ] = "26h",
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check what rotations need, one by one, and say how to mend it. Changes nothing.
+
+    Ends with 1 when something is wrong.
+    """
+    from daena_kms.cli.render import checks_table  # noqa: PLC0415 - JSON needs no tables
+    from daena_kms.doctor import Status, examine  # noqa: PLC0415 - help needs none
+    from daena_kms.durations import parse_duration  # noqa: PLC0415 - as above
+
+    with reporting(as_json=as_json):
+        expected = parse_duration(expect_every, "--expect-every")
+        checks = list(examine(provider, expected=expected))
+        wrong = sum(check.status is Status.WRONG for check in checks)
+        if as_json:
+            print_json({"ok": not wrong, "checks": [check.record() for check in checks]})
+        else:
+            console().print(checks_table(checks))
+            counts = {status: sum(c.status is status for c in checks) for status in Status}
+            console().print(", ".join(f"{n} {status}" for status, n in counts.items() if n))
+        if wrong:
+            raise typer.Exit(FAILED)
