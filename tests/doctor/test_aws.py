@@ -238,3 +238,22 @@ def test_a_secret_in_the_way(aws: Patient) -> None:
     odd = aws.odd()
     assert "permission secretsmanager:DescribeSecret" not in odd
     assert odd["permission secretsmanager:DeleteSecret"].found.startswith("can't be tried")
+
+
+def test_a_secret_of_a_stack(aws: Patient) -> None:
+    """CloudFormation's own mark on a managed key is a warning; on other secrets it is nothing."""
+    for number in range(5):
+        aws.create(f"stack-key-{number}")
+        secret = aws.sim.secrets.secret(f"stack-key-{number}")
+        secret.tags["aws:cloudformation:stack-name"] = "theirs"
+    odd = aws.odd()
+    assert odd["infrastructure"].status is Status.WARNING
+    named = "CloudFormation made stack-key-0, stack-key-1, stack-key-2 and 2 more"
+    assert odd["infrastructure"].found.startswith(named)
+
+
+def test_what_can_t_be_listed_is_told_once(aws: Patient) -> None:
+    """Who made the keys is not asked then."""
+    aws.sim.faults.deny("ListSecrets")
+    wrong = {name for name, check in aws.odd().items() if check.status is Status.WRONG}
+    assert wrong == {"keys: list"}

@@ -6,7 +6,7 @@ import pytest
 from daena_kms.doctor import Status
 from google.oauth2.credentials import Credentials
 
-from tests.doctor.worlds import Patient, allow
+from tests.doctor.worlds import KEY, Patient, allow
 
 ROTATING = (
     *("secrets.get", "secrets.update", "versions.add", "versions.get", "versions.list"),
@@ -119,3 +119,13 @@ def test_no_project(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("google.auth.default", lambda **_: (credentials, None))
     found = gcp.checks()["credentials"]
     assert (found.status, found.todo) == (Status.WRONG, "Set GCP_PROJECT_ID")
+
+
+def test_a_secret_of_terraform_s(gcp: Patient) -> None:
+    """The mark of Terraform's provider on a managed key is a warning that names what to ignore."""
+    gcp.sim.secrets[KEY].labels["goog-terraform-provisioned"] = "true"
+    odd = gcp.odd()
+    assert odd["infrastructure"].found.startswith(f"Terraform made {KEY}: an apply takes away")
+    assert "version_aliases" in odd["infrastructure"].todo
+    gcp.sim.secrets[KEY].annotations.clear()
+    assert "infrastructure" not in gcp.odd()

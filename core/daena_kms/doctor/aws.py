@@ -20,7 +20,9 @@ from typing import Any
 from daena_kms.doctor.base import Exam, Told, told
 from daena_kms.doctor.check import Check, Permission, Status, probe
 from daena_kms.doctor.kms_key import KmsKey
+from daena_kms.doctor.owners import owned
 from daena_kms.errors import DaenaKMSError, KeyNotFound
+from daena_kms.policy import MANAGED
 from daena_kms.stores.aws_client import AWS, RefusedError
 
 #: No key of ours has capitals in its name.
@@ -29,6 +31,7 @@ _LETTERS = string.ascii_uppercase + string.digits
 _ADDED = 6
 _RECOVERY_DAYS = 30
 _SM = "secretsmanager"
+_STACK = "aws:cloudformation:stack-name"
 
 
 class AwsExam(Exam):
@@ -69,6 +72,25 @@ class AwsExam(Exam):
     def encryption(self) -> Iterator[Check]:
         """Look at the KMS key's state and rotation."""
         return self._kms.checks()
+
+    def places(self) -> Iterator[Check]:
+        """Look for keys of CloudFormation's stacks, which it marks; Terraform leaves no mark.
+
+        https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+        """
+        filters = [{"Key": "tag-key", "Values": [MANAGED]}]
+        pages = self._aws.pages(_SM, "list_secrets", Filters=filters, MaxResults=100)
+        found = (
+            str(entry["Name"])
+            for page in pages
+            for entry in page["SecretList"]
+            if {MANAGED, _STACK} <= {tag["Key"] for tag in entry.get("Tags", ())}
+        )
+        means = "an update of its stack may set the tags and the value as the template has them"
+        todo = (
+            "Write the daena.* tags into the template too, and leave its value's properties alone"
+        )
+        yield from owned(found, "CloudFormation", means, todo)
 
     def _look_for(self, name: str) -> tuple[bool, bool]:
         """Say whether there certainly is no secret of a name, and if a refusal of it has meaning.

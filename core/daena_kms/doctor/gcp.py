@@ -15,11 +15,14 @@ from typing import Any
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.doctor.base import Exam, Told, told
 from daena_kms.doctor.check import Check, Permission, Status, refused
+from daena_kms.doctor.owners import owned
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import DaenaKMSError
+from daena_kms.policy import MANAGED
 from daena_kms.settings import Settings
 
 _PROJECTS = "https://cloudresourcemanager.googleapis.com"
+_TERRAFORM = "goog-terraform-provisioned"
 _OK = 200
 _ROTATING = {
     "secrets.list": "every run lists the secrets",
@@ -91,6 +94,21 @@ class GcpExam(Exam):
         )
         todo = f"Run: gcloud kms keys describe {self._kms_keys.split(',')[0]}"
         yield Check("encryption", Status.UNKNOWN, found, todo)
+
+    def places(self) -> Iterator[Check]:
+        """Look for keys that Terraform's provider has marked as its own, as it does since 6.0.
+
+        https://github.com/hashicorp/terraform-provider-google/issues/18300
+        """
+        pages = self._manager.pages(
+            "list_secrets", None, parent=self._manager.parent, filter=f"labels.{_TERRAFORM}=true"
+        )
+        found = (
+            secret.name.rpartition("/")[2] for secret in pages if MANAGED in secret.annotations
+        )
+        means = "an apply takes away the aliases and annotations that it is not told to ignore"
+        todo = "Write lifecycle { ignore_changes = [annotations, version_aliases, labels] }"
+        yield from owned(found, "Terraform", means, todo)
 
     def _ask(self, names: Sequence[str]) -> Answer:
         token, _ = self._login.token()
