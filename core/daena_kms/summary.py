@@ -102,6 +102,17 @@ class Summary:
     undecided: set[str] = field(default_factory=set)
 
     @property
+    def behind(self) -> list[str]:
+        """The keys that the plan shows as due by then, or can't handle; those on hold are not."""
+        wanting = {
+            a.key_id
+            for a in self.actions
+            if a.kind is Kind.FAILING
+            or (a.kind is not Kind.NOTHING and a.due is not None and a.due <= self.began)
+        }
+        return sorted(wanting)
+
+    @property
     def ok(self) -> bool:
         """Whether nothing failed."""
         return not self.failed

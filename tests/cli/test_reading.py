@@ -13,6 +13,24 @@ from tests.cli.shell import Shell
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator
 
 
+def test_a_plan_can_gate_a_release(shell: Shell) -> None:
+    """A key that is due, or can't be handled, ends it with 1; one on hold or fresh does not."""
+    shell.create("fresh-key")
+    shell.create("held-key", days=91, hold="true")
+    assert shell.run("plan", "--fail-if-overdue").exit_code == 0
+
+    shell.create("due-key", days=91)
+    shell.create("bad-key")
+    store = shell.adapter.store
+    store.tag(store.describe("bad-key"), {"daena.keep": "0"})
+    gated = shell.run("plan", "--fail-if-overdue", "--json")
+
+    assert gated.exit_code == 1
+    assert gated.stderr.strip() == "Overdue: bad-key, due-key"
+    assert len(json.loads(gated.stdout)["actions"]) == 4
+    assert shell.run("plan").exit_code == 0
+
+
 def test_list_shows_policies(shell: Shell) -> None:
     """A refused policy says why, in the key's own line; unmanaged keys are not there."""
     shell.create("good", rotate_after="30d")

@@ -70,7 +70,9 @@ def rotate(call: Call) -> Response:
         msg = "compromised is true, and there is no reason"
         raise BadRequest(msg, todo="Give one, for the audit log: what leaked, and a ticket")
     key = call.look()
-    if not compromised:  # a version may leak as soon as it is made
+    # A version may leak as soon as it is made; but only who is allowed an emergency by name is
+    # believed that it did, or a stolen trigger could rotate without end.
+    if not compromised or call.access.rules is None:
         call.check_interval(key.current.created if key.current is not None else None)
     summary = run(
         call.adapter,

@@ -8,6 +8,7 @@ import typer
 
 from daena_kms.cli import audit, changes, doctor, rotate
 from daena_kms.cli.common import (
+    FAILED,
     AsJson,
     DestroyAfter,
     Grace,
@@ -45,7 +46,17 @@ app.add_typer(audit.app, name="audit")
 
 
 @app.command()
-def plan(provider: Provider = None, as_json: AsJson = False) -> None:
+def plan(
+    fail_if_overdue: Annotated[
+        bool,
+        typer.Option(
+            "--fail-if-overdue",
+            help="End with 1 when a key is due already, or can't be handled: to gate a release.",
+        ),
+    ] = False,
+    provider: Provider = None,
+    as_json: AsJson = False,
+) -> None:
     """Show what a run would do with each managed key, and why. Changes nothing."""
     from daena_kms.cli.render import plan_table  # noqa: PLC0415 - JSON needs no tables
     from daena_kms.engine import run  # noqa: PLC0415 - help needs no engine
@@ -59,6 +70,10 @@ def plan(provider: Provider = None, as_json: AsJson = False) -> None:
             console().print(plan_table(summary.actions))
         else:
             console().print("There is no managed key. Make one with create, or enrol with adopt.")
+        late = summary.behind if fail_if_overdue else []
+        if late:
+            console(stderr=True).print(f"Overdue: {', '.join(late)}", style="red", markup=False)
+            raise typer.Exit(FAILED)
 
 
 @app.command()

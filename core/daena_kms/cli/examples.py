@@ -6,7 +6,11 @@ import typer
 
 #: By the command's name, as it is typed.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
-    "plan": ("daena-kms plan", "daena-kms plan --provider local --json"),
+    "plan": (
+        "daena-kms plan",
+        "daena-kms plan --provider local --json",
+        "daena-kms plan --fail-if-overdue",
+    ),
     "rotate": (
         "daena-kms rotate",
         'daena-kms rotate app-token --reason "left in a build log" --yes',

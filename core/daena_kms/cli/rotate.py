@@ -20,6 +20,9 @@ from daena_kms.cli.common import (
 )
 from daena_kms.errors import ConfigError
 
+#: As a shell has it for a command that Ctrl-C ended.
+INTERRUPTED = 130
+
 if TYPE_CHECKING:
     from daena_kms.summary import Summary
 
@@ -73,7 +76,14 @@ def rotate(
                 progress=progress,
             )
 
-        summary = go(None) if as_json else _with_progress(go)
+        try:
+            summary = go(None) if as_json else _with_progress(go)
+        except KeyboardInterrupt:
+            console(stderr=True).print(
+                "Interrupted. What had begun has come to its end and is in the audit log; the rest "
+                "is left. Run it again to go on."
+            )
+            raise typer.Exit(INTERRUPTED) from None
         if as_json:
             print_json(summary.to_dict())
         else:

@@ -13,11 +13,13 @@ from daena_kms.summary import Summary
 
 ROTATED = "io.daena-kms.key.rotated"
 ROLLED_BACK = "io.daena-kms.key.rolled-back"
+#: A compromised version was retired at once.
+REVOKED = "io.daena-kms.key.revoked"
 FAILED = "io.daena-kms.key.failed"
 OVERDUE = "io.daena-kms.key.overdue"
 #: One for all keys that have no event of their own, because there are too many.
 RUN = "io.daena-kms.run.summary"
-TYPES = (ROTATED, ROLLED_BACK, FAILED, OVERDUE, RUN)
+TYPES = (ROTATED, REVOKED, ROLLED_BACK, FAILED, OVERDUE, RUN)
 
 #: A run tells of at most so many keys one by one.
 MAX_EVENTS = 20
@@ -36,8 +38,8 @@ def of_run(
 ) -> Iterator[Event]:
     """Yield what is to be told of a run that has ended: failures first, then the rest.
 
-    A key has one event; only one that was rotated and of which something else failed has two, so
-    that nobody misses the new version. ``recovered`` is what the run found that earlier ones had
+    A key has one event; only one that was rotated and of which something else failed, or a
+    compromised version retired, has two, so that nobody misses the new version. ``recovered`` is what the run found that earlier ones had
     done (see :attr:`daena_kms.journal.Journal.recovered`), of which nobody has told.
     """
     told = list(_of_keys(summary))
@@ -99,6 +101,8 @@ def _of_keys(summary: Summary) -> Iterator[_Told]:
     """Yield type, key and details of each event, the most pressing first."""
     for key_id in summary.failed:
         yield FAILED, key_id, _failure(summary.errors.get(key_id))
+    for key_id in summary.revoked:
+        yield REVOKED, key_id, {"versions": summary.revoked_versions.get(key_id)}
     due = {a.key_id: a.due for a in summary.actions if a.due is not None}
     for key_id in sorted(summary.late - {*summary.failed}):
         since = due.get(key_id)

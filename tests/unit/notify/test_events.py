@@ -14,6 +14,7 @@ from daena_kms.notify.events import (
     FAILED,
     MAX_EVENTS,
     OVERDUE,
+    REVOKED,
     ROLLED_BACK,
     ROTATED,
     RUN,
@@ -113,6 +114,14 @@ def test_a_key_that_was_rotated_and_failed_is_told_as_both() -> None:
     """Who waits for new versions misses none because an old one could not be retired."""
     found = summary(rotated=["k"], failed=["k"], errors={"k": ConfigError("no", key_id="k")})
     assert told(found) == [(FAILED, "k"), (ROTATED, "k")]
+
+
+def test_an_emergency_is_told() -> None:
+    """With the versions that nobody is to use; also when a later run found it owed."""
+    emergency = summary(rotated=["k"], revoked=["k"], revoked_versions={"k": ["v1"]})
+    assert told(emergency) == [(REVOKED, "k"), (ROTATED, "k")]
+    [event] = of_run(summary(revoked=["k"], revoked_versions={"k": ["v1", "v0"]}), CONTEXT)
+    assert (event.type, event.data["versions"]) == (REVOKED, ["v1", "v0"])
 
 
 def test_a_failure_without_an_error_is_told() -> None:
