@@ -76,14 +76,7 @@ def rotate(
                 progress=progress,
             )
 
-        try:
-            summary = go(None) if as_json else _with_progress(go)
-        except KeyboardInterrupt:
-            console(stderr=True).print(
-                "Interrupted. What had begun has come to its end and is in the audit log; the rest "
-                "is left. Run it again to go on."
-            )
-            raise typer.Exit(INTERRUPTED) from None
+        summary = _interruptible(go, as_json=as_json)
         if as_json:
             print_json(summary.to_dict())
         else:
@@ -105,6 +98,17 @@ def _check_emergency(
     if not dry_run and not may_begin:
         msg = "retiring at once is not confirmed, and there is no terminal to ask at"
         raise ConfigError(msg, todo="Pass --yes")
+
+
+def _interruptible(go: _Go, *, as_json: bool) -> "Summary":
+    try:
+        return go(None) if as_json else _with_progress(go)
+    except KeyboardInterrupt:
+        console(stderr=True).print(
+            "Interrupted. What had begun has come to its end and is in the audit log; the rest "
+            "is left. Run it again to go on."
+        )
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def _with_progress(go: _Go) -> "Summary":

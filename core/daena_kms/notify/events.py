@@ -39,8 +39,9 @@ def of_run(
     """Yield what is to be told of a run that has ended: failures first, then the rest.
 
     A key has one event; only one that was rotated and of which something else failed, or a
-    compromised version retired, has two, so that nobody misses the new version. ``recovered`` is what the run found that earlier ones had
-    done (see :attr:`daena_kms.journal.Journal.recovered`), of which nobody has told.
+    compromised version retired, has two, so that nobody misses the new version. ``recovered`` is
+    what the run found that earlier ones had done (see
+    :attr:`daena_kms.journal.Journal.recovered`), of which nobody has told.
     """
     told = list(_of_keys(summary))
     known = {key_id for kind, key_id, _ in told if kind == ROTATED}
