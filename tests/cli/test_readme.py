@@ -47,10 +47,11 @@ def test_the_twenty_lines_run_as_printed(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     answers = done.stdout.split("<end>\n")[len(lines) - len(commands) : -1]
-    assert len(answers) == len(commands) == 8
+    assert len(answers) == len(commands) == 9
     assert all(answer.strip() for answer in answers)
-    assert "left in a build log" in answers[-2]
-    assert "nothing is wrong" in answers[-1]
+    assert "left in a build log" in answers[-3]
+    assert "nothing is wrong" in answers[-2]
+    assert "create if absent" in answers[-1]
     assert {path.name for path in (tmp_path / ".daena").iterdir()} >= {"audit", "keys.db"}
 
 
