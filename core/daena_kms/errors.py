@@ -99,3 +99,9 @@ class ConfigError(DaenaKMSError):
     """A setting, tag, policy or argument is missing or malformed; nothing was changed."""
 
     code = "config-error"
+
+
+class ManifestInvalid(DaenaKMSError):
+    """A manifest is not as it was signed, or is no manifest; the text says which one and why."""
+
+    code = "manifest-invalid"

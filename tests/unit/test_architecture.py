@@ -158,7 +158,9 @@ def test_a_store_knows_its_base_and_the_model(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    sorted(set(_parts(*RUNNING, "adapter", "audit", "rotation", "runtime", "summary"))),
+    sorted(
+        set(_parts(*RUNNING, "adapter", "audit", "manifests", "rotation", "runtime", "summary"))
+    ),
 )
 def test_engine_and_audit_know_no_cloud(name: str) -> None:
     """They see a store through its base: no module of one cloud, and no cloud's name."""
@@ -172,10 +174,11 @@ def _is_word(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-@pytest.mark.parametrize("name", _parts("audit", "adapter", "cloud_kms"))
+@pytest.mark.parametrize("name", _parts("audit", "manifests", "adapter", "cloud_kms"))
 def test_what_the_engine_drives_knows_no_engine(name: str) -> None:
-    """The log and the adapters do what they are told, whoever tells them, apart from each other."""
-    other = {"adapter", "cloud_kms"} if _is_in(name, {"audit"}) else {"audit"}
+    """Logs and adapters do what they are told, whoever tells them, apart from each other."""
+    logs = {"audit", "manifests"}
+    other = {"adapter", "cloud_kms"} if _is_in(name, logs) else logs
     assert _forbidden(name, other | RUNNING | CALLERS) == set()
 
 

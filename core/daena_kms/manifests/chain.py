@@ -1,0 +1,134 @@
+"""The chain of manifests in a place with create-if-absent: numbered, one after another.
+
+A manifest is an object ``<prefix><number>.json``, counted from 1. Whoever finds the number taken
+reads what is there and goes on after it, so that writers at the same time don't fork the chain.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from daena_kms.audit.records import digest
+from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
+from daena_kms.manifests.format import Manifest, decode, encode
+from daena_kms.objects.base import AlreadyExists, Objects
+
+#: Where the manifests are in the place of an audit log.
+PREFIX = "manifests/"
+_NUMBER = re.compile(r"(\d{12})\.json", re.ASCII)
+_LAST = 999_999_999_999
+_MOST = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Where a chain ends: the last manifest and its number; ``None`` and 0 if it is empty."""
+
+    number: int = 0
+    manifest: Manifest | None = None
+
+    @property
+    def manifest_hash(self) -> str | None:
+        """What the next manifest names as the one before it."""
+        return self.manifest.manifest_hash if self.manifest is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A manifest in the chain, and the name and hash of its object as ``name@sha256:…``."""
+
+    manifest: Manifest
+    ref: str
+
+
+class Chain:
+    """The manifests in ``objects``. Its methods raise the error of the objects' use."""
+
+    def __init__(self, objects: Objects, prefix: str = PREFIX) -> None:
+        self._objects = objects
+        self.prefix = prefix
+        self.url = objects.url
+
+    def name(self, number: int) -> str:
+        """Return the name of manifest number ``number``."""
+        return f"{self.prefix}{number:012}.json"
+
+    def number(self, name: str) -> int | None:
+        """Return the number in an object's name, or ``None`` for what is no manifest's name."""
+        match = _NUMBER.fullmatch(name.removeprefix(self.prefix))
+        return int(match[1]) if match is not None else None
+
+    def objects(self) -> Iterator[tuple[str, bytes]]:
+        """Yield name and bytes of all that is there, in order; what can't be got, as empty."""
+        for entry in self._objects.entries(self.prefix):
+            yield entry.name, self._objects.get(entry.name) or b""
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Yield the manifests in order. Raises :class:`ManifestInvalid` at one that is none."""
+        for name, data in self.objects():
+            if self.number(name) is None:
+                continue
+            try:
+                yield decode(data)
+            except ManifestInvalid as error:
+                raise ManifestInvalid(f"{name}: {error.what}", todo="Verify the chain") from None
+
+    def end(self) -> End:
+        """Return where the chain ends. What is no manifest of its number does not count.
+
+        Whoever may add to the place may add nonsense; :mod:`~daena_kms.manifests.verify` names
+        it, and it stops no rotation.
+        """
+        names = [entry.name for entry in self._objects.entries(self.prefix)]
+        for name in reversed(names):
+            number = self.number(name)
+            found = self._read(number) if number else None
+            if number and found is not None:
+                return End(number, found)
+        return End()
+
+    def append(self, make: Callable[[int, str | None], Manifest], end: End | None = None) -> Held:
+        """Add the manifest that ``make(number, hash before it)`` gives, and return it.
+
+        ``end`` is where the chain ended a moment ago; others may have gone on since.
+        """
+        last = self.end() if end is None else end
+        for number in range(last.number + 1, min(last.number + _MOST, _LAST) + 1):
+            manifest = make(number, last.manifest_hash)
+            data, name = encode(manifest), self.name(number)
+            try:
+                self._objects.put_new(name, data)
+            except AlreadyExists:
+                # A retry of a put whose answer was lost finds its own object.
+                if self._objects.get(name) != data:
+                    found = self._read(number)
+                    last = last if found is None else End(number, found)
+                    continue
+            return Held(manifest, f"{name}@{digest(data)}")
+        msg = f"no manifest could be added to {self.url}: thousands of names are taken"
+        raise AuditUnavailable(msg, todo="Verify the chain: somebody fills it")
+
+    def fill(self, manifests: list[Manifest]) -> None:
+        """Add manifests as they are, to an empty chain; one that was begun so is gone on with.
+
+        Raises :class:`ConfigError` when something else is there.
+        """
+        msg = f"{self.url} holds other manifests already"
+        begun = ConfigError(msg, todo="Import before the first rotation is recorded")
+        if self.end().number > len(manifests):
+            raise begun
+        for number, manifest in enumerate(manifests, start=1):
+            data = encode(manifest)
+            try:
+                self._objects.put_new(self.name(number), data)
+            except AlreadyExists:
+                if self._objects.get(self.name(number)) != data:
+                    raise begun from None
+
+    def _read(self, number: int) -> Manifest | None:
+        """Return the manifest of that number, or ``None`` when something else is there."""
+        try:
+            found = decode(self._objects.get(self.name(number)) or b"")
+        except ManifestInvalid:
+            return None
+        return found if found.seq in {None, number} else None

@@ -1,0 +1,215 @@
+"""Check one manifest, or a whole chain, and name the first one that is wrong."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from daena_kms.audit.records import digest
+from daena_kms.audit.verify import Problem
+from daena_kms.errors import ConfigError, ManifestInvalid
+from daena_kms.manifests.chain import Chain
+from daena_kms.manifests.format import Manifest, decode, encode, hash_fits, parse
+from daena_kms.manifests.signing import checks, normalized, old_signature
+
+#: One public key, or several where writers have keys of their own or a key was replaced.
+type PublicKeys = str | Iterable[str]
+
+
+@dataclass(slots=True)
+class ChainReport:
+    """The outcome of a verification; it counts as true when nothing is wrong."""
+
+    #: What is wrong, the first wrong manifest first.
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    manifests: int = 0
+    #: The last manifest as ``name@sha256:…``: kept elsewhere, it shows later if the end was cut.
+    newest: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def raise_if_wrong(self) -> None:
+        """Raise :class:`ManifestInvalid` that names the first manifest that is wrong."""
+        if self.problems:
+            first = self.problems[0]
+            more = len(self.problems) - 1
+            msg = f"{first.name} {first.what}" + (f"; {more} more are wrong" if more else "")
+            raise ManifestInvalid(msg, todo="Compare with a copy kept elsewhere")
+
+
+def verify_manifest(
+    manifest: Manifest | Mapping[str, Any],
+    *,
+    public_key: PublicKeys | None = None,
+    hmac_key: str | bytes | None = None,
+) -> bool:
+    """Return ``True`` for a manifest that is as it was signed, by a key that is trusted.
+
+    ``public_key`` is that of the signing key, as ``ed25519:…`` or PEM; one of the older system
+    needs its ``hmac_key`` instead. Raises :class:`ManifestInvalid` with what is wrong, and
+    :class:`ConfigError` when the key to check it with is not given.
+    """
+    found = manifest if isinstance(manifest, Manifest) else parse(manifest)
+    if found.old and hmac_key is None:
+        msg = "the manifest is of the older system, and its signature needs the HMAC key"
+        raise ConfigError(msg, todo="Pass hmac_key")
+    if not found.old and public_key is None:
+        todo = "Pass public_key, from a place that the writers of manifests can't change"
+        raise ConfigError("the manifest's signature needs the public key", todo=todo)
+    wrong = _wrong(found, _trusted(public_key), hmac_key)
+    if wrong is not None:
+        msg = f"the manifest {found.manifest_id[:80]!r} {wrong}"
+        raise ManifestInvalid(msg, todo="Compare with a copy kept elsewhere")
+    return True
+
+
+def verify_chain(
+    chain: Chain,
+    *,
+    public_key: PublicKeys,
+    hmac_key: str | bytes | None = None,
+    since: str | None = None,
+) -> ChainReport:
+    """Check every manifest of a chain: its form, its number, hash, signature, and predecessor.
+
+    ``since`` is a manifest as an earlier report's ``newest`` gave it, which must be there still:
+    without it nothing shows that manifests were cut off the chain's end, unless an audit log
+    names them (:func:`daena_kms.manifests.logged.compare_with_log`). Manifests of the older
+    system are checked with ``hmac_key``, and without it only as far as a later manifest with a
+    trusted signature covers them.
+    """
+    report = ChainReport()
+    walk = _Walk(chain, report, _trusted(public_key), hmac_key)
+    refs: set[str] = set()
+    for name, data in chain.objects():
+        refs.add(walk.take(name, data))
+    walk.finish()
+    if since is not None:
+        _check_anchor(chain, since, refs, report)
+    report.problems.sort(key=lambda problem: problem.name)  # stable
+    return report
+
+
+def _check_anchor(chain: Chain, since: str, refs: set[str], report: ChainReport) -> None:
+    name, at, hashed = since.partition("@")
+    if not at or chain.number(name) is None or not hashed.startswith("sha256:"):
+        msg = f"{since[:80]!r} is no manifest of this chain"
+        raise ConfigError(msg, todo="Give name@sha256:… as an earlier verification said")
+    if since not in refs:
+        there = any(ref.partition("@")[0] == name for ref in refs)
+        what = "was changed since it was kept" if there else "is missing: it was kept as the newest"
+        report.problems.append(Problem(name, what))
+
+
+class _Walk:
+    """One way along a chain, in the order of the names."""
+
+    def __init__(
+        self, chain: Chain, report: ChainReport, trusted: set[str], hmac_key: str | bytes | None
+    ) -> None:
+        self._chain = chain
+        self._report = report
+        self._trusted = trusted
+        self._hmac_key = hmac_key
+        self._next = 1
+        #: The manifest before; ``None`` at the beginning, or where it is not known.
+        self._before: Manifest | None = None
+        #: Whether a break before this one is named already.
+        self._broken = False
+        self._ours = False
+        #: The first of the older system's that nothing trusted covers yet.
+        self._uncovered: str | None = None
+
+    def take(self, name: str, data: bytes) -> str:
+        """Look at the next object, and return its reference."""
+        ref = f"{name}@{digest(data)}"
+        number = self._chain.number(name)
+        if not number:
+            self._report.notes.append(f"{name} is no manifest's name, and was passed over")
+            return ref
+        while self._next < number:
+            self._say(self._next, "is missing")
+            self._next = max(self._next + 1, number if number - self._next > 100 else 0)  # noqa: PLR2004 - enough to name
+            self._broken = True
+        self._next = number + 1
+        self._report.manifests += 1
+        self._report.newest = ref
+        try:
+            manifest = decode(data)
+        except ManifestInvalid:
+            self._say(number, "is no manifest")
+            self._broken = True
+            return ref
+        wrong = self._look(number, manifest, data)
+        if wrong is not None:
+            self._say(number, wrong)
+        self._broken = wrong is not None
+        self._before = manifest
+        return ref
+
+    def finish(self) -> None:
+        """Say what only the end shows."""
+        if self._uncovered is not None:
+            what = "is of the older system, and nothing says that its signature is right"
+            todo = ": pass hmac_key, or import it, which signs for it"
+            self._report.problems.append(Problem(self._uncovered, what + todo))
+
+    def _look(self, number: int, manifest: Manifest, data: bytes) -> str | None:
+        if manifest.seq not in {None, number}:
+            return f"is manifest number {manifest.seq}: it was moved, or renumbered"
+        if encode(manifest) != data:
+            return "is not in the one form that manifests have"
+        wrong = _wrong(manifest, self._trusted, self._hmac_key)
+        if wrong is not None:
+            return wrong
+        if not self._broken and not self._follows(manifest):
+            before = self._chain.name(number - 1)
+            return f"does not follow {before}" if number > 1 else "names one before it: it is cut"
+        if manifest.old and self._ours:
+            return "is of the older system and follows one that is not"
+        self._ours = self._ours or not manifest.old
+        if not manifest.old:
+            self._uncovered = None
+        elif self._hmac_key is None and self._uncovered is None:
+            self._uncovered = self._chain.name(number)
+        return None
+
+    def _follows(self, manifest: Manifest) -> bool:
+        expected = self._before.manifest_hash if self._before is not None else None
+        return manifest.prev_manifest_hash == expected
+
+    def _say(self, number: int, what: str) -> None:
+        self._report.problems.append(Problem(self._chain.name(number), what))
+
+
+def _trusted(public_key: PublicKeys | None) -> set[str]:
+    keys = [public_key] if isinstance(public_key, str) else list(public_key or ())
+    return {normalized(key) for key in keys}
+
+
+def _wrong(manifest: Manifest, trusted: set[str], hmac_key: str | bytes | None) -> str | None:
+    """Return what is wrong with a manifest by itself, or ``None``."""
+    if not hash_fits(manifest):
+        return "was changed: its hash is not that of what it says"
+    if manifest.old:
+        if hmac_key is None:
+            return None
+        right = old_signature(hmac_key, manifest.manifest_hash)
+        return None if _same(manifest.signature, right) else "has a signature that is not right"
+    if manifest.signed_by not in trusted:
+        return "is signed by a key that is not among the trusted ones"
+    if not checks(str(manifest.signed_by), manifest.manifest_hash, manifest.signature):
+        return "has a signature that is not right"
+    return None
+
+
+def _same(first: str, second: str) -> bool:
+    import hmac  # noqa: PLC0415 - the comparison takes the same time wherever they differ
+
+    return hmac.compare_digest(first.encode(errors="surrogatepass"), second.encode())
