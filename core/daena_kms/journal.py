@@ -94,6 +94,10 @@ class Journal:
             runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
             self._writer.recovery(runs, results)
 
+    def leave(self) -> None:
+        """Leave to a later run what earlier ones left open: this one has no store to look at."""
+        self._unresolved += pending_actions(self._tail)
+
     def _concerns(self, action: Mapping[str, Any]) -> bool:
         """Whether an action was one on this kind of store: no other can say what became of it."""
         provider = self._writer.provider

@@ -30,6 +30,11 @@ from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
 from daena_kms.specs import check_fits
 
+#: Is told of a value that has become current, by the run's id, the log's row and the value, and
+#: returns what else that row holds. What it raises ends the run as a crash does: a later run looks
+#: at the key and writes the row.
+Attest = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
+
 
 class Operations:
     """Audited operations on single keys of one store.
@@ -65,6 +70,7 @@ class Operations:
         *,
         spec: str | None = None,
         tags: Mapping[str, str] | None = None,
+        attest: Attest | None = None,
     ) -> str:
         """Create a managed key and return the id of its first version; the value is not shown."""
         given = self._adapter.new_tags(key_id, spec, tags)
@@ -74,7 +80,8 @@ class Operations:
             version = self._store.create(key_id, material, given, self._clock())
             return {"new_version": version}
 
-        return str(self._audited("create", key_id, None, change)["new_version"])
+        told = (material, attest)
+        return str(self._audited("create", key_id, None, change, told)["new_version"])
 
     def adopt(self, key_id: str, *, spec: str, tags: Mapping[str, str] | None = None) -> datetime:
         """Enrol a key that is in the store already, and return when it is first due.
@@ -109,7 +116,14 @@ class Operations:
         made = key.current.created if key.current is not None else first
         return max(first, made + policy.rotate_after)
 
-    def rollback(self, key_id: str, version: str = "previous", *, base: str | None = None) -> str:
+    def rollback(
+        self,
+        key_id: str,
+        version: str = "previous",
+        *,
+        base: str | None = None,
+        attest: Attest | None = None,
+    ) -> str:
         """Make a new version with an older one's value current, and return the new one's id.
 
         With ``base``, only from the version that plans name so.
@@ -120,14 +134,19 @@ class Operations:
             check_same_base(key, base)
         source = self._store.find_version(key, version)
         material = self._store.read(key_id, source)
+        return self._rotated("rollback", key, material, attest, version=source)
+
+    def _rotated(
+        self, kind: str, key: Key, material: str, attest: Attest | None, **more: object
+    ) -> str:
         base = key.current.ref if key.current is not None else None
 
         def change() -> dict[str, Any]:
-            again = self._changeable(key_id)  # as it is by now: the log took its time
+            again = self._changeable(key.id)  # as it is by now: the log took its time
             check_same_base(again, base)
             return {"new_version": rotate(self._store, again, material, self._clock)}
 
-        done = self._audited("rollback", key_id, base, change, version=source)
+        done = self._audited(kind, key.id, base, change, (material, attest), **more)
         return str(done["new_version"])
 
     def delete(self, key_id: str) -> str:
@@ -206,6 +225,7 @@ class Operations:
         key_id: str,
         base: str | None,
         change: Callable[[], dict[str, Any]],
+        told: tuple[str, Attest | None] = ("", None),
         **more: object,
     ) -> dict[str, Any]:
         Settings.load().check_not_paused()
@@ -224,6 +244,9 @@ class Operations:
             journal.close({"failed": 1})
             self._tell(row, journal, error=error)
             raise
+        material, attest = told
+        if attest is not None:
+            done = {**done, **attest(journal.run_id, {**row, **done}, material)}
         journal.record_rows([{**row, **done, "result": DONE, "ended": format_time(self._clock())}])
         journal.close({kind: 1})
         self._tell(row, journal, new_version=done.get("new_version"))

@@ -58,6 +58,7 @@ _SHAPES: dict[str, dict[str, _Type]] = {
     CLOSING: {"objects": list, "saw": dict, "open": dict, "unresolved": list, "counts": dict},
 }
 _RUN = re.compile(r"log/\d{4}/\d\d/\d\d/\d\d/[0-9a-f]{32}/", re.ASCII)
+_MANIFEST = re.compile(r"manifests/\d{12}\.json@sha256:[0-9a-f]{64}", re.ASCII)
 _NAME = re.compile(r"log/(\d{4}/\d\d/\d\d/\d\d)/([0-9a-f]{32})/(\d{6})\.json", re.ASCII)
 
 
@@ -150,6 +151,9 @@ def _is_entry(entry: object) -> bool:
     versions = entry.get("versions", [])
     if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
         return False
+    manifest = entry.get("manifest")
+    if manifest is not None and not (isinstance(manifest, str) and _MANIFEST.fullmatch(manifest)):
+        return False  # a reader of the log gets what is named here
     optional = all(isinstance(entry.get(name), (str, type(None))) for name in _OPTIONAL)
     return optional and all(_is_time(entry[name]) for name in _TIMES if entry.get(name) is not None)
 

@@ -89,6 +89,7 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
+    _check_manifests(objects, runs, report)
     if keys is not None:
         found = list(keys)
         rows = [record for run in runs.values() for record in run.records.values()]
@@ -191,6 +192,19 @@ def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] 
     _note_open(runs, reported, report)
     newest = max(closings, key=lambda name: _time(runs, name), default=None)
     report.newest = f"{newest}@{closings[newest]}" if newest is not None else None
+
+
+def _check_manifests(objects: Objects, runs: dict[str, _Run], report: Report) -> None:
+    """Check that the manifests that results name are there; what they say is not looked at."""
+    records = (record for run in runs.values() for record in run.records.values())
+    rows = (row for record in records for row in record.get("results", ()))
+    for ref in sorted({row["manifest"] for row in rows if row.get("manifest")}):
+        name, _, hashed = ref.partition("@")
+        data = objects.get(name)
+        if data is None:
+            report.problems.append(Problem(name, "is missing: a result names this manifest"))
+        elif digest(data) != hashed:
+            report.problems.append(Problem(name, "was changed: a result names another"))
 
 
 def _note_open(runs: dict[str, _Run], reported: set[str], report: Report) -> None:

@@ -1,0 +1,85 @@
+"""Values that a caller brings, through the audit log: stored as they are, or only noted.
+
+The engine and :mod:`daena_kms.operations` make fresh values; a caller's is stored exactly or not.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from daena_kms.audit.records import DONE, Context
+from daena_kms.durations import format_time
+from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
+from daena_kms.journal import Journal
+from daena_kms.model import Key, VersionState
+from daena_kms.names import check_key_id, check_material
+from daena_kms.objects.base import Objects
+from daena_kms.operations import Attest, Operations
+from daena_kms.policy import is_managed
+from daena_kms.runtime import RunClock
+
+_NEVER = {VersionState.PENDING, VersionState.ABANDONED}
+
+
+class Recording(Operations):
+    """The audited operations, and one more: to store a value that the caller brings."""
+
+    def store(
+        self, key_id: str, key_material: str, *, new_tags: Mapping[str, str], attest: Attest
+    ) -> str:
+        """Make the caller's value current and return the id of its version; or raise.
+
+        It is this value or none: where another writer is faster, the other's is never taken for
+        it. A key that is not there is created with ``new_tags``. Raises
+        :class:`RotationConflict` when the race is lost, for a new key too.
+        """
+        check_key_id(key_id)
+        material = check_material(key_material, key_id)
+        key = self._there(key_id)
+        if key is None:
+            return self._first(key_id, material, new_tags, attest)
+        self._adapter.check_rotatable(key, self._clock())
+        return self._rotated("rotate", key, material, attest)
+
+    def _there(self, key_id: str) -> Key | None:
+        """Return the key, or ``None`` where it is to be created."""
+        try:
+            key = self._store.describe(key_id, exact=True)
+        except KeyNotFound:
+            return None
+        # One of ours of which none ever was current: its creation was interrupted, and is gone on
+        # with; the store says if somebody is at it still.
+        begun = all(v.state in _NEVER for v in key.versions) and is_managed(key.tags)
+        return None if begun and key.deleted is None else key
+
+    def _first(self, key_id: str, material: str, tags: Mapping[str, str], attest: Attest) -> str:
+        try:
+            return self.create(key_id, material, tags=tags, attest=attest)
+        except KeyExists as error:
+            found = self._there(key_id)
+            if found is not None and found.deleted is not None:
+                raise
+            # It was not there a moment ago.
+            todo = "Read it, and record yours again if it is still to be current"
+            raise RotationConflict(error.what, key_id=key_id, todo=todo) from None
+
+
+def note(
+    log: Objects,
+    context: Context,
+    clock: RunClock,
+    row: Mapping[str, Any],
+    attest: Callable[[str], Mapping[str, Any]],
+) -> str:
+    """Write to the log what was done elsewhere, and return the run's id. No store is touched.
+
+    ``attest(run id)`` returns what else the row holds. Nothing of ours changes, so that no intent
+    goes before it; what earlier runs left open is left to one that has a store.
+    """
+    journal = Journal.begin(log, context, clock)
+    journal.leave()
+    started = format_time(clock())
+    more = attest(journal.run_id)
+    ended = format_time(clock())
+    journal.record_rows([{**row, **more, "result": DONE, "started": started, "ended": ended}])
+    journal.close({str(row["kind"]): 1})
+    return journal.run_id
