@@ -55,6 +55,12 @@ class Settings:
         raise ConfigError(msg, todo=todo)
 
     @property
+    def provider_if_any(self) -> str | None:
+        """The provider as :attr:`provider`, or ``None`` when nothing names or points to one."""
+        names = ("DAENA_CLOUD_KMS_PROVIDER", *(name for of in _HINTS.values() for name in of))
+        return self.provider if any(map(self.get, names)) else None
+
+    @property
     def defaults(self) -> Defaults:
         """The policy of keys whose tags say nothing."""
         return Defaults.from_environment(self.environ)

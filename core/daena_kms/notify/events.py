@@ -25,8 +25,8 @@ TYPES = (ROTATED, REVOKED, ROLLED_BACK, FAILED, OVERDUE, RUN)
 MAX_EVENTS = 20
 
 #: The operations on single keys that are told, and as what; and what a log's rows are told as.
-_OPERATIONS = {"rollback": ROLLED_BACK}
-_RECOVERED = {**_OPERATIONS, "rotate": ROTATED, "finish": ROTATED}
+_OPERATIONS = {"rollback": ROLLED_BACK, "rotate": ROTATED, "record": ROTATED}
+_RECOVERED = {**_OPERATIONS, "finish": ROTATED}
 _LONGEST = 500
 
 #: Type, key and details of an event.

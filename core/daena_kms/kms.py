@@ -1,0 +1,250 @@
+"""The key management service: rotations with a value that the caller brings, and their manifests.
+
+It stands on the adapters, the audit log and the manifests, and works without any of the clouds::
+
+    kms = KeyManagementService(cloud_kms_provider="aws")
+    kms.record_rotation(key_material=value, key_id="daena-key")
+    kms.get_key_from_cloud("daena-key")
+"""
+
+import hmac
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.attesting import Attestor, RotationRecord
+from daena_kms.cloud_kms import get_cloud_kms_adapter
+from daena_kms.durations import MAX_DAYS, format_duration
+from daena_kms.errors import ConfigError
+from daena_kms.manifests import (
+    ChainReport,
+    Manifest,
+    Signer,
+    compare_with_log,
+    create_manifest,
+    read_old,
+    verify_chain,
+    verify_manifest,
+)
+from daena_kms.manifests.chain import Held
+from daena_kms.manifests.content import (
+    check_metadata,
+    check_operator,
+    refuse_in_id,
+    refuse_material,
+)
+from daena_kms.manifests.verify import PublicKeys
+from daena_kms.names import check_key_id, check_material
+from daena_kms.objects.base import Objects
+from daena_kms.operations import Attest
+from daena_kms.places import Places
+from daena_kms.policy import ROTATE_AFTER
+from daena_kms.recording import Recording
+from daena_kms.settings import Settings
+
+__all__ = [
+    "ChainReport",
+    "KeyManagementService",
+    "Manifest",
+    "RotationRecord",
+    "create_manifest",
+    "verify_chain",
+    "verify_manifest",
+]
+
+log_of_kms = logging.getLogger("daena_kms")
+
+#: Whoever brings a key's values says when: no run replaces one by a value of its own making.
+_NEW = {ROTATE_AFTER: format_duration(timedelta(days=MAX_DAYS))}
+
+
+class KeyManagementService:
+    """Record rotations, read keys, and keep a signed chain of manifests.
+
+    ``cloud_kms_provider`` falls back to the environment; where that names none, nothing is stored
+    and the log and the manifests are all there is. A store is changed only through an audit log:
+    ``DAENA_KMS_AUDIT_URL``, or for the local store the folder ``audit`` in ``DAENA_KMS_HOME``. The
+    manifests are with the log, or without one in the folder ``manifests`` in ``DAENA_KMS_HOME``.
+
+    For tests and for people who make their own: ``adapter``, ``log``, ``manifests`` (a folder,
+    where there is no log), ``signing_key`` (PEM, a path, or a
+    :class:`~daena_kms.manifests.signing.Signer`), ``operator`` (``DAENA_OPERATOR``), and ``now``.
+    Raises :class:`~daena_kms.errors.ConfigError`. Nothing is called or opened yet.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a place or a person of its own
+        self,
+        cloud_kms_provider: str | None = None,
+        *,
+        adapter: CloudKMSAdapter | None = None,
+        log: Objects | None = None,
+        manifests: str | Path | None = None,
+        signing_key: Signer | str | Path | None = None,
+        operator: str | None = None,
+        now: datetime | None = None,
+    ) -> None:
+        settings = Settings.load()
+        provider = cloud_kms_provider
+        if provider is None and adapter is None:
+            provider = settings.provider_if_any
+        self._operator = check_operator(operator or settings.operator)
+        if adapter is None and provider is not None:
+            adapter = get_cloud_kms_adapter(provider)
+        self._adapter = adapter
+        self._places = Places(
+            log=log, local=provider == "local", folder=manifests, signing_key=signing_key
+        )
+        self._attestor = Attestor(self._places, adapter, self._operator, now)
+
+    def __repr__(self) -> str:
+        return f"KeyManagementService({self._adapter!r})"
+
+    @property
+    def public_key(self) -> str:
+        """What verifiers of the manifests need, as ``ed25519:…``."""
+        return self._places.signer.public_key
+
+    def record_rotation(
+        self,
+        key_material: str,
+        key_id: str,
+        metadata: Mapping[str, Any] | None = None,
+        store_in_cloud: bool = True,  # noqa: FBT001, FBT002 - the names are fixed
+    ) -> RotationRecord:
+        """Make the caller's value a key's current version, attest it, and return the record.
+
+        A key that is not there is created, managed, and rotated by nobody but its callers as long
+        as its tag ``daena.rotate-after`` stays so. With ``store_in_cloud=False``, and where there
+        is no provider, the rotation is one made elsewhere: no store is touched. ``metadata`` is
+        plain JSON of up to 4,096 bytes. Raises ``RotationConflict`` when another rotation was
+        faster or the key is on hold, ``NotManaged``, ``InvalidKeyId``, ``ConfigError``,
+        ``AccessDenied``, ``StoreUnavailable`` (it may have been stored), and ``AuditUnavailable``.
+        """
+        given = self._checked(key_material, key_id, metadata)
+        if store_in_cloud and self._adapter is not None:
+
+            def store(operations: Recording, told: Attest) -> str:
+                return operations.store(key_id, key_material, new_tags=_NEW, attest=told)
+
+            return self._done(self._attestor.through_log(given, store))
+        if store_in_cloud:
+            log_of_kms.warning("no provider is set: the value of %s is stored nowhere", key_id)
+        return self._done(self._attestor.elsewhere("record", key_id, key_material, given))
+
+    def create_manifest(
+        self, key_material: str, key_id: str, metadata: Mapping[str, Any] | None = None
+    ) -> Manifest:
+        """Attest a rotation that was made elsewhere, and return its manifest."""
+        given = self._checked(key_material, key_id, metadata)
+        held = self._attestor.elsewhere("record", key_id, key_material, given)
+        self._done(held)
+        return held.manifest
+
+    def get_key_from_cloud(self, key_id: str, version: str | None = None) -> str:
+        """Return a key's current value, or that of ``version``: an id, or ``previous``.
+
+        Raises what :meth:`~daena_kms.adapter.CloudKMSAdapter.get_key` raises.
+        """
+        return self._attestor.adapter.get_key(key_id, version)
+
+    def rollback_key(self, key_id: str, version: str = "previous") -> RotationRecord:
+        """Make an older version's value current again, as a new version, and attest it."""
+
+        def roll_back(operations: Recording, told: Attest) -> str:
+            return operations.rollback(key_id, version, attest=told)
+
+        return self._done(self._attestor.through_log({}, roll_back))
+
+    def delete_key(self, key_id: str) -> str:
+        """Delete a key, recoverably, and return for how long it can be restored, in words."""
+        return self._attestor.operations().delete(key_id)
+
+    def restore_key(self, key_id: str) -> None:
+        """Bring a deleted key back."""
+        self._attestor.operations().restore(key_id)
+
+    def iter_manifests(self) -> Iterator[Manifest]:
+        """Yield the manifests, oldest first. They are as they stand there: verify them."""
+        return self._places.chain.manifests()
+
+    def load_last_manifest(self) -> Manifest | None:
+        """Return the newest manifest, or ``None`` while there is none."""
+        return self._places.chain.end().manifest
+
+    def verify_manifest(
+        self,
+        manifest: Manifest | Mapping[str, Any],
+        *,
+        public_key: PublicKeys | None = None,
+        hmac_key: str | bytes | None = None,
+    ) -> bool:
+        """Return ``True`` for a manifest that is as it was signed; raise for any other.
+
+        By default it must be signed by this service's own key.
+        """
+        trusted = self.public_key if public_key is None else public_key
+        return verify_manifest(manifest, public_key=trusted, hmac_key=hmac_key)
+
+    def verify_chain(
+        self,
+        *,
+        public_key: PublicKeys | None = None,
+        hmac_key: str | bytes | None = None,
+        since: str | None = None,
+    ) -> ChainReport:
+        """Check all manifests, against the audit log too, and return what is wrong, in order.
+
+        The report counts as true when nothing is. ``since`` is a manifest that was kept elsewhere.
+        """
+        trusted = self.public_key if public_key is None else public_key
+        chain, log = self._places.chain, self._places.log
+        report = verify_chain(chain, public_key=trusted, hmac_key=hmac_key, since=since)
+        if log is not None:
+            compare_with_log(chain, log, report)
+        return report
+
+    def matches(self, manifest: Manifest, key_material: str) -> bool:
+        """Whether a value is the one that a manifest attests; takes the key that signed it."""
+        signer = self._places.signer
+        if manifest.signed_by != signer.public_key:
+            msg = f"the manifest {manifest.manifest_id} was signed with another key"
+            raise ConfigError(msg, key_id=manifest.key_id, todo="Pass that key as signing_key")
+        own = signer.fingerprint(manifest.key_id, check_material(key_material, manifest.key_id))
+        return hmac.compare_digest(own.encode(), manifest.key_hash.encode())
+
+    def import_manifests(self, folder: str | Path, hmac_key: str | bytes) -> int:
+        """Begin the chain with the older system's manifests, and sign for them.
+
+        Returns how many there are. Raises :class:`~daena_kms.errors.ManifestInvalid` that names
+        the first one that is wrong, and ``ConfigError`` when the chain has begun already.
+        """
+        old = read_old(Path(folder), hmac_key)
+        _ = self._places.signer  # what it raises comes before anything is written
+        self._places.chain.fill(old)
+        covered = {"imported": len(old), "last": old[-1].manifest_hash}
+        self._done(self._attestor.elsewhere("import", "", None, covered))
+        return len(old)
+
+    def _checked(self, material: object, key_id: object, metadata: object) -> dict[str, Any]:
+        named = check_key_id(key_id)
+        checked = check_material(material, named)
+        refuse_in_id(checked, named)
+        given = check_metadata(metadata, named)
+        refuse_material(checked, named, metadata=given, operator=self._operator)
+        return given
+
+    def _done(self, held: Held) -> RotationRecord:
+        """Return the record of a rotation: what every one of them passes that is recorded here."""
+        record = RotationRecord.of(held)
+        log_of_kms.info(
+            "%s of %s: version %s, manifest %s",
+            record.kind,
+            record.key_id,
+            record.version,
+            record.manifest,
+        )
+        self._attestor.tell(held)
+        return record
