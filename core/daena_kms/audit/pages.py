@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.reader import entries_of, hours
-from daena_kms.audit.records import ROOT, decode, split_name
+from daena_kms.audit.records import CLOSING_SEQ, ROOT, decode, object_name, split_name
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 
 #: An outcome may be written so long after its run began: no run takes longer.
 _LONGEST_RUN = timedelta(hours=24)
+#: Where a page ends that has seen a whole hour: no name in it comes after this one.
+_LAST_IN_HOUR = object_name(f"{'f' * 32}/", CLOSING_SEQ)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +57,42 @@ def page(
         raise ConfigError(msg, todo="Send as after what the page before gave as next")
     found: list[dict[str, Any]] = []
     last = after
-    for name in _names(objects, wanted, after):
-        if last is not None and (len(found) >= limit or (over() and last != after)):
-            return found, last
-        record = decode(objects.get(name) or b"", name)
-        found += [row for row in entries_of(record) if wanted.takes(row)]
-        last = name
+    for hour in _hours(objects, wanted, after or ""):
+        for name in _names(objects, hour, wanted, after or ""):
+            if last is not None and (len(found) >= limit or (over() and last != after)):
+                return found, last
+            record = decode(objects.get(name) or b"", name)
+            found += [row for row in entries_of(record) if wanted.takes(row)]
+            last = name
+        end = f"{hour}{_LAST_IN_HOUR}"
+        if over() and split_name(end) is not None:
+            # Hours in which nothing is wanted cost a listing each, too.
+            return found, end
     return found, None
 
 
-def _names(objects: Objects, wanted: Filter, after: str | None) -> Iterator[str]:
-    first = after or ""
+def _hours(objects: Objects, wanted: Filter, first: str) -> Iterator[str]:
     if wanted.since is not None:
-        first = max(first, _hour(wanted.since - _LONGEST_RUN))
-    last = _hour(wanted.until + timedelta(hours=1)) if wanted.until is not None else "~"
+        first = max(first, _hour(wanted.since, -_LONGEST_RUN))
+    last = _hour(wanted.until, timedelta(hours=1)) if wanted.until is not None else "~"
     for hour in reversed(list(hours(objects))):
-        if hour < last and hour >= first[: len(hour)]:
-            for entry in objects.entries(hour):
-                parts = split_name(entry.name)
-                in_run = parts is not None and wanted.run in {None, parts[1]}
-                if in_run and entry.name > first:
-                    yield entry.name
+        if first[: len(hour)] <= hour < last and first < f"{hour}{_LAST_IN_HOUR}":
+            yield hour
 
 
-def _hour(time: datetime) -> str:
-    return f"{ROOT}{time.astimezone(UTC):%Y/%m/%d/%H}/"
+def _names(objects: Objects, hour: str, wanted: Filter, first: str) -> Iterator[str]:
+    for entry in objects.entries(hour):
+        parts = split_name(entry.name)
+        in_run = parts is not None and wanted.run in {None, parts[1]}
+        if in_run and entry.name > first:
+            yield entry.name
+
+
+def _hour(time: datetime, further: timedelta) -> str:
+    """Return the folder of the hour so far from a time, as far as there are such times."""
+    try:
+        time += further
+    except OverflowError:
+        return f"{ROOT}{'~' if further > timedelta() else ''}"
+    # By hand: %Y does not fill up the years before 1000, and names are compared as texts.
+    return f"{ROOT}{time.year:04}/{time:%m/%d/%H}/"

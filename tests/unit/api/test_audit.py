@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from daena_kms.durations import format_time
+from daena_kms.objects.base import Entry
 from daena_kms.operations import Operations
 
 from tests.unit.api.asking import ARN, ask, check_problem
@@ -143,3 +144,37 @@ def test_every_entry_says_who(world: World) -> None:
     ask(world, "POST", "/v1/keys/app-key/rotate", {"reason": "leaked"})
     found = {row["kind"]: row for row in entries(world, "key=app-key")}["rotate"]
     assert (found["principal"], found["trigger"], found["reason"]) == (ARN, "http", "leaked")
+
+
+@pytest.mark.parametrize("year", ["0001", "0999"])
+def test_a_window_that_is_wider_than_the_calendar(world: World, year: str) -> None:
+    """Begins and ends with the log."""
+    filled(world)
+    window = f"since={year}-01-01T00:00:00Z&until=9999-12-31T23:59:59Z"
+    assert len(entries(world, window)) == 5
+    assert entries(world, f"until={year}-01-01T00:00:00Z") == []
+
+
+def test_a_run_that_is_not_there_is_looked_for_within_the_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours that hold nothing of it take time too: the page ends, and the next one goes on."""
+    filled(world)
+    listed: list[str] = []
+    names = world.objects.entries
+
+    def note(prefix: str) -> list[Entry]:
+        listed.append(prefix)
+        return names(prefix)
+
+    monkeypatch.setattr(world.objects, "entries", note)
+    address = f"/v1/audit?run={'0' * 32}"
+    answer = ask(world, "GET", address, deadline=0.0)
+    pages = 1
+    while "next" in answer.document:
+        after = answer.document["next"]
+        answer = ask(world, "GET", f"{address}&after={after}", deadline=0.0)
+        assert (answer.status, answer.document["entries"]) == (200, [])
+        pages += 1
+    assert pages >= 5
+    assert len(listed) == len(set(listed))
