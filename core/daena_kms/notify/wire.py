@@ -110,8 +110,8 @@ class Wire:
         self._open.left = lambda: min(left(), _BODY_SECONDS)
         try:
             answer.read(MAX_BODY)
-        except (OSError, http.client.HTTPException):
-            return False  # a broken body is called closed as well
+        except (OSError, http.client.HTTPException, ValueError):
+            return False  # a broken body is called closed as well; one of a length below 0 raises
         return answer.isclosed()
 
     def _connect(self, left: Left) -> "_Connection":

@@ -92,6 +92,17 @@ def test_a_body_without_end(first: bytes) -> None:
     assert [got.connection for got in receiver.requests] == [1, 2]
 
 
+def test_a_chunk_of_a_length_below_nothing() -> None:
+    """The status has decided; the next event goes over a connection of its own."""
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabcdefgh"
+    with Receiver(chunked) as receiver:
+        sink = webhook(Dialled(receiver).network())
+        sink.send(EVENT, 5)
+        sink.send(EVENT, 5)
+        sink.close()
+    assert [request.connection for request in receiver.requests] == [1, 2]
+
+
 def test_no_answer_is_longer_than_the_bound() -> None:
     """Exactly so many bytes are taken, whatever the receiver goes on to send."""
     script = endless(b"HTTP/1.1 100 Continue\r\n", b"X: 1\r\n\r\nHTTP/1.1 100 Continue\r\n" * 9)
