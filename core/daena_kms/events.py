@@ -45,13 +45,14 @@ def function_app_request(
 ) -> Request:
     """Return what a request to a Function App asks; with ``environ``, who asks, too.
 
-    The catch-all route gives the path; the address of the health function is its own, and needs
-    no caller.
+    The catch-all route gives the path, and nothing where that is empty; the address of the health
+    function is its own, and needs no caller.
     """
     address = urlsplit(request.url)
+    path = "health" if environ is None else request.route_params.get("path", "")
     return Request(
         request.method,
-        "/v1/" + request.route_params.get("path", "health"),
+        f"/v1/{path}",
         request.get_body(),
         None if environ is None else function_app_caller(request.headers, environ),
         query=address.query,

@@ -1,10 +1,11 @@
 """Azure's events and headers: what is taken from them, and what is refused."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.events import expiring_secret, function_app_caller
+from daena_kms.events import expiring_secret, function_app_caller, function_app_request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +111,28 @@ def test_who_calls_a_function(
 ) -> None:
     """Only where the platform guards the header does it name anybody."""
     assert function_app_caller(headers, environ) == caller
+
+
+@pytest.mark.parametrize(
+    ("route", "environ", "path"),
+    [
+        ({"path": "keys/app-key"}, {}, "/v1/keys/app-key"),
+        ({"path": "health"}, {}, "/v1/health"),
+        ({}, {}, "/v1/"),
+        ({}, None, "/v1/health"),
+        ({"path": "keys"}, None, "/v1/health"),
+    ],
+)
+def test_the_address_of_a_request(
+    route: dict[str, str], environ: dict[str, str] | None, path: str
+) -> None:
+    """The catch-all's own path, also where it is empty; the function for health has one alone."""
+    request = SimpleNamespace(
+        method="GET",
+        url="https://app.azurewebsites.net/v1/keys?limit=1",
+        headers={},
+        route_params=route,
+        get_body=lambda: b"",
+    )
+    found = function_app_request(request, "invocation", environ)
+    assert (found.path, found.query) == (path, "limit=1")
