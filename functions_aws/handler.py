@@ -15,11 +15,8 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError
-from daena_kms.lambda_events import lambda_request, lambda_response
+from daena_kms.lambda_events import lambda_request, lambda_response, seconds_to_answer
 from daena_kms.objects.base import Objects
-
-# Seconds to begin work in for HTTP: whoever asks waits no longer.
-ANSWER = 170.0
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")
@@ -68,6 +65,6 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - 
 def http(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
     """Answer the event of a function URL or an API Gateway: the API of :mod:`daena_kms.api`."""
     asked = lambda_request(event)
-    answer = respond(asked, services, min(ANSWER, seconds_left(context)))
+    answer = respond(asked, services, min(seconds_to_answer(event), seconds_left(context)))
     logger.info("http", extra=answer.log_entry(asked))
     return lambda_response(answer)

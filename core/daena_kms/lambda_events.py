@@ -6,6 +6,19 @@ from urllib.parse import urlencode
 
 from daena_kms.api.messages import Request, Response, decoded, dig
 
+_LONGEST_NAME = 1_000
+#: Seconds to begin work in for HTTP: whoever asks a function URL waits no longer.
+_ANSWER = 170.0
+#: An API Gateway answers by itself after 29 or 30 seconds, less what closing a run may take.
+#: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+_GATEWAY = 20.0
+
+
+def seconds_to_answer(event: object) -> float:
+    """Return how long work may be begun, by what stands before the function."""
+    at_url = ".lambda-url." in (dig(event, "requestContext", "domainName") or "")
+    return _ANSWER if at_url else _GATEWAY
+
 
 def lambda_request(event: object) -> Request:
     """Return what an event asks, and who asks if IAM or an authorizer has verified that.
@@ -43,7 +56,8 @@ def _caller(event: object) -> str | None:
         or dig(event, "requestContext", "identity", "userArn")
         or dig(event, "requestContext", "authorizer", "jwt", "claims", "sub")
     )
-    return found[:200] if found else None
+    # Cut, two names would be one; an ARN has 700 characters at most.
+    return found if found and len(found) <= _LONGEST_NAME else None
 
 
 def _path(event: object) -> str:
@@ -78,5 +92,6 @@ def _old_query(event: object) -> str:
             if isinstance(name, str) and isinstance(texts, list)
             for text in texts
             if isinstance(text, str)
-        ]
+        ],
+        errors="replace",
     )

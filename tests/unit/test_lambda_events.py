@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from daena_kms.lambda_events import lambda_request
+from daena_kms.lambda_events import lambda_request, seconds_to_answer
 
 ARN = "arn:aws:iam::123456789012:user/operator"
 URL = {
@@ -80,3 +80,32 @@ def test_an_event_of_any_shape_is_a_request_of_nobody(event: object) -> None:
     asked = lambda_request(event)
     assert (asked.path, asked.principal, asked.query, asked.body) == ("", None, "", None)
     assert asked.headers == {}
+
+
+def test_a_query_that_is_no_text_of_utf_8() -> None:
+    """Is passed on in the form of an address, and refused like any other."""
+    event = {"httpMethod": "GET", "multiValueQueryStringParameters": {"key": ["\ud800"]}}
+    assert lambda_request(event).query == "key=%3F"
+
+
+def test_two_callers_are_never_one() -> None:
+    """A name is taken whole or not at all: cut, another's would be the same."""
+    path = "arn:aws:iam::123456789012:user/" + "p" * 512 + "/"
+    for name, expected in ((f"{path}jane", f"{path}jane"), (path * 2, None)):
+        context = {"http": {"method": "GET"}, "authorizer": {"iam": {"userArn": name}}}
+        assert lambda_request({**URL, "requestContext": context}).principal == expected
+
+
+@pytest.mark.parametrize(
+    ("event", "seconds"),
+    [
+        ({"requestContext": {"domainName": "abc.lambda-url.eu-central-1.on.aws"}}, 170),
+        ({"requestContext": {"domainName": "abc.execute-api.eu-central-1.amazonaws.com"}}, 20),
+        ({"requestContext": {}}, 20),
+        (REST, 20),
+        (None, 20),
+    ],
+)
+def test_a_gateway_waits_less_than_a_function_url(event: object, seconds: float) -> None:
+    """It answers by itself after 29 seconds, and what is left would be told to nobody."""
+    assert seconds_to_answer(event) == seconds
