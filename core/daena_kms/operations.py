@@ -12,6 +12,7 @@ from daena_kms.adoption import check_adoptable, first_due
 from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
 from daena_kms.durations import format_time
 from daena_kms.errors import (
+    ConfigError,
     DaenaKMSError,
     KeyNotFound,
     NotManaged,
@@ -41,7 +42,8 @@ class Operations:
 
     ``log`` is :func:`daena_kms.audit.open_log`'s. Every method raises
     :class:`~daena_kms.errors.AuditUnavailable` before any change when the log can't be written,
-    and what the adapter's method of that name raises.
+    and what the adapter's method of that name raises. When ``over`` says that time is over, what
+    earlier runs left open is left to the next one.
     """
 
     def __init__(  # noqa: PLR0913 - who and why, as in engine.run()
@@ -53,11 +55,13 @@ class Operations:
         trigger: str = "manual",
         reason: str | None = None,
         principal: str | None = None,
+        over: Callable[[], bool] = bool,
     ) -> None:
         self._adapter = adapter
         self._store = adapter.store
         self._log = log
         self._clock = RunClock(now)
+        self._over = over
         self._settings = Settings.load()
         self._context = Context(
             self._store.provider, trigger, principal or self._settings.operator, reason
@@ -176,20 +180,32 @@ class Operations:
 
         self._audited("restore", key_id, None, change)
 
-    def hold(self, key_id: str, until: datetime | None = None) -> None:
-        """Let nothing change the key until it is released, or until a time."""
-        self._set_hold("hold", key_id, "true" if until is None else format_time(until))
+    def hold(self, key_id: str, until: datetime | None = None, *, base: str | None = None) -> None:
+        """Let nothing change the key until it is released, or until a time that is to come.
 
-    def release(self, key_id: str) -> None:
-        """End a hold. Nothing is rotated by that; the next run does what is due by then."""
-        self._set_hold("release", key_id, None)
+        With ``base``, only while the version that plans name so is current.
+        """
+        if until is not None and until <= self._clock():
+            msg = f"until is {format_time(until)}, and a hold until then would hold nothing"
+            raise ConfigError(msg, key_id=key_id, todo="Give a time that is to come, or none")
+        self._set_hold("hold", key_id, "true" if until is None else format_time(until), base)
 
-    def _set_hold(self, kind: str, key_id: str, text: str | None) -> None:
+    def release(self, key_id: str, *, base: str | None = None) -> None:
+        """End a hold. Nothing is rotated by that; the next run does what is due by then.
+
+        ``base`` is as in :meth:`hold`.
+        """
+        self._set_hold("release", key_id, None, base)
+
+    def _set_hold(self, kind: str, key_id: str, text: str | None, seen: str | None) -> None:
         check_key_id(key_id)
         key = self._managed(key_id)
 
         def change() -> dict[str, Any]:
-            self._store.tag(self._managed(key_id), {HOLD: text})
+            again = self._managed(key_id)  # as it is by now: the log took its time
+            if seen is not None:
+                check_same_base(again, seen)
+            self._store.tag(again, {HOLD: text})
             return {}
 
         base = key.current.ref if key.current is not None else None
@@ -232,7 +248,7 @@ class Operations:
         journal = Journal.begin(self._log, self._context, self._clock)
         row = {"key": key_id, "kind": kind, "base": base, **more}
         row = {name: value for name, value in row.items() if value is not None}
-        journal.recover(self._store)
+        journal.recover(self._store, self._over)
         journal.intend([{**row, "why": "asked for by name"}])
         row["started"] = format_time(self._clock())
         try:

@@ -3,14 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api.access import Access, Deed
 from daena_kms.api.inputs import check_match, read_reason
 from daena_kms.api.messages import Forbidden, Request, TooSoon
-from daena_kms.model import Key
+from daena_kms.model import Key, Version
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from daena_kms.policy import is_managed
@@ -67,13 +66,20 @@ class Call:
             check_match(self.request, key)
         return key
 
-    def check_interval(self, youngest: datetime | None) -> None:
-        """Raise :class:`TooSoon` when a version is younger than ``DAENA_KMS_MIN_INTERVAL``."""
+    def check_interval(self, key: Key, version: Version | None) -> None:
+        """Raise :class:`TooSoon` when a version is younger than ``DAENA_KMS_MIN_INTERVAL``.
+
+        The age of a key that is not ours to change is nobody's business. Where the store gives
+        bounds, the earliest counts: the latest is that of the key's last change, and any change
+        at all would shut the door.
+        """
         least = self.settings.min_interval
-        now = self.clock()
-        if least is None or youngest is None or now - youngest >= least:
+        if least is None or version is None or key.deleted or not is_managed(key.tags):
             return
-        wait = youngest + least - now
+        made, now = version.created_earliest or version.created, self.clock()
+        if now - made >= least:
+            return
+        wait = made + least - now
         seconds = max(1, math.ceil(wait.total_seconds()))
         raise TooSoon(
             f"its version is younger than {self.settings.get('DAENA_KMS_MIN_INTERVAL')}",
@@ -90,4 +96,5 @@ class Call:
             trigger=TRIGGER,
             reason=read_reason(self.body),
             principal=self.principal,
+            over=lambda: self.budget.over,
         )

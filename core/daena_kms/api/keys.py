@@ -10,7 +10,7 @@ from daena_kms.api.inputs import check_match, moved, read_flag, read_limit, read
 from daena_kms.api.messages import BadRequest, OutOfTime, Refusal, Response, etag
 from daena_kms.durations import format_time, parse_time
 from daena_kms.engine import run
-from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
+from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
 from daena_kms.model import Key
 from daena_kms.names import check_key_id
 from daena_kms.policy import MANAGED, is_managed
@@ -73,7 +73,9 @@ def rotate(call: Call) -> Response:
     # A version may leak as soon as it is made; but only who is allowed an emergency by name is
     # believed that it did, or a stolen trigger could rotate without end.
     if not compromised or call.access.rules is None:
-        call.check_interval(key.current.created if key.current is not None else None)
+        if call.settings.min_interval is not None and _is_bounded(key):
+            key = call.look(exact=True)
+        call.check_interval(key, key.current)
     summary = run(
         call.adapter,
         call.log,
@@ -119,28 +121,34 @@ def rollback(call: Call) -> Response:
     """Make a new version with an older one's value current."""
     call.check(Deed.ROLLBACK, call.key_id)
     version = read_text(call.body, "version", 200) or "previous"
+    if version != "previous":
+        _check_version(call, version)
     operations = call.operations()
     key = call.look(exact=True)
     # A rotation that broke something must be undone at once, but not again and again.
-    call.check_interval(key.previous.created if key.previous is not None else None)
+    call.check_interval(key, key.previous)
     try:
         made = operations.rollback(call.key_id, version, base=_ref(key))
     except RotationConflict:
         _raise_if_moved(call, key)
         raise
-    except ConfigError as error:
-        raise _of_the_input(error, version) from None
     done = {"key": call.key_id, "version": made, "value_of": version}
     return Response(200, done, {"etag": etag(made)})
 
 
-def _of_the_input(error: ConfigError, version: str) -> DaenaKMSError:
-    """Return a bad version id as what it is here: the caller's input, not our configuration."""
-    if version[:80] in error.what:
+def _check_version(call: Call, version: str) -> None:
+    """Tell a bad version id as what it is here: the caller's input, not our configuration."""
+    try:
+        call.adapter.store.check_version_id(version)
+    except ConfigError:
         msg = f"version is {version[:80]!r}, which is no version id of this store"
         todo = "Use previous, or an id that GET /v1/keys/{key_id} lists"
-        return BadRequest(msg, todo=todo)
-    return error
+        raise BadRequest(msg, todo=todo) from None
+
+
+def _is_bounded(key: Key) -> bool:
+    """Whether a look did not show when the current version was made, and a closer one may."""
+    return key.current is not None and key.current.created_earliest is not None
 
 
 def hold(call: Call) -> Response:
@@ -150,20 +158,26 @@ def hold(call: Call) -> Response:
         until = None if text is None else parse_time(text, "until")
     except ConfigError as error:
         raise BadRequest(error.what, todo=error.todo) from None
+    if until is not None and until <= call.clock():
+        raise BadRequest("until is in the past", todo="Give a time that is to come, or none")
     held = "true" if until is None else format_time(until)
-    return _hold(call, held, lambda: call.operations().hold(call.key_id, until))
+    return _hold(call, held, lambda base: call.operations().hold(call.key_id, until, base=base))
 
 
 def release(call: Call) -> Response:
     """End a hold."""
-    return _hold(call, "false", lambda: call.operations().release(call.key_id))
+    return _hold(call, "false", lambda base: call.operations().release(call.key_id, base=base))
 
 
-def _hold(call: Call, held: str, change: Callable[[], None]) -> Response:
+def _hold(call: Call, held: str, change: Callable[[str | None], None]) -> Response:
     call.check(Deed.HOLD, call.key_id)
     read_reason(call.body)
     key = call.look()
-    change()
+    try:
+        change(_ref(key) if "if-match" in call.request.headers else None)
+    except RotationConflict:
+        _raise_if_moved(call, key)
+        raise
     return Response(200, {"key": call.key_id, "hold": held}, _tagged(key))
 
 

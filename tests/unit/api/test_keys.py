@@ -106,6 +106,8 @@ def test_a_key_is_rolled_back(world: World) -> None:
     ("body", "status", "code"),
     [
         ({"version": "no version of this store"}, 400, "bad-request"),
+        ({"version": "a\\b"}, 400, "bad-request"),
+        ({"version": "a'b\"c"}, 400, "bad-request"),
         ({"version": 7}, 400, "bad-request"),
         ({"version": ""}, 400, "bad-request"),
         ({"version": "daena-20260101T000000Z-0123456789-0123456789abcdef"}, 404, "key-not-found"),
@@ -139,7 +141,18 @@ def test_a_key_is_held_and_released(world: World) -> None:
     assert kinds == ["create", "hold", "held", "hold", "release", "rotate"]
 
 
-@pytest.mark.parametrize("until", ["tomorrow", "2026-13-01T00:00:00Z", 7, "", "x" * 41])
+@pytest.mark.parametrize(
+    "until",
+    [
+        "tomorrow",
+        "2026-13-01T00:00:00Z",
+        "2026-01-01T00:00:00Z",
+        "0001-01-01T00:00:00Z",
+        7,
+        "",
+        "x" * 41,
+    ],
+)
 def test_a_hold_until_what_is_no_time(world: World, until: object) -> None:
     """Says the form, and changes nothing."""
     world.create("app-key")

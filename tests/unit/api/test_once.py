@@ -86,6 +86,23 @@ def test_a_race_that_is_lost_after_the_look_is_a_412(world: World) -> None:
         check_problem(ask(world, "POST", f"/v1/keys/app-key/{what}"), 409, "rotation-conflict")
 
 
+@pytest.mark.parametrize("what", ["hold", "release"])
+def test_a_key_that_moves_before_it_is_held_is_a_412(world: World, what: str) -> None:
+    """The log takes its time, and the tag names the version that was looked at."""
+    world.create("app-key")
+    tag, before = etag(version(world)), world.store.describe("app-key").tags
+    record = world.log.put_new
+
+    def meddle(name: str, data: bytes) -> None:
+        world.log.put_new = record  # type: ignore[method-assign] # once
+        world.adapter.rotate_key("app-key")
+        record(name, data)
+
+    world.log.put_new = meddle  # type: ignore[method-assign] # as above
+    check_problem(post(world, what, tag), 412, "key-moved")
+    assert world.store.describe("app-key").tags == before
+
+
 @pytest.mark.parametrize(
     "match",
     ["*", '"other", {}', "  {}  ", '{},"other"', 'W/"x", {}'],
