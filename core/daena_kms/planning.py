@@ -87,7 +87,8 @@ class Survey:
                 if self.named or not isinstance(error, KeyNotFound):  # nothing of it can be due
                     yield [Action(key_id, Kind.FAILING, str(error), error=error)]
                 continue
-            self.looks[key_id] = key, self.clock.elapsed
+            # One from before the run is as old as the run, which has read the log meanwhile.
+            self.looks[key_id] = key, timedelta() if key_id in self.given else self.clock.elapsed
             yield self._plan(key)
 
     def _look(self, key_id: str) -> Key:
