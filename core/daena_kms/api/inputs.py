@@ -146,7 +146,7 @@ def moved(key: Key) -> KeyMoved:
     return KeyMoved(
         "another version is current than If-Match names",
         key_id=key.id,
-        todo="If this is the answer to a repeated request, the first one was done",
+        todo="If this answers a repeated request, the first one made it: GET the key and look",
         more={"current": current.id if current is not None else None},
         headers={} if current is None else {"etag": etag(current.id)},
     )
