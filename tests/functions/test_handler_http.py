@@ -176,6 +176,7 @@ STATUS = {
     errors.StoreUnavailable: 503,
     errors.AuditUnavailable: 503,
     errors.Paused: 503,
+    errors.ManifestInvalid: 500,
     errors.ConfigError: 500,
     DaenaKMSError: 500,
 }
