@@ -40,8 +40,19 @@ demo-azure: $(READY)
 demo-gcp: $(READY)
 	@$(BIN)/daena-kms demo gcp
 
+# The packages are made anew when anything is newer that goes into them or makes them.
+PACKAGED := dist/.ready-$(firstword $(shell pwd | cksum))
+$(PACKAGED): $(READY) $(wildcard requirements/function-*.txt) $(shell find core infra functions_* \
+		-name '*.py' -o -name host.json)
+	@$(BIN)/python infra/package.py >/dev/null
+	@touch $@
+
+.PHONY: package
+package: $(PACKAGED) ## build what each cloud deploys into dist/, with bills of materials and sizes
+	@cat dist/sizes.md
+
 .PHONY: test
-test: $(READY) ## run the tests; fails under 95 % branch coverage of core/ and the functions
+test: $(READY) $(PACKAGED) ## run the tests; fails under 95 % branch coverage of core/ and the functions
 	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile --hypothesis-profile ci \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 

@@ -19,7 +19,7 @@ _SENT: list[bytes] = []
 _ACCEPTED = b'{"itemsReceived": 1, "itemsAccepted": 1, "errors": []}'
 
 
-class _Ingestion(BaseHTTPRequestHandler):
+class Ingestion(BaseHTTPRequestHandler):
     """Takes telemetry as Application Insights does."""
 
     def do_POST(self) -> None:
@@ -45,20 +45,25 @@ def _items() -> list[dict[str, Any]]:
     return [item["data"]["baseData"] for item in found]
 
 
-def main() -> None:
-    """Let the timer go off once, and tell what was sent."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Ingestion)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    place = f"http://127.0.0.1:{server.server_port}/"
+def telemetry_settings(place: str) -> dict[str, str]:
+    """Return the app settings that send telemetry there, and nothing about the exporter itself."""
     key = "InstrumentationKey=00000000-0000-0000-0000-000000000000"
-    connection = f"{key};IngestionEndpoint={place};LiveEndpoint={place}"
-    settings = {
-        "APPLICATIONINSIGHTS_CONNECTION_STRING": connection,
+    return {
+        "APPLICATIONINSIGHTS_CONNECTION_STRING": (
+            f"{key};IngestionEndpoint={place};LiveEndpoint={place}"
+        ),
         "APPLICATIONINSIGHTS_SDKSTATS_DISABLED": "true",
         "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
         "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY": "true",
         "PYTHON_APPLICATIONINSIGHTS_LOGGER_NAME": "daena_kms",
     }
+
+
+def main() -> None:
+    """Let the timer go off once, and tell what was sent."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Ingestion)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    settings = telemetry_settings(f"http://127.0.0.1:{server.server_port}/")
     with azure_app(**settings) as world:
         values = {world.secret("due-key", days=91)}
         result = world.fire()

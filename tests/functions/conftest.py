@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from daena_kms.demo import lambda_bundle
+from daena_kms.demo import lambda_bundle, packing
 
 from tests.faults.leaks import leaked
 from tests.functions.gcp_world import GcpProject
@@ -20,7 +20,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The functions and all they need, packed once for each test process."""
     folder = tmp_path_factory.mktemp("bundle") / "code"
     lambda_bundle.build(folder, HANDLER)
-    return lambda_bundle.pack(folder)
+    return packing.pack(folder)
 
 
 @pytest.fixture

@@ -137,13 +137,13 @@ class Function:
 
 @contextlib.contextmanager
 def function(
-    target: str, signature: str, env: Mapping[str, str], folder: Path
+    target: str, signature: str, env: Mapping[str, str], folder: Path, source: Path = SOURCE
 ) -> Iterator[Function]:
     """Run a function on a free port until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     out, err = (folder / f"{target}-{port}.{kind}" for kind in ("out", "err"))
-    command = [str(PROGRAM), "--source", str(SOURCE), "--target", target]
+    command = [str(PROGRAM), "--source", str(source), "--target", target]
     command += ["--signature-type", signature, "--host", "127.0.0.1", "--port", str(port)]
     kept = {"PATH": os.environ["PATH"], "HOME": str(folder), "THREADS": "4"}
     with out.open("wb") as stdout, err.open("wb") as stderr:

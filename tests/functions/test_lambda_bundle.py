@@ -1,6 +1,5 @@
 """What is packed for a Lambda function, and what is not."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,25 @@ from daena_kms.errors import ConfigError, StoreUnavailable
 
 
 def test_a_bundle_leaves_out_what_functions_do_not_need(tmp_path: Path) -> None:
-    """No command line, no demo, no other service's model, no compiled or test files."""
-    (tmp_path / "handler.py").write_text("")
-    lambda_bundle.build(
-        tmp_path / "bundle", tmp_path / "handler.py", distributions=["botocore"], services=["kms"]
-    )
+    """No command line, no demo, no other service's model, no test files; all of it compiled."""
+    (tmp_path / "handler.py").write_text("import daena_kms.cloud_kms")
+    lambda_bundle.build(tmp_path / "bundle", tmp_path / "handler.py", distributions=["botocore"])
 
     names = {path.name for path in (tmp_path / "bundle").iterdir()}
     models = tmp_path / "bundle" / "botocore" / "data"
     folders = {path.name for path in (tmp_path / "bundle").rglob("*") if path.is_dir()}
     assert {"handler.py", "daena_kms", "botocore", "urllib3", "jmespath", "six.py"} <= names
     assert names.isdisjoint({"bin", "rich", "typer", "boto3", "obstore", "cryptography"})
-    assert {path.name for path in models.iterdir() if path.is_dir()} == {"kms"}
+    assert {path.name for path in models.iterdir() if path.is_dir()} == {"kms", "secretsmanager"}
     assert (models / "endpoints.json").exists() or (models / "endpoints.json.gz").exists()
-    assert folders.isdisjoint({"__pycache__", "tests", "cli", "demo"})
+    assert folders.isdisjoint({"tests", "cli", "demo"})
+    assert [
+        path for path in (tmp_path / "bundle").rglob("*.py") if not _compiled(path).exists()
+    ] == []
 
 
-def test_packing_the_same_files_gives_the_same_bytes(tmp_path: Path) -> None:
-    """Neither the time nor the order of writing shows in the zip."""
-    for folder, order in (("a", ("x.py", "y.py")), ("b", ("y.py", "x.py"))):
-        (tmp_path / folder).mkdir()
-        for name in order:
-            (tmp_path / folder / name).write_text(name)
-            os.utime(tmp_path / folder / name, (0, len(order[0] + folder) * 1e8))
-
-    assert lambda_bundle.pack(tmp_path / "a") == lambda_bundle.pack(tmp_path / "b")
+def _compiled(source: Path) -> Path:
+    return source.parent / "__pycache__" / f"{source.stem}.cpython-313.pyc"
 
 
 def test_a_distribution_that_is_not_installed_is_named() -> None:

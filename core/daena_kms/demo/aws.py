@@ -7,8 +7,9 @@ from typing import Any
 
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.demo.lambda_bundle import Function, build, deploy, invoke, pack
+from daena_kms.demo.lambda_bundle import Function, build, deploy, invoke
 from daena_kms.demo.local_aws import REGION, LocalAws
+from daena_kms.demo.packing import pack
 from daena_kms.demo.page import Page
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects

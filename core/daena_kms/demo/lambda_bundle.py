@@ -1,35 +1,27 @@
 """Packs a Lambda function from what is installed here, and runs it in a local AWS.
 
-The bundle has the shape of the deployed one (handler at the root, the package and its
-dependencies beside it), but downloads nothing: files are those of the installed distributions.
+The bundle is built by the same rules as the deployed one (:mod:`daena_kms.demo.packing`), but
+downloads nothing: files are those of the installed distributions.
 """
 
 import base64
 import importlib.metadata
-import io
 import json
 import re
 import shutil
 import time
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from daena_kms.demo import packing
 from daena_kms.demo.local_aws import ACCOUNT
 from daena_kms.errors import ConfigError, StoreUnavailable
 
 #: What the AWS functions import, as distributions; what those need in turn is found.
 DISTRIBUTIONS = ("aws-lambda-powertools", "botocore", "cryptography", "obstore")
-#: The SDK's service models that go in; all of them would be nine tenths of the bundle.
-SERVICES = ("kms", "secretsmanager", "sts")
-
-_PACKAGE = Path(__file__).parent.parent
-_LEFT_OUT = frozenset({"__pycache__", "tests"})
-_NOT_FOR_FUNCTIONS = frozenset({"cli", "demo"})
-_MODELS = PurePosixPath("botocore/data")
 _READY_SECONDS = 30.0
 
 
@@ -110,58 +102,19 @@ def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distributio
     return [found[key] for key in sorted(found)]
 
 
-def build(
-    target: Path,
-    handler: Path,
-    *,
-    distributions: Iterable[str] = DISTRIBUTIONS,
-    services: Iterable[str] = SERVICES,
-) -> None:
-    """Fill the folder with the handler, this package (no command line, no demo) and what they need.
+def build(target: Path, handler: Path, *, distributions: Iterable[str] = DISTRIBUTIONS) -> None:
+    """Fill the folder as a deployed package, out of what is installed here.
 
     Raises:
         ConfigError: a distribution is not installed.
     """
-    target.mkdir(parents=True, exist_ok=True)
-    shutil.copy(handler, target / handler.name)
-    shutil.copytree(_PACKAGE, target / _PACKAGE.name, ignore=_ignored)
-    models = frozenset(services)
+    packing.copy_own(target, handler, "aws")
     for distribution in closure(distributions):
-        for file in distribution.files or []:
-            if not _belongs(file, models):
-                continue
+        for file in packing.kept(distribution.files or (), "aws"):
             destination = target / file
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(str(distribution.locate_file(file)), destination)
-
-
-def _ignored(folder: str, names: list[str]) -> set[str]:
-    """Return what of this package stays out, for shutil.copytree."""
-    out = _LEFT_OUT | _NOT_FOR_FUNCTIONS if Path(folder) == _PACKAGE else _LEFT_OUT
-    return {name for name in names if name in out}
-
-
-def _belongs(file: PurePosixPath, services: frozenset[str]) -> bool:
-    """Whether an installed file goes into the bundle."""
-    if ".." in file.parts or _LEFT_OUT & {*file.parts}:
-        return False
-    if file.is_relative_to(_MODELS):
-        folders = file.relative_to(_MODELS).parts[:-1]
-        return not folders or folders[0] in services
-    return True
-
-
-def pack(folder: Path) -> bytes:
-    """The folder as a zip, the same bytes for the same files."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for path in sorted(folder.rglob("*")):
-            if path.is_file():
-                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
-                entry.external_attr = 0o644 << 16
-                # The quickest level: it is unpacked again a moment later.
-                archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED, compresslevel=1)
-    return packed.getvalue()
+    packing.compile_all(target, "/var/task")
 
 
 def deploy(client: LambdaClient, function: Function) -> str:
