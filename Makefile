@@ -52,12 +52,12 @@ package: $(PACKAGED) ## build what each cloud deploys into dist/, with bills of 
 	@cat dist/sizes.md
 
 .PHONY: test
-test: $(READY) $(PACKAGED) ## run the tests; fails under 95 % branch coverage of core/ and the functions
+test: $(READY) $(PACKAGED) $(INFRA) ## run the tests; fails under 95 % branch coverage of core/ and the functions
 	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile --hypothesis-profile ci \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 
 .PHONY: check
-check: lint types locks ## check format, lint, types and lock files
+check: lint types locks templates ## check format, lint, types, lock files and templates
 
 .PHONY: lint
 lint: $(READY)
@@ -73,6 +73,17 @@ types: $(READY)
 locks: $(READY)
 	@.uv/bin/uv pip check --quiet --python .venv
 	@$(BIN)/python -m pytest -q tests/unit/test_locks.py
+
+# In an environment of its own: what looks over templates pins other versions than we do.
+INFRA := .infra/.ready-$(firstword $(shell pwd | cksum))
+$(INFRA): $(READY) requirements/infra.txt
+	@.uv/bin/uv venv --quiet --clear --python $(BIN)/python .infra
+	@.uv/bin/uv pip sync --quiet --python .infra --require-hashes requirements/infra.txt
+	@touch $@
+
+.PHONY: templates
+templates: $(INFRA) ## check the SAM template with cfn-lint, sam and checkov
+	@infra/sam/check
 
 .PHONY: bench
 bench: $(READY) ## count calls and measure ratios, as a table
@@ -90,11 +101,12 @@ lock: $(READY) ## write requirements/ anew from pyproject.toml; UPGRADE=--upgrad
 	@for cloud in aws azure gcp; do $(LOCK) --output-file requirements/function-$$cloud.txt \
 		--group function-$$cloud --constraint requirements/dev.txt; done
 	@echo uv | $(LOCK) --output-file requirements/uv.txt -
+	@$(LOCK) --output-file requirements/infra.txt requirements/infra.in
 	@cd requirements/azurite && $(abspath $(BIN))/npm $(if $(UPGRADE),update,install) \
 		--package-lock-only --omit-lockfile-registry-resolved \
 		--ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	rm -rf .venv .uv .azurite build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
+	rm -rf .venv .uv .azurite .infra build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

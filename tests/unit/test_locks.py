@@ -84,8 +84,17 @@ def test_function_ships_the_versions_that_were_tested(name: str) -> None:
 def test_every_lock_file_is_held_against_something() -> None:
     """A new lock file isn't forgotten here; uv, which reads the others, stands alone in its own."""
     names = {path.stem for path in (ROOT / "requirements").glob("*.txt")}
-    assert names == {*asked(), "uv"}
+    assert names == {*asked(), "infra", "uv"}
     assert set(locked("uv")) == {"uv"}
+
+
+def test_the_tools_for_templates_are_locked() -> None:
+    """Each that is asked for is pinned, at a version that is asked for."""
+    lines = (ROOT / "requirements" / "infra.in").read_text().splitlines()
+    wanted = [Requirement(line) for line in lines if not line.startswith("#")]
+    pins = locked("infra")
+    assert [w.name for w in wanted] == ["aws-sam-cli", "cfn-lint", "checkov"]
+    assert all(wish.specifier.contains(pins[wish.name]) for wish in wanted)
 
 
 def npm_document(path: Path) -> dict[str, Any]:
