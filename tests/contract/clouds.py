@@ -14,7 +14,7 @@ from daena_kms.cloud_kms import (
 )
 
 from tests.contract.harness import Harness, LocalHarness
-from tests.stores.aws_sim import REGION, AwsSimulator, clients
+from tests.stores.aws_sim import OTHERS_KEY, REGION, AwsSimulator, clients
 from tests.stores.azure_blob import ACCOUNT
 from tests.stores.azure_sim import AzureSimulator
 from tests.stores.gcp_sim import PROJECT, GcpSimulator
@@ -26,7 +26,7 @@ class AwsHarness(Harness):
     def __init__(self, folder: Path, sim: AwsSimulator) -> None:
         super().__init__(folder)
         self.sim = sim
-        self.secrets, self.kms = clients(sim.url)
+        self.secrets, self.kms = clients(sim.url, access_key=OTHERS_KEY)
         self.kms_key = self.kms.create_key()["KeyMetadata"]["KeyId"]
         self.adapter = self.again()
 

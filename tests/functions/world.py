@@ -19,11 +19,13 @@ from daena_kms.audit.reader import records
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.objects.base import Objects
 
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, Clients, clients
+from tests.stores.aws_sim import BUCKET, OTHERS_KEY, REGION, AwsSimulator, Clients, clients
 
 HANDLER = Path(__file__).parents[2] / "functions_aws" / "handler.py"
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:daena-kms"
 CALLER = "arn:aws:iam::123456789012:user/operator"
+#: With which the handler signs; the test itself has another.
+FUNCTION_KEY = "AKIDFUNCTION"
 #: The calls that change a secret.
 CHANGES = {"PutSecretValue", "UpdateSecretVersionStage", "TagResource", "DeleteSecret"}
 _LOGGER = "daena-kms"
@@ -107,11 +109,14 @@ class World:
     def enter(cls, sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> Self:
         """Lead the environment of this process to the simulator."""
         made = clients(sim.url)
-        kms_key = made.kms.create_key()["KeyMetadata"]["KeyId"]
+        owner = clients(sim.url, access_key=OTHERS_KEY)
+        kms_key = owner.kms.create_key()["KeyMetadata"]["KeyId"]
+        for client in owner:
+            client.close()
         environment = {
             "AWS_ENDPOINT_URL": sim.url,
             "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_ACCESS_KEY_ID": FUNCTION_KEY,
             "AWS_SECRET_ACCESS_KEY": secrets.token_hex(),
             "AWS_KMS_KEY_ID": kms_key,
             "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/daena",

@@ -37,6 +37,8 @@ __all__ = ["AwsSimulator", "Clients", "clients", "control", "simulator_process"]
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ACCESS_KEY = "AKIDSIMULATED"
+#: Of what is called beside us: by people, by other programs, by a test that arranges something.
+OTHERS_KEY = "AKIDOTHERS"
 BUCKET = "audit"
 
 
@@ -106,7 +108,12 @@ def _session() -> botocore.session.Session:
 
 
 def clients(
-    url: str, region: str = REGION, *, retries: int = 0, read_timeout: float = 10
+    url: str,
+    region: str = REGION,
+    *,
+    retries: int = 0,
+    read_timeout: float = 10,
+    access_key: str = ACCESS_KEY,
 ) -> Clients:
     """Return clients with dummy credentials; a fault hits the caller unless it asks for retries."""
     config = Config(
@@ -121,8 +128,8 @@ def clients(
             region_name=region,
             endpoint_url=url,
             config=config,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=ACCESS_KEY,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=access_key,
         )
 
     return Clients(
