@@ -86,7 +86,7 @@ templates: $(INFRA) ## check the SAM template with cfn-lint, sam and checkov
 	@infra/sam/check
 
 .PHONY: bench
-bench: $(READY) ## count calls and measure ratios, as a table
+bench: $(READY) $(PACKAGED) ## count calls and measure ratios, as a table
 	@PYTHONPATH=. $(BIN)/python -m tests.bench
 
 .PHONY: fmt

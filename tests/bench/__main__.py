@@ -35,6 +35,7 @@ def _groups(*, quick: bool) -> Mapping[str, Mapping[str, Measure]]:
             **timed(api.warm),
             "local": lambda: best_of(lambda: list(api.cold(quick=quick))),
         },
+        "package": timed(lambda cloud: cold_start.packaged(cloud.provider, quick=quick)),
         "local": {"local": lambda: best_of(lambda: list(local.rate(quick=quick)))},
         "command-line": {"local": lambda: best_of(lambda: list(command_line.measure(quick=quick)))},
         "processes": {"local": local.together},
