@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
 from daena_kms.operations import Operations
 
 from tests.functions.world import Context, World
@@ -51,3 +52,18 @@ def test_without_a_kms_key_kms_makes_random_bytes() -> None:
         ours = clients(sim.url)
         adapter = AWSKMSAdapter(REGION, secrets_client=ours.secrets, kms_client=ours.kms)
         assert len(adapter.create_key("plain-key")) == 44
+
+
+def test_in_an_emergency_reading_the_old_version_is_denied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the owner of the secrets has switched that on."""
+    monkeypatch.setenv("DAENA_KMS_AWS_BLOCK_COMPROMISED", "true")
+    with AwsSimulator() as sim:
+        ours = clients(sim.url)
+        adapter = AWSKMSAdapter(REGION, secrets_client=ours.secrets, kms_client=ours.kms)
+        adapter.create_key("leaked-key")
+        log = open_log((tmp_path / "audit").as_uri())
+        done = run(adapter, log, keys=["leaked-key"], compromised=True, reason="it leaked")
+        assert done.rotated == ["leaked-key"]
+        assert "PutResourcePolicy" in sim.calls.operations()
