@@ -146,7 +146,7 @@ def test_logs_end_and_functions_stop() -> None:
     groups = resources("AWS::Logs::LogGroup").values()
     assert all(group["RetentionInDays"] == {"Ref": "LogRetentionDays"} for group in groups)
     functions = resources("AWS::Serverless::Function")
-    assert {name: f["Timeout"] for name, f in functions.items()} == {"Scheduled": 900, "Http": 120}
+    assert {name: f["Timeout"] for name, f in functions.items()} == {"Scheduled": 900, "Http": 200}
     assert functions["Http"]["FunctionUrlConfig"] == {"AuthType": "AWS_IAM"}
 
 
