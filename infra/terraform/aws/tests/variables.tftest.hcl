@@ -1,0 +1,106 @@
+# What is wrong is refused before anything is made.
+
+mock_provider "aws" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  region       = "eu-central-1"
+  package_path = "tests/fixtures/package.zip"
+}
+
+run "names" {
+  command = plan
+
+  variables {
+    package_path         = "package.tar"
+    name                 = "Daena"
+    tags                 = { "daena.managed" = "true" }
+    audit_bucket_name    = "No_Bucket"
+    secret_name_patterns = ["*-suffix"]
+  }
+
+  expect_failures = [var.package_path, var.name, var.tags, var.audit_bucket_name, var.secret_name_patterns]
+}
+
+run "no_secrets_at_all" {
+  command = plan
+
+  variables {
+    secret_name_patterns = []
+  }
+
+  expect_failures = [var.secret_name_patterns]
+}
+
+run "machines" {
+  command = plan
+
+  variables {
+    region           = "Frankfurt"
+    architecture     = "arm"
+    memory_megabytes = 128
+    schedule         = "every hour"
+  }
+
+  expect_failures = [var.region, var.architecture, var.memory_megabytes, var.schedule]
+}
+
+run "times" {
+  command = plan
+
+  variables {
+    expected_within_hours = 0
+    audit_retention_days  = 0
+    audit_retention_mode  = "NONE"
+    log_retention_days    = 7
+  }
+
+  expect_failures = [var.expected_within_hours, var.audit_retention_days, var.audit_retention_mode, var.log_retention_days]
+}
+
+run "arns" {
+  command = plan
+
+  variables {
+    kms_key_arn              = "alias/my-key"
+    kms_administrator_arns   = ["alice"]
+    auditor_arns             = ["*"]
+    http_caller_arns         = ["*"]
+    permissions_boundary_arn = "boundary"
+    alarm_actions            = ["me@example.com"]
+  }
+
+  expect_failures = [
+    var.kms_key_arn, var.kms_administrator_arns, var.auditor_arns, var.http_caller_arns,
+    var.permissions_boundary_arn, var.alarm_actions,
+  ]
+}
+
+run "policy" {
+  command = plan
+
+  variables {
+    rotate_after  = "90"
+    grace         = "12h"
+    destroy_after = "soon"
+    min_interval  = "5m"
+    access        = "{"
+    endpoint      = "http://hooks.example.com"
+  }
+
+  expect_failures = [
+    var.rotate_after, var.grace, var.destroy_after, var.min_interval, var.access, var.endpoint,
+  ]
+}
+
+run "endpoint_without_credentials" {
+  command = plan
+
+  variables {
+    endpoint = "https://user:password@hooks.example.com/"
+  }
+
+  expect_failures = [var.endpoint]
+}
