@@ -17,7 +17,7 @@ locals {
     },
     {
       title   = "Oldest age, in percent of its limit", stat = "Maximum", view = "timeSeries"
-      metrics = [[local.namespace, "oldest", "service", "rotation"]]
+      metrics = [[local.namespace, "late", "service", "rotation"]]
     },
     {
       title   = "Durations (seconds; the functions' in milliseconds)", stat = "Maximum", view = "timeSeries"
@@ -47,9 +47,6 @@ resource "aws_cloudwatch_dashboard" "this" {
       properties = {
         title  = widget.title, stat = widget.stat, view = widget.view, metrics = widget.metrics
         region = local.region, period = 3600
-        annotations = widget.stat == "Maximum" && startswith(widget.title, "Oldest") ? {
-          horizontal = [{ label = "due", value = 100 }]
-        } : { horizontal = [] }
       }
     }]
   })

@@ -1,0 +1,98 @@
+# What is wrong is refused before anything is made.
+
+mock_provider "google" {
+  source          = "./tests/mocks"
+  override_during = plan
+}
+
+variables {
+  project_id   = "my-project"
+  region       = "europe-west1"
+  package_path = "tests/fixtures/package.zip"
+}
+
+run "names" {
+  command = plan
+
+  variables {
+    project_id            = "My Project"
+    region                = "Belgium"
+    package_path          = "package.tar"
+    name                  = "a-name-that-is-too-long"
+    labels                = { Team = "platform" }
+    audit_bucket_name     = "No.Bucket"
+    build_service_account = "builder@example.com"
+  }
+
+  expect_failures = [
+    var.project_id, var.region, var.package_path, var.name, var.labels, var.audit_bucket_name,
+    var.build_service_account,
+  ]
+}
+
+run "label_of_keys" {
+  command = plan
+
+  variables {
+    labels = { daena-managed = "true" }
+  }
+
+  expect_failures = [var.labels]
+}
+
+run "times" {
+  command = plan
+
+  variables {
+    memory                = "128Mi"
+    schedule              = "hourly"
+    time_zone             = "CET"
+    expected_within_hours = 24
+    audit_retention_days  = 0
+  }
+
+  expect_failures = [var.memory, var.schedule, var.time_zone, var.expected_within_hours, var.audit_retention_days]
+}
+
+run "members" {
+  command = plan
+
+  variables {
+    http_callers          = ["allUsers"]
+    auditors              = ["allAuthenticatedUsers"]
+    notification_channels = ["me@example.com"]
+    audited_log_types     = ["EVERYTHING"]
+  }
+
+  expect_failures = [var.http_callers, var.auditors, var.notification_channels, var.audited_log_types]
+}
+
+run "secrets" {
+  command = plan
+
+  variables {
+    secret_location    = "Europe"
+    secret_id_prefixes = ["Billing"]
+    kms_key_names      = ["my-key"]
+    endpoint_secret    = "projects/p/secrets/s"
+  }
+
+  expect_failures = [var.secret_location, var.secret_id_prefixes, var.kms_key_names, var.endpoint_secret]
+}
+
+run "policy" {
+  command = plan
+
+  variables {
+    rotate_after  = "90"
+    grace         = "12h"
+    destroy_after = "soon"
+    min_interval  = "5m"
+    access        = "{"
+    endpoint      = "http://hooks.example.com"
+  }
+
+  expect_failures = [
+    var.rotate_after, var.grace, var.destroy_after, var.min_interval, var.access, var.endpoint,
+  ]
+}
