@@ -1,0 +1,74 @@
+# What the functions read from their environment: docs/POLICY.md and docs/AZURE.md. None is a secret.
+
+variable "rotate_after" {
+  description = "DAENA_KMS_ROTATE_AFTER: how old a current version may be, where a key's own tag says nothing. By default 90d."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.rotate_after == null || can(regex("^[1-9][0-9]{0,5}[dh]$", var.rotate_after))
+    error_message = "Write a duration in days or hours: 90d, 12h."
+  }
+}
+
+variable "grace" {
+  description = "DAENA_KMS_GRACE: how long a previous version of a password or token stays readable. By default 7d; at least 24h."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.grace == null || var.grace == "never" || can(regex("^([1-9][0-9]{0,5}d|(2[4-9]|[3-9][0-9]|[1-9][0-9]{2,5})h)$", var.grace))
+    error_message = "Write a duration of at least 24h, such as 7d, or never."
+  }
+}
+
+variable "min_interval" {
+  description = "DAENA_KMS_MIN_INTERVAL: the least time between two rotations of one key that somebody asks for."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.min_interval == null || can(regex("^[1-9][0-9]{0,5}[dh]$", var.min_interval))
+    error_message = "Write a duration in days or hours: 1h, 1d."
+  }
+}
+
+variable "paused" {
+  description = "DAENA_KMS_PAUSED: the kill switch. While it is true no run changes anything."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "access" {
+  description = "DAENA_KMS_ACCESS: who may do what over HTTP, as a JSON text. By default whoever the platform lets in may do everything."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.access == null || can(jsondecode(var.access))
+    error_message = "Write JSON; jsonencode() makes it."
+  }
+}
+
+variable "endpoint" {
+  description = "DAENA_KMS_ENDPOINT: the webhook's address. Its signing secret is endpoint_secret_name."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.endpoint == null || can(regex("^https://[^/@?#\\s]+(/[^@?#\\s]*)?$", var.endpoint))
+    error_message = "Write an https address without credentials and without a query."
+  }
+}
+
+variable "endpoint_secret_name" {
+  description = "Name of the secret in this vault that holds DAENA_KMS_ENDPOINT_SECRET. The platform reads it, in the name of the app's own identity; its value never reaches Terraform."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.endpoint_secret_name == null || can(regex("^[0-9A-Za-z-]{1,127}$", var.endpoint_secret_name))
+    error_message = "Give the secret's name, not its value and not its address."
+  }
+}
