@@ -30,10 +30,6 @@ locals {
         "Microsoft.KeyVault/vaults/secrets/recover/action",
       ]
     }
-    audit_secrets = {
-      about        = "Look at keys, never at values."
-      data_actions = ["Microsoft.KeyVault/vaults/secrets/readMetadata/action"]
-    }
     audit_log = {
       about        = "Read the audit log."
       data_actions = ["Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read"]
@@ -56,8 +52,7 @@ locals {
       "${id}_claims"  = { role = "log", scope = local.scopes.claims, principal = id }
     }]...),
     merge([for id in var.auditor_principal_ids : {
-      "${id}_secrets" = { role = "audit_secrets", scope = local.vault.id, principal = id }
-      "${id}_log"     = { role = "audit_log", scope = local.scopes.audit, principal = id }
+      "${id}_log" = { role = "audit_log", scope = local.scopes.audit, principal = id }
     }]...),
   )
 }

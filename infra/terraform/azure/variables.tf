@@ -139,7 +139,7 @@ variable "replication" {
 }
 
 variable "auditor_principal_ids" {
-  description = "Object ids of whoever reads the audit log and the secrets' metadata, never a value."
+  description = "Object ids of whoever reads the audit log. To compare it with the vault takes the role to rotate: Key Vault shows a newest version only with its value."
   type        = list(string)
   default     = []
   nullable    = false

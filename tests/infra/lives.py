@@ -1,0 +1,63 @@
+"""What those who act do, each with its own permissions, over any store."""
+
+from daena_kms.audit.verify import verify
+from daena_kms.errors import DaenaKMSError
+from daena_kms.http import Request, respond
+
+from tests.faults.worlds import CLAIMED, DAY, World
+
+KEY, TOKEN, THEIRS = "app-key", "api-token", "old-key"
+_ROTATE = f"/v1/keys/{KEY}/rotate"
+
+
+def prepare(world: World) -> None:
+    """Make keys as an operator does: one to keep for ever, one to retire, one of somebody's."""
+    destroys = world.adapter.store.can.destroy_means is not None
+    tags = {"daena.grace": "1d"} | ({"daena.destroy-after": "30d"} if destroys else {})
+    world.operations().create(KEY)
+    world.operations().create(TOKEN, spec="token", tags=tags)
+    world.foreign(THEIRS, "x" * 43, {"daena.managed": "true"})
+
+
+def functions_run(world: World) -> None:
+    """Do what the scheduled function and the HTTP API do where they change nothing by hand."""
+    for method, path in (("GET", "/v1/health"), ("GET", "/v1/plan"), ("POST", _ROTATE)):
+        answer = respond(Request(method, path, None, "tester"), lambda: (world.adapter, world.log))
+        assert answer.status == 200, answer.body
+    for days in (92, 100, 140, 190, 240):
+        _clean(world.run(days * DAY).errors)
+    world.run(240 * DAY, dry_run=True)
+    key = world.adapter.store.describe(KEY)
+    world.adapter.store.stage(key, "never promoted", world.at(241 * DAY))
+    _clean(world.run(241 * DAY + CLAIMED, keys=[KEY]).errors)
+
+
+def changes(world: World) -> None:
+    """Do what the HTTP API may be allowed beside: hold, release, roll back."""
+    world.operations(250 * DAY).hold(KEY)
+    world.operations(250 * DAY).release(KEY)
+    world.operations(250 * DAY).rollback(KEY)
+
+
+def operate(world: World) -> None:
+    """Do what people do with the command line beside: make, adopt, delete, restore."""
+    world.operations(260 * DAY).create("new-key")
+    world.foreign("found-key", "x" * 43)
+    world.operations(260 * DAY).adopt("found-key", spec="token")
+    world.operations(260 * DAY).delete("new-key")
+    world.operations(260 * DAY).restore("new-key")
+
+
+def audit(world: World) -> None:
+    """Verify the log against the store, as an auditor does."""
+    assert verify(world.log, list(world.adapter.store.inventory())).runs > 0
+
+
+def audit_log_only(world: World) -> None:
+    """Verify the log by itself."""
+    assert verify(world.log).runs > 0
+
+
+def _clean(errors: dict[str, DaenaKMSError]) -> None:
+    for error in errors.values():
+        raise error

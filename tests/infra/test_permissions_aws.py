@@ -1,0 +1,116 @@
+"""On AWS: what the module's policies allow is what is called: none missing, none unused."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults.test_permissions import INDIRECT, S3_ACTIONS
+from tests.faults.worlds import AwsWorld
+from tests.infra import lives
+from tests.infra.deployed import Tree, listed, of_type
+from tests.stores.aws_sim import AwsSimulator
+
+OLDER = "older-key"
+Policies = dict[str, list[dict[str, Any]]]
+
+#: How the module's statements name what the list for machines names in words.
+PLACES = {
+    "ListSecrets": "any",
+    "LookAtSecrets": "secrets",
+    "RotateManagedSecrets": "secrets",
+    "RollBackManagedSecrets": "secrets",
+    "HoldAndReleaseManagedSecrets": "secrets",
+    "GenerateDataKeys": "kms",
+    "DecryptThroughSecretsManager": "kms",
+    "AddToTheAuditLog": "audit-objects",
+    "ListTheAuditLog": "audit-bucket",
+    "Log": "log-group",
+    "DeadLetters": "dead-letters",
+    "StartTheRun": "scheduled-function",
+}
+
+
+def _policies(planned: list[dict[str, Any]]) -> Policies:
+    found = of_type(planned, "aws_iam_role_policy")
+    return {role["name"]: json.loads(role["policy"])["Statement"] for _, role in found}
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """A copy of the modules."""
+    return Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
+
+
+@pytest.fixture(scope="module")
+def plain(tree: Tree) -> Policies:
+    """The statements of each role's policy, as Terraform plans them by default."""
+    return _policies(tree.planned("aws", "permissions", "rotator"))
+
+
+@pytest.fixture(scope="module")
+def more(tree: Tree) -> Policies:
+    """The same, where the API may change keys."""
+    return _policies(tree.planned("aws", "permissions", "http_changes"))
+
+
+@pytest.fixture
+def aws() -> Iterator[AwsWorld]:
+    """Give an AWS with the keys of an operator."""
+    with AwsSimulator() as sim:
+        world = AwsWorld(sim)
+        lives.prepare(world)
+        # Of a secret that others write, a listing may leave open how old its versions are.
+        world.foreign(OLDER, "x" * 43, {"daena.managed": "true"})
+        world.secrets.tag_resource(SecretId=OLDER, Tags=[{"Key": "owner", "Value": "them"}])
+        yield world
+
+
+def _pairs(statements: list[dict[str, Any]]) -> set[tuple[str, str]]:
+    return {(action, PLACES[s["Sid"]]) for s in statements for action in s["Action"]}
+
+
+def _actions(statements: list[dict[str, Any]]) -> set[str]:
+    return {action for action, _ in _pairs(statements)}
+
+
+def calls_of(world: AwsWorld, life: Callable[[AwsWorld], None]) -> set[str]:
+    """Return the actions that a life's calls took."""
+    world.sim.calls.clear()
+    life(world)
+    calls = {(c.service, c.operation) for c in world.sim.calls if c.outcome == "ok"}
+    return {S3_ACTIONS.get(name, f"{service}:{name}") for service, name in calls}
+
+
+def _functions_run(world: AwsWorld) -> None:
+    world.adapter.store.describe(OLDER, exact=True)
+    lives.functions_run(world)
+
+
+def test_the_lists_say_what_is_deployed(plain: Policies, more: Policies) -> None:
+    """infra/permissions/aws.json names, place by place, what the policies allow."""
+    platform = listed("aws", "platform")
+    log = {pair for pair in platform if pair[1] == "log-group"}
+    assert _pairs(plain["scheduled"]) == listed("aws", "scheduled") | platform
+    assert _pairs(plain["http"]) == listed("aws", "scheduled") | log
+    assert _pairs(more["http"]) == listed("aws", "scheduled", "http_changes") | log
+    assert _pairs(plain["scheduler"]) == listed("aws", "scheduler")
+    assert more["scheduled"] == plain["scheduled"]
+
+
+def test_the_functions_call_what_they_may(aws: AwsWorld, plain: Policies) -> None:
+    """A run and the API take exactly what the scheduled function may, but for the platform's."""
+    allowed = _actions(plain["scheduled"]) - {action for action, _ in listed("aws", "platform")}
+    assert calls_of(aws, _functions_run) == allowed - INDIRECT
+    assert allowed >= INDIRECT
+
+
+def test_the_api_reads_values_only_where_it_may(
+    aws: AwsWorld, plain: Policies, more: Policies
+) -> None:
+    """Hold, release and rolling back take what `http_changes` gives, and nothing else."""
+    lives.functions_run(aws)
+    changes = _actions(more["http"]) - _actions(plain["http"])
+    assert calls_of(aws, lives.changes) - _actions(plain["http"]) == changes
+    assert changes == {action for action, _ in listed("aws", "http_changes")}

@@ -1,0 +1,86 @@
+"""On Google Cloud: what the deployed roles hold is what is called: none missing, none unused."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from daena_kms.errors import AccessDenied
+
+from tests.faults.test_gcp_permissions import used
+from tests.faults.worlds import GcpWorld, open_world
+from tests.infra import lives
+from tests.infra.deployed import Tree, listed, of_type
+from tests.stores.gcp_client import ROTATOR
+
+Roles = dict[str, set[str]]
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Roles:
+    """The permissions of each custom role, as Terraform plans them."""
+    tree = Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
+    planned = tree.planned("gcp", "permissions", "roles")
+    roles = of_type(planned, "google_project_iam_custom_role")
+    return {name: set(role["permissions"]) for name, role in roles}
+
+
+@pytest.fixture
+def gcp(tmp_path: Path) -> Iterator[GcpWorld]:
+    """Give a Google Cloud with the keys of an operator."""
+    with open_world("gcp", tmp_path) as opened:
+        assert isinstance(opened, GcpWorld)
+        lives.prepare(opened)
+        opened.sim.calls.clear()
+        yield opened
+
+
+def calls_of(world: GcpWorld, life: Callable[[GcpWorld], None], allowed: set[str]) -> set[str]:
+    """Live with these permissions alone, and return those that the calls took."""
+    world.sim.calls.clear()
+    world.sim.set_role(ROTATOR, sorted(allowed))
+    life(world)
+    world.sim.set_role(ROTATOR, None)
+    return set(used(world))
+
+
+def test_the_lists_say_what_is_deployed(deployed: Roles) -> None:
+    """infra/permissions/gcp.json names, place by place, what the roles hold."""
+    places = {"list": "project", "rotate": "secrets", "log": "audit-bucket"}
+    rotator = {(action, place) for role, place in places.items() for action in deployed[role]}
+    assert rotator == listed("gcp", "scheduled")
+    assert {(action, "secrets") for action in deployed["change"]} == listed("gcp", "http_changes")
+    audit = {(action, "project") for action in deployed["audit_secrets"]}
+    audit |= {(action, "audit-bucket") for action in deployed["audit_log"]}
+    assert audit == listed("gcp", "auditor")
+
+
+def test_the_functions_call_what_they_may(gcp: GcpWorld, deployed: Roles) -> None:
+    """A run, the API and the events take exactly the rotator's permissions."""
+    allowed = deployed["list"] | deployed["rotate"] | deployed["log"]
+    assert calls_of(gcp, lives.functions_run, allowed) == allowed
+
+
+def test_the_api_reads_values_only_where_it_may(gcp: GcpWorld, deployed: Roles) -> None:
+    """Hold and release take no more than a run does, rolling back what `http_changes` gives."""
+    allowed = deployed["list"] | deployed["rotate"] | deployed["log"]
+    lives.functions_run(gcp)
+    with pytest.raises(AccessDenied, match="access_secret_version"):
+        calls_of(gcp, lives.changes, allowed)
+    gcp.sim.set_role(ROTATOR, None)
+    more = calls_of(gcp, lives.changes, allowed | deployed["change"])
+    assert more - allowed == deployed["change"]
+
+
+def test_people_take_what_is_listed_for_them(gcp: GcpWorld, deployed: Roles) -> None:
+    """The command line takes what is listed for an operator beside the rotator's."""
+    lives.functions_run(gcp)
+    allowed = deployed["list"] | deployed["rotate"] | deployed["log"]
+    operator = {action for action, _ in listed("gcp", "operator")}
+    assert calls_of(gcp, lives.operate, allowed | operator) - allowed == operator
+
+
+def test_the_auditor_calls_what_it_may(gcp: GcpWorld, deployed: Roles) -> None:
+    """Verifying the log against the store takes exactly the auditor's permissions."""
+    lives.functions_run(gcp)
+    allowed = deployed["audit_secrets"] | deployed["audit_log"]
+    assert calls_of(gcp, lives.audit, allowed) == allowed
