@@ -1,60 +1,45 @@
 # What to do when one rings is written in docs/ALARMS.md.
 
 locals {
+  # The namespace and the dimension that the functions use: functions_aws/handler.py.
+  namespace = "daena-kms"
   ours      = { service = "rotation" }
-  runbook   = "What to do: docs/ALARMS.md, AWS,"
-  scheduled = { FunctionName = aws_lambda_function.this["scheduled"].function_name }
 
-  alarms = {
-    run-failed = {
-      about     = "A run failed, or a key failed in it."
-      namespace = "AWS/Lambda", metric = "Errors", dimensions = local.scheduled
+  alarms = merge(
+    {
+      failed-run = {
+        about     = "A run failed, or a key failed in it."
+        namespace = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = aws_lambda_function.this["scheduled"].function_name }
+        statistic = "Sum", period = 300, periods = 1
+      }
+      # What every run of these hours has left overdue, not what one run had no time for.
+      overdue = {
+        about     = "A key stays overdue, whether or not a run failed."
+        namespace = local.namespace, metric = "overdue", dimensions = local.ours
+        statistic = "Minimum", period = 3600, periods = var.expected_within_hours
+      }
+      dead-letter = {
+        about     = "An event could not be delivered, or its run failed for the last time."
+        namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", dimensions = { QueueName = aws_sqs_queue.dead_letters.name }
+        statistic = "Maximum", period = 300, periods = 1
+      }
+    },
+    { for name, function in aws_lambda_function.this : "${name}-throttled" => {
+      about     = "Lambda refused to start the function ${name}."
+      namespace = "AWS/Lambda", metric = "Throttles", dimensions = { FunctionName = function.function_name }
       statistic = "Sum", period = 300, periods = 1
-    }
-    overdue = {
-      about     = "A key has been overdue in every run of three hours, whether a run failed or not."
-      namespace = local.namespace, metric = "overdue", dimensions = local.ours
-      statistic = "Minimum", period = 3600, periods = 3
-    }
-    kms-key = {
-      about     = "The KMS key of the values was disabled, or is to be deleted."
-      namespace = local.namespace, metric = "${var.name}-kms-key", dimensions = null
-      statistic = "Sum", period = 60, periods = 1
-    }
-  }
-
-  # Sums of several metrics: which of them it was, the dashboard shows.
-  summed_alarms = {
-    throttled = {
-      about = "Calls were refused for their rate: of the functions, or of the functions' own."
-      metrics = concat(
-        [for function in aws_lambda_function.this : {
-          namespace = "AWS/Lambda", metric = "Throttles", dimensions = { FunctionName = function.function_name }
-        }],
-        [{ namespace = local.namespace, metric = "${var.name}-throttled", dimensions = {} }],
-      )
-    }
-    dead-letter = {
-      about = "An event could not be delivered or handled."
-      metrics = [
-        {
-          namespace  = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible"
-          dimensions = { QueueName = aws_sqs_queue.dead_letters.name }
-        },
-        { namespace = "AWS/Lambda", metric = "DeadLetterErrors", dimensions = local.scheduled },
-        {
-          namespace  = "AWS/Scheduler", metric = "InvocationsFailedToBeSentToDeadLetterCount"
-          dimensions = { ScheduleGroup = aws_scheduler_schedule_group.this.name }
-        },
-      ]
-    }
-    unauthorised = {
-      about = "A caller was refused by the API, or a role of ours by AWS."
-      metrics = [for name in concat(["denied"], keys(local.http_filters)) :
-        { namespace = local.namespace, metric = "${var.name}-${name}", dimensions = {} }
-      ]
-    }
-  }
+    } },
+    { for name, rule in aws_cloudwatch_event_rule.watched : name => {
+      about     = rule.description
+      namespace = "AWS/Events", metric = "TriggeredRules", dimensions = { RuleName = rule.name }
+      statistic = "Sum", period = 300, periods = 1
+    } },
+    { for filter in aws_cloudwatch_log_metric_filter.refused_caller : "refused-caller" => {
+      about     = "The API refused a caller."
+      namespace = local.namespace, metric = filter.metric_transformation[0].name, dimensions = tomap({})
+      statistic = "Sum", period = 300, periods = 1
+    } },
+  )
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
@@ -62,7 +47,7 @@ resource "aws_cloudwatch_metric_alarm" "this" {
 
   region              = var.region
   alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = "${each.value.about} ${local.runbook} ${each.key}."
+  alarm_description   = "${each.value.about} What to do: docs/ALARMS.md, AWS, ${each.key}."
   namespace           = each.value.namespace
   metric_name         = each.value.metric
   dimensions          = each.value.dimensions
@@ -77,51 +62,13 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   tags                = var.tags
 }
 
-resource "aws_cloudwatch_metric_alarm" "summed" {
-  for_each = local.summed_alarms
-
-  region              = var.region
-  alarm_name          = "${var.name}-${each.key}"
-  alarm_description   = "${each.value.about} ${local.runbook} ${each.key}."
-  evaluation_periods  = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  threshold           = 1
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = var.alarm_actions
-  ok_actions          = var.alarm_actions
-  tags                = var.tags
-
-  metric_query {
-    id          = "all"
-    label       = each.key
-    expression  = "SUM([${join(", ", [for index in range(length(each.value.metrics)) : "FILL(m${index}, 0)"])}])"
-    return_data = true
-  }
-
-  dynamic "metric_query" {
-    for_each = each.value.metrics
-
-    content {
-      id = "m${metric_query.key}"
-
-      metric {
-        namespace   = metric_query.value.namespace
-        metric_name = metric_query.value.metric
-        dimensions  = metric_query.value.dimensions
-        stat        = metric_query.value.metric == "ApproximateNumberOfMessagesVisible" ? "Maximum" : "Sum"
-        period      = 300
-      }
-    }
-  }
-}
-
-# Every run measures how many keys there are: no such figure, no run that came to its end.
+# Every run measures how long it took: no such figure, no run that came to its end.
 resource "aws_cloudwatch_metric_alarm" "no_run" {
   region              = var.region
   alarm_name          = "${var.name}-no-run"
-  alarm_description   = "No run has come to its end for ${var.expected_within_hours} hours. ${local.runbook} no-run."
+  alarm_description   = "No run has come to its end for ${var.expected_within_hours} hours. What to do: docs/ALARMS.md, AWS, no-run."
   namespace           = local.namespace
-  metric_name         = "keys"
+  metric_name         = "duration"
   dimensions          = local.ours
   statistic           = "SampleCount"
   period              = 3600

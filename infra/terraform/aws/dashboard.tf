@@ -12,7 +12,7 @@ locals {
         [for name in ["failed", "left", "skipped"] : [local.namespace, name, "service", "rotation"]],
         [for function in aws_lambda_function.this : ["AWS/Lambda", "Errors", "FunctionName", function.function_name]],
         [for function in aws_lambda_function.this : ["AWS/Lambda", "Throttles", "FunctionName", function.function_name]],
-        [for name in keys(merge(local.filters, local.http_filters)) : [local.namespace, "${var.name}-${name}"]],
+        [for rule in aws_cloudwatch_event_rule.watched : ["AWS/Events", "TriggeredRules", "RuleName", rule.name]],
       )
     },
     {

@@ -1,7 +1,7 @@
 resource "aws_lambda_function" "this" {
   #checkov:skip=CKV_AWS_50:tracing would need a permission that no run uses; a run's own log says what each key took
   #checkov:skip=CKV_AWS_115:a reserved concurrency can't be set in a new account, whose limit of ten must stay free; runs at the same time are safe
-  #checkov:skip=CKV_AWS_116:the http function is called synchronously, and has no event to lose
+  #checkov:skip=CKV_AWS_116:the queue is the destination of what failed, which says more; the http function is called synchronously
   #checkov:skip=CKV_AWS_117:the functions call AWS's own public endpoints only; who needs a VPC sets one around the account
   #checkov:skip=CKV_AWS_173:the environment holds names and durations, no secret; AWS encrypts it with its own key
   #checkov:skip=CKV_AWS_272:code signing asks for a signing profile of the owner's
@@ -30,14 +30,6 @@ resource "aws_lambda_function" "this" {
     log_group  = aws_cloudwatch_log_group.function[each.key].name
   }
 
-  dynamic "dead_letter_config" {
-    for_each = each.key == "scheduled" ? [aws_sqs_queue.dead_letters.arn] : []
-
-    content {
-      target_arn = dead_letter_config.value
-    }
-  }
-
   # A function that starts before its role may do anything would only fail.
   depends_on = [aws_iam_role_policy.function]
 }
@@ -60,6 +52,12 @@ resource "aws_lambda_function_event_invoke_config" "scheduled" {
   function_name                = aws_lambda_function.this["scheduled"].function_name
   maximum_event_age_in_seconds = 3600
   maximum_retry_attempts       = 1
+
+  destination_config {
+    on_failure {
+      destination = aws_sqs_queue.dead_letters.arn
+    }
+  }
 }
 
 resource "aws_lambda_function_url" "http" {
@@ -91,4 +89,33 @@ resource "aws_lambda_permission" "function" {
   action                   = "lambda:InvokeFunction"
   principal                = each.key
   invoked_via_function_url = true
+}
+
+# The same for whoever this policy is attached to, within the account.
+resource "aws_iam_policy" "http_caller" {
+  count = var.http_enabled ? 1 : 0
+
+  name        = "${var.name}-http-caller"
+  description = "Call the URL of ${var.name}-http"
+  tags        = var.tags
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "CallTheURL"
+        Effect    = "Allow"
+        Action    = ["lambda:InvokeFunctionUrl"]
+        Resource  = aws_lambda_function.this["http"].arn
+        Condition = { StringEquals = { "lambda:FunctionUrlAuthType" = "AWS_IAM" } }
+      },
+      {
+        # Invoked past its URL, the function would believe any caller's name.
+        Sid       = "AndNothingPastIt"
+        Effect    = "Allow"
+        Action    = ["lambda:InvokeFunction"]
+        Resource  = aws_lambda_function.this["http"].arn
+        Condition = { Bool = { "lambda:InvokedViaFunctionUrl" = "true" } }
+      },
+    ]
+  })
 }

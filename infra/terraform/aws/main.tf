@@ -23,7 +23,7 @@ locals {
 
   functions = { for name, function in {
     scheduled = { handler = "handler.scheduled", timeout = 900, about = "Rotates the keys that are due." }
-    http      = { handler = "handler.http", timeout = 200, about = "Answers the HTTP API." }
+    http      = { handler = "handler.http", timeout = 120, about = "Answers the HTTP API." }
   } : name => function if name != "http" || var.http_enabled }
 
   environment = { for name, value in {

@@ -28,6 +28,11 @@ output "http_url" {
   value       = one(aws_lambda_function_url.http[*].function_url)
 }
 
+output "http_caller_policy_arn" {
+  description = "Policy to attach to roles of this account that may call the HTTP API, or null without one."
+  value       = one(aws_iam_policy.http_caller[*].arn)
+}
+
 output "dead_letter_queue_url" {
   description = "Queue of the events that could not be delivered or handled."
   value       = aws_sqs_queue.dead_letters.url
@@ -37,7 +42,6 @@ output "alarm_names" {
   description = "Names of the alarms, each described in docs/ALARMS.md."
   value = sort(concat(
     [for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_name],
-    [for alarm in aws_cloudwatch_metric_alarm.summed : alarm.alarm_name],
     [aws_cloudwatch_metric_alarm.no_run.alarm_name],
   ))
 }

@@ -91,10 +91,11 @@ locals {
       Resource = local.audit_objects
     },
     {
-      Sid      = "ListTheAuditLog"
-      Effect   = "Allow"
-      Action   = ["s3:ListBucket"]
-      Resource = local.audit_arn
+      Sid       = "ListTheAuditLog"
+      Effect    = "Allow"
+      Action    = ["s3:ListBucket"]
+      Resource  = local.audit_arn
+      Condition = { StringLike = { "s3:prefix" = "log/*" } }
     },
   ]
 

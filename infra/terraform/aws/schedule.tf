@@ -14,18 +14,17 @@ resource "aws_scheduler_schedule" "run" {
   schedule_expression = var.schedule
 
   flexible_time_window {
-    mode                      = "FLEXIBLE"
-    maximum_window_in_minutes = 5
+    mode = "OFF"
   }
 
   target {
     arn      = aws_lambda_function.this["scheduled"].arn
     role_arn = aws_iam_role.scheduler.arn
-    input    = "{}"
+    input    = jsonencode({ source = "aws.scheduler", detail = {} })
 
     retry_policy {
       maximum_event_age_in_seconds = 3600
-      maximum_retry_attempts       = 5
+      maximum_retry_attempts       = 10
     }
 
     dead_letter_config {

@@ -1,62 +1,45 @@
-# What CloudTrail tells of the KMS key and of our roles' calls, as events, in a log and as metrics.
+# What CloudTrail tells of the KMS key and of calls that were refused, as events and in a log of ours.
 # EventBridge gets these events only where the account has a trail that logs management events.
 
 locals {
+  role_arns = concat([for role in aws_iam_role.function : role.arn], [aws_iam_role.scheduler.arn])
+
   watched = {
-    kms-key = {
-      about = "Somebody disabled the KMS key, scheduled its deletion or stopped its rotation."
+    key-change = {
+      about = "Somebody disabled the KMS key, scheduled its deletion, or changed who may use it."
       state = "ENABLED"
       pattern = {
         source      = ["aws.kms"]
         detail-type = ["AWS API Call via CloudTrail"]
         detail = {
-          eventSource = ["kms.amazonaws.com"]
-          eventName   = ["DisableKey", "DisableKeyRotation", "DeleteImportedKeyMaterial", "ScheduleKeyDeletion"]
-          resources   = { ARN = [local.kms_key_arn] }
+          eventName = ["DeleteImportedKeyMaterial", "DisableKey", "DisableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion"]
+          resources = { ARN = [local.kms_key_arn] }
         }
       }
     }
-    refused-calls = {
-      about = "AWS refused a call of a role of ours: not allowed, or too fast."
-      # Most of the calls read, and CloudTrail's reading events go to such rules alone.
+    # Reading a value is a management event that only reads; such events go to rules in this state alone.
+    denied-call = {
+      about = "Somebody was refused a call to Secrets Manager or KMS."
       state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
       pattern = {
+        source      = ["aws.kms", "aws.secretsmanager"]
+        detail-type = ["AWS API Call via CloudTrail"]
+        detail      = { errorCode = ["AccessDenied", "AccessDeniedException"] }
+      }
+    }
+    throttled-call = {
+      about = "AWS refused a call of ours for its rate."
+      state = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
+      pattern = {
+        source      = ["aws.kms", "aws.secretsmanager"]
         detail-type = ["AWS API Call via CloudTrail"]
         detail = {
-          errorCode    = concat(local.denied_codes, local.throttled_codes)
+          errorCode    = ["RequestLimitExceeded", "Throttling", "ThrottlingException"]
           userIdentity = { sessionContext = { sessionIssuer = { arn = local.role_arns } } }
         }
       }
     }
   }
-
-  denied_codes    = ["AccessDenied", "AccessDeniedException", "UnauthorizedOperation"]
-  throttled_codes = ["RequestLimitExceeded", "SlowDown", "Throttling", "ThrottlingException"]
-  role_arns       = concat([for role in aws_iam_role.function : role.arn], [aws_iam_role.scheduler.arn])
-
-  # The namespace that the functions use, and in it what only the logs tell.
-  namespace = "daena-kms"
-  filters = {
-    kms-key = {
-      log_group = aws_cloudwatch_log_group.events.name
-      pattern   = "{ $.source = \"aws.kms\" && $.detail.errorCode NOT EXISTS }"
-    }
-    denied = {
-      log_group = aws_cloudwatch_log_group.events.name
-      pattern   = "{ ${join(" || ", [for code in local.denied_codes : "($.detail.errorCode = \"${code}\")"])} }"
-    }
-    throttled = {
-      log_group = aws_cloudwatch_log_group.events.name
-      pattern   = "{ ${join(" || ", [for code in local.throttled_codes : "($.detail.errorCode = \"${code}\")"])} }"
-    }
-  }
-
-  http_filters = { for name, pattern in {
-    unauthorised = "{ ($.message = \"http\") && (($.status = 401) || ($.status = 403)) }"
-    } : name => {
-    log_group = aws_cloudwatch_log_group.function["http"].name
-    pattern   = pattern
-  } if var.http_enabled }
 }
 
 resource "aws_cloudwatch_event_rule" "watched" {
@@ -107,17 +90,18 @@ resource "aws_cloudwatch_log_resource_policy" "events" {
   })
 }
 
-resource "aws_cloudwatch_log_metric_filter" "this" {
-  for_each = merge(local.filters, local.http_filters)
+# Callers whom IAM let through, and whom our own rules did not.
+resource "aws_cloudwatch_log_metric_filter" "refused_caller" {
+  count = var.http_enabled ? 1 : 0
 
   region         = var.region
-  name           = "${var.name}-${each.key}"
-  log_group_name = each.value.log_group
-  pattern        = each.value.pattern
+  name           = "${var.name}-refused-caller"
+  log_group_name = aws_cloudwatch_log_group.function["http"].name
+  pattern        = "{ ($.message = \"http\") && (($.status = 401) || ($.status = 403)) }"
 
   metric_transformation {
     namespace = local.namespace
-    name      = "${var.name}-${each.key}"
+    name      = "${var.name}-refused-caller"
     value     = "1"
     unit      = "Count"
   }

@@ -199,6 +199,18 @@ run "callers" {
   }
 }
 
+run "caller_policy" {
+  command = plan
+
+  assert {
+    condition = [for s in jsondecode(aws_iam_policy.http_caller[0].policy).Statement : [s.Action[0], s.Resource, s.Condition]] == [
+      ["lambda:InvokeFunctionUrl", aws_lambda_function.this["http"].arn, { StringEquals = { "lambda:FunctionUrlAuthType" = "AWS_IAM" } }],
+      ["lambda:InvokeFunction", aws_lambda_function.this["http"].arn, { Bool = { "lambda:InvokedViaFunctionUrl" = "true" } }],
+    ]
+    error_message = "Callers come through the URL or not at all."
+  }
+}
+
 run "queue" {
   command = plan
 
@@ -215,7 +227,7 @@ run "queue" {
   }
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == 2
-    error_message = "Only our two rules write into the events' log."
+    condition     = length(jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == 3
+    error_message = "Only our three rules write into the events' log."
   }
 }

@@ -56,12 +56,12 @@ run "functions" {
   }
 
   assert {
-    condition     = aws_lambda_function.this["scheduled"].timeout == 900 && aws_lambda_function.this["http"].timeout == 200
-    error_message = "A run has fifteen minutes, an answer 200 seconds."
+    condition     = aws_lambda_function.this["scheduled"].timeout == 900 && aws_lambda_function.this["http"].timeout == 120
+    error_message = "A run has fifteen minutes, an answer two."
   }
 
   assert {
-    condition     = aws_lambda_function.this["scheduled"].dead_letter_config[0].target_arn == aws_sqs_queue.dead_letters.arn
+    condition     = aws_lambda_function_event_invoke_config.scheduled.destination_config[0].on_failure[0].destination == aws_sqs_queue.dead_letters.arn
     error_message = "What failed for the last time goes to the queue."
   }
 
@@ -129,7 +129,7 @@ run "schedule" {
   }
 
   assert {
-    condition     = aws_scheduler_schedule.run.target[0].retry_policy[0].maximum_retry_attempts == 5 && aws_scheduler_schedule.run.target[0].dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn
+    condition     = aws_scheduler_schedule.run.target[0].retry_policy[0].maximum_retry_attempts == 10 && aws_scheduler_schedule.run.target[0].dead_letter_config[0].arn == aws_sqs_queue.dead_letters.arn
     error_message = "A delivery is tried again, and then kept as a dead letter."
   }
 
@@ -139,7 +139,7 @@ run "schedule" {
   }
 
   assert {
-    condition     = jsondecode(aws_scheduler_schedule.run.target[0].input) == {}
+    condition     = jsondecode(aws_scheduler_schedule.run.target[0].input) == { source = "aws.scheduler", detail = {} }
     error_message = "The event is an object that the function knows."
   }
 }

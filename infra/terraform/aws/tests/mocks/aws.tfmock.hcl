@@ -45,3 +45,7 @@ mock_resource "aws_s3_bucket" {
 mock_resource "aws_lambda_function_url" {
   defaults = { function_url = "https://made-up.lambda-url.eu-central-1.on.aws/" }
 }
+
+mock_resource "aws_iam_policy" {
+  defaults = { arn = "arn:aws:iam::111122223333:policy/made-up" }
+}

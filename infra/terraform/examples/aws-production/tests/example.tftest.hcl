@@ -18,7 +18,7 @@ run "plan" {
   command = plan
 
   assert {
-    condition     = length(output.alarm_names) == 7
+    condition     = length(output.alarm_names) == 10
     error_message = "All alarms are there."
   }
 
