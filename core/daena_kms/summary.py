@@ -9,7 +9,7 @@ from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.durations import format_time
 from daena_kms.errors import DaenaKMSError
 from daena_kms.model import Revoking
-from daena_kms.plan import Action, Kind
+from daena_kms.plan import Action, Kind, overdue_by
 
 #: How many keys an error names; the summary names all.
 _NAMED = 20
@@ -117,6 +117,14 @@ class Summary:
         """Whether nothing failed."""
         return not self.failed
 
+    @property
+    def lateness(self) -> int:
+        """By how many seconds the oldest key is over its limit, of those that are still due."""
+        waits = (
+            overdue_by(action, self.began) for action in self.actions if action.key_id in self.late
+        )
+        return int(max(waits, default=timedelta()).total_seconds())
+
     def raise_if_failed(self) -> None:
         """Raise an error that names the keys that failed: a function must fail visibly."""
         if self.failed:
@@ -168,6 +176,7 @@ class Summary:
         counts = {name: len(ids) for name, ids in self._lists()} | {
             "keys": self.keys,
             "overdue": self.overdue,
+            "lateness": self.lateness,
         }
         if self.notified or self.undelivered:
             counts |= {"notified": self.notified, "undelivered": self.undelivered}

@@ -18,7 +18,7 @@ log_of_runs = logging.getLogger("daena_kms")
 
 _FLUSH_MILLISECONDS = 5_000
 #: What is a state at the end of a run; all other counts add up.
-_STATES = {"keys", "held", "overdue"}
+_STATES = {"keys", "held", "overdue", "lateness"}
 
 
 def report(summary: Summary) -> None:

@@ -91,6 +91,7 @@ def test_one_denied_key_fails_the_invocation_after_the_others_were_done(
     assert "next run tries again" in str(caught.value)
     found = metrics_in(capsys.readouterr().out)
     assert (found["rotated"], found["failed"], found["overdue"]) == (2, 1, 1)
+    assert 5 * 86_400 <= found["lateness"] < 5 * 86_400 + 3_600
     assert found["duration"] > 0
     results = {
         row["key"]: row for r in world.records() if r["type"] == "outcome" for row in r["results"]

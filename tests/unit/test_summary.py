@@ -103,7 +103,20 @@ def test_a_summary_is_plain_data() -> None:
         "skipped": 1,
         "keys": 3,
         "overdue": 1,
+        "lateness": 0,
     }
+
+
+def test_the_oldest_key_says_how_far_it_is_behind() -> None:
+    """Of the keys that are still due the most overdue one counts, from when it was due."""
+    made = summary()
+    made.actions = [
+        replace(an_action(key_id), due=made.began - timedelta(hours=hours))
+        for key_id, hours in (("a-key", 1), ("b-key", 3), ("c-key", 9))
+    ]
+    assert made.counts()["lateness"] == 0
+    made.late = {"a-key", "b-key"}
+    assert made.counts()["lateness"] == 3 * 3600
 
 
 @pytest.mark.parametrize(("notified", "undelivered"), [(2, 0), (0, 3), (2, 3)])

@@ -20,7 +20,7 @@ COUNTERS = (
     *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
     *("failed", "left", "skipped"),
 )
-GAUGES = ("keys", "held", "overdue")
+GAUGES = ("keys", "held", "overdue", "lateness")
 
 
 class Collector:
@@ -71,7 +71,7 @@ def test_counts_add_up_and_states_do_not(collector: Collector) -> None:
     assert points["daena_kms.rotated"].value == 3
     assert points["daena_kms.left"].value == 4
     assert points["daena_kms.failed"].value == 0
-    assert [points[f"daena_kms.{name}"].value for name in GAUGES] == [7, 1, 0]
+    assert [points[f"daena_kms.{name}"].value for name in GAUGES] == [7, 1, 0, 0]
     duration = points["daena_kms.duration"]
     assert (duration.count, duration.sum) == (2, 4.0)
 

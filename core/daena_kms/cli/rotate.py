@@ -122,7 +122,8 @@ def _with_progress(go: _Go) -> "Summary":
 
 
 def _in_words(summary: "Summary") -> str:
-    counts = {n: c for n, c in summary.counts().items() if c and n not in {"keys", "overdue"}}
+    states = {"keys", "overdue", "lateness"}
+    counts = {n: c for n, c in summary.counts().items() if c and n not in states}
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
     owed = "".join(
         f"Compromised and not retired: version {version} of {key_id}. "

@@ -17,7 +17,7 @@ locals {
     },
     {
       title   = "Oldest age, in percent of its limit", stat = "Maximum", view = "timeSeries"
-      metrics = [[local.namespace, "late", "service", "rotation"]]
+      metrics = [[local.namespace, "lateness", "service", "rotation"]]
     },
     {
       title   = "Durations (seconds; the functions' in milliseconds)", stat = "Maximum", view = "timeSeries"

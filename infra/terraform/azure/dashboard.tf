@@ -2,7 +2,7 @@ locals {
   charts = [
     { title = "Rotations", measure = "sum(valueSum)", names = ["rotated", "finished", "retired"] },
     { title = "Failures", measure = "sum(valueSum)", names = ["failed", "left", "skipped"] },
-    { title = "Seconds by which the oldest key is over its limit", measure = "max(valueMax)", names = ["late"] },
+    { title = "Seconds by which the oldest key is over its limit", measure = "max(valueMax)", names = ["lateness"] },
     { title = "Durations (seconds)", measure = "max(valueMax)", names = ["duration"] },
     { title = "Keys", measure = "max(valueMax)", names = ["keys", "overdue", "held"] },
   ]

@@ -2,7 +2,7 @@ locals {
   charts = [
     { title = "Rotations", metrics = ["rotated", "finished", "retired", "destroyed"], aligner = "ALIGN_DELTA" },
     { title = "Failures", metrics = ["failed", "left"], aligner = "ALIGN_DELTA" },
-    { title = "Seconds by which the oldest key is over its limit", metrics = ["late"], aligner = "ALIGN_DELTA" },
+    { title = "Seconds by which the oldest key is over its limit", metrics = ["lateness"], aligner = "ALIGN_DELTA" },
     { title = "Durations (seconds)", metrics = ["seconds"], aligner = "ALIGN_DELTA" },
     { title = "Keys", metrics = ["keys", "held"], aligner = "ALIGN_DELTA" },
   ]

@@ -27,7 +27,7 @@ locals {
   )
 
   distributions = merge(
-    { for name in ["rotated", "finished", "retired", "destroyed", "failed", "left", "keys", "held", "late"] : name => "jsonPayload.counts.${name}" },
+    { for name in ["rotated", "finished", "retired", "destroyed", "failed", "left", "keys", "held", "lateness"] : name => "jsonPayload.counts.${name}" },
     { seconds = "jsonPayload.seconds" },
   )
 }

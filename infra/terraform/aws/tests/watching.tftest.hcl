@@ -99,7 +99,7 @@ run "dashboard" {
 
   assert {
     condition = length(setsubtract(
-      ["rotated", "failed", "late", "duration", "keys", "overdue"],
+      ["rotated", "failed", "lateness", "duration", "keys", "overdue"],
       flatten([for w in jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets : [for m in w.properties.metrics : m[1]]]),
     )) == 0
     error_message = "Rotations, failures, ages, durations and counts are on it."

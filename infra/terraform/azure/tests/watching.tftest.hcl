@@ -75,7 +75,7 @@ run "dashboard" {
   }
 
   assert {
-    condition = alltrue([for name in ["rotated", "failed", "late", "duration", "keys"] :
+    condition = alltrue([for name in ["rotated", "failed", "lateness", "duration", "keys"] :
       anytrue([for item in jsondecode(azurerm_application_insights_workbook.this.data_json).items : strcontains(item.content.query, "\"daena_kms.${name}\"")])
     ])
     error_message = "Rotations, failures, ages, durations and counts are on it."
