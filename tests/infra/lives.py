@@ -1,13 +1,13 @@
 """What those who act do, each with its own permissions, over any store."""
 
+from daena_kms.api.messages import Request
+from daena_kms.api.router import respond
 from daena_kms.audit.verify import verify
 from daena_kms.errors import DaenaKMSError
-from daena_kms.http import Request, respond
 
 from tests.faults.worlds import CLAIMED, DAY, World
 
 KEY, TOKEN, THEIRS = "app-key", "api-token", "old-key"
-_ROTATE = f"/v1/keys/{KEY}/rotate"
 
 
 def prepare(world: World) -> None:
@@ -19,11 +19,18 @@ def prepare(world: World) -> None:
     world.foreign(THEIRS, "x" * 43, {"daena.managed": "true"})
 
 
+def ask(world: World, method: str, path: str) -> None:
+    """Ask the HTTP API, and expect that it does it."""
+    answer = respond(Request(method, path, None, "tester"), lambda: (world.adapter, world.log))
+    assert answer.status == 200, answer.body
+
+
 def functions_run(world: World) -> None:
     """Do what the scheduled function and the HTTP API do where they change nothing by hand."""
-    for method, path in (("GET", "/v1/health"), ("GET", "/v1/plan"), ("POST", _ROTATE)):
-        answer = respond(Request(method, path, None, "tester"), lambda: (world.adapter, world.log))
-        assert answer.status == 200, answer.body
+    for path in ("health", "plan", "keys", f"keys/{KEY}", "audit", "audit/verify"):
+        ask(world, "GET", f"/v1/{path}")
+    for path in (f"keys/{KEY}/rotate", "runs"):
+        ask(world, "POST", f"/v1/{path}")
     for days in (92, 100, 140, 190, 240):
         _clean(world.run(days * DAY).errors)
     world.run(240 * DAY, dry_run=True)
@@ -34,9 +41,8 @@ def functions_run(world: World) -> None:
 
 def changes(world: World) -> None:
     """Do what the HTTP API may be allowed beside: hold, release, roll back."""
-    world.operations(250 * DAY).hold(KEY)
-    world.operations(250 * DAY).release(KEY)
-    world.operations(250 * DAY).rollback(KEY)
+    for path in ("rotate", "hold", "release", "rollback"):
+        ask(world, "POST", f"/v1/keys/{KEY}/{path}")
 
 
 def operate(world: World) -> None:

@@ -110,7 +110,6 @@ def test_the_api_reads_values_only_where_it_may(
     aws: AwsWorld, plain: Policies, more: Policies
 ) -> None:
     """Hold, release and rolling back take what `http_changes` gives, and nothing else."""
-    lives.functions_run(aws)
     changes = _actions(more["http"]) - _actions(plain["http"])
     assert calls_of(aws, lives.changes) - _actions(plain["http"]) == changes
     assert changes == {action for action, _ in listed("aws", "http_changes")}

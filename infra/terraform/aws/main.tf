@@ -37,5 +37,6 @@ locals {
     DAENA_KMS_PAUSED         = tostring(var.paused)
     DAENA_KMS_ACCESS         = var.access
     DAENA_KMS_ENDPOINT       = var.endpoint
+    DAENA_KMS_ENDPOINT_ALLOW = length(var.endpoint_allow) == 0 ? null : join(",", var.endpoint_allow)
   } : name => value if value != null }
 }

@@ -34,31 +34,31 @@ variable "destroy_after" {
 }
 
 variable "min_interval" {
-  description = "DAENA_KMS_MIN_INTERVAL: the least time between two rotations of one key that somebody asks for."
+  description = "DAENA_KMS_MIN_INTERVAL: how old a version must be before somebody may replace it over HTTP."
   type        = string
   default     = null
 
   validation {
-    condition     = var.min_interval == null || can(regex("^[1-9][0-9]{0,5}[dh]$", var.min_interval))
-    error_message = "Write a duration in days or hours: 1h, 1d."
+    condition     = var.min_interval == null || can(regex("^[1-9][0-9]{0,5}[dhm]$", var.min_interval))
+    error_message = "Write a duration in days, hours or minutes: 1d, 1h, 10m."
   }
 }
 
 variable "paused" {
-  description = "DAENA_KMS_PAUSED: the kill switch. While it is true no run changes anything."
+  description = "DAENA_KMS_PAUSED: the kill switch. While it is true nothing is changed, and each run fails and says so."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "access" {
-  description = "DAENA_KMS_ACCESS: who may do what over HTTP, as a JSON text. By default whoever the platform lets in may do everything."
+  description = "DAENA_KMS_ACCESS: who may do what over HTTP, as a JSON text: docs/API.md. By default whoever the platform lets in may do everything."
   type        = string
   default     = null
 
   validation {
-    condition     = var.access == null || can(jsondecode(var.access))
-    error_message = "Write JSON; jsonencode() makes it."
+    condition     = var.access == null || can([for rule in jsondecode(var.access) : [rule.who, rule.may]])
+    error_message = "Write a JSON list of rules with who and may; jsonencode() makes it."
   }
 }
 
@@ -70,6 +70,18 @@ variable "endpoint" {
   validation {
     condition     = var.endpoint == null || can(regex("^https://[^/@?#\\s]+(/[^@?#\\s]*)?$", var.endpoint))
     error_message = "Write an https address without credentials and without a query."
+  }
+}
+
+variable "endpoint_allow" {
+  description = "DAENA_KMS_ENDPOINT_ALLOW: hosts that the webhook may be although their addresses are private. See docs/NOTIFICATIONS.md."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.endpoint_allow : can(regex("^[0-9A-Za-z.:-]+$", host))])
+    error_message = "Each is a host's name or an address, without wildcards."
   }
 }
 

@@ -80,24 +80,26 @@ run "settings" {
   command = plan
 
   variables {
-    rotate_after  = "30d"
-    grace         = "48h"
-    destroy_after = "never"
-    min_interval  = "1h"
-    paused        = true
-    access        = "{\"rotate\": [\"*\"]}"
-    endpoint      = "https://hooks.example.com/rotations"
+    rotate_after   = "30d"
+    grace          = "48h"
+    destroy_after  = "never"
+    min_interval   = "1h"
+    paused         = true
+    access         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
+    endpoint       = "https://hooks.example.com/rotations"
+    endpoint_allow = ["hooks.internal", "10.0.0.7"]
   }
 
   assert {
     condition = alltrue([for name, value in {
-      DAENA_KMS_ROTATE_AFTER  = "30d"
-      DAENA_KMS_GRACE         = "48h"
-      DAENA_KMS_DESTROY_AFTER = "never"
-      DAENA_KMS_MIN_INTERVAL  = "1h"
-      DAENA_KMS_PAUSED        = "true"
-      DAENA_KMS_ACCESS        = "{\"rotate\": [\"*\"]}"
-      DAENA_KMS_ENDPOINT      = "https://hooks.example.com/rotations"
+      DAENA_KMS_ROTATE_AFTER   = "30d"
+      DAENA_KMS_GRACE          = "48h"
+      DAENA_KMS_DESTROY_AFTER  = "never"
+      DAENA_KMS_MIN_INTERVAL   = "1h"
+      DAENA_KMS_PAUSED         = "true"
+      DAENA_KMS_ACCESS         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
+      DAENA_KMS_ENDPOINT       = "https://hooks.example.com/rotations"
+      DAENA_KMS_ENDPOINT_ALLOW = "hooks.internal,10.0.0.7"
     } : aws_lambda_function.this["http"].environment[0].variables[name] == value])
     error_message = "Every setting reaches the functions under its own name."
   }

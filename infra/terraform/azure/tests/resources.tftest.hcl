@@ -133,21 +133,23 @@ run "settings" {
     grace           = "48h"
     min_interval    = "1h"
     paused          = true
-    access          = "{\"rotate\": [\"*\"]}"
+    access          = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
     endpoint        = "https://hooks.example.com/rotations"
+    endpoint_allow  = ["hooks.internal", "10.0.0.7"]
     entra_client_id = "00000000-0000-4000-8000-00000000000c"
   }
 
   assert {
     condition = alltrue([for name, value in {
-      DAENA_KMS_SCHEDULE     = "0 0 3 * * *"
-      DAENA_KMS_EXPIRE       = "true"
-      DAENA_KMS_ROTATE_AFTER = "30d"
-      DAENA_KMS_GRACE        = "48h"
-      DAENA_KMS_MIN_INTERVAL = "1h"
-      DAENA_KMS_PAUSED       = "true"
-      DAENA_KMS_ACCESS       = "{\"rotate\": [\"*\"]}"
-      DAENA_KMS_ENDPOINT     = "https://hooks.example.com/rotations"
+      DAENA_KMS_SCHEDULE       = "0 0 3 * * *"
+      DAENA_KMS_EXPIRE         = "true"
+      DAENA_KMS_ROTATE_AFTER   = "30d"
+      DAENA_KMS_GRACE          = "48h"
+      DAENA_KMS_MIN_INTERVAL   = "1h"
+      DAENA_KMS_PAUSED         = "true"
+      DAENA_KMS_ACCESS         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
+      DAENA_KMS_ENDPOINT       = "https://hooks.example.com/rotations"
+      DAENA_KMS_ENDPOINT_ALLOW = "hooks.internal,10.0.0.7"
     } : azurerm_function_app_flex_consumption.this.app_settings[name] == value])
     error_message = "Every setting reaches the functions under its own name."
   }

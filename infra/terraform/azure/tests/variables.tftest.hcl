@@ -98,13 +98,24 @@ run "policy" {
   variables {
     rotate_after         = "90"
     grace                = "12h"
-    min_interval         = "5m"
-    access               = "{"
+    min_interval         = "soon"
+    access               = "{}{"
+    endpoint_allow       = ["*.internal"]
     endpoint             = "http://hooks.example.com"
     endpoint_secret_name = "https://vault/secrets/s"
   }
 
   expect_failures = [
-    var.rotate_after, var.grace, var.min_interval, var.access, var.endpoint, var.endpoint_secret_name,
+    var.rotate_after, var.grace, var.min_interval, var.access, var.endpoint_allow, var.endpoint, var.endpoint_secret_name,
   ]
+}
+
+run "rules_without_a_deed" {
+  command = plan
+
+  variables {
+    access = "[{\"who\": \"*\"}]"
+  }
+
+  expect_failures = [var.access]
 }

@@ -74,22 +74,24 @@ run "settings" {
     destroy_after   = "30d"
     min_interval    = "1h"
     paused          = true
-    access          = "{\"rotate\": [\"*\"]}"
+    access          = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
     endpoint        = "https://hooks.example.com/rotations"
+    endpoint_allow  = ["hooks.internal", "10.0.0.7"]
     endpoint_secret = "webhook-secret"
     secret_location = "europe-west4"
   }
 
   assert {
     condition = alltrue([for name, value in {
-      DAENA_KMS_ROTATE_AFTER  = "30d"
-      DAENA_KMS_GRACE         = "never"
-      DAENA_KMS_DESTROY_AFTER = "30d"
-      DAENA_KMS_MIN_INTERVAL  = "1h"
-      DAENA_KMS_PAUSED        = "true"
-      DAENA_KMS_ACCESS        = "{\"rotate\": [\"*\"]}"
-      DAENA_KMS_ENDPOINT      = "https://hooks.example.com/rotations"
-      GCP_LOCATION            = "europe-west4"
+      DAENA_KMS_ROTATE_AFTER   = "30d"
+      DAENA_KMS_GRACE          = "never"
+      DAENA_KMS_DESTROY_AFTER  = "30d"
+      DAENA_KMS_MIN_INTERVAL   = "1h"
+      DAENA_KMS_PAUSED         = "true"
+      DAENA_KMS_ACCESS         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
+      DAENA_KMS_ENDPOINT       = "https://hooks.example.com/rotations"
+      DAENA_KMS_ENDPOINT_ALLOW = "hooks.internal,10.0.0.7"
+      GCP_LOCATION             = "europe-west4"
     } : google_cloudfunctions2_function.this["http"].service_config[0].environment_variables[name] == value])
     error_message = "Every setting reaches the functions under its own name."
   }

@@ -84,15 +84,26 @@ run "policy" {
   command = plan
 
   variables {
-    rotate_after  = "90"
-    grace         = "12h"
-    destroy_after = "soon"
-    min_interval  = "5m"
-    access        = "{"
-    endpoint      = "http://hooks.example.com"
+    rotate_after   = "90"
+    grace          = "12h"
+    destroy_after  = "soon"
+    min_interval   = "soon"
+    access         = "{}{"
+    endpoint_allow = ["*.internal"]
+    endpoint       = "http://hooks.example.com"
   }
 
   expect_failures = [
-    var.rotate_after, var.grace, var.destroy_after, var.min_interval, var.access, var.endpoint,
+    var.rotate_after, var.grace, var.destroy_after, var.min_interval, var.access, var.endpoint_allow, var.endpoint,
   ]
+}
+
+run "rules_without_a_deed" {
+  command = plan
+
+  variables {
+    access = "[{\"who\": \"*\"}]"
+  }
+
+  expect_failures = [var.access]
 }
