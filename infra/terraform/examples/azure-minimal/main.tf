@@ -35,7 +35,12 @@ module "daena_kms" {
 
   resource_group_name = azurerm_resource_group.rotation.name
   location            = azurerm_resource_group.rotation.location
+
+  # Whoever deploys may create keys, too.
+  operator_principal_ids = [data.azurerm_client_config.current.object_id]
 }
+
+data "azurerm_client_config" "current" {}
 
 output "function_app_name" {
   description = "The function app, to deploy the package to."

@@ -4,6 +4,7 @@ mock_data "azurerm_client_config" {
   defaults = {
     subscription_id = "00000000-0000-4000-8000-000000000001"
     tenant_id       = "00000000-0000-4000-8000-000000000002"
+    object_id       = "00000000-0000-4000-8000-00000000000d"
   }
 }
 
