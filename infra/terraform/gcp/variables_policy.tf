@@ -34,9 +34,9 @@ variable "destroy_after" {
 }
 
 variable "min_interval" {
-  description = "DAENA_KMS_MIN_INTERVAL: how old a version must be before somebody may replace it over HTTP."
+  description = "DAENA_KMS_MIN_INTERVAL: how old a version must be before somebody may replace it over HTTP, so that a stolen trigger is no denial of service; null: any age."
   type        = string
-  default     = null
+  default     = "10m"
 
   validation {
     condition     = var.min_interval == null || can(regex("^[1-9][0-9]{0,5}[dhm]$", var.min_interval))

@@ -70,6 +70,7 @@ run "functions" {
       AWS_KMS_KEY_ID           = aws_kms_key.values[0].arn
       DAENA_CLOUD_KMS_PROVIDER = "aws"
       DAENA_KMS_AUDIT_URL      = "s3://daena-kms-audit-111122223333-eu-central-1"
+      DAENA_KMS_MIN_INTERVAL   = "10m"
       DAENA_KMS_PAUSED         = "false"
     })
     error_message = "By default the environment says where things are, and no more."
