@@ -66,8 +66,8 @@ class KeyManagementService:
 
     ``cloud_kms_provider`` falls back to the environment; where that names none, nothing is stored
     and the log and the manifests are all there is. A store is changed only through an audit log:
-    ``DAENA_KMS_AUDIT_URL``, or for the local store the folder ``audit`` in ``DAENA_KMS_HOME``. The
-    manifests are with the log, or without one in the folder ``manifests`` in ``DAENA_KMS_HOME``.
+    ``DAENA_KMS_AUDIT_URL``, or the folder ``audit`` in ``DAENA_KMS_HOME`` (``~/.daena-kms``), which
+    other machines do not see. The manifests are with the log.
 
     For tests and for people who make their own: ``adapter``, ``log``, ``manifests`` (a folder,
     where there is no log), ``signing_key`` (PEM, a path, or a

@@ -1,6 +1,7 @@
 """Where the service finds its log, its manifests and its signing key: on first use."""
 
 import functools
+import logging
 from pathlib import Path
 
 from daena_kms.audit import open_log
@@ -11,6 +12,10 @@ from daena_kms.objects.base import Objects, Use
 from daena_kms.objects.files import FileObjects
 from daena_kms.settings import Settings
 
+log_of_kms = logging.getLogger("daena_kms")
+
+#: In the user's home, where ``DAENA_KMS_HOME`` is not set.
+HOME = ".daena-kms"
 MANIFESTS = Use("the manifests' folder", AuditUnavailable)
 
 
@@ -33,14 +38,21 @@ class Places:
 
     @functools.cached_property
     def log(self) -> Objects | None:
-        """The audit log, if there is one: given, set, or beside the keys of the local store."""
+        """The audit log: given, set, or the folder ``audit`` in the home.
+
+        ``None`` where a folder for manifests was asked for instead.
+        """
         if self._given_log is not None:
             return self._given_log
         if self._settings.get("DAENA_KMS_AUDIT_URL") is not None:
             return open_log()
-        if self._local:
-            return open_log((self._settings.home.absolute() / "audit").as_uri())
-        return None
+        if self._folder is not None:
+            return None
+        log = open_log((self._home / "audit").as_uri())
+        if not self._local:
+            # Nobody looks for it there by himself, and another machine does not see it.
+            log_of_kms.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", log.url)
+        return log
 
     @property
     def needed_log(self) -> Objects:
@@ -55,10 +67,7 @@ class Places:
                 msg = f"manifests are kept with the audit log {self.log.url}, not in {self._folder}"
                 raise ConfigError(msg, todo="Pass no folder")
             return Chain(self.log)
-        if self._folder is None and self._home is None:
-            todo = "Set DAENA_KMS_AUDIT_URL, or DAENA_KMS_HOME to a folder of your own"
-            raise ConfigError("manifests have no place", todo=todo)
-        folder = self._folder or self._settings.home.absolute() / "manifests"
+        folder = self._folder or self._home / "manifests"
         return Chain(FileObjects(folder, MANIFESTS), prefix="")
 
     @functools.cached_property
@@ -67,8 +76,15 @@ class Places:
         if isinstance(self._signing_key, Signer):
             return self._signing_key
         given = self._signing_key or self._settings.get(VARIABLE)
-        return load_signer(str(given) if given is not None else None, self._home)
+        return load_signer(None, self._home) if given is None else load_signer(str(given), None)
 
-    @property
-    def _home(self) -> Path | None:
-        return self._settings.home if self._settings.get("DAENA_KMS_HOME") else None
+    @functools.cached_property
+    def _home(self) -> Path:
+        """The folder for all that has no other place: ``DAENA_KMS_HOME``, or one in the user's."""
+        if self._settings.get("DAENA_KMS_HOME") is not None:
+            return self._settings.home.absolute()
+        try:
+            return Path.home() / HOME
+        except RuntimeError:
+            todo = "Set DAENA_KMS_HOME to a folder of your own"
+            raise ConfigError("the user has no home", todo=todo) from None

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from daena_kms.cloud_kms import AWSKMSAdapter, LocalAdapter
+from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import ConfigError
 from daena_kms.kms import KeyManagementService
 from daena_kms.manifests import Signer
@@ -73,14 +73,14 @@ def test_without_provider_and_log_there_are_files(
 def test_a_cloud_s_store_is_changed_through_a_log_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without one nothing is stored; what was made elsewhere can be attested in files."""
+    """With a folder for manifests instead nothing is stored; what others made is attested."""
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setenv("DAENA_KMS_HOME", str(tmp_path / "home"))
-    kms = KeyManagementService("aws")
+    kms = KeyManagementService("aws", manifests="own")
     with pytest.raises(ConfigError, match=r"nothing changes without one. Set DAENA_KMS_AUDIT_URL"):
         kms.record_rotation(VALUE, "some-key")
     kms.record_rotation(VALUE, "some-key", store_in_cloud=False)
-    assert files(tmp_path / "home") == {"manifests", "signing.key"}
+    assert files(tmp_path / "home") == {"signing.key"}
     assert kms.verify_chain().manifests == 1
 
 
@@ -101,11 +101,8 @@ def test_the_provider_is_detected(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
             KeyManagementService(unknown)
 
 
-def test_an_adapter_of_your_own_takes_a_log_of_your_own(tmp_path: Path) -> None:
-    """Nothing is guessed about where its log would be."""
-    kms = KeyManagementService(adapter=AWSKMSAdapter("eu-west-1"), signing_key=one_signer())
-    with pytest.raises(ConfigError, match="no audit log is set"):
-        kms.record_rotation(VALUE, "some-key")
+def test_an_adapter_and_a_log_of_your_own(tmp_path: Path) -> None:
+    """Both are used as they are."""
     kms = KeyManagementService(
         adapter=LocalAdapter(tmp_path), log=MemoryObjects(), signing_key=one_signer()
     )
@@ -121,14 +118,29 @@ def test_two_places_for_manifests_are_one_too_many(tmp_path: Path) -> None:
         kms.record_rotation(VALUE, "some-key")
 
 
-def test_nowhere_is_an_error() -> None:
-    """With nothing set the error says what to set: nothing is written where nobody looks."""
+def test_with_nothing_set_all_is_in_the_user_s_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A purely local log and manifests, as the older system had; a warning says where."""
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
     kms = KeyManagementService()
-    with pytest.raises(ConfigError, match=r"no signing key is set. Set DAENA_KMS_SIGNING_KEY"):
-        kms.record_rotation(VALUE, "some-key")
-    kms = KeyManagementService(signing_key=one_signer())
-    with pytest.raises(ConfigError, match=r"manifests have no place. Set DAENA_KMS_AUDIT_URL"):
-        kms.record_rotation(VALUE, "some-key")
+    record = kms.record_rotation(VALUE, "some-key")
+    assert (record.version, record.run is None) == (None, False)
+    assert files(tmp_path / "user" / ".daena-kms") == {"audit", "signing.key"}
+    assert kms.verify_chain().manifests == 1
+    assert "the audit log is file://" in caplog.text
+    assert (tmp_path / "user" / ".daena-kms" / "signing.key").stat().st_mode & 0o077 == 0
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to set."""
+
+    def none() -> Path:
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", none)
+    with pytest.raises(ConfigError, match="Set DAENA_KMS_HOME"):
+        KeyManagementService().record_rotation(VALUE, "some-key")
 
 
 def test_a_signing_key_of_your_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
