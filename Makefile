@@ -6,7 +6,7 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules
 
 BIN := .venv/bin
-SOURCES = $(wildcard core functions_* infra tests)
+SOURCES = $(wildcard core docs functions_* infra tests)
 # An environment is tied to the folder that it was made in: a copied one is made anew.
 READY := .venv/.ready-$(firstword $(shell pwd | cksum))
 # pytest's own arguments: make test PYTEST_ARGS='-k rotate'
@@ -88,6 +88,12 @@ templates: $(INFRA) ## check the SAM template with cfn-lint, sam and checkov
 .PHONY: bench
 bench: $(READY) $(PACKAGED) ## count calls and measure ratios, as a table
 	@PYTHONPATH=. $(BIN)/python -m tests.bench
+
+# As the test builds it: a warning, and so a dead link, is an error.
+.PHONY: docs
+docs: $(READY) ## build the documentation site into build/site
+	@$(BIN)/sphinx-build -q -W --keep-going -n -c docs -d build/doctrees -b html . build/site
+	@echo "build/site/index.html"
 
 .PHONY: fmt
 fmt: $(READY) ## format, and repair what the linter can repair

@@ -1,0 +1,123 @@
+"""The documentation site builds without a warning, and no link in it is dead."""
+
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlsplit
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+#: What sphinx-build is given in the Makefile, but for the folders.
+OPTIONS = ("-q", "-W", "--keep-going", "-n", "-b", "html")
+
+
+def build(source: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Build a site as `make docs` does."""
+    places = ["-c", str(ROOT / "docs"), "-d", str(folder / "doctrees"), str(source)]
+    return subprocess.run(
+        [sys.executable, "-m", "sphinx", *OPTIONS, *places, str(folder / "site")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+class Page(HTMLParser):
+    """What a page links to, and what in it can be linked to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(path.read_text())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note links and anchors."""
+        del tag
+        for name, value in attrs:
+            if name in {"href", "src"} and value:
+                self.links.append(value)
+            if name in {"id", "name"} and value:
+                self.anchors.add(value)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built once."""
+    folder = tmp_path_factory.mktemp("site")
+    done = build(ROOT, folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "site"
+
+
+def test_every_document_has_a_page(site: Path) -> None:
+    """None in docs/ is left out, and the front door leads to the first."""
+    for path in (ROOT / "docs").glob("*.md"):
+        assert (site / "docs" / f"{path.stem}.html").is_file(), path
+    assert 'href="docs/index.html"' in (site / "index.html").read_text()
+
+
+def test_no_link_is_dead(site: Path) -> None:
+    """Whatever a page refers to within the site is there, the place on the page as well."""
+    pages = {path: Page(path) for path in site.rglob("*.html")}
+    assert len(pages) > 20
+    dead = []
+    for path, page in pages.items():
+        for link in page.links:
+            address, anchor = urldefrag(link)
+            if urlsplit(link).scheme:
+                continue
+            target = (path.parent / unquote(urlsplit(address).path)).resolve() if address else path
+            known = target not in pages or unquote(anchor) in {"", *pages[target].anchors}
+            if not target.is_file() or not known:
+                dead.append(f"{path.relative_to(site)}: {link}")
+    assert dead == []
+
+
+def test_the_reader_s_machine_fetches_nothing_from_elsewhere(site: Path) -> None:
+    """No script, style, font or picture comes from another host."""
+    for path in site.rglob("*.html"):
+        text = path.read_text()
+        assert '<script src="http' not in text, path
+        assert 'stylesheet" href="http' not in text, path
+        assert '<img src="http' not in text, path
+
+
+@pytest.mark.parametrize("name", ["get_cloud_kms_adapter", "run", "verify", "ConfigError"])
+def test_the_reference_holds_what_the_package_offers(site: Path, name: str) -> None:
+    """What the readers of README.md import is described."""
+    pages = (site / "docs" / "reference").glob("*.html")
+    assert any(f'.{name}"' in path.read_text() for path in pages)
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ("[dead](nowhere.md)", "nowhere"),
+        ("[dead](#nowhere)", "nowhere"),
+        ("```{eval-rst}\n:func:`daena_kms.engine.walk`\n```", "daena_kms.engine.walk"),
+    ],
+)
+def test_what_is_dead_fails_the_build(tmp_path: Path, text: str, warning: str) -> None:
+    """A link to no page, to no place, and to no name."""
+    (tmp_path / "source" / "docs").mkdir(parents=True)
+    (tmp_path / "source" / "docs" / "index.md").write_text(f"# Index\n\n{text}\n")
+
+    done = build(tmp_path / "source", tmp_path)
+
+    assert done.returncode != 0
+    assert warning in done.stderr
+
+
+def test_a_folder_of_the_checkout_is_named_and_not_linked(tmp_path: Path) -> None:
+    """A link that works in a checkout fails no build, and is no dead link on the site."""
+    (tmp_path / "source" / "docs").mkdir(parents=True)
+    (tmp_path / "source" / "docs" / "index.md").write_text("# Index\n\n[the folder](../docs)\n")
+
+    done = build(tmp_path / "source", tmp_path)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    page = Page(tmp_path / "site" / "docs" / "index.html")
+    assert not any(link.endswith("../docs") for link in page.links)
