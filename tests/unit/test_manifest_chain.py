@@ -110,14 +110,36 @@ def test_a_hole_is_not_filled() -> None:
     assert [p.name for p in report.problems] == ["manifests/000000000002.json"]
 
 
-def test_a_place_that_somebody_filled() -> None:
-    """When the last number is taken, the error says so, and ends."""
+@pytest.mark.parametrize("number", [999_999_999_999, 999_999_990_000, 20_000])
+def test_a_number_far_ahead_stops_nobody(number: int) -> None:
+    """One manifest in the right form, by whoever may add objects: it is named, and passed over."""
     chain, objects = chain_of(1)
     raw = json.loads(objects.held["manifests/000000000001.json"])
-    last = resigned(raw, signer(), seq=999_999_999_999)
-    objects.held["manifests/999999999999.json"] = encode(last)
+    objects.held[chain.name(number)] = encode(resigned(raw, signer(), seq=number))
+    assert [add(chain).seq, add(chain).seq] == [2, 3]
+    problems = verify_chain(chain, public_key=KEY).problems
+    assert [p.name for p in problems] == [chain.name(4), chain.name(number)]
+    assert problems[1].what == "has a signature that is not right"
+
+
+def test_numbers_that_are_cut_out_are_not_filled() -> None:
+    """Who deletes some of the middle has the next one follow the end all the same."""
+    chain, objects = chain_of(5)
+    for number in (2, 3):
+        del objects.held[chain.name(number)]
+    assert add(chain).seq == 6
+
+
+def test_a_place_that_somebody_fills() -> None:
+    """Where every name is taken, the error says so, and ends."""
+
+    class Full(Wrapped):
+        def put_new(self, name: str, data: bytes) -> None:
+            del data
+            raise AlreadyExists(name)
+
     with pytest.raises(AuditUnavailable, match=r"names are taken.*Verify the chain"):
-        add(chain)
+        add(Chain(Full(MemoryObjects())))
 
 
 def test_a_broken_one_is_named_when_they_are_read() -> None:

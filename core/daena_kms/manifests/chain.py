@@ -77,13 +77,18 @@ class Chain:
         """Return where the chain ends. What is no manifest of its number does not count.
 
         Whoever may add to the place may add nonsense; :mod:`~daena_kms.manifests.verify` names
-        it, and it stops no rotation.
+        it, and it stops no rotation. What lies far beyond the rest does not count either: after
+        the last number there is none.
         """
-        names = [entry.name for entry in self._objects.entries(self.prefix)]
-        for name in reversed(names):
-            number = self.number(name)
-            found = self._read(number) if number else None
-            if number and found is not None:
+        names = (self.number(entry.name) for entry in self._objects.entries(self.prefix))
+        near = [0]
+        for number in sorted(filter(None, names)):
+            if number - near[-1] > _MOST:
+                break
+            near.append(number)
+        for number in reversed(near[1:]):
+            found = self._read(number)
+            if found is not None:
                 return End(number, found)
         return End()
 
