@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,22 @@ def test_a_signature_is_checked_with_the_public_key() -> None:
     assert not checks(own.public_key, "cd" * 32, signature)
     assert not checks(signer().public_key, "ab" * 32, signature)
     assert not checks(own.public_key, "ab" * 32, signature.replace("ed25519:", "ed448:"))
+
+
+def test_a_signature_has_one_form() -> None:
+    """Nothing but the signature covers its own text: other base64 of the same bytes is none."""
+    own = signer()
+    signature = next(s for n in range(99) if {*"-_"} & {*(s := own.sign(f"{n:064}"))[8:]})
+    number = next(f"{n:064}" for n in range(99) if own.sign(f"{n:064}") == signature)
+    assert checks(own.public_key, number, signature)
+    last = chr(ord(signature[-1]) + 1)  # of the last character, two bits count
+    for other in (
+        signature[:-1] + last,
+        signature + "==",
+        signature.replace("-", "+").replace("_", "/"),
+    ):
+        assert other != signature
+        assert not checks(own.public_key, number, other)
 
 
 def test_a_public_key_has_one_short_form() -> None:
@@ -154,16 +171,38 @@ def test_files_that_can_t_serve(tmp_path: Path) -> None:
     path.chmod(0o640)
     with pytest.raises(ConfigError, match=f"readable by others. Run: chmod 600 {path}"):
         load_signer(None, tmp_path)
-    with pytest.raises(ConfigError, match="absent can't be read: No such file"):
-        load_signer(str(tmp_path / "absent"), None)
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o700)
     with pytest.raises(ConfigError, match="folder can't be read: Is a directory"):
         load_signer(str(folder), None)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    with pytest.raises(ConfigError, match="loop can't be read"):
+    with pytest.raises(ConfigError, match="no file that can be read: Too many levels"):
         load_signer(str(loop), None)
+
+
+def _without_its_lines(text: str) -> str:
+    return "".join(text.splitlines()[1:-1])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (_without_its_lines, "No such file"),
+        (lambda text: f'"{text}"', "No such file"),
+        (lambda text: text * 40, "File name too long"),
+        (lambda text: _without_its_lines(text) + "\0", "it is no path"),
+        (lambda text: "~no-such-user/" + _without_its_lines(text), "it is no path"),
+    ],
+)
+def test_what_is_no_path_is_not_shown(spoil: Callable[[str], str], why: str) -> None:
+    """It may be the key itself, in a form that is not known as one."""
+    text = pem()
+    given = spoil(text).lstrip("-")
+    with pytest.raises(ConfigError, match=f"no file that can be read: {why}") as caught:
+        load_signer(given, None)
+    assert caught.value.__context__ is None
+    assert _without_its_lines(text) not in str(caught.value)
 
 
 def test_a_home_that_can_t_be_made(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def load_signer(given: str | None, home: Path | None) -> Signer:
     if given is not None and given.lstrip().startswith("-----"):
         return Signer.from_pem(given, VARIABLE)
     if given is not None:
-        return _from_file(Path(given).expanduser())
+        return _given_file(given)
     if home is None:
         msg = "manifests are signed, and no signing key is set"
         todo = f"Set {VARIABLE} to an Ed25519 key (PEM or a path), or DAENA_KMS_HOME to a folder"
@@ -96,6 +96,27 @@ def load_signer(given: str | None, home: Path | None) -> Signer:
     path = home / FILE
     if not path.exists():
         _make(home)
+    return _from_file(path)
+
+
+def _given_file(given: str) -> Signer:
+    """Return the signer in the file of that path, which is not quoted before it is known as one.
+
+    It may be the key itself: one in quotes, or without its first line.
+    """
+    why = None
+    path = Path()
+    try:
+        path = Path(given).expanduser()
+        path.stat()
+    except OSError as error:
+        why = error.strerror
+    except (ValueError, RuntimeError):  # a NUL in it, or no such user's home
+        why = "it is no path"
+    # Raised out here: the context of ours would be an error that quotes it.
+    if why is not None:
+        msg = f"the signing key is no PEM, and no file that can be read: {why}"
+        raise ConfigError(msg, todo=f"Check {VARIABLE}: a PEM, or the path of one. {_TODO}")
     return _from_file(path)
 
 
@@ -140,10 +161,12 @@ def checks(public_key: str, manifest_hash: str, signature: str) -> bool:
 
     key = Ed25519PublicKey.from_public_bytes(_bytes(normalized(public_key)))
     try:
-        key.verify(_bytes(signature), CONTEXT + manifest_hash.encode())
+        raw = _bytes(signature)
+        key.verify(raw, CONTEXT + manifest_hash.encode())
     except (InvalidSignature, ValueError):
         return False
-    return True
+    # Nothing else covers the text of a signature, and other texts are the same bytes.
+    return signature == SIGNED + _text(raw)
 
 
 def normalized(public_key: object) -> str:
@@ -170,8 +193,13 @@ def normalized(public_key: object) -> str:
 
 
 def old_signature(hmac_key: str | bytes, manifest_hash: str) -> str:
-    """Return what the older system signed a hash with: HMAC-SHA256, base64 without padding."""
+    """Return what the older system signed a hash with: HMAC-SHA256, base64 without padding.
+
+    Raises :class:`ConfigError` for an empty key, which is everybody's.
+    """
     key = hmac_key.encode() if isinstance(hmac_key, str) else hmac_key
+    if not key:
+        raise ConfigError("the HMAC key is empty", todo="Pass the older system's signing secret")
     return _text(hmac.new(key, manifest_hash.encode(), hashlib.sha256).digest())
 
 
