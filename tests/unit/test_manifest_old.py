@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError, DaenaKMSError, ManifestInvalid
-from daena_kms.manifests import Manifest, read_old
+from daena_kms.manifests import Chain, Manifest, read_old, verify_chain, verify_manifest
 from daena_kms.manifests.format import MAX_BYTES, encode
 
+from tests.unit.logs import MemoryObjects
 from tests.unit.manifests import chain_of, old_chain, old_manifest, write_old
 
 HMAC = "the older system's secret"
@@ -31,7 +32,11 @@ def test_how_the_first_one_says_that_it_is(tmp_path: Path, first: str | None) ->
     one = old_manifest(HMAC, first)
     two = old_manifest(HMAC, one.manifest_hash)
     write_old(tmp_path, [two, one])
-    assert [m.manifest_id for m in read_old(tmp_path, HMAC)] == [one.manifest_id, two.manifest_id]
+    found = read_old(tmp_path, HMAC)
+    assert [m.manifest_id for m in found] == [one.manifest_id, two.manifest_id]
+    chain = Chain(MemoryObjects())
+    chain.fill(found)
+    assert verify_chain(chain, public_key=(), hmac_key=HMAC).problems == []
 
 
 class Folder:
@@ -98,6 +103,26 @@ def test_the_wrong_secret(tmp_path: Path) -> None:
     with pytest.raises(ManifestInvalid, match="not right for this HMAC key") as caught:
         read_old(tmp_path, "some other secret")
     assert "some other" not in str(caught.value)
+
+
+def test_an_empty_secret_is_none(tmp_path: Path) -> None:
+    """Anybody can sign with it."""
+    write_old(tmp_path, [forged := old_manifest("")])
+    for hmac_key in ("", b""):
+        with pytest.raises(ConfigError, match="the HMAC key is empty"):
+            read_old(tmp_path, hmac_key)
+        with pytest.raises(ConfigError, match="the HMAC key is empty"):
+            verify_manifest(forged, hmac_key=hmac_key)
+
+
+def test_one_that_is_too_long_for_the_chain(tmp_path: Path) -> None:
+    """In the chain every character is ASCII, and so three times as long."""
+    long = old_manifest(HMAC, metadata={"note": "\N{SNOWMAN}" * (MAX_BYTES // 5)})
+    path = tmp_path / "long.json"
+    path.write_text(json.dumps(long.to_dict(), ensure_ascii=False))
+    assert path.stat().st_size < MAX_BYTES
+    with pytest.raises(ManifestInvalid, match=r"long.json is longer than 65536 bytes"):
+        read_old(tmp_path, HMAC)
 
 
 def test_folders_that_can_t_serve(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ MAX_BYTES = 65_536
 
 _UNHASHED = {"manifest_hash", "signature"}
 _NONE = type(None)
+#: What the older system's first manifest may name as the one before it.
+_NOTHING = {None, "", "0" * 64}
 _OLD: dict[str, type | tuple[type, ...]] = {
     "manifest_id": str,
     "timestamp": (str, int, float),
@@ -94,7 +96,8 @@ class Manifest:
     @property
     def prev_manifest_hash(self) -> str | None:
         """The hash of the manifest before it; ``None`` for the first."""
-        return self.raw["prev_manifest_hash"] or None
+        before: str | None = self.raw["prev_manifest_hash"]
+        return None if self.old and before in _NOTHING else before or None
 
     @property
     def manifest_hash(self) -> str:

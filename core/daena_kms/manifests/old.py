@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from daena_kms.errors import ConfigError, ManifestInvalid
-from daena_kms.manifests.format import MAX_BYTES, Manifest, decode, hash_fits
+from daena_kms.manifests.format import MAX_BYTES, Manifest, decode, encode, hash_fits
 from daena_kms.manifests.signing import old_signature
 
-#: What the older system's first manifest may name as the one before it.
-_NOTHING = {None, "0" * 64}
 _TODO = "Nothing was imported. Compare with a backup of the older system's folder"
 
 
@@ -50,6 +48,8 @@ def _read(path: Path, hmac_key: str | bytes) -> Manifest:
         raise _invalid(path.name, "is no manifest") from None
     if not manifest.old:
         raise _invalid(path.name, "is not of the older system")
+    if len(encode(manifest)) > MAX_BYTES:  # in ASCII it may be thrice as long as in the file
+        raise _invalid(path.name, f"is longer than {MAX_BYTES} bytes in the form of the chain")
     if not hash_fits(manifest):
         raise _invalid(path.name, "was changed: its hash is not that of what it says")
     if manifest.signature != old_signature(hmac_key, manifest.manifest_hash):
@@ -61,7 +61,6 @@ def _in_order(found: dict[str, tuple[str, Manifest]]) -> list[Manifest]:
     after: dict[str | None, tuple[str, Manifest]] = {}
     for name, manifest in found.values():
         before = manifest.prev_manifest_hash
-        before = None if before in _NOTHING else before
         if before is not None and before not in found:
             raise _invalid(name, "follows a manifest that is missing")
         other = after.setdefault(before, (name, manifest))
