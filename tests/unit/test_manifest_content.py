@@ -5,7 +5,7 @@ import json
 import secrets
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import pytest
 from daena_kms.errors import ConfigError
@@ -115,6 +115,22 @@ def test_the_value_in_the_metadata_is_refused(form: str) -> None:
         refuse_material(value, "some-key", metadata=content)
     assert value not in str(caught.value)
     refuse_material(secrets.token_urlsafe(24), "some-key", metadata=content)
+
+
+@pytest.mark.parametrize(
+    "escape",
+    [
+        lambda value: quote(value, safe="").lower(),
+        lambda value: f"q={quote_plus(value)}&r=1",
+        lambda value: "".join(f"%{byte:02x}" for byte in value.encode()),
+    ],
+)
+def test_every_url_form_of_short_words_is_refused(escape: Callable[[str], str]) -> None:
+    """Escaped in small letters, as a form sends it, or every character of it."""
+    with pytest.raises(ConfigError, match="the value itself stands in its metadata"):
+        refuse_material(
+            "a few words/ +é ", "some-key", metadata={"note": escape("a few words/ +é ")}
+        )
 
 
 def test_short_values_count_only_as_a_whole() -> None:
