@@ -29,6 +29,34 @@ def test_a_store_that_is_not_there(local: Patient, monkeypatch: pytest.MonkeyPat
     assert not nowhere.exists()
 
 
+def test_a_store_that_is_empty(local: Patient) -> None:
+    """A file cut to nothing is told, and no new store is made of it."""
+    for path in home().glob("keys.db*"):
+        path.unlink()
+    (home() / "keys.db").touch()
+    odd = local.odd()
+    assert odd["store"].status is Status.WRONG
+    assert "keys.db is empty" in odd["store"].found
+    assert not (home() / "keys.db").stat().st_size
+
+
+def test_a_store_that_others_can_write(local: Patient) -> None:
+    """Where the folder lets them in. With a umask of 002 its mode alone means nothing."""
+    name, path = "permission on the folder: others", home() / "keys.db"
+    for folder, file, wrong in (
+        (0o700, 0o666, False),
+        (0o750, 0o664, True),
+        (0o701, 0o664, False),
+        (0o711, 0o646, True),
+        (0o755, 0o644, False),
+    ):
+        home().chmod(folder)
+        path.chmod(file)
+        found = local.odd().get(name)
+        assert (found is not None) is wrong
+        assert found is None or found.todo == f"Run: chmod go-w {path}"
+
+
 def test_a_master_key_that_others_can_read(local: Patient) -> None:
     """It is wrong, and chmod mends it."""
     path = home() / "master.key"

@@ -39,6 +39,18 @@ def closing(
         ([closing(2, failed=3), closing(20)], Status.WRONG, "3 keys; one 20 h ago did not"),
         ([closing(2), closing(3, failed=3)], Status.OK, "without a failure"),
         ([closing(2) | {"counts": {"failed": "x"}}], Status.OK, "without a failure"),
+        ([closing(-0.05)], Status.OK, "without a failure"),
+        (
+            [closing(-1), closing(2)],
+            Status.WARNING,
+            "2 h ago, without a failure; not counted are 1",
+        ),
+        (
+            [closing(-1), closing(30)],
+            Status.WRONG,
+            "ended 1 d ago; one is expected every 26 h; not",
+        ),
+        ([closing(-600_000)], Status.WARNING, "no scheduled run is among the last 1 runs"),
     ],
 )
 def test_the_schedule(records: list[dict[str, object]], status: Status, words: str) -> None:

@@ -9,6 +9,10 @@ from daena_kms.doctor.base import Exam, Told
 from daena_kms.doctor.check import Check, Status
 
 _NAME = "master key"
+#: Others may write.
+_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+#: They may come in; one bit lower each.
+_ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 class LocalExam(Exam):
@@ -19,11 +23,14 @@ class LocalExam(Exam):
         self._given = master_key is not None
 
     def credentials(self) -> Iterator[Check]:
-        """Look that the store is there: opening one that is not would make it."""
-        if (self._home / "keys.db").exists():
+        """Look that the store is there: opening one that is not, or is empty, would make it."""
+        file = self._home / "keys.db"
+        if file.exists() and file.stat().st_size:
             yield Check("credentials", Status.OK, "none are needed: the store is a folder")
             return
         found = f"there is no store in {self._home}"
+        if file.exists():
+            found = f"{file} is empty: it holds no key, or lost what it held"
         todo = "Check DAENA_KMS_HOME and its permissions; the first create makes the store"
         yield Check("store", Status.WRONG, found, todo)
 
@@ -41,9 +48,13 @@ class LocalExam(Exam):
             yield Check(name, Status.WRONG, found, f"Run: chmod u+rwx {self._home}, as its owner")
             return
         yield Check(name, Status.OK, f"{self._home} can be read and written")
-        if self._home.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            found = f"others may write to {self._home}, and so replace the store"
-            yield Check(f"{name}: others", Status.WRONG, found, f"Run: chmod go-w {self._home}")
+        folder, file = self._home.stat().st_mode, self._home / "keys.db"
+        # A file's mode counts for those who come into its folder.
+        reached = file.stat().st_mode & (folder & _ENTER) << 1
+        open_to = self._home if folder & _OTHERS else file if reached & _OTHERS else None
+        if open_to is not None:
+            found = f"others may write to {open_to}, and so replace the store"
+            yield Check(f"{name}: others", Status.WRONG, found, f"Run: chmod go-w {open_to}")
 
     def encryption(self) -> Iterator[Check]:
         """Yield who can read the master key."""

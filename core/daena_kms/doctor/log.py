@@ -9,6 +9,7 @@ from typing import Any
 from daena_kms.audit.reader import closings
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
+from daena_kms.due import CLOCK_SKEW
 from daena_kms.durations import about
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AlreadyExists, Objects
@@ -78,18 +79,33 @@ def last_success(
     records: list[dict[str, Any]], provider: str | None, now: datetime, expected: timedelta
 ) -> Check:
     """Return how the schedule does, from the closing records, the newest hour's first."""
-    name = "schedule"
-    runs = [
+    found = [
         (datetime.fromisoformat(record["time"]), _failures(record))
         for record in records
         if record["trigger"] == SCHEDULE and provider in {None, record["provider"]}
     ]
+    # What is dated ahead says nothing of now: a clock was wrong, or somebody forged it.
+    runs = [(when, failures) for when, failures in found if when <= now + CLOCK_SKEW]
+    check = _last_success(runs, len(records), now, expected)
+    ahead = len(found) - len(runs)
+    if not ahead:
+        return check
+    status = Status.WARNING if check.status is Status.OK else check.status
+    said = f"{check.found}; not counted are {ahead} that are dated ahead of this machine's clock"
+    todo = "Check the clocks of this machine and of the schedule's, and run audit verify"
+    return Check(SCHEDULE, status, said, f"{check.todo}. {todo}" if check.todo else todo)
+
+
+def _last_success(
+    runs: list[tuple[datetime, int]], count: int, now: datetime, expected: timedelta
+) -> Check:
+    name = SCHEDULE
     if not runs:
-        found = f"no scheduled run is among the last {len(records)} runs in the log"
+        found = f"no scheduled run is among the last {count} runs in the log"
         todo = "Set up the schedule, and see that it writes to this log"
         return Check(name, Status.WARNING, found, todo)
     last, failures = max(runs)
-    ago = f"{about(now - last)} ago"
+    ago = f"{about(max(timedelta(), now - last))} ago"
     success = max((when for when, failing in runs if not failing), default=None)
     if now - last > expected:
         found = f"the last scheduled run ended {ago}; one is expected every {_hours(expected)}"
