@@ -13,6 +13,7 @@ from daena_kms.errors import AuditUnavailable
 from daena_kms.manifests import Chain, attest
 from daena_kms.manifests.format import Manifest
 from daena_kms.manifests.format import encode as encode_manifest
+from daena_kms.objects.base import Entry
 
 from tests.unit.logs import MemoryObjects, Wrapped
 from tests.unit.manifests import one_signer, resigned, rotation
@@ -44,6 +45,30 @@ def test_they_agree(service: Service) -> None:
     assert audit.ok
     rows = [row["manifest"] for row in history(service.log)]
     assert sorted(ref.partition("@")[0] for ref in rows) == [FIRST, SECOND, THIRD]
+
+
+@pytest.mark.parametrize("moment", range(4))
+def test_rotations_under_way_are_no_problem(service: Service, moment: int) -> None:
+    """Whatever was read already when another one is recorded, nothing is wrong."""
+    moments: list[str] = []
+
+    class Busy(Wrapped):
+        def entries(self, prefix: str) -> list[Entry]:
+            moments.append(f"before {prefix}")
+            self.meet()
+            found = super().entries(prefix)
+            moments.append(f"after {prefix}")
+            self.meet()
+            return found
+
+        def meet(self) -> None:
+            if moments[moment + 2 :] and not moments[moment + 3 :]:
+                service.kms.record_rotation("fourth-value-of-it", "some-key")
+
+    report = service.open(log=Busy(service.memory)).verify_chain()
+    assert len(moments) == 6
+    assert report.problems == []
+    assert len(list(service.kms.iter_manifests())) == 4
 
 
 @pytest.mark.parametrize("name", [FIRST, SECOND, THIRD])

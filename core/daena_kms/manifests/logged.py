@@ -26,11 +26,13 @@ def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
 
     Broken records of the log are for ``audit verify``, which names them.
     """
+    # The chain first: whatever is in it by then has its run's intent in the log.
+    held = list(chain.objects())
     rows, intents = _rows(log)
     named = {row["manifest"]: row for row in rows if row.get("manifest")}
     made = {(row["key"], row.get("new_version")) for row in rows if row["result"] == DONE}
     refs: dict[str, str] = {}
-    for name, data in chain.objects():
+    for name, data in held:
         ref = f"{name}@{digest(data)}"
         refs[name] = ref
         try:
@@ -41,6 +43,10 @@ def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
             _check(name, manifest, named.get(ref), (made, intents), report)
     for ref in named:
         name = ref.partition("@")[0]
+        if name not in refs:
+            # Or it came after the look at the chain, as the log's row of it did.
+            late = log.get(name)
+            refs |= {} if late is None else {name: f"{name}@{digest(late)}"}
         if refs.get(name) != ref:
             there = "was changed" if name in refs else "is missing"
             report.problems.append(Problem(name, f"{there}: the audit log names it"))
