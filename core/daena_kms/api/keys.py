@@ -105,10 +105,13 @@ def _rotated(call: Call, summary: Summary, *, compromised: bool) -> Response:
     tag = {"etag": etag(version)}
     if not compromised:
         return Response(200, done, tag)
-    if call.key_id not in summary.revoked:
+    # One that an earlier emergency left may be retired by now, and this one's not; or the reverse.
+    unrevoked = summary.unrevoked.get(call.key_id, [])
+    if unrevoked or call.key_id not in summary.revoked:
         error = summary.errors.get(call.key_id)
         why = error.what if error is not None else "it was left"
-        msg = f"version {version} is current, and the one before it is not retired yet: {why}"
+        which = ", ".join(unrevoked) or "the one before it"
+        msg = f"version {version} is current, and {which} is not retired yet: {why}"
         todo = "Let any run go on with it: the log remembers"
         more = {"current": version}
         raise NotRetired(msg, key_id=call.key_id, todo=todo, more=more, headers=tag)

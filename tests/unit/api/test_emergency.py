@@ -1,10 +1,11 @@
 """``POST …/rotate`` of a key that has leaked: who may, what it takes, and what it answers."""
 
 import json
+from datetime import datetime
 
 import pytest
 from daena_kms.errors import StoreUnavailable
-from daena_kms.model import VersionState
+from daena_kms.model import Key, VersionState
 
 from tests.unit.api.asking import ARN, ask, check_problem
 from tests.unit.engines import World
@@ -106,6 +107,27 @@ def test_half_of_it_is_told_as_that(
     answer = ask(world, "POST", "/v1/runs").document
     assert answer["revoked_versions"] == {"app-key": [old]}
     assert states(world) == [VersionState.CURRENT, VersionState.RETIRED]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_one_of_two_is_no_success(
+    world: World, old: str, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """Of what an earlier emergency owes and what this one is about, one is readable still."""
+    revoke, refused = world.store.revoke, {old}
+
+    def refuse(key: Key, version: str, now: datetime) -> None:
+        if version in refused:
+            raise StoreUnavailable("it does not answer", key_id="app-key", todo="Wait")
+        revoke(key, version, now)
+
+    monkeypatch.setattr(world.store, "revoke", refuse)
+    second = ask(world, "POST", ROTATE, LEAKED).document["current"]
+    refused.clear()
+    refused.add((old, second)[number])
+    problem = check_problem(ask(world, "POST", ROTATE, LEAKED), 503, "not-retired")
+    assert f"{(old, second)[number]} is not retired yet: it does not answer" in problem["detail"]
+    assert (old, second)[1 - number] not in problem["detail"]
 
 
 def test_a_repeated_request_does_it_once(world: World, old: str) -> None:
