@@ -27,6 +27,8 @@ __all__ = ["CHANGES", "Action", "Kind", "check_key", "overdue_by", "plan", "plan
 
 #: What may be readable still, and is to be retired when its grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
+#: No rotation makes a version current that it wrote longer ago than this.
+_UNDER_WAY = timedelta(hours=1)
 
 
 def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
@@ -72,14 +74,14 @@ def plan_key(  # noqa: PLR0913 - as plan()
     except DaenaKMSError as refused:
         return [Action(key.id, Kind.FAILING, str(refused), _current_ref(key), error=refused)]
     if policy.held(now):
-        return [_held(key, policy, owed)]
+        return [_held(key, policy, owed, now)]
     current = key.current
     if current is None:
         todo = "Give it a value or enable it, put it on hold, or delete it"
         msg = key.trouble or "it has no current version"
         missing = KeyNotFound(msg, key_id=key.id, todo=todo)
         return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
-    revocations = list(_revocations(key, owed))
+    revocations = list(_revocations(key, owed, now))
     if named:
         rotation = _rotation(key, policy, "asked for by name", interrupted=interrupted)
         away = _away_from(current, rotation) if compromised else [rotation]
@@ -111,10 +113,10 @@ def _regular(
     return actions
 
 
-def _held(key: Key, policy: Policy, owed: Collection[str]) -> Action:
+def _held(key: Key, policy: Policy, owed: Collection[str], now: datetime) -> Action:
     until = "released" if policy.hold is True else format_time(_time(policy.hold))
     reason = f"on hold until {until}"
-    for action in _revocations(key, owed):
+    for action in _revocations(key, owed, now):
         reason += f"; its compromised version {action.version} is readable still"
     todo = "Release it first (remove the tag daena.hold)"
     error = RotationConflict(reason, key_id=key.id, todo=todo)
@@ -185,10 +187,14 @@ def _away_from(current: Version, rotation: Action) -> list[Action]:
     return [rotation, retirement]
 
 
-def _revocations(key: Key, owed: Collection[str]) -> Iterator[Action]:
-    """Yield the retirements that earlier runs owe; what is current again is nobody's to retire."""
+def _revocations(key: Key, owed: Collection[str], now: datetime) -> Iterator[Action]:
+    """Yield the retirements that earlier runs owe; what is current again is nobody's to retire.
+
+    Nor is what somebody may be making current at this moment, whatever a log says of it.
+    """
     for version in key.versions:
-        owes = version.id in owed and version.state is not VersionState.CURRENT
+        new = version.state is VersionState.PENDING and now - version.created < _UNDER_WAY
+        owes = version.id in owed and version.state is not VersionState.CURRENT and not new
         if owes and not version.over:
             why = "compromised, and readable still: its retirement was begun or failed"
             base = _current_ref(key)

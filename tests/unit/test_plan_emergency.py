@@ -6,7 +6,19 @@ import pytest
 from daena_kms.model import Key, Version, VersionState
 from daena_kms.plan import Action, Kind, plan_key
 
-from tests.unit.keys import CAN, DAY, DEFAULTS, HOUR, NOW, aged, previous, retired, tagged, version
+from tests.unit.keys import (
+    CAN,
+    DAY,
+    DEFAULTS,
+    HOUR,
+    MINUTE,
+    NOW,
+    aged,
+    previous,
+    retired,
+    tagged,
+    version,
+)
 
 OWED = "compromised, and readable still: its retirement was begun or failed"
 
@@ -92,6 +104,14 @@ def test_what_is_current_again_is_never_retired() -> None:
     key = tagged({}, version(HOUR), previous(HOUR))
     assert key.current is not None
     assert [action.kind for action in planned(key, key.current)] == [Kind.NOTHING]
+
+
+def test_what_may_become_current_now_is_left_alone() -> None:
+    """A log that names a version before it was current is wrong; an old one was by hand."""
+    new, old = version(MINUTE, VersionState.PENDING), version(HOUR, VersionState.PENDING)
+    ahead = version(-MINUTE, VersionState.PENDING)
+    key = tagged({}, version(DAY), new, old, ahead)
+    assert [a.version for a in planned(key, new, old, ahead) if a.revokes] == [old.id]
 
 
 def test_a_key_not_managed_owes_nothing() -> None:
