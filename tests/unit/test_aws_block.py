@@ -38,7 +38,7 @@ def after(text: str | None, version: str = OLD) -> dict[str, Any]:
 
 def denied(found: dict[str, Any]) -> dict[str, list[str]]:
     """Return what each statement of ours denies."""
-    ours = {s["Sid"]: s for s in found["Statement"] if s["Sid"] in {BY_ID, BY_LABEL}}
+    ours = {s["Sid"]: s for s in found["Statement"] if s["Sid"] in (BY_ID, BY_LABEL)}
     return {
         sid: next(iter(next(iter(s["Condition"].values())).values())) for sid, s in ours.items()
     }
@@ -100,6 +100,17 @@ def test_a_statement_of_ours_that_somebody_changed_is_written_anew(
     assert THEIRS in mended["Statement"]
     if OLDER in json.dumps(change):
         assert OLDER in denied(mended)[BY_ID]
+
+
+def test_a_statement_that_somebody_doubled_is_made_one() -> None:
+    """What either of the two denied stays denied; an odd statement of others is theirs."""
+    other = new_version_id("y", NOW)
+    statements = after(policy({"Sid": ["odd"]}), OLD)["Statement"]
+    doubled = [*statements, *after(None, OLDER)["Statement"]]
+    found = after(policy(*doubled), other)
+    assert denied(found)[BY_ID] == [OLD, OLDER, other]
+    assert [s["Sid"] for s in found["Statement"]] == [["odd"], BY_ID, BY_LABEL]
+    assert denied(after(policy(*doubled), OLD))[BY_ID] == [OLD, OLDER]
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"Statement": "x"}', "[" * 100_000])

@@ -70,11 +70,11 @@ def blocked(text: str | None, version: str, key_id: str) -> str | None:
     found = policy["Statement"]
     statements: list[Any] = list(found) if isinstance(found, list) else [found]
     wanted = {BY_ID: version, BY_LABEL: f"daena-*-{mark(version)}"}
-    ours = {s.get("Sid"): s for s in statements if isinstance(s, dict) and s.get("Sid") in wanted}
-    if all(_denies(ours.get(sid), sid, value) for sid, value in wanted.items()):
+    ours = {sid: [s for s in statements if _is(s, sid)] for sid in wanted}
+    if all(_denies(ours[sid], sid, value) for sid, value in wanted.items()):
         return None
-    kept = [s for s in statements if not isinstance(s, dict) or s.get("Sid") not in wanted]
-    made = [_statement(sid, [*_values(ours.get(sid), sid), v]) for sid, v in wanted.items()]
+    kept = [s for s in statements if not any(_is(s, sid) for sid in wanted)]
+    made = [_statement(sid, [*_values(ours[sid], sid), v]) for sid, v in wanted.items()]
     after = json.dumps({**policy, "Statement": [*kept, *made]}, separators=(",", ":"))
     if len(after) > MAX_POLICY:
         msg = f"its resource policy would be longer than {MAX_POLICY} characters"
@@ -108,17 +108,24 @@ def _statement(sid: str, values: list[str]) -> dict[str, Any]:
     }
 
 
-def _denies(statement: dict[str, Any] | None, sid: str, value: str) -> bool:
+def _is(statement: object, sid: str) -> bool:
+    return isinstance(statement, dict) and statement.get("Sid") == sid
+
+
+def _denies(statements: list[dict[str, Any]], sid: str, value: str) -> bool:
     """Whether a statement is still the one that we write, and holds the value."""
-    values = _values(statement, sid)
-    return value in values and statement == _statement(sid, values)
+    values = _values(statements, sid)
+    return value in values and statements == [_statement(sid, values)]
 
 
-def _values(statement: dict[str, Any] | None, sid: str) -> list[str]:
-    """Return what a statement of ours denies; what somebody has made of it otherwise is nothing."""
+def _values(statements: list[dict[str, Any]], sid: str) -> list[str]:
+    """Return what statements of ours deny; what somebody has made of one otherwise is nothing."""
     operator, name = _CONDITIONS[sid]
-    conditions: Any = (statement or {}).get("Condition")
-    keys = conditions.get(operator) if isinstance(conditions, dict) else None
-    values = keys.get(name) if isinstance(keys, dict) else None
-    listed = values if isinstance(values, list) else [values]
-    return [value for value in listed if isinstance(value, str)]
+    found: list[str] = []
+    for statement in statements:  # a hand may have doubled it
+        conditions = statement.get("Condition")
+        keys = conditions.get(operator) if isinstance(conditions, dict) else None
+        values = keys.get(name) if isinstance(keys, dict) else None
+        listed = values if isinstance(values, list) else [values]
+        found += [value for value in listed if isinstance(value, str)]
+    return found
