@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -216,6 +217,19 @@ def test_temporary_files_are_no_objects(log: FileObjects, tmp_path: Path) -> Non
     log.put_new(NAME, b"data")
     (tmp_path / "audit" / NAME).with_name(f".new-{secrets.token_hex(4)}").write_text("half")
     assert [e.name for e in log.entries("log/")] == [NAME]
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_has_no_end_is_not_waited_for(
+    log: FileObjects, tmp_path: Path, make: Callable[[Path], None]
+) -> None:
+    """Who may write to the folder may put a pipe or a device there: it is an empty object."""
+    name = "log/2026/03/01/12/run/000001.json"
+    log.put_new(NAME, b"x")
+    make(next(tmp_path.rglob("000000.json")).with_name("000001.json"))
+    assert log.get(name) == b""
+    with pytest.raises(AlreadyExists):
+        log.put_new(name, b"x")
 
 
 def test_a_link_to_nowhere_does_not_hide_the_log(log: FileObjects, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use
 
@@ -40,10 +41,12 @@ class FileObjects(Objects):
             _sync(path.parent)
 
     def get(self, name: str) -> bytes | None:
-        """Read one file."""
+        """Read one file; a pipe or a device is as one that is empty, and has no end to wait for."""
+        path = self._root / name
         with self._errors("read"):
             try:
-                return (self._root / name).read_bytes()
+                mode = path.stat().st_mode
+                return path.read_bytes() if S_ISREG(mode) or S_ISDIR(mode) else b""
             except FileNotFoundError:
                 return None
 
