@@ -210,6 +210,8 @@ def test_a_home_that_can_t_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"file.home can't be made: Not a directory"):
         load_signer(None, tmp_path / "file" / "home")
+    with pytest.raises(ConfigError, match=r"signing.key can't be read: File name too long"):
+        load_signer(None, tmp_path / ("x" * 300))
     with pytest.raises(ConfigError, match="Set DAENA_KMS_SIGNING_KEY to an Ed25519 key"):
         load_signer(None, None)
 

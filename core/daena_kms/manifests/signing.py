@@ -94,7 +94,11 @@ def load_signer(given: str | None, home: Path | None) -> Signer:
         todo = f"Set {VARIABLE} to an Ed25519 key (PEM or a path), or DAENA_KMS_HOME to a folder"
         raise ConfigError(msg, todo=todo)
     path = home / FILE
-    if not path.exists():
+    try:
+        missing = not path.exists()
+    except OSError:
+        missing = False  # reading it says what is wrong
+    if missing:
         _make(home)
     return _from_file(path)
 
