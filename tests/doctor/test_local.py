@@ -40,6 +40,17 @@ def test_a_store_that_is_empty(local: Patient) -> None:
     assert not (home() / "keys.db").stat().st_size
 
 
+def test_a_store_that_can_t_be_looked_at(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of somebody else's is told; root alone is never refused, so it is a loop here."""
+    loop = home().with_name("loop")
+    loop.symlink_to(loop)
+    monkeypatch.setenv("DAENA_KMS_HOME", str(loop))
+    odd = local.odd()
+    assert odd["store"].status is Status.WRONG
+    assert "can't be looked at: Too many levels of symbolic links" in odd["store"].found
+    assert "check" in odd["store"].todo.lower()
+
+
 def test_a_store_that_others_can_write(local: Patient) -> None:
     """Where the folder lets them in. With a umask of 002 its mode alone means nothing."""
     name, path = "permission on the folder: others", home() / "keys.db"

@@ -1,6 +1,9 @@
 """What the audit log tells: create-if-absent proved, the schedule's last success, its failures."""
 
+import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from daena_kms.cloud_kms import LocalAdapter
@@ -130,3 +133,13 @@ def test_keys_that_are_due(anyone: Patient) -> None:
     anyone.shift = 91 * DAY
     assert anyone.checks()["keys"].found == "1 managed, 1 of them due now, 0 failing"
     assert KEY not in " ".join(anyone.odd())
+
+
+def test_a_log_at_a_mistyped_address(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It looks as one that is empty, so that is told, and no folder is made."""
+    url = os.environ["DAENA_KMS_AUDIT_URL"]
+    monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"{url}-typo")
+    found = local.odd()["audit log: read"]
+    assert found.status is Status.WARNING
+    assert "See if the address is right" in found.todo
+    assert not Path(urlsplit(f"{url}-typo").path).exists()

@@ -25,12 +25,15 @@ class LocalExam(Exam):
     def credentials(self) -> Iterator[Check]:
         """Look that the store is there: opening one that is not, or is empty, would make it."""
         file = self._home / "keys.db"
-        if file.exists() and file.stat().st_size:
-            yield Check("credentials", Status.OK, "none are needed: the store is a folder")
-            return
-        found = f"there is no store in {self._home}"
-        if file.exists():
+        try:
+            if file.stat().st_size:
+                yield Check("credentials", Status.OK, "none are needed: the store is a folder")
+                return
             found = f"{file} is empty: it holds no key, or lost what it held"
+        except (FileNotFoundError, NotADirectoryError):
+            found = f"there is no store in {self._home}"
+        except OSError as error:
+            found = f"the store in {self._home} can't be looked at: {error.strerror}"
         todo = "Check DAENA_KMS_HOME and its permissions; the first create makes the store"
         yield Check("store", Status.WRONG, found, todo)
 

@@ -30,7 +30,12 @@ def log_checks(
         found = failed("audit log: read", error)
         yield replace(found, todo=f"{found.todo}. It takes {place.needs.read}")
         return
-    yield Check("audit log: read", Status.OK, f"{log.url} can be listed and read")
+    if runs:
+        yield Check("audit log: read", Status.OK, f"{log.url} can be listed and read")
+    else:  # a mistyped address looks the same as a log that has not begun
+        empty = f"{log.url} can be listed, and holds no run that has ended"
+        todo = "See if the address is right; if it is, run again after the first run of rotate"
+        yield Check("audit log: read", Status.WARNING, empty, todo)
     sample = runs[0][0] if runs else None
     yield create_if_absent(log, sample, "audit log", place.needs)
     yield last_success([record for _, record in runs], provider, now, expected)
