@@ -60,7 +60,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
 
     ``compromised`` says that the values of the named keys have leaked: each gets a new version,
     and the old one is retired at once, whatever its grace. It takes a ``reason``. What such a run
-    leaves undone the next one does, whatever that is about.
+    leaves undone the next one does that looks at the key: any but one that names others alone.
 
     A key's failure stands in the summary. When the log is closed, the endpoint in the environment
     is told what was rotated, failed or is overdue (:mod:`daena_kms.notify`).

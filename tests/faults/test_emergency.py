@@ -1,4 +1,4 @@
-"""What an emergency leaves undone is not lost: the next run does it, whatever that is about."""
+"""What an emergency leaves undone is not lost: the next run does it that looks at the key."""
 
 from datetime import timedelta
 

@@ -112,7 +112,7 @@ def _rotated(call: Call, summary: Summary, *, compromised: bool) -> Response:
         why = error.what if error is not None else "it was left"
         which = ", ".join(unrevoked) or "the one before it"
         msg = f"version {version} is current, and {which} is not retired yet: {why}"
-        todo = "Let any run go on with it: the log remembers"
+        todo = "Let a run of all keys, or of this one, go on with it: the log remembers"
         more = {"current": version}
         raise NotRetired(msg, key_id=call.key_id, todo=todo, more=more, headers=tag)
     said = summary.to_dict()

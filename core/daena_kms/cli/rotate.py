@@ -127,7 +127,7 @@ def _in_words(summary: "Summary") -> str:
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
     owed = "".join(
         f"Compromised and not retired: version {version} of {key_id}. "
-        "If another version is current by now, the next run does it.\n"
+        "If another version is current by now, the next run of all keys, or of this one, does it.\n"
         for key_id, versions in summary.unrevoked.items()
         for version in versions
     )
