@@ -149,6 +149,11 @@ def test_a_container_that_is_not_there(azure: Patient, monkeypatch: pytest.Monke
     ("policy", "status", "words"),
     [
         ({"retentionPolicy": {"retentionPeriod": "60"}}, Status.WARNING, "not locked"),
+        (
+            {"retentionPolicy": {"retentionPeriod": "3600", "isLocked": True}},
+            Status.WARNING,
+            "nobody can delete an object for 1 h",
+        ),
         ({"softDeletePolicy": {"retentionDurationSeconds": "604800"}}, Status.WRONG, "for a time"),
         ({"versioning": {"enabled": True}}, Status.WRONG, "for a time"),
         ({}, Status.WRONG, "who may delete objects can delete the log"),

@@ -1,17 +1,22 @@
 """The audit log in Cloud Storage: whether what was written can be deleted, and by us."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Permission, Status, failed, refused
 from daena_kms.doctor.web import Answer, ask
+from daena_kms.durations import about
 from daena_kms.errors import StoreUnavailable
 from daena_kms.settings import Settings
 from daena_kms.stores.gcp_credential import GcpLogin
 
 _NAME = "audit log: deletion protection"
+#: "Enforcement of retention periods less than a day is not guaranteed", the API says of
+#: ``retentionPeriod``.
+_SHORTEST = timedelta(days=1)
 _OK, _FORBIDDEN = 200, (401, 403)
 _NEEDED = {
     "storage.objects.create": "the log is written by it",
@@ -79,9 +84,11 @@ def _policy(answer: Answer) -> Check:
         return Check(_NAME, Status.UNKNOWN, found, "Check the log's address")
     retention: dict[str, Any] = answer.document.get("retentionPolicy") or {}
     if retention.get("isLocked"):
-        return Check(
-            _NAME, Status.OK, "a locked retention policy: nobody can delete before its end"
-        )
+        span = timedelta(seconds=int(retention.get("retentionPeriod", 0)))
+        found = f"a locked retention policy: nobody can delete an object for {about(span)}"
+        if span >= _SHORTEST:
+            return Check(_NAME, Status.OK, found)
+        return Check(_NAME, Status.WARNING, found, "Make the retention policy's time longer")
     if retention:
         found = "a retention policy that is not locked: who may change the bucket can take it off"
         return Check(_NAME, Status.WARNING, found, "Lock the retention policy")
