@@ -140,11 +140,12 @@ def check_match(request: Request, key: Key) -> bool:
     return True
 
 
-def moved(key: Key) -> KeyMoved:
-    """Return the error that another version is current than was asked for."""
+def moved(key: Key, done: str | None = None) -> KeyMoved:
+    """Return the error that another version is current than was asked for; ``done`` is what was."""
     current = key.current
+    what = "another version is current than If-Match names"
     return KeyMoved(
-        "another version is current than If-Match names",
+        what if done is None else f"{what}; {done}",
         key_id=key.id,
         todo="If this answers a repeated request, the first one made it: GET the key and look",
         more={"current": current.id if current is not None else None},

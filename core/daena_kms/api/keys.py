@@ -93,8 +93,9 @@ def rotate(call: Call) -> Response:
         raise summary.errors[call.key_id]
     if call.key_id in summary.left:
         raise OutOfTime("there was no time left to begin", key_id=call.key_id, todo="Ask again")
-    _raise_if_moved(call, key)
     what = summary.notes.get(call.key_id, "nothing was to be done")
+    # Where another rotation was faster, an emergency has retired the version all the same.
+    _raise_if_moved(call, key, what if call.key_id in summary.revoked else None)
     raise NothingDone(what, key_id=call.key_id, todo="Look at the key again")
 
 
@@ -192,7 +193,7 @@ def _tagged(key: Key) -> dict[str, str]:
     return {} if key.current is None else {"etag": etag(key.current.id)}
 
 
-def _raise_if_moved(call: Call, seen: Key) -> None:
+def _raise_if_moved(call: Call, seen: Key, done: str | None = None) -> None:
     """Raise that the key has moved on, if the caller named the version that it was to start from.
 
     Of many deliveries of one request, one does its work; this is the answer to the others.
@@ -201,7 +202,7 @@ def _raise_if_moved(call: Call, seen: Key) -> None:
         return
     key = call.adapter.store.describe(call.key_id)
     if key.current is not None and seen.current is not None and key.current.id != seen.current.id:
-        raise moved(key)
+        raise moved(key, done)
 
 
 __all__ = ["hold", "list_keys", "release", "rollback", "rotate", "show"]

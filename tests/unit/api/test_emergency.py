@@ -6,6 +6,7 @@ from datetime import datetime
 import pytest
 from daena_kms.errors import StoreUnavailable
 from daena_kms.model import Key, VersionState
+from daena_kms.stores.base import Staged
 
 from tests.unit.api.asking import ARN, ask, check_problem
 from tests.unit.engines import World
@@ -128,6 +129,26 @@ def test_one_of_two_is_no_success(
     problem = check_problem(ask(world, "POST", ROTATE, LEAKED), 503, "not-retired")
     assert f"{(old, second)[number]} is not retired yet: it does not answer" in problem["detail"]
     assert (old, second)[1 - number] not in problem["detail"]
+
+
+@pytest.mark.parametrize(("matching", "status"), [(True, 412), (False, 409)])
+def test_who_loses_the_race_hears_what_is_retired(
+    world: World, old: str, monkeypatch: pytest.MonkeyPatch, *, matching: bool, status: int
+) -> None:
+    """Another rotation was faster; the version that was said to have leaked is retired still."""
+    stage = world.store.stage
+
+    def late(key: Key, material: str, now: datetime) -> Staged:
+        monkeypatch.undo()
+        world.adapter.rotate_key("app-key")
+        return stage(key, material, now)
+
+    monkeypatch.setattr(world.store, "stage", late)
+    headers = {"if-match": f'"{old}"'} if matching else {}
+    answer = ask(world, "POST", ROTATE, LEAKED, headers=headers)
+    assert answer.status == status
+    assert f"version {old} is retired" in answer.document["detail"]
+    assert states(world) == [VersionState.CURRENT, VersionState.RETIRED]
 
 
 def test_a_repeated_request_does_it_once(world: World, old: str) -> None:
