@@ -133,6 +133,24 @@ def test_every_url_form_of_short_words_is_refused(escape: Callable[[str], str]) 
         )
 
 
+@pytest.mark.parametrize(
+    "encode",
+    [
+        lambda raw: base64.encodebytes(raw).decode(),
+        lambda raw: base64.encodebytes(raw).decode().replace("\n", "\r\n    "),
+        lambda raw: quote(base64.b64encode(raw), safe=""),
+        lambda raw: raw.hex(" "),
+        lambda raw: raw.hex(":").upper(),
+    ],
+)
+def test_gaps_in_an_encoded_value_hide_nothing(encode: Callable[[bytes], str]) -> None:
+    """As command-line tools print it; a gap in plain words is one."""
+    value = "a few words, and /+ more of them, " * 3
+    with pytest.raises(ConfigError, match="the value itself stands in its metadata"):
+        refuse_material(value, "some-key", metadata={"note": f"x {encode(value.encode())}"})
+    refuse_material("newvalue", "some-key", metadata={"note": "a new value"})
+
+
 def test_short_values_count_only_as_a_whole() -> None:
     """A password of three letters stands in many an innocent word."""
     refuse_material("new", "some-key", metadata={"renewed": "a new one", "n": [1, "news"]})

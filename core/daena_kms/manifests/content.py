@@ -13,6 +13,7 @@ MAX_METADATA = 4096
 MAX_OPERATOR = 200
 #: A shorter value occurs in innocent text by chance: of it only the whole text counts.
 _LEAST = 8
+_GAPS = re.compile(r"[\s:]+")
 _STRETCH = re.compile(r"[A-Za-z0-9_-]{16,}", re.ASCII)
 
 _TODO = f"Pass a dict with str keys that JSON can hold, of at most {MAX_METADATA} bytes"
@@ -69,23 +70,32 @@ def refuse_material(material: str, key_id: str, **texts: object) -> None:
     Plain, or as base64, hexadecimal, URL-quoted or JSON. Another secret can't be known here.
     """
     forms = {form for form in _forms(material) if len(form) >= _LEAST}
+    encoded = {form for form in _encoded(material) if len(form) >= _LEAST}
     for name, content in texts.items():
         for text, whole in _texts(content):
             # Each character may be escaped or not, and in either case of the digits.
             read = (text, text.lower(), unquote(text), unquote_plus(text))
             found = any(form in said for said in read for form in forms)
+            # Tools break base64 into lines, and put blanks or colons between the bytes.
+            tight = [_GAPS.sub("", said) for said in read]
+            found = found or any(form in said for said in tight for form in encoded)
             if found or (whole and text == material):
                 msg = f"the value itself stands in its {name.replace('_', ' ')}"
                 raise ConfigError(msg, key_id=key_id, todo="Take it out: manifests are public")
 
 
 def _forms(material: str) -> Iterator[str]:
-    raw = material.encode()
     # A form of a form still holds the plain stretches of a value.
     yield from _STRETCH.findall(material)
-    yield from (material, quote(material), raw.hex())
+    yield from (material, quote(material))
     yield json.dumps(material)[1:-1]
     yield json.dumps(material, ensure_ascii=False)[1:-1]
+
+
+def _encoded(material: str) -> Iterator[str]:
+    """Yield the value's bytes in hexadecimal and base64, in which a gap means nothing."""
+    raw = material.encode()
+    yield raw.hex()
     for shift in range(3):
         # In the middle of something longer the same bytes are other base64; the ends are mixed.
         text = base64.b64encode(bytes(shift) + raw).decode()[4 if shift else 0 :]
