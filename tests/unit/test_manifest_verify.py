@@ -250,13 +250,19 @@ def with_old(count: int) -> tuple[Chain, MemoryObjects]:
 
 
 def test_old_ones_are_covered_by_what_follows() -> None:
-    """Without their key they are right once a manifest of ours covers them, and not before."""
+    """Without their key they are right once their import covers them, and not before."""
     chain, objects = with_old(3)
     assert verify_chain(chain, public_key=KEY, hmac_key=HMAC)
     report = verify_chain(chain, public_key=KEY)
     assert report.problems[0].name == name(1)
     assert "pass hmac_key" in report.problems[0].what
-    attest(one_signer(), chain, rotation())
+    *_, last = chain.manifests()
+    for metadata in ({}, {"imported": 2, "last": last.manifest_hash}, {"imported": 3, "last": "x"}):
+        attest(one_signer(), chain, rotation(kind="import", metadata=metadata))
+    covers = {"imported": 3, "last": last.manifest_hash}
+    attest(one_signer(), chain, rotation(metadata=covers))
+    assert [p.name for p in verify_chain(chain, public_key=KEY).problems] == [name(1)]
+    attest(one_signer(), chain, rotation(kind="import", metadata=covers))
     assert verify_chain(chain, public_key=KEY)
     edit(objects, 2, operator="mallory")
     assert verify_chain(chain, public_key=KEY).problems[0].name == name(2)

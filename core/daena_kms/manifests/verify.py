@@ -11,6 +11,8 @@ from daena_kms.manifests.chain import Chain
 from daena_kms.manifests.format import Manifest, decode, encode, hash_fits, parse
 from daena_kms.manifests.signing import checks, normalized, old_signature
 
+#: The kind of the manifest that signs for those of the older system.
+IMPORT = "import"
 #: One public key, or several where writers have keys of their own or a key was replaced.
 type PublicKeys = str | Iterable[str]
 
@@ -81,8 +83,8 @@ def verify_chain(
     ``since`` is a manifest as an earlier report's ``newest`` gave it, which must be there still:
     without it nothing shows that manifests were cut off the chain's end, unless an audit log
     names them (:func:`daena_kms.manifests.logged.compare_with_log`). Manifests of the older
-    system are checked with ``hmac_key``, and without it only as far as a later manifest with a
-    trusted signature covers them.
+    system are checked with ``hmac_key``, and without it only as far as the manifest of their
+    import, with a trusted signature, covers them.
     """
     report = ChainReport()
     walk = _Walk(chain, report, _trusted(public_key), hmac_key)
@@ -125,6 +127,9 @@ class _Walk:
         self._ours = False
         #: The first of the older system's that nothing trusted covers yet.
         self._uncovered: str | None = None
+        #: What an import says that signs for all of them. Any other manifest of ours only follows
+        #: what was there: whoever may add to an empty chain may begin it.
+        self._imported: dict[str, Any] = {}
 
     def take(self, name: str, data: bytes) -> str:
         """Look at the next object, and return its reference."""
@@ -174,10 +179,12 @@ class _Walk:
         if manifest.old and self._ours:
             return "is of the older system and follows one that is not"
         self._ours = self._ours or not manifest.old
-        if not manifest.old:
+        if manifest.old:
+            self._imported = {"imported": number, "last": manifest.manifest_hash}
+            if self._hmac_key is None and self._uncovered is None:
+                self._uncovered = self._chain.name(number)
+        elif manifest.kind == IMPORT and manifest.metadata == self._imported:
             self._uncovered = None
-        elif self._hmac_key is None and self._uncovered is None:
-            self._uncovered = self._chain.name(number)
         return None
 
     def _follows(self, manifest: Manifest) -> bool:
