@@ -1,5 +1,6 @@
 """A closing record kept elsewhere, and the versions in the store, held against the log."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -206,3 +207,17 @@ def test_versions_from_before_the_anchor(log: MemoryObjects, clock: Hands) -> No
     kept = anchor(log, write_run(log, clock))
     report = verify(log, [a_key(old)], kept)
     assert "out-of-band" not in {f.status for f in report.findings}
+
+
+def test_a_rotation_meanwhile_is_not_out_of_band(tmp_path: Path, log: MemoryObjects) -> None:
+    """The store is looked at before the log: what it shows by then, the log knows."""
+    adapter = LocalAdapter(tmp_path)
+    Operations(adapter, log).create("app-key", spec="token")
+
+    def late() -> Iterator[Key]:
+        run(adapter, log, keys=["app-key"])
+        yield from adapter.store.inventory()
+
+    report = verify(log, late())
+    assert report.ok, report.findings
+    assert len(report.findings) == 2

@@ -85,13 +85,14 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     """
     report = Report()
     anchor = check_anchor(since)
+    # The store first: of each version that it shows by then the log holds at least the intent.
+    found = None if keys is None else list(keys)
     runs = _load(objects, report)
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
     _check_manifests(objects, runs, report)
-    if keys is not None:
-        found = list(keys)
+    if found is not None:
         rows = [record for run in runs.values() for record in run.records.values()]
         report.findings = compare(rows, found)
         report.notes += gone(rows, {key.id for key in found})
