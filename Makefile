@@ -24,6 +24,13 @@ $(READY): .ci/bootstrap .python-version pyproject.toml requirements/dev.txt requ
 	@.ci/bootstrap
 	@touch $@
 
+# In an environment of its own: what looks over templates pins other versions than we do.
+INFRA := .infra/.ready-$(firstword $(shell pwd | cksum))
+$(INFRA): $(READY) requirements/infra.txt
+	@.uv/bin/uv venv --quiet --clear --python $(BIN)/python .infra
+	@.uv/bin/uv pip sync --quiet --python .infra --require-hashes requirements/infra.txt
+	@touch $@
+
 .PHONY: demo
 demo: $(READY) ## show the whole thing on this machine: no account, nothing left behind
 	@$(BIN)/daena-kms demo all
@@ -73,13 +80,6 @@ types: $(READY)
 locks: $(READY)
 	@.uv/bin/uv pip check --quiet --python .venv
 	@$(BIN)/python -m pytest -q tests/unit/test_locks.py
-
-# In an environment of its own: what looks over templates pins other versions than we do.
-INFRA := .infra/.ready-$(firstword $(shell pwd | cksum))
-$(INFRA): $(READY) requirements/infra.txt
-	@.uv/bin/uv venv --quiet --clear --python $(BIN)/python .infra
-	@.uv/bin/uv pip sync --quiet --python .infra --require-hashes requirements/infra.txt
-	@touch $@
 
 .PHONY: templates
 templates: $(INFRA) ## check the SAM template with cfn-lint, sam and checkov
