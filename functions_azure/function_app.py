@@ -11,8 +11,7 @@ import logging
 import os
 
 import azure.functions as func
-from daena_kms.api import respond
-from daena_kms.api.messages import METHODS, Request
+from daena_kms.api import METHODS, respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run
@@ -63,17 +62,18 @@ def expiring(event: func.EventGridEvent) -> None:
 @app.route("v1/{*path}", methods=METHODS)
 def http(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Answer for a caller with a function's key, or one that Entra ID has verified."""
-    return answer(function_app_request(req, context.invocation_id, os.environ))
+    return answer(req, context.invocation_id, known=True)
 
 
 @app.route("v1/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
     """Say whether the configuration, the store and the log can be used."""
-    return answer(function_app_request(req, context.invocation_id))
+    return answer(req, context.invocation_id, known=False)
 
 
-def answer(asked: Request) -> func.HttpResponse:
-    """Answer one request."""
+def answer(req: func.HttpRequest, invocation: str, *, known: bool) -> func.HttpResponse:
+    """Answer one request; ``known`` says that the host has let a caller through."""
+    asked = function_app_request(req, invocation, os.environ if known else None)
     found = respond(asked, services, ANSWER)
     logger.info(json.dumps({"event": "http", **found.log_entry(asked)}))
     return func.HttpResponse(found.body, status_code=found.status, headers=found.all_headers)

@@ -13,8 +13,7 @@ from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
 from daena_kms.model import Key
 from daena_kms.names import check_key_id
-from daena_kms.notify import notify
-from daena_kms.notify.events import of_run
+from daena_kms.notify import notify, wanted
 from daena_kms.objects.base import Objects
 from daena_kms.plan import CHANGES, Action, Kind
 from daena_kms.planning import Survey
@@ -102,8 +101,11 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     this.execute(journal, workers, progress or _no_progress)
     summary.finish(clock.elapsed)
     journal.close(summary.counts())
-    told = notify(of_run(summary, context, journal.recovered), settings, budget.left)
-    summary.notified, summary.undelivered = told
+    if wanted(settings):
+        from daena_kms.notify.events import of_run  # noqa: PLC0415 - only with an endpoint
+
+        told = notify(of_run(summary, context, journal.recovered), settings, budget.left)
+        summary.notified, summary.undelivered = told
     log_of_runs.info("run %s: %s", summary.run_id, summary.counts())
     return summary
 

@@ -2,12 +2,14 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from daena_kms.api.messages import Request, dig
 from daena_kms.errors import ConfigError, InvalidKeyId
 from daena_kms.names import check_key_id
+
+if TYPE_CHECKING:
+    from daena_kms.api.messages import Request
 
 log_of_events = logging.getLogger("daena_kms")
 
@@ -21,6 +23,8 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
     Raises :class:`ConfigError` for an event of another type or of another vault than ``vault``:
     the subscription sends what it should not.
     """
+    from daena_kms.api.messages import dig  # noqa: PLC0415 - a scheduled run needs none
+
     todo = f"Subscribe to {_NEAR_EXPIRY} of the vault that this app rotates, and to nothing else"
     if event_type != _NEAR_EXPIRY:
         msg = f"the event is of type {event_type[:80]!r}"
@@ -42,12 +46,14 @@ def function_app_request(
     request: Any,  # noqa: ANN401 - the SDK's, which the app brings
     invocation: str,
     environ: Mapping[str, str] | None = None,
-) -> Request:
+) -> "Request":
     """Return what a request to a Function App asks; with ``environ``, who asks, too.
 
     The catch-all route gives the path, and nothing where that is empty; the address of the health
     function is its own, and needs no caller.
     """
+    from daena_kms.api.messages import Request  # noqa: PLC0415 - a scheduled run needs none
+
     address = urlsplit(request.url)
     path = "health" if environ is None else request.route_params.get("path", "")
     return Request(

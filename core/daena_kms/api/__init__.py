@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from daena_kms.objects.base import Objects
     from daena_kms.runtime import Deadline
 
+#: What a platform that wants a list is to hand on: what an address does not take is refused by us,
+#: the same on every cloud.
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
 
 def respond(
     request: "Request",

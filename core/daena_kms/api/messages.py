@@ -12,9 +12,6 @@ from urllib.parse import quote
 from daena_kms.errors import DaenaKMSError
 
 JSON, PROBLEM = "application/json", "application/problem+json"
-#: What a platform that wants a list is to hand on: what an address does not take is refused by us,
-#: the same on every cloud.
-METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 #: Characters of an entity tag that need no escape, and a version id may hold.
 #: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
 _ETAG_SAFE = "-._~:/+=@"

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError
-from daena_kms.notify.base import Event, Timing
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
+    from daena_kms.notify.base import Event, Timing
     from daena_kms.notify.wire import Network
 
 log_of_runs = logging.getLogger("daena_kms")
@@ -25,12 +25,17 @@ LEAST = 2.0
 _SET = "DAENA_KMS_ENDPOINT"
 
 
+def wanted(settings: Settings) -> bool:
+    """Whether there is an endpoint, so that it is worth making events at all."""
+    return settings.get(_SET) is not None
+
+
 def notify(
-    events: Iterable[Event],
+    events: "Iterable[Event]",
     settings: Settings,
     left: timedelta | None = None,
     *,
-    timing: Timing | None = None,
+    timing: "Timing | None" = None,
     network: "Network | None" = None,
 ) -> tuple[int, int]:
     """Send the events, and return how many were delivered, and how many were not. Never raises.
@@ -38,8 +43,10 @@ def notify(
     ``left`` is what is left of the run's time, if that is limited. Without an endpoint the events
     are not even made.
     """
-    if settings.get(_SET) is None:
+    if not wanted(settings):
         return 0, 0
+    from daena_kms.notify.base import Timing  # noqa: PLC0415 - only with an endpoint
+
     waiting: list[Event] = []
     try:
         waiting += events
@@ -59,7 +66,7 @@ def check_endpoint(
     With ``look_up`` (:func:`daena_kms.notify.wire.look_up`) the host's addresses are checked too,
     which takes as long as the name service does and may raise its OSError.
     """
-    if settings.get(_SET) is None:
+    if not wanted(settings):
         return
     from daena_kms.notify.endpoint import endpoint_from  # noqa: PLC0415 - only with an endpoint
     from daena_kms.notify.guard import check_address  # noqa: PLC0415 - as above
@@ -72,10 +79,10 @@ def check_endpoint(
 
 
 def _send(
-    events: Sequence[Event],
+    events: "Sequence[Event]",
     settings: Settings,
     left: timedelta | None,
-    timing: Timing,
+    timing: "Timing",
     network: "Network | None",
 ) -> tuple[int, int]:
     from daena_kms.notify.delivery import deliver  # noqa: PLC0415 - only with an endpoint

@@ -7,7 +7,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects, Use
-from daena_kms.objects.files import FileObjects
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,6 +46,8 @@ def open_objects(address: str, use: Use, access: Access) -> Objects:
     """Return the objects at ``address``. Nothing is called. Raises :class:`ConfigError`."""
     parts = split_address(address, use)
     if parts.scheme == "file":
+        from daena_kms.objects.files import FileObjects  # noqa: PLC0415 - no cloud's log is one
+
         return FileObjects(_folder(address, parts.netloc, parts.path), use)
     if parts.scheme == "s3" and parts.netloc:
         return _s3(address, parts, use, access)
