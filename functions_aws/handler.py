@@ -52,11 +52,14 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - 
         trigger="schedule",
         principal=str(context.invoked_function_arn),
     )
-    for name, count in summary.counts().items():
-        metrics.add_metric(name=name, unit=MetricUnit.Count, value=count)
-    seconds = summary.duration.total_seconds()
-    metrics.add_metric(name="duration", unit=MetricUnit.Seconds, value=seconds)
-    metrics.flush_metrics()
+    # An alarm takes these for a run that has come to its end, which a plan is not.
+    if not summary.dry_run:
+        for name, count in summary.counts().items():
+            unit = MetricUnit.Seconds if name == "lateness" else MetricUnit.Count
+            metrics.add_metric(name=name, unit=unit, value=count)
+        seconds = summary.duration.total_seconds()
+        metrics.add_metric(name="duration", unit=MetricUnit.Seconds, value=seconds)
+        metrics.flush_metrics()
     logger.info("run", extra={"summary": summary.to_dict()})
     summary.raise_if_failed()
     return summary.to_dict()
