@@ -49,6 +49,7 @@ run "functions" {
       GCP_PROJECT_ID           = "my-project"
       GCP_INVOKER_IAM_CHECK    = "true"
       DAENA_KMS_AUDIT_URL      = "gs://my-project-daena-kms-audit"
+      DAENA_KMS_MIN_INTERVAL   = "10m"
       DAENA_KMS_PAUSED         = "false"
     })
     error_message = "By default the environment says where things are, and that IAM decides who calls."
