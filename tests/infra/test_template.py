@@ -78,7 +78,11 @@ def test_who_may_assume_a_role_on_a_schedule_is_named() -> None:
     assert "schedule-group/" in json.dumps(condition["aws:SourceArn"])
     policy = TEMPLATE["Resources"]["WatchLogPolicy"]["Properties"]["PolicyDocument"]["Fn::Sub"]
     written = json.loads(re.sub(r"\$\{[^}]+\}", "x", policy))
-    assert {key for test in written["Statement"][0]["Condition"].values() for key in test} == {
+    stream, write = written["Statement"]
+    assert (stream["Action"], write["Action"]) == ("logs:CreateLogStream", "logs:PutLogEvents")
+    # A rule's ARN comes with what is written, and not when a stream is made.
+    assert "Condition" not in stream
+    assert {key for test in write["Condition"].values() for key in test} == {
         "aws:SourceAccount",
         "aws:SourceArn",
     }
@@ -127,7 +131,9 @@ def test_every_alarm_notifies_and_says_what_it_means() -> None:
         missing = "breaching" if name == "NoRunAlarm" else "notBreaching"
         assert alarm["TreatMissingData"] == missing
     body = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
-    json.loads(body)
+    widgets = json.loads(body)["widgets"]
+    drawn = [metric[1] for w in widgets for metric in w["properties"].get("metrics", []) if metric[1:]]
+    assert all(name in drawn for name in ("rotated", "failed", "overdue", "lateness", "duration"))
     assert all(f"${{{name}.Arn}}" in body for name in ALARMS)
 
 

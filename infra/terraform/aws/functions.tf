@@ -68,9 +68,14 @@ resource "aws_lambda_function_url" "http" {
   authorization_type = "AWS_IAM"
 }
 
+# Named by who calls and not by a place in the list: whoever leaves it moves nobody else's name.
+locals {
+  url_callers = { for arn in var.http_enabled ? var.http_caller_arns : [] : arn => substr(sha256(arn), 0, 16) }
+}
+
 # A function URL takes both: docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
 resource "aws_lambda_permission" "url" {
-  for_each = var.http_enabled ? { for index, arn in var.http_caller_arns : arn => index } : {}
+  for_each = local.url_callers
 
   region                 = var.region
   statement_id           = "url-${each.value}"
@@ -81,7 +86,7 @@ resource "aws_lambda_permission" "url" {
 }
 
 resource "aws_lambda_permission" "function" {
-  for_each = var.http_enabled ? { for index, arn in var.http_caller_arns : arn => index } : {}
+  for_each = local.url_callers
 
   region                   = var.region
   statement_id             = "invoke-${each.value}"

@@ -76,17 +76,28 @@ resource "aws_cloudwatch_log_resource_policy" "events" {
   policy_name = "${var.name}-events"
   policy_document = jsonencode({
     Version = "2012-10-17"
-    Statement = [{
-      Sid       = "EventsToTheirLog"
-      Effect    = "Allow"
-      Principal = { Service = ["delivery.logs.amazonaws.com", "events.amazonaws.com"] }
-      Action    = ["logs:CreateLogStream", "logs:PutLogEvents"]
-      Resource  = "${aws_cloudwatch_log_group.events.arn}:*"
-      Condition = {
-        StringEquals = { "aws:SourceAccount" = local.account }
-        ArnEquals    = { "aws:SourceArn" = [for rule in aws_cloudwatch_event_rule.watched : rule.arn] }
-      }
-    }]
+    Statement = [
+      {
+        # No rule is named when a stream is made, only when it is written to:
+        # docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html
+        Sid       = "EventsMakeStreams"
+        Effect    = "Allow"
+        Principal = { Service = ["delivery.logs.amazonaws.com", "events.amazonaws.com"] }
+        Action    = ["logs:CreateLogStream"]
+        Resource  = "${aws_cloudwatch_log_group.events.arn}:*"
+      },
+      {
+        Sid       = "EventsToTheirLog"
+        Effect    = "Allow"
+        Principal = { Service = ["delivery.logs.amazonaws.com", "events.amazonaws.com"] }
+        Action    = ["logs:PutLogEvents"]
+        Resource  = "${aws_cloudwatch_log_group.events.arn}:*"
+        Condition = {
+          StringEquals = { "aws:SourceAccount" = local.account }
+          ArnEquals    = { "aws:SourceArn" = [for rule in aws_cloudwatch_event_rule.watched : rule.arn] }
+        }
+      },
+    ]
   })
 }
 

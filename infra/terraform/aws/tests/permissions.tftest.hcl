@@ -199,6 +199,19 @@ run "callers" {
   }
 }
 
+run "callers_of_whom_the_first_left" {
+  command = plan
+
+  variables {
+    http_caller_arns = ["arn:aws:iam::111122223333:role/before", "arn:aws:iam::111122223333:role/on-call"]
+  }
+
+  assert {
+    condition     = aws_lambda_permission.url["arn:aws:iam::111122223333:role/on-call"].statement_id == "url-${substr(sha256("arn:aws:iam::111122223333:role/on-call"), 0, 16)}"
+    error_message = "A statement is named by its caller, not by a place that changes when another leaves."
+  }
+}
+
 run "caller_policy" {
   command = plan
 
@@ -222,12 +235,19 @@ run "queue" {
   }
 
   assert {
-    condition     = jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "111122223333"
+    condition     = jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[1].Condition.StringEquals["aws:SourceAccount"] == "111122223333"
     error_message = "Only events of this account come into their log."
   }
 
   assert {
-    condition     = length(jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[0].Condition.ArnEquals["aws:SourceArn"]) == 3
+    condition     = length(jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement[1].Condition.ArnEquals["aws:SourceArn"]) == 3
     error_message = "Only our three rules write into the events' log."
+  }
+
+  assert {
+    condition = [for s in jsondecode(aws_cloudwatch_log_resource_policy.events.policy_document).Statement : [s.Action, contains(keys(s), "Condition")]] == [
+      [["logs:CreateLogStream"], false], [["logs:PutLogEvents"], true],
+    ]
+    error_message = "Making a stream names no rule, and is not asked for one."
   }
 }
