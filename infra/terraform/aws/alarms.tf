@@ -12,11 +12,12 @@ locals {
         namespace = "AWS/Lambda", metric = "Errors", dimensions = { FunctionName = aws_lambda_function.this["scheduled"].function_name }
         statistic = "Sum", period = 300, periods = 1
       }
-      # What every run of these hours has left overdue, not what one run had no time for.
+      # What every run of these hours has left overdue, not what one run had no time for. One period,
+      # of a day at most: hours without a run would count as good ones.
       overdue = {
         about     = "A key stays overdue, whether or not a run failed."
         namespace = local.namespace, metric = "overdue", dimensions = local.ours
-        statistic = "Minimum", period = 3600, periods = var.expected_within_hours
+        statistic = "Minimum", period = min(var.expected_within_hours, 24) * 3600, periods = 1
       }
       dead-letter = {
         about     = "An event could not be delivered, or its run failed for the last time."

@@ -16,7 +16,7 @@ locals {
       )
     },
     {
-      title   = "Oldest age, in percent of its limit", stat = "Maximum", view = "timeSeries"
+      title   = "Seconds by which the oldest key is over its limit", stat = "Maximum", view = "timeSeries"
       metrics = [[local.namespace, "lateness", "service", "rotation"]]
     },
     {

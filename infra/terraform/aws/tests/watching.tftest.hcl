@@ -42,6 +42,11 @@ run "alarms" {
   }
 
   assert {
+    condition     = aws_cloudwatch_metric_alarm.this["overdue"].statistic == "Minimum" && aws_cloudwatch_metric_alarm.this["overdue"].period == 3 * 3600 && aws_cloudwatch_metric_alarm.this["overdue"].evaluation_periods == 1
+    error_message = "One period holds all runs of these hours: no hour without a run quiets the alarm."
+  }
+
+  assert {
     condition     = aws_cloudwatch_metric_alarm.this["failed-run"].metric_name == "Errors" && aws_cloudwatch_metric_alarm.this["failed-run"].dimensions.FunctionName == "daena-kms-scheduled"
     error_message = "A run that fails is an error of the function."
   }
@@ -49,6 +54,20 @@ run "alarms" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.this["refused-caller"].metric_name == aws_cloudwatch_log_metric_filter.refused_caller[0].metric_transformation[0].name
     error_message = "What the filter counts is what the alarm watches."
+  }
+}
+
+run "daily_runs" {
+  command = plan
+
+  variables {
+    schedule              = "cron(7 3 * * ? *)"
+    expected_within_hours = 48
+  }
+
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.this["overdue"].period == 24 * 3600 && aws_cloudwatch_metric_alarm.this["overdue"].evaluation_periods == 1
+    error_message = "A run a day can ring the alarm, too, whose period is a day at most."
   }
 }
 
