@@ -4,7 +4,7 @@ locals {
     { title = "Failures", metrics = ["failed", "left"], aligner = "ALIGN_DELTA" },
     { title = "Seconds by which the oldest key is over its limit", metrics = ["lateness"], aligner = "ALIGN_DELTA" },
     { title = "Durations (seconds)", metrics = ["seconds"], aligner = "ALIGN_DELTA" },
-    { title = "Keys", metrics = ["keys", "held"], aligner = "ALIGN_DELTA" },
+    { title = "Keys", metrics = ["keys", "held", "overdue"], aligner = "ALIGN_DELTA" },
   ]
 }
 

@@ -37,7 +37,7 @@ output "alarm_names" {
   description = "Names of the alarms, each described in docs/ALARMS.md."
   value = sort(concat(
     [for alarm in google_monitoring_alert_policy.this : alarm.display_name],
-    [google_monitoring_alert_policy.no_run.display_name],
+    [google_monitoring_alert_policy.no_run.display_name, google_monitoring_alert_policy.overdue.display_name],
     google_monitoring_alert_policy.undelivered[*].display_name,
   ))
 }

@@ -13,7 +13,6 @@ locals {
     {
       runs        = local.a_run
       failed_runs = "${local.a_run} AND jsonPayload.ok=false"
-      overdue     = "${local.a_run} AND jsonPayload.counts.overdue>0"
       job_errors  = "${local.scheduled} AND severity>=ERROR"
       # What Cloud Run refuses, it notes in the same log as what it passes on.
       unauthorised   = "${local.of_ours} AND httpRequest.status=(401 OR 403)"
@@ -27,7 +26,7 @@ locals {
   )
 
   distributions = merge(
-    { for name in ["rotated", "finished", "retired", "destroyed", "failed", "left", "keys", "held", "lateness"] : name => "jsonPayload.counts.${name}" },
+    { for name in ["rotated", "finished", "retired", "destroyed", "failed", "left", "keys", "held", "overdue", "lateness"] : name => "jsonPayload.counts.${name}" },
     { seconds = "jsonPayload.seconds" },
   )
 }

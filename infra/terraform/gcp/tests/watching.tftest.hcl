@@ -28,7 +28,7 @@ run "alarms" {
   }
 
   assert {
-    condition = alltrue([for alarm in concat(values(google_monitoring_alert_policy.this), [google_monitoring_alert_policy.no_run], google_monitoring_alert_policy.undelivered) :
+    condition = alltrue([for alarm in concat(values(google_monitoring_alert_policy.this), [google_monitoring_alert_policy.no_run, google_monitoring_alert_policy.overdue], google_monitoring_alert_policy.undelivered) :
       tolist(alarm.notification_channels) == tolist(["projects/my-project/notificationChannels/1"]) && strcontains(alarm.documentation[0].content, "docs/ALARMS.md")
     ])
     error_message = "Every alarm notifies and says where to read on."
@@ -40,7 +40,24 @@ run "alarms" {
   }
 
   assert {
-    condition     = strcontains(google_logging_metric.counters["overdue"].filter, "jsonPayload.counts.overdue>0") && strcontains(google_logging_metric.counters["failed_runs"].filter, "jsonPayload.ok=false")
+    condition     = google_monitoring_alert_policy.overdue.conditions[0].condition_threshold[0].duration == "0s" && google_monitoring_alert_policy.overdue.conditions[0].condition_threshold[0].aggregations[0].alignment_period == "10800s"
+    error_message = "One period holds all runs of these hours: no minute without a run quiets the alarm."
+  }
+
+  assert {
+    condition     = google_logging_metric.distributions["overdue"].value_extractor == "EXTRACT(jsonPayload.counts.overdue)" && strcontains(google_monitoring_alert_policy.overdue.conditions[0].condition_threshold[0].filter, "user/daena-kms/run_overdue")
+    error_message = "What is overdue comes from the line that each run logs."
+  }
+
+  assert {
+    condition = alltrue([for filter in [
+      google_monitoring_alert_policy.overdue.conditions[0].condition_threshold[0].filter, google_monitoring_alert_policy.no_run.conditions[0].condition_absent[0].filter,
+    ] : strcontains(filter, "service_name=\"daena-kms-scheduled\"")])
+    error_message = "Runs of one key for an event quiet neither alarm."
+  }
+
+  assert {
+    condition     = strcontains(google_logging_metric.counters["failed_runs"].filter, "jsonPayload.ok=false")
     error_message = "Counts come from the line that each run logs."
   }
 
