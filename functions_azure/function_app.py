@@ -39,7 +39,7 @@ def rotate(trigger: str, principal: str, keys: list[str] | None = None) -> None:
     summary = run(
         adapter, log, keys=keys, if_due=True, deadline=RUN, trigger=trigger, principal=principal
     )
-    report(summary)
+    report(summary, trigger)
 
 
 @app.timer_trigger("timer", "%DAENA_KMS_SCHEDULE%", run_on_startup=False, use_monitor=True)

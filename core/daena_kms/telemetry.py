@@ -21,27 +21,31 @@ _FLUSH_MILLISECONDS = 5_000
 _STATES = {"keys", "held", "overdue", "lateness"}
 
 
-def report(summary: Summary) -> None:
+def report(summary: Summary, trigger: str | None = None) -> None:
     """Log a run, measure it, and raise :class:`~daena_kms.errors.DaenaKMSError` if a key failed."""
     log_of_runs.info(json.dumps({"event": "run", **summary.to_dict()}, sort_keys=True))
-    measure(summary)
+    measure(summary, trigger)
     summary.raise_if_failed()
 
 
-def measure(summary: Summary) -> None:
-    """Record a run's counts (``daena_kms.rotated``, …) and its duration in seconds."""
+def measure(summary: Summary, trigger: str | None = None) -> None:
+    """Record a run's counts (``daena_kms.rotated``, …) and its duration in seconds.
+
+    Each with the trigger, because a run of one key, for an event, says nothing of the others.
+    """
     try:
         from opentelemetry import metrics  # noqa: PLC0415 - only where a platform collects
     except ModuleNotFoundError:
         return
     provider = metrics.get_meter_provider()
     meter = _meter(provider)
+    by = {} if trigger is None else {"trigger": trigger}
     for name, count in summary.counts().items():
         if name in _STATES:
-            _gauge(meter, f"daena_kms.{name}").set(count)
+            _gauge(meter, f"daena_kms.{name}").set(count, by)
         else:
-            _counter(meter, f"daena_kms.{name}").add(count)
-    _histogram(meter, "daena_kms.duration").record(summary.duration.total_seconds())
+            _counter(meter, f"daena_kms.{name}").add(count, by)
+    _histogram(meter, "daena_kms.duration").record(summary.duration.total_seconds(), by)
     # An instance may be frozen once the function has returned.
     flush: Any = getattr(provider, "force_flush", None)
     if flush is not None:

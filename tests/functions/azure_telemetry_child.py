@@ -76,6 +76,9 @@ def main() -> None:
     told = {
         "ok": result.ok,
         "metrics": {m["name"]: m["value"] for i in items for m in i.get("metrics", ())},
+        "triggers": {
+            m["name"]: i["properties"].get("trigger") for i in items for m in i.get("metrics", ())
+        },
         "messages": [item["message"] for item in items if "message" in item],
         "leaks": sum(value.encode() in body for value in values for body in _SENT),
     }

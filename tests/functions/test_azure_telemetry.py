@@ -29,6 +29,8 @@ def test_records_and_metrics_of_a_run_are_sent() -> None:
     assert set(ours) == {*Summary(None, datetime.now(UTC)).counts(), "duration"}
     assert (ours["rotated"], ours["failed"], ours["overdue"], ours["keys"]) == (1, 0, 0, 1)
     assert ours["duration"] > 0
+    # By which the alarms on overdue keys and on silence leave runs for an event out.
+    assert {told["triggers"][f"daena_kms.{name}"] for name in ours} == {"schedule"}
     records = [json.loads(text) for text in told["messages"] if text.startswith("{")]
     assert [record["rotated"] for record in records if record["event"] == "run"] == [["due-key"]]
     assert told["leaks"] == 0

@@ -60,6 +60,14 @@ def summary(*rotated: str, failed: tuple[str, ...] = (), seconds: float = 1.5) -
     return made
 
 
+def test_a_run_s_trigger_is_told_with_each_figure(collector: Collector) -> None:
+    """What an event brought about can be told from what the schedule did."""
+    measure(summary("a"), "event")
+    assert {frozenset(point.attributes.items()) for point in collector.points().values()} == {
+        frozenset({("trigger", "event")})
+    }
+
+
 def test_counts_add_up_and_states_do_not(collector: Collector) -> None:
     """Over two runs: what was done is summed, what is so at the end is as the last run saw it."""
     measure(summary("a", "b", seconds=1.5))

@@ -30,6 +30,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{1,13}[a-z0-9]$", var.name))
     error_message = "Use 3 to 15 lower-case letters, digits and hyphens, and begin with a letter: vaults have short names."
   }
+
+  validation {
+    condition     = !strcontains(var.name, "--")
+    error_message = "Use no two hyphens in a row: a vault's name has none."
+  }
 }
 
 variable "tags" {

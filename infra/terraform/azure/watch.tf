@@ -23,6 +23,9 @@ locals {
   workspace = azurerm_log_analytics_workspace.this.id
   runbook   = "What to do: docs/ALARMS.md, Azure,"
 
+  # A run of one key, for an event, says nothing of the others.
+  scheduled = "tostring(customDimensions.trigger) == \"schedule\""
+
   # Questions to the functions' telemetry (daena_kms.* are the functions' own figures) and to the vault's events.
   query_alarms = {
     run-failed = {
@@ -40,14 +43,14 @@ locals {
       about  = "Keys have been overdue in every run of three hours, whether a run failed or not."
       scope  = local.insights, frequency = "PT1H", window = "PT3H"
       column = "valueMax", aggregation = "Minimum", operator = "GreaterThan", threshold = 0
-      query  = "customMetrics | where name == \"daena_kms.overdue\""
+      query  = "customMetrics | where name == \"daena_kms.overdue\" and ${local.scheduled}"
     }
     no-run = {
       about  = "No run has come to its end for ${var.expected_within_hours} hours."
       scope  = local.insights, frequency = "PT15M"
       window = { 1 = "PT1H", 2 = "PT2H", 3 = "PT3H", 4 = "PT4H", 5 = "PT5H", 6 = "PT6H", 24 = "P1D", 48 = "P2D" }[var.expected_within_hours]
       column = null, aggregation = "Count", operator = "LessThan", threshold = 1
-      query  = "customMetrics | where name == \"daena_kms.keys\""
+      query  = "customMetrics | where name == \"daena_kms.keys\" and ${local.scheduled}"
     }
     unauthorised = {
       about  = "The API refused a caller."

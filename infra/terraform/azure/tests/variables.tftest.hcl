@@ -29,6 +29,16 @@ run "names" {
   ]
 }
 
+run "two_hyphens" {
+  command = plan
+
+  variables {
+    name = "daena--kms"
+  }
+
+  expect_failures = [var.name]
+}
+
 run "addresses_without_a_subnet" {
   command = plan
 

@@ -47,6 +47,13 @@ run "alarms" {
   }
 
   assert {
+    condition = alltrue([for alarm in ["no-run", "overdue"] :
+      endswith(azurerm_monitor_scheduled_query_rules_alert_v2.this[alarm].criteria[0].query, "and tostring(customDimensions.trigger) == \"schedule\"")
+    ])
+    error_message = "Runs of one key for an event quiet neither alarm."
+  }
+
+  assert {
     condition     = strcontains(azurerm_monitor_scheduled_query_rules_alert_v2.this["overdue"].criteria[0].query, "daena_kms.overdue") && azurerm_monitor_scheduled_query_rules_alert_v2.this["overdue"].criteria[0].time_aggregation_method == "Minimum"
     error_message = "Overdue keys are counted by the functions' own metric."
   }
