@@ -10,7 +10,7 @@ variable "package_path" {
 }
 
 variable "name" {
-  description = "Prefix of every name that this module gives. One deployment per account, region and name."
+  description = "Prefix of every name that this module gives. One deployment per account and name: roles have no region. Figures have no name: one per account and region."
   type        = string
   default     = "daena-kms"
   nullable    = false
