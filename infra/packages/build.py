@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from daena_kms.demo import packing
 
 from infra.packages.install import Library, install
-from infra.packages.targets import Target
+from infra.packages.targets import ROOT, Target
 
 #: More takes thrice as long for a hundredth less.
 _LEVEL = 6
@@ -34,6 +34,8 @@ def build(target: Target, dist: Path) -> Built:
     packing.copy_own(folder, target.source / target.handler, target.cloud)
     for name in target.further:
         shutil.copyfile(target.source / name, folder / name)
+    # Who hands the package on hands on the terms, too.
+    shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
     with tempfile.TemporaryDirectory(dir=place) as made:
         installed = Path(made)
         libraries = tuple(install(target, installed))

@@ -81,6 +81,13 @@ def test_the_entry_points_are_where_each_cloud_looks() -> None:
     assert "requirements.txt" in names("azure/daena-kms-remote-build.zip")
 
 
+@pytest.mark.parametrize("archive", ARCHIVES)
+def test_a_package_holds_our_licence(archive: str) -> None:
+    """The one of the project, at the root."""
+    with zipfile.ZipFile(path(archive)) as opened:
+        assert opened.read("LICENSE") == (ROOT / "LICENSE").read_bytes()
+
+
 @pytest.mark.parametrize("name", ["azure/daena-kms-remote-build", "gcp/daena-kms"])
 def test_what_the_cloud_installs_is_what_the_tests_ran_with(name: str) -> None:
     """The list of requirements is the lock file, with its hashes."""
