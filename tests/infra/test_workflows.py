@@ -38,6 +38,12 @@ def test_no_input_becomes_part_of_a_script(path: Path) -> None:
     assert [script for script in scripts if "${{" in script] == []
 
 
+@pytest.mark.parametrize("path", WORKFLOWS, ids=_name)
+def test_what_is_installed_is_locked(path: Path) -> None:
+    """No script resolves versions by itself: the lock files say what runs, by hash."""
+    assert "pip install" not in "\n".join(_scripts(path.read_text()))
+
+
 @pytest.mark.parametrize("path", REACHING_A_CLOUD, ids=_name)
 def test_each_job_that_logs_in_has_an_environment(path: Path) -> None:
     """A job with an identity in a cloud is bound to an environment, which can be guarded."""
