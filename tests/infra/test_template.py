@@ -132,7 +132,9 @@ def test_every_alarm_notifies_and_says_what_it_means() -> None:
         assert alarm["TreatMissingData"] == missing
     body = TEMPLATE["Resources"]["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
     widgets = json.loads(body)["widgets"]
-    drawn = [metric[1] for w in widgets for metric in w["properties"].get("metrics", []) if metric[1:]]
+    drawn = [
+        metric[1] for w in widgets for metric in w["properties"].get("metrics", []) if metric[1:]
+    ]
     assert all(name in drawn for name in ("rotated", "failed", "overdue", "lateness", "duration"))
     assert all(f"${{{name}.Arn}}" in body for name in ALARMS)
 
