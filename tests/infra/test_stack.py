@@ -11,6 +11,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.demo import lambda_bundle
 
 from tests.functions.harness import eventually
+from tests.functions.world import make_older
 from tests.infra.built import ROOT, path
 from tests.infra.stack import STACK, Stack, client, deployed, refused
 
@@ -55,13 +56,17 @@ def test_the_url_refuses_who_does_not_sign_and_who_may_not_call(stack: Stack) ->
 
 
 def test_the_http_function_rotates_under_its_own_role(stack: Stack) -> None:
-    """With the event that AWS makes of a signed request."""
+    """With the event that AWS makes of a signed request, and not before the least interval."""
     old = stack.adapter.create_key("asked-key")
     context = {
         "http": {"method": "POST"},
         "authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:user/operator"}},
     }
     event = {"rawPath": "/v1/keys/asked-key/rotate", "requestContext": context}
+    early = lambda_bundle.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
+    assert early["statusCode"] == 429, early
+    assert stack.adapter.get_key("asked-key") == old
+    make_older(stack.adapter, "asked-key", 1)
     answer = lambda_bundle.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
     assert answer["statusCode"] == 200, answer
     assert json.loads(answer["body"])["key"] == "asked-key"
