@@ -51,11 +51,3 @@ resource "google_pubsub_topic_iam_member" "secret_manager" {
   role    = "roles/pubsub.publisher"
   member  = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
 }
-
-resource "google_project_iam_member" "event_receiver" {
-  count = var.events_enabled ? 1 : 0
-
-  project = var.project_id
-  role    = "roles/eventarc.eventReceiver"
-  member  = google_service_account.this["events"].member
-}
