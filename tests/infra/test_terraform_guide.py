@@ -31,7 +31,7 @@ def test_the_blocks_are_valid(tmp_path: Path, title: str, provider: str) -> None
     folder.mkdir()
     source = f'{{ source = "hashicorp/{provider}" }}'
     needs = f"terraform {{\n  required_providers {{\n    {provider} = {source}\n  }}\n}}\n"
-    # A mirror's schemas may not say which arguments are write-only, and only those take such a value.
+    # A mirror may not know which arguments are write-only, and only those take such a value.
     given = [block.replace("  ephemeral = true\n", "") for block in blocks(title)]
     (folder / "main.tf").write_text("\n".join([needs, *given]))
     tree = Tree(tmp_path)
