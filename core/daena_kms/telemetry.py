@@ -12,13 +12,14 @@ from daena_kms.summary import Summary
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
-    from opentelemetry.metrics import _Gauge as Gauge
 
 log_of_runs = logging.getLogger("daena_kms")
 
 _FLUSH_MILLISECONDS = 5_000
-#: What is a state at the end of a run; all other counts add up.
+#: What is a state at the end of a run; all other counts add up. Each is a histogram, which tells of
+#: a run once: a gauge is sent again every minute while the process lives, as if runs went on.
 _STATES = {"keys", "held", "overdue", "lateness"}
+_UNITS = {"lateness": "s"}
 
 
 def report(summary: Summary, trigger: str | None = None) -> None:
@@ -42,10 +43,10 @@ def measure(summary: Summary, trigger: str | None = None) -> None:
     by = {} if trigger is None else {"trigger": trigger}
     for name, count in summary.counts().items():
         if name in _STATES:
-            _gauge(meter, f"daena_kms.{name}").set(count, by)
+            _histogram(meter, f"daena_kms.{name}", _UNITS.get(name, "")).record(count, by)
         else:
             _counter(meter, f"daena_kms.{name}").add(count, by)
-    _histogram(meter, "daena_kms.duration").record(summary.duration.total_seconds(), by)
+    _histogram(meter, "daena_kms.duration", "s").record(summary.duration.total_seconds(), by)
     # An instance may be frozen once the function has returned.
     flush: Any = getattr(provider, "force_flush", None)
     if flush is not None:
@@ -62,15 +63,10 @@ def _meter(provider: "MeterProvider") -> "Meter":
 
 
 @functools.cache
-def _gauge(meter: "Meter", name: str) -> "Gauge":
-    return meter.create_gauge(name)
-
-
-@functools.cache
 def _counter(meter: "Meter", name: str) -> "Counter":
     return meter.create_counter(name)
 
 
 @functools.cache
-def _histogram(meter: "Meter", name: str) -> "Histogram":
-    return meter.create_histogram(name, unit="s")
+def _histogram(meter: "Meter", name: str, unit: str) -> "Histogram":
+    return meter.create_histogram(name, unit=unit)

@@ -12,15 +12,15 @@ from daena_kms.errors import DaenaKMSError, StoreUnavailable
 from daena_kms.summary import Summary
 from daena_kms.telemetry import measure, report
 from opentelemetry import metrics
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
+from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
 
 BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
 COUNTERS = (
     *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
     *("failed", "left", "skipped"),
 )
-GAUGES = ("keys", "held", "overdue", "lateness")
+STATES = ("keys", "held", "overdue", "lateness")
 
 
 class Collector:
@@ -69,26 +69,48 @@ def test_a_run_s_trigger_is_told_with_each_figure(collector: Collector) -> None:
 
 
 def test_counts_add_up_and_states_do_not(collector: Collector) -> None:
-    """Over two runs: what was done is summed, what is so at the end is as the last run saw it."""
+    """Over two runs: what was done is summed, what is so at the end of each stays apart."""
     measure(summary("a", "b", seconds=1.5))
     second = summary("c", seconds=2.5)
     second.keys, second.overdue = 7, 0
     measure(second)
     points = collector.points()
-    assert set(points) == {f"daena_kms.{name}" for name in (*COUNTERS, *GAUGES, "duration")}
+    assert set(points) == {f"daena_kms.{name}" for name in (*COUNTERS, *STATES, "duration")}
     assert points["daena_kms.rotated"].value == 3
     assert points["daena_kms.left"].value == 4
     assert points["daena_kms.failed"].value == 0
-    assert [points[f"daena_kms.{name}"].value for name in GAUGES] == [7, 1, 0, 0]
+    states = [points[f"daena_kms.{name}"] for name in STATES]
+    assert [(state.count, state.min, state.max) for state in states] == [
+        (2, 7, 9),
+        (2, 1, 1),
+        (2, 0, 2),
+        (2, 0, 0),
+    ]
     duration = points["daena_kms.duration"]
     assert (duration.count, duration.sum) == (2, 4.0)
+
+
+def test_a_run_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that lives on sends nothing more of it, or silence could not be told.
+
+    Sent as Microsoft's exporter sends: what is counted or distributed as the difference, all else
+    as it is.
+    """
+    delta = AggregationTemporality.DELTA
+    differences: dict[type, AggregationTemporality] = {Counter: delta, Histogram: delta}
+    reader = InMemoryMetricReader(preferred_temporality=differences)
+    provider = MeterProvider(metric_readers=[reader], shutdown_on_exit=False)
+    monkeypatch.setattr(metrics, "get_meter_provider", lambda: provider)
+    measure(summary("a"))
+    assert reader.get_metrics_data() is not None
+    assert reader.get_metrics_data() is None
 
 
 def test_every_count_of_a_summary_is_measured(collector: Collector) -> None:
     """A count that is added to the summary is added to the metrics."""
     measure(summary())
     assert {f"daena_kms.{n}" for n in summary().counts()} < set(collector.points())
-    assert set(summary().counts()) == {*COUNTERS, *GAUGES}
+    assert set(summary().counts()) == {*COUNTERS, *STATES}
 
 
 def test_metrics_carry_no_names(collector: Collector) -> None:
