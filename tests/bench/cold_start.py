@@ -60,7 +60,7 @@ def packaged(cloud: str, *, quick: bool) -> Iterator[Figure]:
         if cloud == "gcp":
             built = source
         yield _compare(
-            "Built package over source",
+            f"{cloud.upper()}: built package over source",
             _BUILT_RATIO,
             ((*ours, *folders), ours),
             (built, source),
