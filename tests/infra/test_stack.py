@@ -155,7 +155,7 @@ def test_what_is_watched_is_there(stack: Stack) -> None:
     names = {alarm["AlarmName"].removeprefix(f"{STACK}-") for alarm in alarms}
     documented = (ROOT / "docs" / "ALARMS.md").read_text().partition("## AWS")[2]
     assert {name for name in names if f"`{name}`" in documented} == names
-    assert len(names) == 8
+    assert len(names) == 10
     groups = stack.aws.client("logs").describe_log_groups()["logGroups"]
     assert {group["retentionInDays"] for group in groups} == {365}
 
