@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -139,20 +140,40 @@ class Terminal:
         """Read until ``text`` is shown, or until the command has ended."""
         deadline = time.monotonic() + _SECONDS
         while text is None or text not in self.shown:
-            ready, _, _ = select.select([self.handle], [], [], deadline - time.monotonic())
-            assert ready, f"nothing more came after {self.shown!r}"
-            try:
-                data = os.read(self.handle, 65_536)
-            except OSError:  # the other side is closed: Linux says so with EIO
-                data = b""
-            if not data:
+            more = self._read(deadline - time.monotonic())
+            assert more is not None, f"nothing more came after {self.shown!r}"
+            if not more:
                 break
-            self.shown += data.decode(errors="replace")
         return self.shown
+
+    def _read(self, seconds: float) -> bool | None:
+        """Read what is shown; False at the end, None where nothing comes in that time."""
+        ready, _, _ = select.select([self.handle], [], [], max(0, seconds))
+        if not ready:
+            return None
+        try:
+            data = os.read(self.handle, 65_536)
+        except OSError:  # the other side is closed: Linux says so with EIO
+            data = b""
+        self.shown += data.decode(errors="replace")
+        return bool(data)
 
     def type(self, text: str) -> None:
         """Type a line."""
         os.write(self.handle, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C until the command ends, as a person does.
+
+        One that comes right before the command begins to wait for input is seen only after it.
+        """
+        for _ in range(_SECONDS):
+            self.process.send_signal(signal.SIGINT)
+            more: bool | None = True
+            while more:
+                more = self._read(1)
+            if more is not None:  # the end
+                return
 
     def end(self) -> int:
         """Wait for the command's end, and return its exit status."""

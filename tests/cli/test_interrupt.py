@@ -14,6 +14,7 @@ import pytest
 from daena_kms import engine
 from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
+from daena_kms.cli import main
 from daena_kms.cloud_kms import AWSKMSAdapter
 
 from tests.cli.shell import INTERRUPTIBLE, Shell
@@ -111,6 +112,22 @@ class InterruptedPool(ThreadPoolExecutor):
         """Submit, then raise what Ctrl-C raises; it mostly hits here, while a thread starts."""
         super().submit(work, *arguments, **named).result()
         raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_any_other_moment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ends the program as a shell expects it, and without a traceback."""
+
+    def interrupted(**_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daena_kms.cli.app.app", interrupted)
+    monkeypatch.setattr("gc.freeze", lambda: None)  # this process goes on
+    monkeypatch.setattr("gc.set_threshold", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "Interrupted.\n")
 
 
 def test_work_handed_over_when_ctrl_c_came_is_recorded(

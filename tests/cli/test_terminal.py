@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import signal
 from pathlib import Path
 
 import pytest
@@ -86,7 +85,7 @@ def test_ctrl_c_at_the_question_changes_nothing(shell: Shell) -> None:
 
     with shell.terminal("rotate") as terminal:
         terminal.until("[y/N]")
-        terminal.process.send_signal(signal.SIGINT)
+        terminal.interrupt()
         assert terminal.end() != 0
 
     assert "Traceback" not in terminal.shown

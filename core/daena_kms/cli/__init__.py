@@ -1,4 +1,7 @@
-"""The command line: ``daena-kms``. Exit status: 0 done, 1 something failed, 2 bad usage."""
+"""The command line: ``daena-kms``.
+
+Exit status: 0 done, 1 something failed, 2 bad usage, 130 ended by Ctrl-C.
+"""
 
 import gc
 import io
@@ -7,6 +10,9 @@ import sys
 #: How many objects there may be more before Python looks for garbage. What a command imports is
 #: none: with Python's own number a tenth of a start goes into looking at it again and again.
 _OBJECTS = 50_000
+
+#: As a shell has it for a command that Ctrl-C ended.
+INTERRUPTED = 130
 
 
 def main() -> None:
@@ -20,6 +26,9 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="daena-kms")
+    except KeyboardInterrupt:  # between what Typer and we wait for it in
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(INTERRUPTED)
     finally:
         # The process ends: Python would look at all of it once more, for garbage.
         gc.freeze()

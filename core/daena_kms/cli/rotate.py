@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from daena_kms.cli import INTERRUPTED
 from daena_kms.cli.common import (
     FAILED,
     AsJson,
@@ -19,9 +20,6 @@ from daena_kms.cli.common import (
     services,
 )
 from daena_kms.errors import ConfigError
-
-#: As a shell has it for a command that Ctrl-C ended.
-INTERRUPTED = 130
 
 if TYPE_CHECKING:
     from daena_kms.summary import Summary
