@@ -20,7 +20,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.settings import Settings
 
 VARIABLE = "DAENA_KMS_ACCESS"
-_TODO = (
+_FORM = (
     'Write a JSON list of rules such as {"who": "jane@example.com", "may": ["rotate"], '
     '"keys": "payments-*"}'
 )
@@ -76,9 +76,9 @@ class Access:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError):
-            raise ConfigError(f"{VARIABLE} is no JSON", todo=_TODO) from None
+            raise ConfigError(f"{VARIABLE} is no JSON", todo=_FORM) from None
         if not isinstance(found, list):
-            raise ConfigError(f"{VARIABLE} is no list", todo=_TODO)
+            raise ConfigError(f"{VARIABLE} is no list", todo=_FORM)
         return cls(tuple(_rule(rule, number) for number, rule in enumerate(found, 1)))
 
     def allows(self, principal: str, deed: Deed, key_id: str | None = None) -> bool:
@@ -100,7 +100,7 @@ class Access:
 def _rule(rule: object, number: int) -> Rule:
     if not isinstance(rule, dict) or not {"who", "may"} <= rule.keys() <= {"who", "may", "keys"}:
         msg = f"rule {number} of {VARIABLE} is no object of who, may and keys"
-        raise ConfigError(msg, todo=_TODO)
+        raise ConfigError(msg, todo=_FORM)
     who, may, keys = (_texts(rule, name, number) for name in ("who", "may", "keys"))
     unknown = [deed for deed in may if deed not in {*Deed, "*"}]
     if unknown:
@@ -115,7 +115,7 @@ def _texts(rule: dict[str, Any], name: str, number: int) -> list[str]:
     found = [given] if isinstance(given, str) else given
     if not isinstance(found, list) or not found or not all(isinstance(t, str) and t for t in found):
         msg = f"{name} in rule {number} of {VARIABLE} is neither text nor a list of texts"
-        raise ConfigError(msg, todo=_TODO)
+        raise ConfigError(msg, todo=_FORM)
     return found
 
 

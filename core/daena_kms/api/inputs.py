@@ -23,7 +23,6 @@ MAX_REASON = 500
 MAX_PAGE, PAGE = 1_000, 100
 
 _STRONG_TAG = re.compile(r'\s*(?:"([\x21\x23-\x7e\x80-\xff]*)"|W/"[^"]*"|(\*))\s*')
-_FLAGS = {"true": True, "false": False}
 
 
 def read_query(request: Request, known: Collection[str]) -> dict[str, str]:

@@ -174,7 +174,7 @@ STATUS = {
 
 
 #: What to do in this API's words, where the stores speak of the command line and of themselves.
-_TODO = {
+_ADVICE = {
     "key-not-found": "GET /v1/keys lists the keys, and GET /v1/keys/{key_id} a key's versions",
 }
 
@@ -188,7 +188,7 @@ def problem(error: DaenaKMSError, request_id: str | None = None) -> Response:
         "title": error.code.replace("-", " "),
         "status": status,
         "detail": error.what if error.key_id is None else f"key {error.key_id!r}: {error.what}",
-        "todo": _TODO.get(error.code, error.todo),
+        "todo": _ADVICE.get(error.code, error.todo),
         "request_id": request_id,
         **(refusal.more if refusal is not None else {}),
     }

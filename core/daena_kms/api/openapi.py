@@ -5,7 +5,7 @@ from typing import Any
 
 import daena_kms
 from daena_kms.api import schemas
-from daena_kms.api.inputs import MAX_PAGE, MAX_QUERY, MAX_REASON, PAGE
+from daena_kms.api.inputs import MAX_PAGE, PAGE
 
 type Json = dict[str, Any]
 
@@ -180,6 +180,3 @@ def _page(after: str, pattern: str = schemas.KEY_ID) -> tuple[Json, Json]:
     number = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
     text = {"type": "string", "maxLength": 200, "pattern": pattern}
     return _query("limit", number), _query("after", text, after)
-
-
-__all__ = ["MAX_QUERY", "MAX_REASON", "document"]

@@ -144,6 +144,7 @@ def adopt(
 def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
     """List the managed keys and their policies."""
     from daena_kms.cli.render import keys_table  # noqa: PLC0415 - as in plan
+    from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
     from daena_kms.errors import ConfigError  # noqa: PLC0415 - as in plan
     from daena_kms.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
 
@@ -151,7 +152,7 @@ def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
         adapter = adapter_for(provider)
         keys = [key for key in adapter.store.scan() if key.tags.get(MANAGED) != "false"]
         if as_json:
-            print_json({"keys": [_document(key) for key in keys]})
+            print_json({"keys": [key_document(key, adapter) for key in keys]})
             return
 
         def policy(key: "Key") -> Policy | str:
@@ -177,6 +178,7 @@ def show(
 ) -> None:
     """Show one key and its versions; the value only with --reveal."""
     from daena_kms.cli.render import versions_table  # noqa: PLC0415 - as in plan
+    from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
     from daena_kms.names import check_key_id  # noqa: PLC0415 - as in plan
 
     with reporting(as_json=as_json):
@@ -186,7 +188,7 @@ def show(
             return
         found = adapter.store.describe(check_key_id(key), exact=True)
         if as_json:
-            print_json(_document(found))
+            print_json(key_document(found, adapter))
             return
         for name, value in sorted(found.tags.items()):
             console().print(f"{name} = {value}", markup=False)
@@ -217,21 +219,6 @@ def demo(
 
 
 add_examples(app)
-
-
-def _document(key: "Key") -> dict[str, object]:
-    versions = [
-        {
-            "id": version.id,
-            "state": version.state.value,
-            "created": format_time(version.created),
-            "superseded": format_time(version.superseded) if version.superseded else None,
-            "retired": format_time(version.retired) if version.retired else None,
-        }
-        for version in key.versions
-    ]
-    deleted = format_time(key.deleted) if key.deleted else None
-    return {"key": key.id, "tags": dict(key.tags), "deleted": deleted, "versions": versions}
 
 
 def _print_capabilities(adapter: "CloudKMSAdapter") -> None:
