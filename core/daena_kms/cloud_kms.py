@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daena_kms.adapter import CloudKMSAdapter
-from daena_kms.due import regular_due
-from daena_kms.policy import Defaults, parse_policy
+from daena_kms.rules.due import regular_due
+from daena_kms.rules.policy import Defaults, parse_policy
 from daena_kms.settings import Settings, check_provider
 
 if TYPE_CHECKING:

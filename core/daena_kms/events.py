@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from daena_kms.errors import ConfigError, InvalidKeyId
-from daena_kms.names import check_key_id
+from daena_kms.rules.names import check_key_id
 
 if TYPE_CHECKING:
     from daena_kms.api.messages import Request

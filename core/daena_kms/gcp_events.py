@@ -21,7 +21,7 @@ from daena_kms.api.messages import (
 )
 from daena_kms.cloud_logging import trace_id
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound
-from daena_kms.names import check_key_id
+from daena_kms.rules.names import check_key_id
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from daena_kms.errors import DaenaKMSError, RotationConflict
-from daena_kms.model import Key
+from daena_kms.rules.model import Key
 from daena_kms.stores.base import Store
 
 #: Returns the time of the run.

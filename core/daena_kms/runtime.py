@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.durations import utc
+from daena_kms.rules.durations import utc
 from daena_kms.errors import ConfigError
 
 #: What a run may be limited by: the time at which, the time after which, or seconds.

@@ -14,7 +14,7 @@ from daena_kms.api.messages import (
     WrongMediaType,
     etag,
 )
-from daena_kms.model import Key
+from daena_kms.rules.model import Key
 
 MAX_BODY = 10_000
 MAX_QUERY = 4_000

@@ -5,7 +5,7 @@ from daena_kms.api.call import TRIGGER, Call
 from daena_kms.api.inputs import read_flag, read_reason
 from daena_kms.api.messages import Response
 from daena_kms.engine import run
-from daena_kms.summary import action_record
+from daena_kms.rules.summary import action_record
 
 
 def plan(call: Call) -> Response:

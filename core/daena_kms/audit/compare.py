@@ -6,7 +6,7 @@ from typing import Any
 
 from daena_kms.audit.reader import identity
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED
-from daena_kms.model import Key, Version, VersionState
+from daena_kms.rules.model import Key, Version, VersionState
 
 CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
 

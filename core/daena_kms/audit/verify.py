@@ -18,7 +18,7 @@ from daena_kms.audit.records import (
     split_name,
 )
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.model import Key
+from daena_kms.rules.model import Key
 from daena_kms.objects.base import Objects
 
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]

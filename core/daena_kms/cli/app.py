@@ -29,11 +29,11 @@ from daena_kms.cli.common import (
     tags_from,
 )
 from daena_kms.cli.examples import add_examples
-from daena_kms.durations import format_time
+from daena_kms.rules.durations import format_time
 
 if TYPE_CHECKING:
     from daena_kms.adapter import CloudKMSAdapter
-    from daena_kms.model import Key
+    from daena_kms.rules.model import Key
 
 app = typer.Typer(
     help="Rotate the keys that applications use, in the cloud where they live, and prove it.",
@@ -60,7 +60,7 @@ def plan(
     """Show what a run would do with each managed key, and why. Changes nothing."""
     from daena_kms.cli.render import plan_table  # noqa: PLC0415 - JSON needs no tables
     from daena_kms.engine import run  # noqa: PLC0415 - help needs no engine
-    from daena_kms.summary import action_record  # noqa: PLC0415 - as above
+    from daena_kms.rules.summary import action_record  # noqa: PLC0415 - as above
 
     with reporting(as_json=as_json):
         summary = run(adapter_for(provider), None, dry_run=True)
@@ -146,7 +146,7 @@ def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
     from daena_kms.cli.render import keys_table  # noqa: PLC0415 - as in plan
     from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
     from daena_kms.errors import ConfigError  # noqa: PLC0415 - as in plan
-    from daena_kms.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
+    from daena_kms.rules.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
 
     with reporting(as_json=as_json):
         adapter = adapter_for(provider)
@@ -179,7 +179,7 @@ def show(
     """Show one key and its versions; the value only with --reveal."""
     from daena_kms.cli.render import versions_table  # noqa: PLC0415 - as in plan
     from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
-    from daena_kms.names import check_key_id  # noqa: PLC0415 - as in plan
+    from daena_kms.rules.names import check_key_id  # noqa: PLC0415 - as in plan
 
     with reporting(as_json=as_json):
         adapter = adapter_for(provider)

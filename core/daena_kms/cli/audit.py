@@ -31,7 +31,7 @@ def show_log(
     from daena_kms.audit import open_log  # noqa: PLC0415 - help needs none
     from daena_kms.audit.reader import history  # noqa: PLC0415 - as above
     from daena_kms.cli.render import history_table  # noqa: PLC0415 - JSON needs no tables
-    from daena_kms.durations import parse_time  # noqa: PLC0415 - as above
+    from daena_kms.rules.durations import parse_time  # noqa: PLC0415 - as above
 
     with reporting(as_json=as_json):
         start = parse_time(since, "--since") if since is not None else None

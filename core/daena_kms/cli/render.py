@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from daena_kms.durations import about, format_duration
-from daena_kms.plan import Action, Kind
+from daena_kms.rules.durations import about, format_duration
+from daena_kms.rules.plan import Action, Kind
 
 if TYPE_CHECKING:
     from daena_kms.audit.verify import Report
     from daena_kms.doctor.check import Check
-    from daena_kms.model import Key, Revoking
-    from daena_kms.policy import Policy
-    from daena_kms.summary import Summary
+    from daena_kms.rules.model import Key, Revoking
+    from daena_kms.rules.policy import Policy
+    from daena_kms.rules.summary import Summary
 
 _STYLES = {
     Kind.ROTATE: "yellow",

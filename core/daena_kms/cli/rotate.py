@@ -22,7 +22,7 @@ from daena_kms.cli.common import (
 from daena_kms.errors import ConfigError
 
 if TYPE_CHECKING:
-    from daena_kms.summary import Summary
+    from daena_kms.rules.summary import Summary
 
 #: Runs, and tells of its progress if somebody listens.
 _Go = Callable[[Callable[[int, int], None] | None], "Summary"]
@@ -90,7 +90,7 @@ def _check_emergency(
     keys: list[str] | None, reason: str | None, *, dry_run: bool, may_begin: bool
 ) -> None:
     """Raise unless the emergency is complete; a script must have said that it means it."""
-    from daena_kms.emergency import check_emergency  # noqa: PLC0415 - only in an emergency
+    from daena_kms.rules.emergency import check_emergency  # noqa: PLC0415 - only in an emergency
 
     check_emergency(named=bool(keys), reason=reason, dry_run=dry_run)
     if not dry_run and not may_begin:

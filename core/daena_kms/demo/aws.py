@@ -14,7 +14,7 @@ from daena_kms.demo.page import Page
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.objects.s3 import s3_objects
-from daena_kms.policy import Defaults
+from daena_kms.rules.policy import Defaults
 
 _BUCKET = "daena-audit"
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}

@@ -16,7 +16,7 @@ from daena_kms.demo.page import Page
 from daena_kms.engine import run
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
-from daena_kms.policy import Defaults
+from daena_kms.rules.policy import Defaults
 from daena_kms.stores.local import LocalStore
 
 #: Key, spec, age in days, and further tags.

@@ -18,7 +18,7 @@ from daena_kms.doctor.check import Check, Permission, Status, refused
 from daena_kms.doctor.owners import owned
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import DaenaKMSError
-from daena_kms.policy import MANAGED
+from daena_kms.rules.policy import MANAGED
 from daena_kms.settings import Settings
 
 _PROJECTS = "https://cloudresourcemanager.googleapis.com"

@@ -9,8 +9,8 @@ from typing import Any
 from daena_kms.audit.reader import closings
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
-from daena_kms.due import CLOCK_SKEW
-from daena_kms.durations import about
+from daena_kms.rules.due import CLOCK_SKEW
+from daena_kms.rules.durations import about
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AlreadyExists, Objects
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlencode
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Permission, Status, failed, refused
 from daena_kms.doctor.web import Answer, ask
-from daena_kms.durations import about
+from daena_kms.rules.durations import about
 from daena_kms.errors import StoreUnavailable
 from daena_kms.settings import Settings
 from daena_kms.stores.gcp_credential import GcpLogin

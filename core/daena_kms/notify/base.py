@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
-from daena_kms.durations import format_time
+from daena_kms.rules.durations import format_time
 
 
 @dataclass(frozen=True, slots=True)

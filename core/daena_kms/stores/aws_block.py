@@ -17,7 +17,7 @@ import threading
 from typing import Any
 
 from daena_kms.errors import ConfigError, StoreUnavailable
-from daena_kms.names import mark
+from daena_kms.rules.names import mark
 from daena_kms.stores.aws_client import AWS
 
 BY_ID, BY_LABEL = "DaenaCompromisedIds", "DaenaCompromisedLabels"

@@ -1,6 +1,6 @@
 """What Secrets Manager can do, in the words that people read."""
 
-from daena_kms.model import Capabilities, Revoking
+from daena_kms.rules.model import Capabilities, Revoking
 from daena_kms.stores.aws_state import MAX_LABELS
 
 RECOVERY_DAYS = 30

@@ -18,9 +18,9 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from daena_kms.model import PROMOTION_BOUND, Key, Version, VersionState
-from daena_kms.names import PLAUSIBLE_YEARS, ParsedId, mark, parse_version_id
-from daena_kms.policy import PREFIX
+from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
+from daena_kms.rules.names import PLAUSIBLE_YEARS, ParsedId, mark, parse_version_id
+from daena_kms.rules.policy import PREFIX
 
 CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"

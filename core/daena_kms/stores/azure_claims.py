@@ -11,9 +11,9 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daena_kms.durations import format_time, parse_time
+from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.errors import ConfigError, RotationConflict
-from daena_kms.model import PROMOTION_BOUND
+from daena_kms.rules.model import PROMOTION_BOUND
 from daena_kms.objects.base import AlreadyExists, Objects
 
 #: From its beginning to the moment when another rotation may take over: longer than a function

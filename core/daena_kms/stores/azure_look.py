@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
-from daena_kms.model import Key
-from daena_kms.names import mark
-from daena_kms.policy import MANAGED
+from daena_kms.rules.model import Key
+from daena_kms.rules.names import mark
+from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.azure_client import BOUNDS, Vault
 from daena_kms.stores.azure_errors import Disabled
 from daena_kms.stores.azure_notes import NAME, look_of, same

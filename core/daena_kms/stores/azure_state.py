@@ -12,11 +12,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from daena_kms.durations import MAX_DAYS, parse_time
+from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.errors import ConfigError
-from daena_kms.model import PROMOTION_BOUND, Key, Version, VersionState
-from daena_kms.names import PLAUSIBLE_YEARS, mark, parse_version_id
-from daena_kms.policy import PREFIX
+from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
+from daena_kms.rules.names import PLAUSIBLE_YEARS, mark, parse_version_id
+from daena_kms.rules.policy import PREFIX
 from daena_kms.stores.azure_notes import NAME, OPEN, RETIRED, Look, open_note
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """The seam: what a store must do for the engine, in primitives that hold no policy.
 
 A store's file maps its SDK to these primitives and its errors to ours. It never decides: whether
-a key is managed, held or due is the business of :mod:`daena_kms.plan`.
+a key is managed, held or due is the business of :mod:`daena_kms.rules.plan`.
 """
 
 import contextlib
@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.model import Capabilities, Key, Revoking, VersionState
-from daena_kms.names import parse_version_id
+from daena_kms.rules.model import Capabilities, Key, Revoking, VersionState
+from daena_kms.rules.names import parse_version_id
 from daena_kms.randomness import local_random
-from daena_kms.specs import Randomness
+from daena_kms.rules.specs import Randomness
 
 
 @dataclass(frozen=True, slots=True)

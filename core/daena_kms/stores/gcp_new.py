@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from daena_kms.durations import parse_duration
+from daena_kms.rules.durations import parse_duration
 from daena_kms.errors import ConfigError
 
 _KMS_KEY = re.compile(

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
-from daena_kms.model import Capabilities, Key, Revoking, Version, VersionState
-from daena_kms.names import mark, new_version_id, parse_version_id
-from daena_kms.policy import MANAGED
+from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionState
+from daena_kms.rules.names import mark, new_version_id, parse_version_id
+from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local_db import Database
 

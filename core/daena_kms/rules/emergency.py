@@ -1,8 +1,8 @@
 """A value has leaked: what a run must be told, and how people are told what came of it. Pure."""
 
 from daena_kms.errors import ConfigError
-from daena_kms.model import Key, Revoking, VersionState
-from daena_kms.specs import Spec
+from daena_kms.rules.model import Key, Revoking, VersionState
+from daena_kms.rules.specs import Spec
 
 #: What reads beside the current version, if only by its id.
 _READABLE = {VersionState.PREVIOUS, VersionState.PENDING, VersionState.ABANDONED}

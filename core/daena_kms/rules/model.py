@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from daena_kms.names import mark
+from daena_kms.rules.names import mark
 
 #: A version is promoted at most this long after its id was stamped, or it is given up. Where a
 #: store keeps no time of promotion, grace counts from the stamp plus this bound, never earlier.
@@ -37,7 +37,7 @@ class Version:
     created: datetime
     #: The earliest moment it can have been made, where ``created`` is only a bound.
     created_earliest: datetime | None = None
-    #: The mark (see :func:`daena_kms.names.mark`) of the version it was made from.
+    #: The mark (see :func:`daena_kms.rules.names.mark`) of the version it was made from.
     base: str | None = None
     #: The latest moment at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None

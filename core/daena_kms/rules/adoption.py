@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from daena_kms.errors import ConfigError
-from daena_kms.names import check_material
+from daena_kms.rules.names import check_material
 
 # How values issued by others begin. Only their issuer can make a new one that works.
 _THIRD_PARTY = re.compile(

@@ -1,11 +1,11 @@
-"""When a key is due, and why: pure, as :mod:`daena_kms.plan` is."""
+"""When a key is due, and why: pure, as :mod:`daena_kms.rules.plan` is."""
 
 from datetime import datetime, timedelta
 
-from daena_kms.durations import about, format_duration, format_time
+from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.errors import ConfigError, KeyNotFound
-from daena_kms.model import Capabilities, Key
-from daena_kms.policy import Defaults, Policy, parse_policy
+from daena_kms.rules.model import Capabilities, Key
+from daena_kms.rules.policy import Defaults, Policy, parse_policy
 
 #: Clocks of a store and of a function differ by seconds; a version dated further ahead than this
 #: means that one of them is wrong, and then nothing about that key's age can be believed.
