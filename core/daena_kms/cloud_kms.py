@@ -72,7 +72,7 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
     ``vault_url`` falls back to ``AZURE_KEY_VAULT_URL``; ``tenant_id``, ``client_id`` and
     ``client_secret`` (a service principal) to ``AZURE_TENANT_ID``, ``AZURE_CLIENT_ID`` and
     ``AZURE_CLIENT_SECRET``, and without a secret to the identities that
-    :class:`daena_kms.stores.azure_credential.Login` names. ``claims_url`` is where rotations are
+    :class:`daena_kms.sdk.azure.login.Login` names. ``claims_url`` is where rotations are
     claimed: ``DAENA_KMS_CLAIMS_URL``, or the container ``claims`` in the audit log's account.
     ``secret_client`` and ``credential`` are ones of your own making. With
     ``DAENA_KMS_EXPIRE=true`` a version expires when it is due.
@@ -91,8 +91,8 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         defaults: Defaults | None = None,
     ) -> None:
         from daena_kms.stores.azure import AzureStore  # noqa: PLC0415 - only where it is used
-        from daena_kms.stores.azure_client import Vault  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure_credential import Login  # noqa: PLC0415 - as above
+        from daena_kms.sdk.azure.client import Vault  # noqa: PLC0415 - as above
+        from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
         from daena_kms.stores.azure_set import Setter  # noqa: PLC0415 - as above
 
         settings = Settings.load()
@@ -147,8 +147,8 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
         defaults: Defaults | None = None,
     ) -> None:
         from daena_kms.stores.gcp import GCPStore  # noqa: PLC0415 - only where it is used
-        from daena_kms.stores.gcp_client import SecretManager  # noqa: PLC0415 - as above
-        from daena_kms.stores.gcp_credential import GcpLogin  # noqa: PLC0415 - as above
+        from daena_kms.sdk.gcp.client import SecretManager  # noqa: PLC0415 - as above
+        from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
         from daena_kms.stores.gcp_new import new_secret  # noqa: PLC0415 - as above
 
         settings = Settings.load()

@@ -3,9 +3,9 @@
 from typing import Any
 
 from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.due import due_at
 from daena_kms.rules.durations import format_time
-from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.policy import parse_policy
 

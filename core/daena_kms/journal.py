@@ -7,13 +7,13 @@ from typing import Any
 from daena_kms.audit.reader import Tail, is_open, pending_actions, read_tail, revokes
 from daena_kms.audit.records import DONE, NOT_DONE, Context
 from daena_kms.audit.writer import RunWriter
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import DaenaKMSError, KeyNotFound
-from daena_kms.rules.model import Key, VersionState
 from daena_kms.objects.base import Objects
+from daena_kms.rules.durations import format_time
+from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.policy import HOLD
-from daena_kms.stores.base import Store
 from daena_kms.rules.summary import Result
+from daena_kms.stores.base import Store
 
 Clock = Callable[[], datetime]
 

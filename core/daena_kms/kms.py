@@ -17,7 +17,6 @@ from typing import Any
 from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.attesting import Attestor, RotationRecord
 from daena_kms.cloud_kms import get_cloud_kms_adapter
-from daena_kms.rules.durations import MAX_DAYS, format_duration
 from daena_kms.errors import ConfigError
 from daena_kms.manifests import (
     ChainReport,
@@ -37,12 +36,13 @@ from daena_kms.manifests.content import (
     refuse_material,
 )
 from daena_kms.manifests.verify import PublicKeys
-from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Attest
 from daena_kms.places import Places
-from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.recording import Recording
+from daena_kms.rules.durations import MAX_DAYS, format_duration
+from daena_kms.rules.names import check_key_id, check_material
+from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.settings import Settings
 
 __all__ = [

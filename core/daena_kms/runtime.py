@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.rules.durations import utc
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import utc
 
 #: What a run may be limited by: the time at which, the time after which, or seconds.
 Deadline = datetime | timedelta | float

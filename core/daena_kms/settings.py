@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from daena_kms.rules.durations import parse_duration
 from daena_kms.errors import ConfigError, Paused
+from daena_kms.rules.durations import parse_duration
 from daena_kms.rules.policy import Defaults
 
 PROVIDERS = ("aws", "azure", "gcp", "local")

@@ -8,8 +8,8 @@ from daena_kms.settings import Settings
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from daena_kms.stores.azure_credential import Login
-    from daena_kms.stores.gcp_credential import GcpLogin
+    from daena_kms.sdk.azure.login import Login
+    from daena_kms.sdk.gcp.login import GcpLogin
 
 
 def open_log(

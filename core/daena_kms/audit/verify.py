@@ -18,8 +18,8 @@ from daena_kms.audit.records import (
     split_name,
 )
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.rules.model import Key
 from daena_kms.objects.base import Objects
+from daena_kms.rules.model import Key
 
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
 

@@ -19,9 +19,9 @@ from daena_kms.audit.records import (
     object_name,
     run_prefix,
 )
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.rules.durations import format_time
 
 
 class RunWriter:

@@ -23,8 +23,8 @@ from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.azure import SCOPE
 from daena_kms.objects.base import CLAIMS, Objects
 from daena_kms.settings import Settings
-from daena_kms.stores.azure_client import BOUNDS
-from daena_kms.stores.azure_credential import fetch
+from daena_kms.sdk.azure.client import BOUNDS
+from daena_kms.sdk.azure.login import fetch
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient

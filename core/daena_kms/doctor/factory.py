@@ -40,20 +40,20 @@ def place_of(log: Objects) -> Place:
     parts = urlsplit(log.url)
     if parts.scheme == "s3":
         from daena_kms.doctor.place_s3 import S3Place  # noqa: PLC0415 - only where it is used
-        from daena_kms.stores.aws_client import AWS  # noqa: PLC0415 - as above
+        from daena_kms.sdk.aws.client import AWS  # noqa: PLC0415 - as above
 
         aws = AWS(settings.get("AWS_REGION"), settings.get("AWS_PROFILE"), {})
         return S3Place(aws, parts.netloc)
     if parts.scheme == "az":
         from daena_kms.doctor.place_blob import BlobPlace  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure_credential import Login  # noqa: PLC0415 - as above
+        from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
 
         container = parts.path.strip("/").partition("/")[0]
         login = Login(settings.environ)
         return BlobPlace(login, parts.netloc, container, settings)
     if parts.scheme == "gs":
         from daena_kms.doctor.place_gcs import GcsPlace  # noqa: PLC0415 - as above
-        from daena_kms.stores.gcp_credential import GcpLogin  # noqa: PLC0415 - as above
+        from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
 
         return GcsPlace(GcpLogin(settings.environ), parts.netloc, settings)
     from daena_kms.doctor.place_folder import FolderPlace  # noqa: PLC0415 - as above

@@ -9,10 +9,10 @@ from typing import Any
 from daena_kms.audit.reader import closings
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
-from daena_kms.rules.due import CLOCK_SKEW
-from daena_kms.rules.durations import about
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.rules.due import CLOCK_SKEW
+from daena_kms.rules.durations import about
 
 SCHEDULE = "schedule"
 #: How many closing records are read to find the schedule's last runs.

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from daena_kms.audit.records import Context
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import DaenaKMSError
 from daena_kms.notify.base import Event
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.summary import Summary
 
 ROTATED = "io.daena-kms.key.rotated"

@@ -12,8 +12,8 @@ from daena_kms.settings import Settings
 if TYPE_CHECKING:
     from botocore.session import Session
 
-    from daena_kms.stores.azure_credential import Login
-    from daena_kms.stores.gcp_credential import GcpLogin
+    from daena_kms.sdk.azure.login import Login
+    from daena_kms.sdk.gcp.login import GcpLogin
 
 FORMS = (
     "Use file:///folder, s3://bucket/prefix, az://account/container/prefix or gs://bucket/prefix"
@@ -72,7 +72,7 @@ def _folder(address: str, host: str, path: str) -> Path:
 
 def _s3(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
     from daena_kms.objects.s3 import s3_objects  # noqa: PLC0415 - only where S3 is used
-    from daena_kms.stores.aws_client import AWS  # noqa: PLC0415 - as above
+    from daena_kms.sdk.aws.client import AWS  # noqa: PLC0415 - as above
 
     settings = Settings.load()
     region = access.region or settings.get("AWS_REGION")
@@ -99,7 +99,7 @@ def _credentials(session: "Session", use: Use) -> object:
 
 def _azure(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
     from daena_kms.objects.azure import azure_objects  # noqa: PLC0415 - only where it is used
-    from daena_kms.stores.azure_credential import Login  # noqa: PLC0415 - as above
+    from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
 
     container, _, prefix = parts.path.strip("/").partition("/")
     given = access.login
@@ -111,7 +111,7 @@ def _azure(address: str, parts: SplitResult, use: Use, access: Access) -> Object
 
 def _gcs(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
     from daena_kms.objects.gcs import gcs_objects  # noqa: PLC0415 - only where it is used
-    from daena_kms.stores.gcp_credential import GcpLogin  # noqa: PLC0415 - as above
+    from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
 
     given = access.login
     login = given if isinstance(given, GcpLogin) else GcpLogin(Settings.load().environ)

@@ -67,7 +67,7 @@ def azure_objects(  # noqa: PLR0913 - an address, and whose credentials
         if key:
             return {"access_key": key, "expires_at": None}
         # obstore's own chain finds other credentials than azure-identity's does.
-        from daena_kms.stores.azure_credential import fetch  # noqa: PLC0415 - as above
+        from daena_kms.sdk.azure.login import fetch  # noqa: PLC0415 - as above
 
         token = fetch(credential(), SCOPE)
         expires = datetime.fromtimestamp(token.expires_on, UTC)

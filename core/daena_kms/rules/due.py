@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key
 from daena_kms.rules.policy import Defaults, Policy, parse_policy
 

@@ -9,9 +9,6 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from daena_kms.rules.actions import CHANGES, Action, Kind
-from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
-from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.errors import (
     ConfigError,
     DaenaKMSError,
@@ -19,6 +16,9 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
+from daena_kms.rules.actions import CHANGES, Action, Kind
+from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
+from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
 from daena_kms.rules.names import check_key_id, mark
 from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daena_kms.rules.durations import format_duration, parse_duration, parse_time
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import format_duration, parse_duration, parse_time
 from daena_kms.rules.model import Capabilities
 from daena_kms.rules.specs import DEFAULT, Spec, parse_spec
 

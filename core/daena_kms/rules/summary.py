@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import DaenaKMSError
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Revoking
 from daena_kms.rules.plan import Action, Kind, overdue_by
 

@@ -14,14 +14,14 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
+from daena_kms.randomness import Pool
 from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
-from daena_kms.randomness import Pool
 from daena_kms.rules.specs import Randomness
 from daena_kms.stores.aws_block import Blocks
 from daena_kms.stores.aws_can import BLOCKED, CAN, RECOVERY_DAYS
-from daena_kms.stores.aws_client import AWS, RefusedError
+from daena_kms.sdk.aws.client import AWS, RefusedError
 from daena_kms.stores.aws_random import KmsRandom
 from daena_kms.stores.aws_state import (
     CURRENT,

@@ -18,7 +18,7 @@ from typing import Any
 
 from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.rules.names import mark
-from daena_kms.stores.aws_client import AWS
+from daena_kms.sdk.aws.client import AWS
 
 BY_ID, BY_LABEL = "DaenaCompromisedIds", "DaenaCompromisedLabels"
 MAX_POLICY = 20_480

@@ -1,6 +1,6 @@
 """Randomness from KMS, for values that are random bytes."""
 
-from daena_kms.stores.aws_client import AWS
+from daena_kms.sdk.aws.client import AWS
 
 
 class KmsRandom:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import (
     ConfigError,
     DaenaKMSError,
@@ -13,11 +12,12 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.stores.azure_claims import SET_BY
-from daena_kms.stores.azure_client import BOUNDS, Vault
-from daena_kms.stores.azure_errors import Disabled
+from daena_kms.sdk.azure.client import BOUNDS, Vault
+from daena_kms.sdk.azure.errors import Disabled
 from daena_kms.stores.azure_look import Looker
 from daena_kms.stores.azure_notes import (
     MAX_TAGS,

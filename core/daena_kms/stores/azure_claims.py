@@ -11,10 +11,10 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.errors import ConfigError, RotationConflict
-from daena_kms.rules.model import PROMOTION_BOUND
 from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.rules.durations import format_time, parse_time
+from daena_kms.rules.model import PROMOTION_BOUND
 
 #: From its beginning to the moment when another rotation may take over: longer than a function
 #: may run, its set and the SDK's time for it included.

@@ -7,8 +7,8 @@ from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConfli
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED
-from daena_kms.stores.azure_client import BOUNDS, Vault
-from daena_kms.stores.azure_errors import Disabled
+from daena_kms.sdk.azure.client import BOUNDS, Vault
+from daena_kms.sdk.azure.errors import Disabled
 from daena_kms.stores.azure_notes import NAME, look_of, same
 from daena_kms.stores.azure_state import deleted_key, newest_of, to_key
 

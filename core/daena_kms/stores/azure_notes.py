@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, Version, VersionState
 
 NAME = "daena-version"

@@ -12,8 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
 from daena_kms.rules.names import PLAUSIBLE_YEARS, mark, parse_version_id
 from daena_kms.rules.policy import PREFIX

@@ -7,14 +7,14 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
-from daena_kms.stores.gcp_client import SecretManager
+from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.stores.gcp_create import Maker
-from daena_kms.stores.gcp_errors import Moved
+from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.gcp_lease import Lease, Leased
 from daena_kms.stores.gcp_notes import PAGE, Notes
 from daena_kms.stores.gcp_payload import text

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_errors import Moved, Unanswered
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.gcp_lease import HELD, Lease, Leased, claim_id
 from daena_kms.stores.gcp_state import (
     CLAIM,

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from daena_kms.rules.durations import format_time
 from daena_kms.errors import (
     ConfigError,
     DaenaKMSError,
@@ -21,10 +20,11 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import PROMOTION_BOUND
 from daena_kms.rules.policy import HOLD, MANAGED
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_errors import Moved, Unanswered
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.gcp_payload import payload
 from daena_kms.stores.gcp_state import (
     CLAIM,

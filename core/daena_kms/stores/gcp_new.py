@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from daena_kms.rules.durations import parse_duration
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import parse_duration
 
 _KMS_KEY = re.compile(
     r"projects/[^/]+/locations/([a-z0-9-]+)/keyRings/[^/]+/cryptoKeys/[^/]+", re.ASCII

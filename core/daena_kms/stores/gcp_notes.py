@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_errors import Moved
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.gcp_lease import Lease
 from daena_kms.stores.gcp_state import (
     VERSIONS,

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED, PREFIX

@@ -13,9 +13,9 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.azure_errors import Disabled, mapped
-from daena_kms.stores.quiet import watch
+from daena_kms.sdk.azure.login import Login
+from daena_kms.sdk.azure.errors import Disabled, mapped
+from daena_kms.sdk.quiet import watch
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient

@@ -11,8 +11,8 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.stores.gcp_credential import CREDENTIALS
-from daena_kms.stores.quiet import quiet
+from daena_kms.sdk.gcp.login import CREDENTIALS
+from daena_kms.sdk.quiet import quiet
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError

@@ -12,8 +12,8 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.stores.pace import Pacer
-from daena_kms.stores.quiet import quiet, watch
+from daena_kms.sdk.pace import Pacer
+from daena_kms.sdk.quiet import quiet, watch
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -13,8 +13,8 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.stores.azure_credential import refused
-from daena_kms.stores.quiet import quiet
+from daena_kms.sdk.azure.login import refused
+from daena_kms.sdk.quiet import quiet
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError, ServiceRequestError

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from daena_kms.errors import (
     ConfigError,
 )
-from daena_kms.stores.gcp_credential import GcpLogin
-from daena_kms.stores.gcp_errors import mapped
-from daena_kms.stores.pace import Pacer
-from daena_kms.stores.quiet import watch
+from daena_kms.sdk.gcp.login import GcpLogin
+from daena_kms.sdk.gcp.errors import mapped
+from daena_kms.sdk.pace import Pacer
+from daena_kms.sdk.quiet import watch
 
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient

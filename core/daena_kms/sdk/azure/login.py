@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
-from daena_kms.stores.quiet import quiet, watch
+from daena_kms.sdk.quiet import quiet, watch
 
 if TYPE_CHECKING:
     from azure.core.credentials import AccessToken, TokenCredential

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
-from daena_kms.stores.quiet import quiet, watch
+from daena_kms.sdk.quiet import quiet, watch
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials

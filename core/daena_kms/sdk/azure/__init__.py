@@ -1,0 +1,1 @@
+"""Azure's SDK for Key Vault and for logins."""

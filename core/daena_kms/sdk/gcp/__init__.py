@@ -1,0 +1,1 @@
+"""Google Cloud's client for Secret Manager."""
