@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import Context
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.manifests import Rotation, attest
@@ -17,6 +16,7 @@ from daena_kms.places import Places
 from daena_kms.recording import Recording, note
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 _TRIGGER = "kms"
 

@@ -6,10 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.rules.due import regular_due
 from daena_kms.rules.policy import Defaults, parse_policy
 from daena_kms.settings import Settings, check_provider
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-    from daena_kms.stores.azure_claims import Claims
+    from daena_kms.stores.azure.claims import Claims
 
 __all__ = [
     "AWSKMSAdapter",
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AWSKMSAdapter(CloudKMSAdapter):
-    """Keys in AWS Secrets Manager under a KMS key; :mod:`daena_kms.stores.aws` lists permissions.
+    """Keys in AWS Secrets Manager under a KMS key; :mod:`daena_kms.stores.aws.store` lists permissions.
 
     ``region`` falls back to ``AWS_REGION`` and the SDK's own settings, ``key_id`` (a KMS key id,
     ARN or alias) to ``AWS_KMS_KEY_ID``, ``profile`` to ``AWS_PROFILE``. ``secrets_client`` and
@@ -50,7 +50,7 @@ class AWSKMSAdapter(CloudKMSAdapter):
         kms_client: "BaseClient | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.stores.aws import AWSStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.aws.store import AWSStore  # noqa: PLC0415 - only where it is used
 
         settings = Settings.load()
         store = AWSStore(
@@ -67,7 +67,7 @@ class AWSKMSAdapter(CloudKMSAdapter):
 
 
 class AzureKeyVaultAdapter(CloudKMSAdapter):
-    """Keys in Azure Key Vault; :mod:`daena_kms.stores.azure` lists permissions.
+    """Keys in Azure Key Vault; :mod:`daena_kms.stores.azure.store` lists permissions.
 
     ``vault_url`` falls back to ``AZURE_KEY_VAULT_URL``; ``tenant_id``, ``client_id`` and
     ``client_secret`` (a service principal) to ``AZURE_TENANT_ID``, ``AZURE_CLIENT_ID`` and
@@ -90,10 +90,10 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         credential: "TokenCredential | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.stores.azure import AzureStore  # noqa: PLC0415 - only where it is used
         from daena_kms.sdk.azure.client import Vault  # noqa: PLC0415 - as above
         from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure_set import Setter  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure.set import Setter  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure.store import AzureStore  # noqa: PLC0415 - only where it is used
 
         settings = Settings.load()
         #: Who we are; the audit log is reached with the same credential.
@@ -116,7 +116,7 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
     def _claims(self, url: str | None) -> "Claims":
         from daena_kms.objects.address import Access, open_objects  # noqa: PLC0415 - as above
         from daena_kms.objects.base import CLAIMS  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure_claims import Claims  # noqa: PLC0415 - as above
+        from daena_kms.stores.azure.claims import Claims  # noqa: PLC0415 - as above
 
         access = Access(login=self.login)
         return Claims(open_objects(url or Settings.load().claims_url, CLAIMS, access), self.vault)
@@ -127,13 +127,13 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
 
 
 class GCPSecretManagerAdapter(CloudKMSAdapter):
-    """Keys in Secret Manager of one project; :mod:`daena_kms.stores.gcp` lists permissions.
+    """Keys in Secret Manager of one project; :mod:`daena_kms.stores.gcp.store` lists permissions.
 
     ``project_id`` falls back to ``GCP_PROJECT_ID`` and the project that we run in,
     ``credentials_path`` to ``GOOGLE_APPLICATION_CREDENTIALS`` and Application Default
     Credentials. ``client`` and ``credentials`` are ones of your own making; ``location`` (or
     ``GCP_LOCATION``) means regional secrets. New secrets are replicated as
-    :func:`daena_kms.stores.gcp_new.new_secret` says.
+    :func:`daena_kms.stores.gcp.replication.new_secret` says.
     """
 
     def __init__(  # noqa: PLR0913 - the names are fixed
@@ -146,10 +146,10 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
         credentials: "Credentials | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.stores.gcp import GCPStore  # noqa: PLC0415 - only where it is used
         from daena_kms.sdk.gcp.client import SecretManager  # noqa: PLC0415 - as above
         from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
-        from daena_kms.stores.gcp_new import new_secret  # noqa: PLC0415 - as above
+        from daena_kms.stores.gcp.replication import new_secret  # noqa: PLC0415 - as above
+        from daena_kms.stores.gcp.store import GCPStore  # noqa: PLC0415 - only where it is used
 
         settings = Settings.load()
         #: Who we are; the audit log is reached with the same credentials.
@@ -178,7 +178,7 @@ class LocalAdapter(CloudKMSAdapter):
     """
 
     def __init__(self, home: str | Path | None = None, *, defaults: Defaults | None = None) -> None:
-        from daena_kms.stores.local import LocalStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.local.store import LocalStore  # noqa: PLC0415 - only where it is used
 
         settings = Settings.load()
         folder = settings.home if home is None else Path(home).expanduser()

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.due import due_at
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.policy import parse_policy
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def listed_key(key: Key, adapter: CloudKMSAdapter) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import batched
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.journal import Journal
@@ -20,6 +19,7 @@ from daena_kms.rules.plan import CHANGES, Action, Kind
 from daena_kms.rules.summary import Result, Summary, action_record
 from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.work import Worker
 
 log_of_runs = logging.getLogger("daena_kms")

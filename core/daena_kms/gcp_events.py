@@ -175,7 +175,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
 
 def _names(key_id: str, adapter: "GCPSecretManagerAdapter") -> set[str]:
     """Return a secret's names, by the project's number and by its id; none if it is not there."""
-    from daena_kms.stores.gcp_state import secret_of  # noqa: PLC0415 - only on Google Cloud
+    from daena_kms.stores.gcp.state import secret_of  # noqa: PLC0415 - only on Google Cloud
 
     try:
         name = secret_of(adapter.store.describe(key_id)).name

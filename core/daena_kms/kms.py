@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.attesting import Attestor, RotationRecord
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.errors import ConfigError
@@ -44,6 +43,7 @@ from daena_kms.rules.durations import MAX_DAYS, format_duration
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 __all__ = [
     "ChainReport",
@@ -146,7 +146,7 @@ class KeyManagementService:
     def get_key_from_cloud(self, key_id: str, version: str | None = None) -> str:
         """Return a key's current value, or that of ``version``: an id, or ``previous``.
 
-        Raises what :meth:`~daena_kms.adapter.CloudKMSAdapter.get_key` raises.
+        Raises what :meth:`~daena_kms.stores.adapter.CloudKMSAdapter.get_key` raises.
         """
         return self._attestor.adapter.get_key(key_id, version)
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
 from daena_kms.errors import (
     ConfigError,
@@ -21,7 +20,6 @@ from daena_kms.journal import Journal
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
 from daena_kms.objects.base import Objects
-from daena_kms.rotation import rotate
 from daena_kms.rules.adoption import check_adoptable, first_due
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
@@ -30,6 +28,8 @@ from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_ma
 from daena_kms.rules.specs import check_fits
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.rotation import rotate
 
 #: Is told of a value that has become current, by the run's id, the log's row and the value, and
 #: returns what else that row holds. What it raises ends the run as a crash does: a later run looks

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
-from daena_kms.rotation import rotate
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.emergency import revoked
 from daena_kms.rules.model import Key, VersionState
@@ -20,6 +19,7 @@ from daena_kms.rules.specs import DEFAULT, Randomness, generate, parse_spec
 from daena_kms.rules.summary import Result
 from daena_kms.runtime import Budget, RunClock
 from daena_kms.stores.base import Store
+from daena_kms.stores.rotation import rotate
 
 #: A look at a key that is older than this is no look "right before the change".
 FRESH = timedelta(seconds=10)

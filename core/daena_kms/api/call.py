@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api.access import Access, Deed
 from daena_kms.api.inputs import check_match, read_reason
 from daena_kms.api.messages import Forbidden, Request, TooSoon
@@ -15,6 +14,7 @@ from daena_kms.rules.model import Key, Version
 from daena_kms.rules.policy import is_managed
 from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 #: In the audit log: what began it.
 TRIGGER = "http"

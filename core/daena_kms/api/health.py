@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api.access import Access
 from daena_kms.api.messages import Response
 from daena_kms.errors import DaenaKMSError
 from daena_kms.notify import check_endpoint
 from daena_kms.objects.base import Objects
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api import keys, log, openapi, runs
 from daena_kms.api.access import Access
 from daena_kms.api.call import Call
@@ -25,6 +24,7 @@ from daena_kms.objects.base import Objects
 from daena_kms.rules.names import check_key_id
 from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 log_of_requests = logging.getLogger("daena_kms")
 

@@ -32,8 +32,8 @@ from daena_kms.cli.examples import add_examples
 from daena_kms.rules.durations import format_time
 
 if TYPE_CHECKING:
-    from daena_kms.adapter import CloudKMSAdapter
     from daena_kms.rules.model import Key
+    from daena_kms.stores.adapter import CloudKMSAdapter
 
 app = typer.Typer(
     help="Rotate the keys that applications use, in the cloud where they live, and prove it.",

@@ -13,8 +13,8 @@ from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from daena_kms.adapter import CloudKMSAdapter
     from daena_kms.objects.base import Objects
+    from daena_kms.stores.adapter import CloudKMSAdapter
 
 FAILED, USAGE = 1, 2
 #: Wide enough that a reason stays on its line where nobody's terminal sets a width.

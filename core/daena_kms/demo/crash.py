@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import NoReturn
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit import open_log
 from daena_kms.engine import run
 from daena_kms.rules.model import Key
 from daena_kms.rules.policy import Defaults
+from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.base import Staged
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 
 
 class _Killed(LocalStore):

@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit import open_log
 from daena_kms.audit.reader import history
 from daena_kms.audit.verify import verify
@@ -17,7 +16,8 @@ from daena_kms.engine import run
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from daena_kms.rules.policy import Defaults
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.local.store import LocalStore
 
 #: Key, spec, age in days, and further tags.
 _KEYS: tuple[tuple[str, str, int, dict[str, str]], ...] = (

@@ -7,7 +7,6 @@ is reported as unknown, with the permission to look for.
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import portable
@@ -18,6 +17,7 @@ from daena_kms.doctor.log import log_checks
 from daena_kms.errors import DaenaKMSError
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 __all__ = ["EXPECTED", "Check", "Status", "examine"]
 

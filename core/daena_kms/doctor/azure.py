@@ -22,9 +22,9 @@ from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.azure import SCOPE
 from daena_kms.objects.base import CLAIMS, Objects
-from daena_kms.settings import Settings
 from daena_kms.sdk.azure.client import BOUNDS
 from daena_kms.sdk.azure.login import fetch
+from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient

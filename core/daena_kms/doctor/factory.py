@@ -4,11 +4,11 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.cloud_kms import AWSKMSAdapter, AzureKeyVaultAdapter, GCPSecretManagerAdapter
 from daena_kms.doctor.base import Exam, Place
 from daena_kms.objects.base import Objects
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:

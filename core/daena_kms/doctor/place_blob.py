@@ -7,8 +7,8 @@ from daena_kms.doctor.check import Check, Status, failed
 from daena_kms.doctor.web import ask
 from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.azure import SCOPE
-from daena_kms.settings import Settings
 from daena_kms.sdk.azure.login import Login, fetch
+from daena_kms.settings import Settings
 
 _NAME = "audit log: deletion protection"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"

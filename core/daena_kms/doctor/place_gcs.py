@@ -10,8 +10,8 @@ from daena_kms.doctor.check import Check, Permission, Status, failed, refused
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.durations import about
-from daena_kms.settings import Settings
 from daena_kms.sdk.gcp.login import GcpLogin
+from daena_kms.settings import Settings
 
 _NAME = "audit log: deletion protection"
 #: "Enforcement of retention periods less than a day is not guaranteed", the API says of

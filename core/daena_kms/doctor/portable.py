@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from datetime import timedelta
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.doctor.base import Told
 from daena_kms.doctor.check import Check, Status
 from daena_kms.engine import run
@@ -13,6 +12,7 @@ from daena_kms.rules.plan import Kind
 from daena_kms.rules.summary import Summary
 from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 #: The ``Date`` of an answer is to the second, and the answer was under way.
 _NOISE = timedelta(seconds=2)

@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.randomness import local_random
 from daena_kms.rules.model import Capabilities, Key, Revoking, VersionState
 from daena_kms.rules.names import parse_version_id
 from daena_kms.rules.specs import Randomness
+from daena_kms.stores.randomness import local_random
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.azure.errors import Disabled, mapped
+from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.quiet import watch
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from daena_kms.errors import (
     ConfigError,
 )
-from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.sdk.gcp.errors import mapped
+from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import watch
 

@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
-from daena_kms.rotation import rotate
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.plan import check_key, plan_key
 from daena_kms.rules.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
 from daena_kms.rules.specs import DEFAULT, check_fits, generate, parse_spec
 from daena_kms.settings import Settings
+from daena_kms.stores.rotation import rotate
 
 if TYPE_CHECKING:
     from daena_kms.stores.base import Store

@@ -25,8 +25,8 @@ from daena_kms.rules.model import PROMOTION_BOUND
 from daena_kms.rules.policy import HOLD, MANAGED
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
-from daena_kms.stores.gcp_payload import payload
-from daena_kms.stores.gcp_state import (
+from daena_kms.stores.gcp.payload import payload
+from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
     DELETED,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
-from daena_kms.stores.gcp_lease import HELD, Lease, Leased, claim_id
-from daena_kms.stores.gcp_state import (
+from daena_kms.stores.gcp.claim import HELD, Lease, Leased, claim_id
+from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
     DELETED,

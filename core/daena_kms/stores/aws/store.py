@@ -14,16 +14,15 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.randomness import Pool
 from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.rules.specs import Randomness
-from daena_kms.stores.aws_block import Blocks
-from daena_kms.stores.aws_can import BLOCKED, CAN, RECOVERY_DAYS
 from daena_kms.sdk.aws.client import AWS, RefusedError
-from daena_kms.stores.aws_random import KmsRandom
-from daena_kms.stores.aws_state import (
+from daena_kms.stores.aws.block import Blocks
+from daena_kms.stores.aws.capabilities import BLOCKED, CAN, RECOVERY_DAYS
+from daena_kms.stores.aws.random import KmsRandom
+from daena_kms.stores.aws.state import (
     CURRENT,
     KEEP,
     MADE,
@@ -36,6 +35,7 @@ from daena_kms.stores.aws_state import (
     to_key,
 )
 from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.randomness import Pool
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -17,7 +17,7 @@ from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
 from daena_kms.rules.names import PLAUSIBLE_YEARS, mark, parse_version_id
 from daena_kms.rules.policy import PREFIX
-from daena_kms.stores.azure_notes import NAME, OPEN, RETIRED, Look, open_note
+from daena_kms.stores.azure.notes import NAME, OPEN, RETIRED, Look, open_note
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import DeletedSecret, SecretProperties

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from daena_kms.errors import KeyNotFound
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved
-from daena_kms.stores.gcp_lease import Lease
-from daena_kms.stores.gcp_state import (
+from daena_kms.stores.gcp.claim import Lease
+from daena_kms.stores.gcp.state import (
     VERSIONS,
     Record,
     number,

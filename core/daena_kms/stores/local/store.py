@@ -14,7 +14,7 @@ from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionS
 from daena_kms.rules.names import mark, new_version_id, parse_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
-from daena_kms.stores.local_db import Database
+from daena_kms.stores.local.database import Database
 
 _SELECT = (
     "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired"

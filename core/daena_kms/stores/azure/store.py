@@ -15,11 +15,11 @@ from daena_kms.errors import (
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure_claims import SET_BY
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled
-from daena_kms.stores.azure_look import Looker
-from daena_kms.stores.azure_notes import (
+from daena_kms.stores.azure.claims import SET_BY
+from daena_kms.stores.azure.look import Looker
+from daena_kms.stores.azure.notes import (
     MAX_TAGS,
     NAME,
     OPEN,
@@ -31,7 +31,7 @@ from daena_kms.stores.azure_notes import (
     oldest_readable,
     open_note,
 )
-from daena_kms.stores.azure_set import Begun, Looks, Setter
+from daena_kms.stores.azure.set import Begun, Looks, Setter
 from daena_kms.stores.base import Staged, Store
 
 _VERSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daena_kms.errors import DaenaKMSError, StoreUnavailable
-from daena_kms.stores.azure_claims import Claim, Claims
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Throttled, Unanswered
 from daena_kms.sdk.pace import Pacer
+from daena_kms.stores.azure.claims import Claim, Claims
 
 #: https://learn.microsoft.com/azure/key-vault/general/service-limits: 300 new secrets in 10 s.
 _SETS_PER_SECOND = 28

@@ -1,7 +1,7 @@
 """What Secrets Manager can do, in the words that people read."""
 
 from daena_kms.rules.model import Capabilities, Revoking
-from daena_kms.stores.aws_state import MAX_LABELS
+from daena_kms.stores.aws.state import MAX_LABELS
 
 RECOVERY_DAYS = 30
 # Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING, one in reserve.

@@ -11,14 +11,14 @@ from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationCo
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.policy import MANAGED
-from daena_kms.stores.base import Staged, Store
 from daena_kms.sdk.gcp.client import SecretManager
-from daena_kms.stores.gcp_create import Maker
 from daena_kms.sdk.gcp.errors import Moved
-from daena_kms.stores.gcp_lease import Lease, Leased
-from daena_kms.stores.gcp_notes import PAGE, Notes
-from daena_kms.stores.gcp_payload import text
-from daena_kms.stores.gcp_state import (
+from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.gcp.claim import Lease, Leased
+from daena_kms.stores.gcp.create import Maker
+from daena_kms.stores.gcp.notes import PAGE, Notes
+from daena_kms.stores.gcp.payload import text
+from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
     DELETED,

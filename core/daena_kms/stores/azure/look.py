@@ -9,8 +9,8 @@ from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled
-from daena_kms.stores.azure_notes import NAME, look_of, same
-from daena_kms.stores.azure_state import deleted_key, newest_of, to_key
+from daena_kms.stores.azure.notes import NAME, look_of, same
+from daena_kms.stores.azure.state import deleted_key, newest_of, to_key
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretProperties

@@ -1,0 +1,1 @@
+"""Key Vault as a store."""
