@@ -1,7 +1,7 @@
 """The AWS Lambda functions: ``scheduled`` for EventBridge, ``http`` for a function URL.
 
 Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the
-policy's defaults. Permissions: see :mod:`daena_kms.stores.aws` and :mod:`daena_kms.objects.s3`.
+policy's defaults. Permissions: see :mod:`daena_kms.stores.aws.store` and :mod:`daena_kms.objects.s3`.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 App settings: ``AZURE_KEY_VAULT_URL``, ``DAENA_KMS_AUDIT_URL`` (``az://account/container``),
 ``DAENA_KMS_SCHEDULE`` (six fields), ``AZURE_CLIENT_ID`` of a user-assigned identity, the policy's
-defaults. Permissions: see :mod:`daena_kms.stores.azure` and :mod:`daena_kms.objects.azure`.
+defaults. Permissions: see :mod:`daena_kms.stores.azure.store` and :mod:`daena_kms.objects.azure`.
 """
 
 import functools

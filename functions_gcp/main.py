@@ -2,7 +2,7 @@
 
 Environment: ``GCP_PROJECT_ID``, ``DAENA_KMS_AUDIT_URL`` (``gs://bucket/prefix``),
 ``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.gcp_events.google_caller`), the policy's defaults.
-Permissions: see :mod:`daena_kms.stores.gcp` and :mod:`daena_kms.objects.gcs`.
+Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
 """
 
 import functools

@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
+from daena_kms.engine.clock import RunClock
+from daena_kms.engine.journal import Journal
 from daena_kms.errors import (
     ConfigError,
     DaenaKMSError,
@@ -16,7 +18,6 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.journal import Journal
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
 from daena_kms.objects.base import Objects
@@ -26,7 +27,6 @@ from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
 from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rules.specs import check_fits
-from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.rotation import rotate

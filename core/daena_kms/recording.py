@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from daena_kms.audit.records import DONE, Context
+from daena_kms.engine.clock import RunClock
+from daena_kms.engine.journal import Journal
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
-from daena_kms.journal import Journal
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Attest, Operations
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.policy import is_managed
-from daena_kms.runtime import RunClock
 
 _NEVER = {VersionState.PENDING, VersionState.ABANDONED}
 

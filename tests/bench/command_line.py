@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from daena_kms.cloud_kms import LocalAdapter
-from daena_kms.policy import Defaults
+from daena_kms.rules.policy import Defaults
 
 from tests.bench.figures import Figure, Must
 from tests.bench.surroundings import environment

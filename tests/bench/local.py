@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import median
 
 from daena_kms.cloud_kms import LocalAdapter
-from daena_kms.names import mark
-from daena_kms.policy import Defaults
+from daena_kms.rules.names import mark
+from daena_kms.rules.policy import Defaults
 
 from tests.bench.figures import Figure, Must
 from tests.bench.surroundings import children, environment

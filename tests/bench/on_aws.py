@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.names import new_version_id
-from daena_kms.stores.aws_state import CURRENT, MADE, PENDING, label
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.aws.state import CURRENT, MADE, PENDING, label
 
 from tests.bench.cloud import Cloud, Quota, Remote, World
 from tests.bench.surroundings import surrounded

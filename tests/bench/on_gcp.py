@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
-from daena_kms.stores.gcp_state import (
+from daena_kms.stores.gcp.state import (
     CURRENT,
     LABEL,
     PREVIOUS,

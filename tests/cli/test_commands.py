@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.errors import RotationConflict
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 
 from tests.cli.shell import Shell
 

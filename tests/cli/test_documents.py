@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 from daena_kms.audit.records import CLOSING, INTENT, OUTCOME, RECOVERY
-from daena_kms.durations import format_duration
 from daena_kms.objects.azure import azure_objects
 from daena_kms.objects.s3 import s3_objects
-from daena_kms.plan import Kind
-from daena_kms.policy import TAGS, Defaults
-from daena_kms.specs import CLASSES, MAX_LENGTH, MIN_LENGTH, NAMES
-from daena_kms.stores.aws import AWSStore
-from daena_kms.stores.azure import AzureStore
-from daena_kms.stores.local import LocalStore
-from daena_kms.summary import Summary
+from daena_kms.rules.durations import format_duration
+from daena_kms.rules.plan import Kind
+from daena_kms.rules.policy import TAGS, Defaults
+from daena_kms.rules.specs import CLASSES, MAX_LENGTH, MIN_LENGTH, NAMES
+from daena_kms.rules.summary import Summary
+from daena_kms.stores.aws.store import AWSStore
+from daena_kms.stores.azure.store import AzureStore
+from daena_kms.stores.local.store import LocalStore
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {

@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 from daena_kms.errors import AccessDenied, ConfigError
-from daena_kms.model import VersionState
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.model import VersionState
+from daena_kms.stores.local.store import LocalStore
 
 from tests.cli.shell import Shell
 from tests.cli.test_documents import TEXTS

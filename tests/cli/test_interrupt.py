@@ -4,6 +4,7 @@ import re
 import secrets
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,17 +12,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from daena_kms import engine
 from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
 from daena_kms.cli import main
 from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
 
 from tests.cli.shell import INTERRUPTIBLE, Shell
 from tests.functions.harness import eventually
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 
 KEYS = [f"key-{n:02}" for n in range(40)]
+#: The module: as an attribute of its package, the name is the function's.
+RUN = sys.modules["daena_kms.engine.run"]
 
 
 class Gate:
@@ -136,13 +139,13 @@ def test_work_handed_over_when_ctrl_c_came_is_recorded(
     """The version made by it is confirmed: by that run, or at the latest by the next."""
     shell.create("due-a", "due-b", days=91)
     with monkeypatch.context() as interrupted:
-        interrupted.setattr(engine, "ThreadPoolExecutor", InterruptedPool)
+        interrupted.setattr(RUN, "ThreadPoolExecutor", InterruptedPool)
         with pytest.raises(KeyboardInterrupt):
-            engine.run(shell.adapter, shell.log)
+            run(shell.adapter, shell.log)
     made = [key.id for key in shell.adapter.store.scan() if len(key.versions) == 2]
     assert len(made) == 1
 
-    engine.run(shell.adapter, shell.log)
+    run(shell.adapter, shell.log)
 
     report = verify(shell.log, shell.adapter.store.scan())
     assert report.problems == []

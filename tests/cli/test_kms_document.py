@@ -12,11 +12,11 @@ from daena_kms.kms import KeyManagementService
 from daena_kms.manifests.content import MAX_METADATA
 from daena_kms.manifests.format import FORMAT
 from daena_kms.manifests.format import parse as parse_manifest
-from daena_kms.model import Capabilities
-from daena_kms.stores.aws import AWSStore
-from daena_kms.stores.azure import AzureStore
-from daena_kms.stores.gcp import GCPStore
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.model import Capabilities
+from daena_kms.stores.aws.store import AWSStore
+from daena_kms.stores.azure.store import AzureStore
+from daena_kms.stores.gcp.store import GCPStore
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.manifests import chain_of, old_chain, write_old
 

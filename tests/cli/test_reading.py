@@ -6,8 +6,8 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from daena_kms.model import VersionState
-from daena_kms.names import parse_version_id
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.names import parse_version_id
 
 from tests.cli.shell import Shell
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator

@@ -17,8 +17,8 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import CloudKMSAdapter, LocalAdapter
 from daena_kms.engine import run
 from daena_kms.objects.base import Objects
-from daena_kms.stores.local import LocalStore
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
+from daena_kms.stores.local.store import LocalStore
 
 DAY = timedelta(days=1)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
-from daena_kms.model import VersionState
-from daena_kms.names import parse_version_id
 from daena_kms.operations import Operations
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.names import parse_version_id
 
 from tests.contract.clouds import AwsHarness, open_harness
 from tests.contract.harness import DAY, value

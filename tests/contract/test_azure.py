@@ -10,7 +10,7 @@ from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.errors import ConfigError, KeyExists, RotationConflict
 from daena_kms.operations import Operations
 from daena_kms.settings import Settings
-from daena_kms.stores.azure_look import Looker
+from daena_kms.stores.azure.look import Looker
 
 from tests.contract.clouds import AzureHarness, azure_adapter, open_harness
 from tests.contract.harness import DAY, value
@@ -178,7 +178,7 @@ def test_a_deletion_that_settles_late_is_waited_for(
 ) -> None:
     """A vault that is busy with it for a moment has not failed."""
     waits: list[float] = []
-    monkeypatch.setattr("daena_kms.stores.azure_client.time.sleep", waits.append)
+    monkeypatch.setattr("daena_kms.sdk.azure.client.time.sleep", waits.append)
     azure.sim.configure(settle_polls=2)
     azure.adapter.create_key(KEY)
     azure.adapter.delete_key(KEY)

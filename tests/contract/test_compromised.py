@@ -6,8 +6,8 @@ import pytest
 from daena_kms.audit.reader import history
 from daena_kms.audit.verify import verify
 from daena_kms.errors import ConfigError, KeyNotFound
-from daena_kms.model import Version, VersionState
 from daena_kms.operations import Operations
+from daena_kms.rules.model import Version, VersionState
 
 from tests.contract.harness import DAY, Harness, value
 

@@ -8,8 +8,8 @@ from daena_kms.audit.reader import read_tail
 from daena_kms.audit.records import decode, encode
 from daena_kms.audit.verify import verify
 from daena_kms.errors import AuditUnavailable
-from daena_kms.model import VersionState
 from daena_kms.operations import Operations
+from daena_kms.rules.model import VersionState
 
 from tests.contract.clouds import AwsHarness, open_harness
 from tests.contract.harness import DAY, Harness, value

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from daena_kms.audit.verify import verify
 from daena_kms.errors import ConfigError, InvalidKeyId, RotationConflict
-from daena_kms.model import VersionState
 from daena_kms.operations import Operations
+from daena_kms.rules.model import VersionState
 
 from tests.contract.harness import DAY, Harness, LocalHarness, value
 

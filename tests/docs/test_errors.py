@@ -5,7 +5,9 @@ import re
 import pytest
 from daena_kms.api import keys, messages
 from daena_kms.errors import DaenaKMSError
-from daena_kms.stores import aws_client, azure_errors, gcp_errors
+from daena_kms.sdk.aws import client as aws_client
+from daena_kms.sdk.azure import errors as azure_errors
+from daena_kms.sdk.gcp import errors as gcp_errors
 from google.api_core import exceptions
 
 from tests.docs.guide import ROOT, section

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from daena_kms.notify.events import TYPES
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 
 from tests.docs.guide import ROOT
 

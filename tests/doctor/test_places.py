@@ -7,9 +7,9 @@ from daena_kms.doctor import Status
 from daena_kms.doctor.place_blob import BlobPlace
 from daena_kms.doctor.place_folder import FolderPlace
 from daena_kms.doctor.place_gcs import GcsPlace
+from daena_kms.sdk.azure.login import Login
+from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.settings import Settings
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.gcp_credential import GcpLogin
 from google.oauth2.credentials import Credentials
 
 from tests.doctor.worlds import Patient, allow

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.errors import DaenaKMSError
-from daena_kms.stores.quiet import quiet
+from daena_kms.sdk.quiet import quiet
 
 from tests.faults.worlds import DAY, AwsWorld, AzureWorld, GcpWorld, World
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from daena_kms.errors import DaenaKMSError, KeyExists, NotManaged
-from daena_kms.model import VersionState
-from daena_kms.summary import Summary
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.summary import Summary
 
 from tests.faults.worlds import DAY, World
 

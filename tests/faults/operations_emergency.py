@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
-from daena_kms.model import Version, VersionState
-from daena_kms.summary import Summary
+from daena_kms.rules.model import Version, VersionState
+from daena_kms.rules.summary import Summary
 
 from tests.faults.operations import KEY, Operation
 from tests.faults.worlds import DAY, World

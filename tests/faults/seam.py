@@ -7,11 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 
 from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
-from daena_kms.model import Key
 from daena_kms.objects.base import Entry
 from daena_kms.objects.files import FileObjects
+from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 from obstore.store import S3Store
 
 from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION

@@ -4,9 +4,9 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from daena_kms.durations import format_time
 from daena_kms.errors import AccessDenied, ConfigError, RotationConflict, StoreUnavailable
-from daena_kms.stores.azure_claims import HELD, SET_BY
+from daena_kms.rules.durations import format_time
+from daena_kms.stores.azure.claims import HELD, SET_BY
 from daena_kms.stores.base import Staged
 
 from tests.faults.seam import Effect

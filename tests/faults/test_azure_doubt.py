@@ -9,8 +9,8 @@ import pytest
 from daena_kms.audit.records import UNKNOWN
 from daena_kms.audit.verify import CONFIRMED
 from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
-from daena_kms.stores.azure_claims import HELD
-from daena_kms.stores.azure_notes import NAME
+from daena_kms.stores.azure.claims import HELD
+from daena_kms.stores.azure.notes import NAME
 
 from tests.faults.worlds import DAY, AzureWorld
 from tests.stores.sim_faults import only
@@ -170,7 +170,7 @@ class Gate:
 def gate(due: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Hold sets back for longer than our patience."""
     hasty = {"connection_timeout": 5, "read_timeout": 0.2, "timeout": 5}
-    monkeypatch.setattr("daena_kms.stores.azure_set.BOUNDS", hasty)
+    monkeypatch.setattr("daena_kms.stores.azure.set.BOUNDS", hasty)
     gate = Gate(due)
     yield gate
     gate.open()

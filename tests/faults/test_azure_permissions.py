@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from daena_kms.errors import AccessDenied, AuditUnavailable, DaenaKMSError, StoreUnavailable
 from daena_kms.objects.azure import azure_objects
-from daena_kms.stores.azure import AzureStore
+from daena_kms.stores.azure.store import AzureStore
 
 from tests.faults.test_permissions import KEY, live_a_life
 from tests.faults.worlds import CLAIMED, DAY, AzureWorld, refused

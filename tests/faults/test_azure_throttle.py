@@ -5,17 +5,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.verify import CONFIRMED
 from daena_kms.engine import run
 from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.base import CLAIMS
-from daena_kms.stores.azure import AzureStore
-from daena_kms.stores.azure_claims import Claims
-from daena_kms.stores.azure_client import Vault
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.azure_set import Setter
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
+from daena_kms.sdk.azure.client import Vault
+from daena_kms.sdk.azure.login import Login
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.azure.claims import Claims
+from daena_kms.stores.azure.set import Setter
+from daena_kms.stores.azure.store import AzureStore
 
 from tests.faults.test_engine import make
 from tests.faults.worlds import DAY, AzureWorld

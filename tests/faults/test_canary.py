@@ -10,12 +10,12 @@ from daena_kms.api.router import respond
 from daena_kms.audit import open_log
 from daena_kms.audit.records import Context
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.durations import format_time
+from daena_kms.engine.clock import RunClock
+from daena_kms.engine.journal import Journal
 from daena_kms.errors import ConfigError
-from daena_kms.journal import Journal
-from daena_kms.rotation import rotate
-from daena_kms.runtime import RunClock
+from daena_kms.rules.durations import format_time
 from daena_kms.stores.base import Staged
+from daena_kms.stores.rotation import rotate
 
 from tests.faults.leaks import (
     KEY,
@@ -74,7 +74,7 @@ def test_the_search_would_find_it(
     """Without the filter on the SDK's loggers the values are there, and the search finds them."""
     if whose == "own clients":
         own_clients(aws, monkeypatch)
-    monkeypatch.setattr("daena_kms.stores.quiet._Silence.filter", lambda *_: True)
+    monkeypatch.setattr("daena_kms.sdk.quiet._Silence.filter", lambda *_: True)
     given = canary()
     aws.adapter.create_key(NEW, given)
     made = aws.adapter.create_key(KEY)

@@ -79,7 +79,7 @@ def test_the_search_would_find_it(
     azure: AzureWorld, logs: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the filter on the SDK's loggers values are there, sent and received."""
-    monkeypatch.setattr("daena_kms.stores.quiet._Silence.filter", lambda *_: True)
+    monkeypatch.setattr("daena_kms.sdk.quiet._Silence.filter", lambda *_: True)
     value = canary()
     azure.adapter.create_key(NEW, value)
     assert leaked([value], logs.texts)
@@ -106,7 +106,7 @@ def test_waiting_for_a_deletion_or_recovery_shows_no_value(
     azure: AzureWorld, logs: Recorder, monkeypatch: pytest.MonkeyPatch, polls: int
 ) -> None:
     """The looks at a key on its way back read its value, and log none of it."""
-    monkeypatch.setattr("daena_kms.stores.azure_client._LOOK_AGAIN", 0.01, raising=False)
+    monkeypatch.setattr("daena_kms.sdk.azure.client._LOOK_AGAIN", 0.01, raising=False)
     value = canary()
     azure.adapter.create_key(KEY, value)
     azure.sim.configure(settle_polls=polls)

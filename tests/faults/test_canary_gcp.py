@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
-from daena_kms.durations import format_time
+from daena_kms.rules.durations import format_time
 from google.api_core import client_logging
 
 from tests.faults.leaks import (
@@ -48,7 +48,7 @@ def logs() -> Iterator[Recorder]:
 @pytest.fixture
 def gcp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GcpWorld]:
     """Give an empty Google Cloud, and no time to try a call again."""
-    monkeypatch.setattr("daena_kms.stores.gcp_client._DEADLINE", 0.0)
+    monkeypatch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
     with open_world("gcp", tmp_path) as world:
         assert isinstance(world, GcpWorld)
         yield world
@@ -123,7 +123,7 @@ def test_the_search_would_find_it(
     gcp: GcpWorld, logs: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the filter on the client's loggers values are there, sent and received."""
-    monkeypatch.setattr("daena_kms.stores.quiet._Silence.filter", lambda *_: True)
+    monkeypatch.setattr("daena_kms.sdk.quiet._Silence.filter", lambda *_: True)
     value = canary()
     gcp.adapter.create_key(NEW, value)
     assert leaked([value], logs.texts)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.errors import ConfigError, RotationConflict, StoreUnavailable
-from daena_kms.model import Key, VersionState
+from daena_kms.rules.model import Key, VersionState
 from daena_kms.stores.base import Store
 
 from tests.faults.operations_emergency import states

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from botocore.exceptions import ClientError
 from daena_kms.errors import AccessDenied, StoreUnavailable
-from daena_kms.model import VersionState
+from daena_kms.rules.model import VersionState
 
 from tests.faults import test_matrix as matrix
 from tests.faults.operations_emergency import Compromised, lived

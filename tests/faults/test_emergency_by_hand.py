@@ -2,7 +2,7 @@
 
 import pytest
 from daena_kms.errors import StoreUnavailable
-from daena_kms.model import VersionState
+from daena_kms.rules.model import VersionState
 
 from tests.faults.operations_emergency import lived
 from tests.faults.test_emergency import HOUR, KEY, Refusing, emergency

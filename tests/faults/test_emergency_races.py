@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.errors import ConfigError, NotManaged, RotationConflict, StoreUnavailable
-from daena_kms.model import Key, VersionState
+from daena_kms.rules.model import Key, VersionState
 
 from tests.faults.operations_emergency import lived, states
 from tests.faults.test_races import at_once, calm

@@ -1,5 +1,6 @@
 """Nothing changes but what the log holds already: a log that fails stops the run."""
 
+import sys
 import threading
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -9,16 +10,18 @@ import pytest
 from daena_kms.audit import open_log
 from daena_kms.audit.records import INTENT, OUTCOME, decode
 from daena_kms.engine import run
+from daena_kms.engine.worker import Worker
 from daena_kms.errors import AuditUnavailable, ConfigError, StoreUnavailable
-from daena_kms.model import Key
+from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
-from daena_kms.work import Worker
 
 from tests.faults.seam import Effect
 from tests.faults.test_engine import make
 from tests.faults.worlds import DAY, LocalWorld, World
 
 LATER = 91 * DAY
+#: The module: as an attribute of its package, the name is the function's.
+RUN = sys.modules["daena_kms.engine.run"]
 
 
 def test_the_plan_is_in_the_log_before_any_change(world: World) -> None:
@@ -62,7 +65,7 @@ def test_a_log_that_fails_in_the_middle_stops_further_changes(
     tmp_path: Path, nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a record that can't be written no key's change begins; the next run comes right."""
-    monkeypatch.setattr("daena_kms.engine._BATCH", 2)
+    monkeypatch.setattr(RUN, "_BATCH", 2)
     world = LocalWorld(tmp_path)
     ids = make(world, 40)
     world.save()
@@ -96,7 +99,7 @@ def test_what_is_queued_when_the_log_fails_is_not_begun(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keys that wait for a worker when a record can't be written are left as they are."""
-    monkeypatch.setattr("daena_kms.engine._BATCH", 1)
+    monkeypatch.setattr(RUN, "_BATCH", 1)
     world = LocalWorld(tmp_path)
     ids = make(world, 12)
     begun: list[str] = []

@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from daena_kms.engine.clock import RunClock
 from daena_kms.errors import ConfigError, RotationConflict
-from daena_kms.plan import Kind
-from daena_kms.rotation import rotate
-from daena_kms.runtime import RunClock
+from daena_kms.rules.plan import Kind
 from daena_kms.stores.base import Staged
-from daena_kms.stores.gcp_state import CLAIM, LABEL, VERSIONS, read_records
+from daena_kms.stores.gcp.state import CLAIM, LABEL, VERSIONS, read_records
+from daena_kms.stores.rotation import rotate
 
 from tests.faults.worlds import DAY, GcpWorld
 

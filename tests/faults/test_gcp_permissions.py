@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from daena_kms.errors import AccessDenied, AuditUnavailable
 from daena_kms.objects.gcs import gcs_objects
-from daena_kms.stores.gcp import GCPStore
+from daena_kms.stores.gcp.store import GCPStore
 
 from tests.faults.test_permissions import KEY, live_a_life
 from tests.faults.worlds import CLAIMED, DAY, GcpWorld, refused

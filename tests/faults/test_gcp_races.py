@@ -9,7 +9,7 @@ from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
 from daena_kms.engine import run
 from daena_kms.operations import Operations
-from daena_kms.stores.gcp_state import read_records
+from daena_kms.stores.gcp.state import read_records
 
 from tests.faults import racer
 from tests.faults.test_races import KEY, LATER, MANY, at_once, check_calm_after, was_current

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from daena_kms.engine.clock import RunClock
 from daena_kms.errors import ConfigError, DaenaKMSError, RotationConflict, StoreUnavailable
-from daena_kms.model import VersionState
-from daena_kms.rotation import rotate
-from daena_kms.runtime import RunClock
+from daena_kms.rules.model import VersionState
 from daena_kms.stores.base import Staged
-from daena_kms.stores.gcp_lease import HELD
-from daena_kms.stores.gcp_state import CLAIM, Claim, write_claim
+from daena_kms.stores.gcp.claim import HELD
+from daena_kms.stores.gcp.state import CLAIM, Claim, write_claim
+from daena_kms.stores.rotation import rotate
 
 from tests.faults.seam import Effect
 from tests.faults.worlds import DAY, GcpWorld

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from daena_kms.audit.verify import CONFIRMED, UNCONFIRMED, verify
 from daena_kms.errors import ConfigError, DaenaKMSError
-from daena_kms.model import Key, VersionState
+from daena_kms.rules.model import Key, VersionState
 
 from tests.faults.operations import MINUTE, OPERATIONS, Operation
 from tests.faults.operations_emergency import Compromised

@@ -10,7 +10,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.objects import s3
-from daena_kms.stores.aws import AWSStore
+from daena_kms.stores.aws.store import AWSStore
 
 from tests.faults.test_races import at_once
 from tests.faults.worlds import CLAIMED, DAY, AwsWorld, World

@@ -12,8 +12,8 @@ from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import AWSKMSAdapter, LocalAdapter
 from daena_kms.engine import run
 from daena_kms.errors import RotationConflict
-from daena_kms.model import VersionState
 from daena_kms.operations import Operations
+from daena_kms.rules.model import VersionState
 
 from tests.faults import racer
 from tests.faults.worlds import DAY, KINDS, AwsWorld, AzureWorld, World, open_world

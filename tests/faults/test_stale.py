@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from daena_kms.plan import Kind
+from daena_kms.rules.plan import Kind
 
 from tests.faults.worlds import DAY, AwsWorld
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from daena_kms.plan import Kind
-from daena_kms.stores.gcp_lease import Lease, Leased
+from daena_kms.rules.plan import Kind
+from daena_kms.stores.gcp.claim import Lease, Leased
 
 from tests.faults.worlds import DAY, GcpWorld, open_world
 from tests.stores.gcp_state import DISABLED, ENABLED

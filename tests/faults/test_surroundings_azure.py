@@ -17,7 +17,7 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.stores.azure_client import BOUNDS
+from daena_kms.sdk.azure.client import BOUNDS
 
 from tests.faults.leaks import texts_of
 from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world, refused

@@ -191,8 +191,8 @@ def test_access_denied_to_each_call(gcp: GcpWorld) -> None:
 
 def test_a_service_that_hangs(gcp: GcpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call without an answer ends by itself, as worth trying again."""
-    monkeypatch.setattr("daena_kms.stores.gcp_client._TIMEOUT", 0.2)
-    monkeypatch.setattr("daena_kms.stores.gcp_client._DEADLINE", 0.0)
+    monkeypatch.setattr("daena_kms.sdk.gcp.client._TIMEOUT", 0.2)
+    monkeypatch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
     value = gcp.adapter.get_key(KEY)
     calls: list[tuple[str, Call]] = [
         ("GetSecret", lambda: gcp.adapter.rotate_key(KEY)),
@@ -213,7 +213,7 @@ def test_a_service_that_is_not_there(
     gcp: GcpWorld, nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service that can't be reached is told as one, and worth trying again."""
-    monkeypatch.setattr("daena_kms.stores.gcp_client._DEADLINE", 0.0)
+    monkeypatch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
     client = connect(nowhere)
     adapter = GCPSecretManagerAdapter(PROJECT, client=client)
     with refused(gcp, StoreUnavailable, "Secret Manager did not answer.*network"):

@@ -9,7 +9,7 @@ from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.objects.azure import SCOPE
 from daena_kms.objects.base import AUDIT, CLAIMS, Objects, Use
 from daena_kms.objects.cloud import CloudObjects
-from daena_kms.stores.azure_claims import Claims
+from daena_kms.stores.azure.claims import Claims
 from obstore.store import AzureStore as Container
 
 from tests.faults.worlds_base import CLAIMED

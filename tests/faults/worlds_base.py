@@ -7,14 +7,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.verify import Report, verify
 from daena_kms.engine import run
 from daena_kms.errors import DaenaKMSError
-from daena_kms.model import Key, VersionState
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
-from daena_kms.summary import Summary
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.summary import Summary
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 from tests.faults.seam import Effect
 

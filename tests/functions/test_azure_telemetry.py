@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 
 ROOT = Path(__file__).parents[2]
 

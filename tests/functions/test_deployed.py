@@ -18,7 +18,7 @@ from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.demo import lambda_bundle
 from daena_kms.demo.lambda_bundle import Function, Invocation
 from daena_kms.demo.local_aws import ACCOUNT, REGION, LocalAws
-from daena_kms.model import VersionState
+from daena_kms.rules.model import VersionState
 
 from tests.functions.harness import eventually
 from tests.functions.world import make_older

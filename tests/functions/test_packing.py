@@ -45,7 +45,7 @@ def test_what_a_handler_imports_on_use_is_reached_too(tmp_path: Path) -> None:
     handler.write_text(
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n    from daena_kms.engine import run\n"
-        "else:\n    import daena_kms.due\n"
+        "else:\n    import daena_kms.rules.due\n"
         "def later():\n    from daena_kms import durations\n"
     )
     names = {path.name for path in packing.reached(handler, "aws")}

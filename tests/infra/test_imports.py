@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.specs import NAMES
+from daena_kms.rules.specs import NAMES
 
 from tests.functions.azure_telemetry_child import Ingestion, telemetry_settings
 from tests.functions.azure_world import SCHEDULE, AzureApp

@@ -4,7 +4,7 @@ from typing import Any
 
 from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.base import AUDIT, Objects, Use
-from daena_kms.stores.azure_credential import Login
+from daena_kms.sdk.azure.login import Login
 
 from tests.stores.azure_blob import ACCOUNT
 from tests.stores.azure_sim import AzureSimulator

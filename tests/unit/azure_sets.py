@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from daena_kms.errors import DaenaKMSError
-from daena_kms.stores.azure_claims import SET_BY, Claims
-from daena_kms.stores.azure_set import Begun, Looks, Setter
+from daena_kms.stores.azure.claims import SET_BY, Claims
+from daena_kms.stores.azure.set import Begun, Looks, Setter
 
 from tests.contract.harness import value
 from tests.unit.keys import NOW
 from tests.unit.logs import MemoryObjects
 
 if TYPE_CHECKING:
-    from daena_kms.stores.azure_client import Vault
+    from daena_kms.sdk.azure.client import Vault
 
 NAME = "daena-20261124T120000Z-0123456789-0123456789abcdef"
 MADE = "f" * 32

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from azure.keyvault.secrets import SecretProperties
-from daena_kms.names import new_version_id
-from daena_kms.stores.azure_notes import NAME
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.azure.notes import NAME
 
 from tests.unit.keys import DAY, NOW, SECOND
 

@@ -5,16 +5,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import decode
 from daena_kms.audit.verify import Report, verify
 from daena_kms.engine import run
 from daena_kms.errors import StoreUnavailable
-from daena_kms.model import Key
 from daena_kms.operations import Operations
+from daena_kms.rules.model import Key
+from daena_kms.rules.summary import Summary
+from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.base import Staged
-from daena_kms.stores.local import LocalStore
-from daena_kms.summary import Summary
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.logs import MemoryObjects, Wrapped
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
-from daena_kms.model import Key
-from daena_kms.rotation import rotate
+from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
-from daena_kms.stores.gcp import GCPStore
-from daena_kms.stores.gcp_state import VERSIONS, Record, read_records
+from daena_kms.stores.gcp.state import VERSIONS, Record, read_records
+from daena_kms.stores.gcp.store import GCPStore
+from daena_kms.stores.rotation import rotate
 
 from tests.stores.gcp_sim import PROJECT, GcpSimulator
 from tests.stores.gcp_state import Secret

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from daena_kms.model import Key, Version
-from daena_kms.plan import Kind, plan_key
-from daena_kms.stores.gcp import GCPStore
-from daena_kms.stores.gcp_state import VERSIONS, Record, to_key, write_records
+from daena_kms.rules.model import Key, Version
+from daena_kms.rules.plan import Kind, plan_key
+from daena_kms.stores.gcp.state import VERSIONS, Record, to_key, write_records
+from daena_kms.stores.gcp.store import GCPStore
 from google.cloud.secretmanager_v1 import Secret, SecretVersion
 
 from tests.unit.keys import DAY, DEFAULTS, NOW

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from daena_kms.model import Capabilities, Key, Revoking, Version, VersionState
-from daena_kms.names import mark, new_version_id
-from daena_kms.policy import MANAGED, Defaults
+from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionState
+from daena_kms.rules.names import mark, new_version_id
+from daena_kms.rules.policy import MANAGED, Defaults
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (

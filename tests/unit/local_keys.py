@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from daena_kms.cloud_kms import CloudKMSAdapter, LocalAdapter
-from daena_kms.policy import Defaults
+from daena_kms.rules.policy import Defaults
 
 
 def local(home: Path) -> LocalAdapter:

@@ -9,10 +9,10 @@ from daena_kms.audit.reader import records, revokes
 from daena_kms.audit.records import decode
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import DaenaKMSError
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.names import mark
 from daena_kms.objects.base import Objects
-from daena_kms.policy import FIRST_DUE, HOLD, MANAGED
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import mark
+from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED
 
 from tests.faults.seam import Seam
 from tests.unit.keys import DAY

@@ -10,9 +10,9 @@ from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.engine import run
 from daena_kms.objects.files import FileObjects
 from daena_kms.operations import Operations
-from daena_kms.policy import HOLD, MANAGED, Defaults
-from daena_kms.stores.local import LocalStore
-from daena_kms.summary import Summary
+from daena_kms.rules.policy import HOLD, MANAGED, Defaults
+from daena_kms.rules.summary import Summary
+from daena_kms.stores.local.store import LocalStore
 from hypothesis.stateful import RuleBasedStateMachine
 
 from tests.faults.seam import SeamedObjects, SeamedStore

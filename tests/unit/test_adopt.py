@@ -7,15 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from daena_kms.adoption import check_adoptable, first_due
 from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError, DaenaKMSError, NotManaged
-from daena_kms.model import Key
 from daena_kms.operations import Operations
-from daena_kms.policy import FIRST_DUE, MANAGED, SPEC
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.adoption import check_adoptable, first_due
+from daena_kms.rules.model import Key
+from daena_kms.rules.policy import FIRST_DUE, MANAGED, SPEC
+from daena_kms.stores.local.store import LocalStore
 from hypothesis import given
 from hypothesis import strategies as st
 

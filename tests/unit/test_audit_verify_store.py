@@ -12,10 +12,10 @@ from daena_kms.audit.writer import RunWriter
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.names import new_version_id, parse_version_id
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import new_version_id, parse_version_id
 
 from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, action, done, edited, write_run
 

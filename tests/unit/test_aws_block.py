@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.names import mark, new_version_id
-from daena_kms.stores.aws_block import BY_ID, BY_LABEL, MAX_POLICY, blocked
+from daena_kms.rules.names import mark, new_version_id
+from daena_kms.stores.aws.block import BY_ID, BY_LABEL, MAX_POLICY, blocked
 
 from tests.unit.keys import NOW
 

@@ -15,7 +15,7 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.stores.aws_client import AWS, FailedError, RefusedError
+from daena_kms.sdk.aws.client import AWS, FailedError, RefusedError
 
 from tests.stores.aws_sim import REGION
 

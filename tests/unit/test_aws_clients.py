@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 from daena_kms.errors import AccessDenied, ConfigError
-from daena_kms.stores.aws_client import AWS
+from daena_kms.sdk.aws.client import AWS
 
 from tests.stores.aws_sim import REGION, AwsSimulator, clients
 

@@ -4,9 +4,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from daena_kms.errors import RotationConflict, StoreUnavailable
-from daena_kms.model import PROMOTION_BOUND, Key, VersionState
-from daena_kms.stores.aws import AWSStore
-from daena_kms.stores.aws_state import MAX_LABELS, Labels
+from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
+from daena_kms.stores.aws.state import MAX_LABELS, Labels
+from daena_kms.stores.aws.store import AWSStore
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import combinations
 
 import pytest
-from daena_kms.model import PROMOTION_BOUND, VersionState
-from daena_kms.names import new_version_id
-from daena_kms.stores.aws_state import (
+from daena_kms.rules.model import PROMOTION_BOUND, VersionState
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.aws.state import (
     CURRENT,
     KEEP,
     MADE,

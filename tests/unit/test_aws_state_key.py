@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
-from daena_kms.model import VersionState
-from daena_kms.stores.aws_state import CURRENT, PREVIOUS, RETIRED, to_key
+from daena_kms.rules.model import VersionState
+from daena_kms.stores.aws.state import CURRENT, PREVIOUS, RETIRED, to_key
 
 from tests.unit.test_aws_state import HOUR, NOW, OTHER, a_version, on
 

@@ -5,10 +5,10 @@ import threading
 from datetime import datetime, timedelta
 
 import pytest
-from daena_kms.durations import format_time
 from daena_kms.errors import ConfigError, RotationConflict, StoreUnavailable
 from daena_kms.objects.base import AlreadyExists, Entry
-from daena_kms.stores.azure_claims import HELD, SET_BY, Claim, Claims
+from daena_kms.rules.durations import format_time
+from daena_kms.stores.azure.claims import HELD, SET_BY, Claim, Claims
 
 from tests.unit.keys import HOUR, MINUTE, NOW, SECOND
 from tests.unit.logs import MemoryObjects

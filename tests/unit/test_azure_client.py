@@ -15,9 +15,9 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.stores.azure_client import BOUNDS, Vault
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.azure_errors import Disabled, Throttled, Unanswered
+from daena_kms.sdk.azure.client import BOUNDS, Vault
+from daena_kms.sdk.azure.errors import Disabled, Throttled, Unanswered
+from daena_kms.sdk.azure.login import Login
 
 from tests.stores.azure_json import AzureError, error_answer
 from tests.stores.azure_sim import AzureSimulator

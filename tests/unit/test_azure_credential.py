@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from azure import identity
 from daena_kms.errors import ConfigError
-from daena_kms.stores.azure_credential import Login
+from daena_kms.sdk.azure.login import Login
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

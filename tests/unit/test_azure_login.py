@@ -12,8 +12,8 @@ import pytest
 from azure import identity
 from azure.core.exceptions import ClientAuthenticationError
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
-from daena_kms.stores.azure_client import Vault
-from daena_kms.stores.azure_credential import Login, fetch, refused
+from daena_kms.sdk.azure.client import Vault
+from daena_kms.sdk.azure.login import Login, fetch, refused
 
 from tests.stores.azure_auth import TENANT
 from tests.stores.azure_sim import AzureSimulator, certificates

@@ -15,7 +15,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.azure import SCOPE, azure_objects
 from daena_kms.objects.base import AUDIT, CLAIMS, AlreadyExists, Objects
-from daena_kms.stores.azure_credential import Login
+from daena_kms.sdk.azure.login import Login
 
 from tests.stores.azure_auth import ADD_BLOB, READ_BLOB
 from tests.stores.azure_blob import ACCOUNT

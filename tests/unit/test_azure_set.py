@@ -11,9 +11,9 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.stores.azure_claims import SET_BY, Claims
-from daena_kms.stores.azure_errors import Throttled, Unanswered
-from daena_kms.stores.azure_set import Begun, Looks
+from daena_kms.sdk.azure.errors import Throttled, Unanswered
+from daena_kms.stores.azure.claims import SET_BY, Claims
+from daena_kms.stores.azure.set import Begun, Looks
 
 from tests.unit.azure_sets import MADE, NAME, World
 from tests.unit.keys import NOW, SECOND

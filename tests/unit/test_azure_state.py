@@ -5,10 +5,10 @@ import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from daena_kms.model import PROMOTION_BOUND, Key, VersionState
-from daena_kms.names import mark, new_version_id
-from daena_kms.stores.azure_notes import NAME, look_of
-from daena_kms.stores.azure_state import newest_of, to_key
+from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
+from daena_kms.rules.names import mark, new_version_id
+from daena_kms.stores.azure.notes import NAME, look_of
+from daena_kms.stores.azure.state import newest_of, to_key
 
 from tests.unit.azure_versions import MADE, MANAGED, ours, properties
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW, SECOND

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from azure.keyvault.secrets import DeletedSecret
-from daena_kms.durations import format_time
 from daena_kms.errors import ConfigError
-from daena_kms.model import Key, VersionState
-from daena_kms.names import new_version_id
-from daena_kms.stores.azure_notes import (
+from daena_kms.rules.durations import format_time
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.azure.notes import (
     MAX_TAGS,
     NAME,
     OPEN,
@@ -18,7 +18,7 @@ from daena_kms.stores.azure_notes import (
     next_tags,
     oldest_readable,
 )
-from daena_kms.stores.azure_state import deleted_key, to_key
+from daena_kms.stores.azure.state import deleted_key, to_key
 
 from tests.unit.azure_versions import MADE, MANAGED, ours, properties
 from tests.unit.keys import DAY, HOUR, NOW, SECOND

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
-from daena_kms.model import Key
-from daena_kms.plan import Kind, plan_key
-from daena_kms.stores import azure_client
-from daena_kms.stores.azure import AzureStore
-from daena_kms.stores.azure_client import Vault
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.azure_notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of, same
+from daena_kms.rules.model import Key
+from daena_kms.rules.plan import Kind, plan_key
+from daena_kms.sdk.azure import client as azure_client
+from daena_kms.sdk.azure.client import Vault
+from daena_kms.sdk.azure.login import Login
+from daena_kms.stores.azure.notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
 
 from tests.contract.clouds import azure_adapter
@@ -217,7 +217,7 @@ def test_a_deletion_that_takes_its_time(
 ) -> None:
     """It is waited for, a minute at most, and so is the way back."""
     slept: list[float] = []
-    monkeypatch.setattr("daena_kms.stores.azure_client.time.sleep", slept.append)
+    monkeypatch.setattr("daena_kms.sdk.azure.client.time.sleep", slept.append)
     made = adapter.create_key(KEY)
     sim.configure(settle_polls=2)
     adapter.delete_key(KEY)

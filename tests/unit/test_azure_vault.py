@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 import pytest
 from azure.keyvault.secrets import SecretClient
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
-from daena_kms.stores import azure_client
-from daena_kms.stores.azure_client import Vault, check_url
-from daena_kms.stores.azure_credential import Login
-from daena_kms.stores.azure_errors import Unanswered
+from daena_kms.sdk.azure import client as azure_client
+from daena_kms.sdk.azure.client import Vault, check_url
+from daena_kms.sdk.azure.errors import Unanswered
+from daena_kms.sdk.azure.login import Login
 
 from tests.contract.harness import value
 from tests.stores.azure_auth import SimulatedCredential

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from daena_kms.engine import run
 from daena_kms.errors import AccessDenied, DaenaKMSError, StoreUnavailable
-from daena_kms.model import Key
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.model import Key
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import DAY, NOW, bounded
 from tests.unit.local_keys import local

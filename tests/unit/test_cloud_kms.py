@@ -15,8 +15,8 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
-from daena_kms.model import VersionState
-from daena_kms.policy import HOLD, MANAGED, SPEC
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.policy import HOLD, MANAGED, SPEC
 
 from tests.unit.local_keys import fingerprint, local, reading, retag, rotate_at
 

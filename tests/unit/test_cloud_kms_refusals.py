@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound
-from daena_kms.names import new_version_id
-from daena_kms.policy import FIRST_DUE, MANAGED
+from daena_kms.rules.names import new_version_id
+from daena_kms.rules.policy import FIRST_DUE, MANAGED
 
 from tests.unit.local_keys import fingerprint, local, reading, retag
 

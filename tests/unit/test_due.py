@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from daena_kms.due import (
+from daena_kms.errors import KeyNotFound
+from daena_kms.rules.due import (
     CLOCK_SKEW,
     NEAR_EXPIRY,
     due_at,
@@ -12,9 +13,8 @@ from daena_kms.due import (
     needs_detail,
     regular_due,
 )
-from daena_kms.errors import KeyNotFound
-from daena_kms.model import Key, VersionState
-from daena_kms.policy import Policy, parse_policy
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.policy import Policy, parse_policy
 from hypothesis import given
 from hypothesis import strategies as st
 

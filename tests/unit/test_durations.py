@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from daena_kms.durations import (
+from daena_kms.errors import ConfigError
+from daena_kms.rules.durations import (
     MAX_DAYS,
     about,
     format_duration,
@@ -12,7 +13,6 @@ from daena_kms.durations import (
     parse_time,
     utc,
 )
-from daena_kms.errors import ConfigError
 from hypothesis import example, given
 from hypothesis import strategies as st
 

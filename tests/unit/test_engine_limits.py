@@ -1,17 +1,20 @@
 """How much a run writes, how much it puts into one object, and when it stops."""
 
 import functools
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from daena_kms import engine, work
 from daena_kms.audit.records import MAX_ACTIONS
-from daena_kms.engine import run
-from daena_kms.runtime import Budget, RunClock
+from daena_kms.engine import run, worker
+from daena_kms.engine.clock import Budget, RunClock
 
 from tests.unit.engines import DAY, DUE, World
+
+#: The module: as an attribute of its package, the name is the function's.
+RUN = sys.modules["daena_kms.engine.run"]
 
 
 @pytest.fixture
@@ -35,8 +38,8 @@ class Seconds:
 def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
     """The clock of every run in the test."""
     clock = Seconds()
-    monkeypatch.setattr(engine, "RunClock", functools.partial(RunClock, monotonic=clock))
-    monkeypatch.setattr(work, "time", SimpleNamespace(monotonic=clock))
+    monkeypatch.setattr(RUN, "RunClock", functools.partial(RunClock, monotonic=clock))
+    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=clock))
     return clock
 
 

@@ -14,11 +14,11 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.stores import gcp_client
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_credential import GcpLogin
-from daena_kms.stores.gcp_errors import Moved, Unanswered
-from daena_kms.stores.pace import Pacer
+from daena_kms.sdk.gcp import client as gcp_client
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.errors import Moved, Unanswered
+from daena_kms.sdk.gcp.login import GcpLogin
+from daena_kms.sdk.pace import Pacer
 from google.api_core.exceptions import RetryError
 from google.auth.exceptions import RefreshError
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError, KeyNotFound
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_credential import GcpLogin
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.login import GcpLogin
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 

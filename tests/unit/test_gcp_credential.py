@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from daena_kms.errors import ConfigError
-from daena_kms.stores.gcp_credential import SCOPE, GcpLogin
+from daena_kms.sdk.gcp.login import SCOPE, GcpLogin
 from google.auth.exceptions import DefaultCredentialsError, RefreshError
 from google.oauth2.service_account import Credentials
 

@@ -11,10 +11,10 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.model import VersionState
-from daena_kms.plan import Kind, plan_key
-from daena_kms.stores.gcp_lease import HELD
-from daena_kms.stores.gcp_state import CLAIM, VERSIONS, Claim, Record, read_claim, write_claim
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.plan import Kind, plan_key
+from daena_kms.stores.gcp.claim import HELD
+from daena_kms.stores.gcp.state import CLAIM, VERSIONS, Claim, Record, read_claim, write_claim
 
 from tests.unit.gcp_leases import KEY, Project, project, value
 from tests.unit.keys import DAY, DEFAULTS, HOUR, MINUTE, SECOND

@@ -5,9 +5,9 @@ from datetime import datetime
 
 import pytest
 from daena_kms.errors import AccessDenied, KeyExists, KeyNotFound, RotationConflict
-from daena_kms.stores.gcp_errors import Unanswered
-from daena_kms.stores.gcp_lease import Lease, Leased
-from daena_kms.stores.gcp_state import CLAIM, Claim, read_claim
+from daena_kms.sdk.gcp.errors import Unanswered
+from daena_kms.stores.gcp.claim import Lease, Leased
+from daena_kms.stores.gcp.state import CLAIM, Claim, read_claim
 
 from tests.stores.sim_faults import only
 from tests.unit.gcp_leases import KEY, TAGS, Project, project, value

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.stores.gcp_new import new_secret
+from daena_kms.stores.gcp.replication import new_secret
 from google.cloud.secretmanager_v1 import Secret
 
 from tests.stores.gcp_sim import PROJECT, GcpSimulator

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
-from daena_kms.model import VersionState
-from daena_kms.plan import Kind, plan_key
-from daena_kms.stores.gcp_client import SecretManager
-from daena_kms.stores.gcp_credential import GcpLogin
-from daena_kms.stores.gcp_lease import Lease
-from daena_kms.stores.gcp_state import read_claim
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.plan import Kind, plan_key
+from daena_kms.sdk.gcp.client import SecretManager
+from daena_kms.sdk.gcp.login import GcpLogin
+from daena_kms.stores.gcp.claim import Lease
+from daena_kms.stores.gcp.state import read_claim
 
 from tests.stores.sim_faults import only
 from tests.unit.gcp_leases import KEY, NAME, Project, project

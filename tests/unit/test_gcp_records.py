@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.plan import Kind
-from daena_kms.stores.gcp_state import (
+from daena_kms.rules.plan import Kind
+from daena_kms.stores.gcp.state import (
     CLAIM,
     MAX_VERSIONS,
     VERSIONS,

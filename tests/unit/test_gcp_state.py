@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 
 import pytest
-from daena_kms.model import Key, VersionState
-from daena_kms.names import mark
-from daena_kms.plan import Kind
-from daena_kms.stores.gcp_state import (
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.names import mark
+from daena_kms.rules.plan import Kind
+from daena_kms.stores.gcp.state import (
     CLAIM,
     DELETED,
     MAX_VERSIONS,

@@ -11,11 +11,11 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.model import Key, VersionState
-from daena_kms.plan import Kind, plan_key
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.plan import Kind, plan_key
+from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.base import Staged
-from daena_kms.stores.gcp_errors import Moved
-from daena_kms.stores.gcp_state import CLAIM, DELETED, VERSIONS
+from daena_kms.stores.gcp.state import CLAIM, DELETED, VERSIONS
 
 from tests.stores.sim_faults import only
 from tests.unit.gcp_leases import KEY, NAME, Project, project, value

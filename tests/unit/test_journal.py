@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from daena_kms.audit.reader import read_tail
 from daena_kms.audit.writer import RunWriter
+from daena_kms.engine.journal import STILL_RUNNING, Journal
 from daena_kms.errors import AuditUnavailable
-from daena_kms.journal import STILL_RUNNING, Journal
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.logs import CONTEXT, Hands, MemoryObjects, Wrapped, write_run
 

@@ -4,10 +4,10 @@ import pytest
 from daena_kms.audit.reader import pending_actions, read_tail
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.audit.writer import RunWriter
+from daena_kms.engine.journal import Journal
 from daena_kms.errors import StoreUnavailable
-from daena_kms.journal import Journal
-from daena_kms.model import Key
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.model import Key
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit import test_journal as journals
 from tests.unit.logs import CONTEXT, Hands, MemoryObjects

@@ -13,8 +13,8 @@ from daena_kms.errors import (
     DaenaKMSError,
     StoreUnavailable,
 )
-from daena_kms.policy import MANAGED
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.policy import MANAGED
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import NOW
 from tests.unit.local_keys import alter, column, fingerprint
@@ -129,7 +129,7 @@ def test_a_locked_database_is_worth_another_try(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another process writes, reads go on, writes fail in time, and later they succeed."""
-    monkeypatch.setattr("daena_kms.stores.local_db._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("daena_kms.stores.local.database._BUSY_SECONDS", 0.05)
     with closing(LocalStore(home)) as store:
         first = fingerprint(store.read("k"))
         with closing(sqlite3.connect(home / "keys.db", isolation_level=None)) as other:

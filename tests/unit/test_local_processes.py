@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from daena_kms.errors import AccessDenied, ConfigError
-from daena_kms.names import mark
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.names import mark
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import NOW
 from tests.unit.local_keys import fingerprint, local, reading

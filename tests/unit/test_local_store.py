@@ -11,9 +11,9 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.model import VersionState
-from daena_kms.policy import MANAGED
-from daena_kms.stores.local import LocalStore
+from daena_kms.rules.model import VersionState
+from daena_kms.rules.policy import MANAGED
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import DAY, HOUR, NOW, tagged, version
 from tests.unit.local_keys import alter, column, fingerprint, local, rotate_at

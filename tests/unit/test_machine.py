@@ -5,6 +5,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from daena_kms.audit.verify import CONFIRMED, verify
+from daena_kms.engine.journal import Journal
 from daena_kms.errors import (
     DaenaKMSError,
     KeyExists,
@@ -12,8 +13,7 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
-from daena_kms.journal import Journal
-from daena_kms.policy import HOLD, MANAGED
+from daena_kms.rules.policy import HOLD, MANAGED
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule

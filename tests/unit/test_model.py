@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.names import mark
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import mark
 
 from tests.unit.keys import DAY, HOUR, previous, retired, tagged, version
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
-from daena_kms.names import (
+from daena_kms.rules.names import (
     MAX_VALUE_BYTES,
     check_key_id,
     check_material,

@@ -21,7 +21,7 @@ from daena_kms.errors import (
     RotationConflict,
 )
 from daena_kms.operations import Operations
-from daena_kms.policy import HOLD, MANAGED
+from daena_kms.rules.policy import HOLD, MANAGED
 
 from tests.unit.keys import DAY, HOUR, NOW
 from tests.unit.local_keys import fingerprint, local, reading, retag, rotate_at

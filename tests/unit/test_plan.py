@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound, NotManaged, RotationConflict
-from daena_kms.model import Key, VersionState
-from daena_kms.plan import Action, Kind, plan_key
-from daena_kms.policy import MANAGED
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.plan import Action, Kind, plan_key
+from daena_kms.rules.policy import MANAGED
 
 from tests.unit.keys import (
     CAN,

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from daena_kms.due import needs_detail
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.names import mark
-from daena_kms.plan import Action, Kind, overdue_by, plan, plan_key
-from daena_kms.policy import MANAGED
+from daena_kms.rules.due import needs_detail
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import mark
+from daena_kms.rules.plan import Action, Kind, overdue_by, plan, plan_key
+from daena_kms.rules.policy import MANAGED
 
 from tests.unit.keys import (
     CAN,

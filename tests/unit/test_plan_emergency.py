@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 import pytest
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.plan import Action, Kind, plan_key
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.plan import Action, Kind, plan_key
 
 from tests.unit.keys import (
     CAN,

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from daena_kms.due import needs_detail
-from daena_kms.model import Key, Version, VersionState
-from daena_kms.plan import CHANGES, Kind, plan_key
-from daena_kms.policy import MANAGED, TAGS, parse_policy
+from daena_kms.rules.due import needs_detail
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.plan import CHANGES, Kind, plan_key
+from daena_kms.rules.policy import MANAGED, TAGS, parse_policy
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daena_kms.adapter import CloudKMSAdapter
+from daena_kms.engine.clock import Budget, RunClock
+from daena_kms.engine.survey import Survey
 from daena_kms.errors import AccessDenied, KeyNotFound, RotationConflict
-from daena_kms.model import Capabilities, Key
-from daena_kms.plan import Kind
-from daena_kms.planning import Survey
-from daena_kms.runtime import Budget, RunClock
-from daena_kms.specs import parse_spec
+from daena_kms.rules.model import Capabilities, Key
+from daena_kms.rules.plan import Kind
+from daena_kms.rules.specs import parse_spec
+from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.base import Staged
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.engines import DAY, DUE, HookedStore, World
 from tests.unit.keys import MINUTE, bounded

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from daena_kms.runtime import RunClock
+from daena_kms.engine.clock import RunClock
 
 from tests.unit.engines import World
 

@@ -5,8 +5,8 @@ from datetime import datetime
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.policy import TAGS, Defaults, Policy, is_managed, parse_policy
-from daena_kms.specs import NAMES
+from daena_kms.rules.policy import TAGS, Defaults, Policy, is_managed, parse_policy
+from daena_kms.rules.specs import NAMES
 from hypothesis import given
 from hypothesis import strategies as st
 

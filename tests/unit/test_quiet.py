@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from daena_kms.stores.quiet import quiet, watch
+from daena_kms.sdk.quiet import quiet, watch
 
 NAME = "quietsdk"
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from daena_kms.errors import StoreUnavailable
-from daena_kms.randomness import MAX_DRAW, Pool, local_random
+from daena_kms.stores.randomness import MAX_DRAW, Pool, local_random
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -9,10 +9,10 @@ from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.engine import run
 from daena_kms.errors import AuditUnavailable, StoreUnavailable
-from daena_kms.model import Key
 from daena_kms.operations import Operations
+from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
-from daena_kms.stores.local import LocalStore
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW
 from tests.unit.local_keys import local, rotate_at

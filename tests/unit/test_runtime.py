@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.errors import ConfigError
-from daena_kms.runtime import Budget, Deadline, RunClock
 
 from tests.unit.keys import DAY, HOUR, NOW, SECOND
 

@@ -10,8 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from daena_kms.errors import ConfigError
-from daena_kms.randomness import local_random
-from daena_kms.specs import (
+from daena_kms.rules.specs import (
     CLASSES,
     MAX_LENGTH,
     MIN_LENGTH,
@@ -21,6 +20,7 @@ from daena_kms.specs import (
     generate,
     parse_spec,
 )
+from daena_kms.stores.randomness import local_random
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.errors import AccessDenied, DaenaKMSError
-from daena_kms.model import Revoking
-from daena_kms.plan import Action, Kind
-from daena_kms.summary import Result, Summary, action_record
+from daena_kms.rules.model import Revoking
+from daena_kms.rules.plan import Action, Kind
+from daena_kms.rules.summary import Result, Summary, action_record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import DaenaKMSError, StoreUnavailable
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 from daena_kms.telemetry import measure, report
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
@@ -178,7 +178,7 @@ def test_without_opentelemetry(
 ALONE = """
 import gc
 from datetime import UTC, datetime
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 from daena_kms.telemetry import measure
 
 def instruments():
@@ -194,7 +194,7 @@ print(instruments() - first)
 """
 LATER = """
 from datetime import UTC, datetime
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 from daena_kms.telemetry import measure
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider

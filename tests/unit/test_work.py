@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from daena_kms.engine.clock import Budget, RunClock
+from daena_kms.engine.worker import FRESH, Worker, was_interrupted
 from daena_kms.errors import (
     AccessDenied,
     ConfigError,
@@ -14,13 +16,11 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.model import Key
-from daena_kms.plan import Action, Kind, plan_key
-from daena_kms.policy import Defaults
-from daena_kms.randomness import local_random
-from daena_kms.runtime import Budget, RunClock
-from daena_kms.stores.local import LocalStore
-from daena_kms.work import FRESH, Worker, was_interrupted
+from daena_kms.rules.model import Key
+from daena_kms.rules.plan import Action, Kind, plan_key
+from daena_kms.rules.policy import Defaults
+from daena_kms.stores.local.store import LocalStore
+from daena_kms.stores.randomness import local_random
 
 from tests.unit.engines import DAY, DUE, HookedStore
 

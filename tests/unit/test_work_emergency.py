@@ -6,15 +6,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.audit.records import DONE, LEFT
 from daena_kms.engine import run
+from daena_kms.engine.clock import Budget
+from daena_kms.engine.worker import Worker
 from daena_kms.objects.files import FileObjects
-from daena_kms.plan import Action, plan_key
-from daena_kms.policy import Defaults
-from daena_kms.runtime import Budget
-from daena_kms.stores.local import LocalStore
-from daena_kms.work import Worker
+from daena_kms.rules.plan import Action, plan_key
+from daena_kms.rules.policy import Defaults
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.engines import HookedStore
 from tests.unit.test_work import KEY, worker

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from daena_kms.api.messages import Request, Response
+    from daena_kms.engine.clock import Deadline
     from daena_kms.objects.base import Objects
-    from daena_kms.runtime import Deadline
     from daena_kms.stores.adapter import CloudKMSAdapter
 
 #: What a platform that wants a list is to hand on: what an address does not take is refused by us,

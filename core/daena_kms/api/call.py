@@ -8,11 +8,11 @@ from typing import Any
 from daena_kms.api.access import Access, Deed
 from daena_kms.api.inputs import check_match, read_reason
 from daena_kms.api.messages import Forbidden, Request, TooSoon
+from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.policy import is_managed
-from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 

@@ -7,8 +7,8 @@ from daena_kms.api.access import Deed
 from daena_kms.api.call import TRIGGER, Call
 from daena_kms.api.inputs import check_match, moved, read_flag, read_limit, read_reason, read_text
 from daena_kms.api.messages import BadRequest, OutOfTime, Refusal, Response, etag
-from daena_kms.documents import key_document, listed_key
 from daena_kms.engine import run
+from daena_kms.engine.documents import key_document, listed_key
 from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
 from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import Key

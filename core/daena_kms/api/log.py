@@ -10,11 +10,11 @@ from daena_kms.api.messages import BadRequest, OutOfTime, Response
 from daena_kms.audit.pages import Filter, page
 from daena_kms.audit.verify import check_anchor
 from daena_kms.audit.verify import verify as verify_log
+from daena_kms.engine.clock import Budget
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects
 from daena_kms.rules.durations import parse_time
 from daena_kms.rules.names import check_key_id
-from daena_kms.runtime import Budget
 
 _RUN = re.compile("[0-9a-f]{32}", re.ASCII)
 

@@ -19,10 +19,10 @@ from daena_kms.api.messages import (
     problem,
     request_id,
 )
+from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import Objects
 from daena_kms.rules.names import check_key_id
-from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 

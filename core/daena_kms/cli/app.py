@@ -144,7 +144,7 @@ def adopt(
 def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
     """List the managed keys and their policies."""
     from daena_kms.cli.render import keys_table  # noqa: PLC0415 - as in plan
-    from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
+    from daena_kms.engine.documents import key_document  # noqa: PLC0415 - as in plan
     from daena_kms.errors import ConfigError  # noqa: PLC0415 - as in plan
     from daena_kms.rules.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
 
@@ -178,7 +178,7 @@ def show(
 ) -> None:
     """Show one key and its versions; the value only with --reveal."""
     from daena_kms.cli.render import versions_table  # noqa: PLC0415 - as in plan
-    from daena_kms.documents import key_document  # noqa: PLC0415 - as in plan
+    from daena_kms.engine.documents import key_document  # noqa: PLC0415 - as in plan
     from daena_kms.rules.names import check_key_id  # noqa: PLC0415 - as in plan
 
     with reporting(as_json=as_json):

@@ -14,8 +14,8 @@ from daena_kms.doctor.base import Exam
 from daena_kms.doctor.check import Check, Status, failed, guarded
 from daena_kms.doctor.factory import exam_of, place_of
 from daena_kms.doctor.log import log_checks
+from daena_kms.engine.clock import RunClock
 from daena_kms.errors import DaenaKMSError
-from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 

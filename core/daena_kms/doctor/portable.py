@@ -6,11 +6,11 @@ from datetime import timedelta
 from daena_kms.doctor.base import Told
 from daena_kms.doctor.check import Check, Status
 from daena_kms.engine import run
+from daena_kms.engine.clock import RunClock
 from daena_kms.notify import check_endpoint
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.plan import Kind
 from daena_kms.rules.summary import Summary
-from daena_kms.runtime import RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 

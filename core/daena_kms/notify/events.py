@@ -41,7 +41,7 @@ def of_run(
     A key has one event; only one that was rotated and of which something else failed, or a
     compromised version retired, has two, so that nobody misses the new version. ``recovered`` is
     what the run found that earlier ones had done (see
-    :attr:`daena_kms.journal.Journal.recovered`), of which nobody has told.
+    :attr:`daena_kms.engine.journal.Journal.recovered`), of which nobody has told.
     """
     told = list(_of_keys(summary))
     known = {key_id for kind, key_id, _ in told if kind == ROTATED}

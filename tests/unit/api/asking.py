@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from daena_kms.adapter import CloudKMSAdapter
 from daena_kms.api.messages import Request, Response
 from daena_kms.api.router import respond
+from daena_kms.engine.clock import Deadline
 from daena_kms.objects.base import Objects
-from daena_kms.runtime import Deadline
+from daena_kms.stores.adapter import CloudKMSAdapter
 
 from tests.unit.engines import World
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from daena_kms.durations import format_time
 from daena_kms.objects.base import Entry
 from daena_kms.operations import Operations
+from daena_kms.rules.durations import format_time
 
 from tests.unit.api.asking import ARN, ask, check_problem
 from tests.unit.engines import World

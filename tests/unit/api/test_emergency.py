@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 from daena_kms.errors import StoreUnavailable
-from daena_kms.model import Key, VersionState
+from daena_kms.rules.model import Key, VersionState
 from daena_kms.stores.base import Staged
 
 from tests.unit.api.asking import ARN, ask, check_problem

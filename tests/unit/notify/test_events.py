@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from cloudevents.http import from_http
 from daena_kms.audit.records import Context
-from daena_kms.durations import format_time
 from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.notify.base import Event
 from daena_kms.notify.events import (
@@ -21,8 +20,9 @@ from daena_kms.notify.events import (
     of_operation,
     of_run,
 )
-from daena_kms.plan import Action, Kind
-from daena_kms.summary import Summary
+from daena_kms.rules.durations import format_time
+from daena_kms.rules.plan import Action, Kind
+from daena_kms.rules.summary import Summary
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -16,7 +16,7 @@ from daena_kms.notify.events import MAX_EVENTS, TYPES, of_run
 from daena_kms.notify.guard import METADATA_NAMES
 from daena_kms.notify.webhook import CONTENT_TYPE
 from daena_kms.notify.wire import MAX_ANSWER, MAX_BODY
-from daena_kms.summary import Summary
+from daena_kms.rules.summary import Summary
 
 from tests.unit.keys import NOW
 from tests.unit.notify.guide import TEXT, block

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from daena_kms.engine.clock import Budget, RunClock
+from daena_kms.engine.worker import look_at, was_interrupted
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import CHANGES, Action, Kind, plan_key
 from daena_kms.rules.policy import SPEC
 from daena_kms.rules.specs import DEFAULT, parse_spec
-from daena_kms.runtime import Budget, RunClock
 from daena_kms.stores.adapter import CloudKMSAdapter
-from daena_kms.work import look_at, was_interrupted
 
 
 @dataclass

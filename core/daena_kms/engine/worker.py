@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
+from daena_kms.engine.clock import Budget, RunClock
 from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.emergency import revoked
@@ -17,7 +18,6 @@ from daena_kms.rules.plan import Action, Kind, plan_key
 from daena_kms.rules.policy import SPEC, Defaults
 from daena_kms.rules.specs import DEFAULT, Randomness, generate, parse_spec
 from daena_kms.rules.summary import Result
-from daena_kms.runtime import Budget, RunClock
 from daena_kms.stores.base import Store
 from daena_kms.stores.rotation import rotate
 

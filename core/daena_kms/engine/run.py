@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 from itertools import batched
 
 from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
+from daena_kms.engine.clock import Budget, Deadline, RunClock
+from daena_kms.engine.journal import Journal
+from daena_kms.engine.survey import Survey
+from daena_kms.engine.worker import Worker
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.journal import Journal
 from daena_kms.notify import notify, wanted
 from daena_kms.objects.base import Objects
-from daena_kms.planning import Survey
 from daena_kms.rules.emergency import check_emergency
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
 from daena_kms.rules.plan import CHANGES, Action, Kind
 from daena_kms.rules.summary import Result, Summary, action_record
-from daena_kms.runtime import Budget, Deadline, RunClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
-from daena_kms.work import Worker
 
 log_of_runs = logging.getLogger("daena_kms")
 
