@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from daena_kms.kms import KeyManagementService
-from daena_kms.manifests.content import MAX_METADATA
-from daena_kms.manifests.format import FORMAT
-from daena_kms.manifests.format import parse as parse_manifest
+from daena_kms.kms.manifests.content import MAX_METADATA
+from daena_kms.kms.manifests.format import FORMAT
+from daena_kms.kms.manifests.format import parse as parse_manifest
 from daena_kms.rules.model import Capabilities
 from daena_kms.stores.aws.store import AWSStore
 from daena_kms.stores.azure.store import AzureStore

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from daena_kms.kms import KeyManagementService
-from daena_kms.manifests import ChainReport
+from daena_kms.kms.manifests import ChainReport
 
 from tests.faults.worlds import World
 from tests.unit.manifests import one_signer, pem

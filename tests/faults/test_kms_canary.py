@@ -62,7 +62,7 @@ def test_the_search_would_find_it(world: World, logs: Recorder) -> None:
     value = secrets.token_urlsafe(40)
     kms = service(world)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("daena_kms.manifests.signing.Signer.fingerprint", lambda *_: value)
+        patch.setattr("daena_kms.kms.manifests.signing.Signer.fingerprint", lambda *_: value)
         kms.record_rotation(value, KEY)
     assert leaked([value], everything(world, logs, kms))
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from daena_kms.manifests import Chain, Manifest, Rotation, Signer, attest
-from daena_kms.manifests.format import parse
+from daena_kms.kms.manifests import Chain, Manifest, Rotation, Signer, attest
+from daena_kms.kms.manifests.format import parse
 
 from tests.unit.logs import MemoryObjects
 
@@ -116,7 +116,7 @@ def write_old(folder: Path, manifests: list[Manifest]) -> None:
 
 def resigned(raw: Mapping[str, Any], by: Signer, **changes: object) -> Manifest:
     """Return a manifest with other content, signed anew, as a thief of the key would."""
-    from daena_kms.manifests.format import hash_of  # noqa: PLC0415 - only here
+    from daena_kms.kms.manifests.format import hash_of  # noqa: PLC0415 - only here
 
     changed = {**raw, **changes}
     hashed = hash_of(changed)

@@ -6,7 +6,7 @@ import pytest
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import ConfigError
 from daena_kms.kms import KeyManagementService
-from daena_kms.manifests import Signer
+from daena_kms.kms.manifests import Signer
 
 from tests.unit.logs import MemoryObjects
 from tests.unit.manifests import one_signer, pem

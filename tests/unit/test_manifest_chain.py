@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
-from daena_kms.manifests import Chain, Manifest, attest, verify_chain
-from daena_kms.manifests.format import encode
+from daena_kms.kms.manifests import Chain, Manifest, attest, verify_chain
+from daena_kms.kms.manifests.format import encode
 from daena_kms.objects.base import AlreadyExists
 from daena_kms.objects.files import FileObjects
 

@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.manifests.content import (
+from daena_kms.kms.manifests.content import (
     MAX_METADATA,
     check_metadata,
     check_operator,

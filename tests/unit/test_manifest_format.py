@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ManifestInvalid
-from daena_kms.manifests import create_manifest
-from daena_kms.manifests.format import (
+from daena_kms.kms.manifests import create_manifest
+from daena_kms.kms.manifests.format import (
     MAX_BYTES,
     Manifest,
     decode,

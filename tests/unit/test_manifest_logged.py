@@ -10,9 +10,9 @@ from daena_kms.audit.records import decode, encode
 from daena_kms.audit.verify import verify
 from daena_kms.engine import run
 from daena_kms.errors import AuditUnavailable
-from daena_kms.manifests import Chain, attest
-from daena_kms.manifests.format import Manifest
-from daena_kms.manifests.format import encode as encode_manifest
+from daena_kms.kms.manifests import Chain, attest
+from daena_kms.kms.manifests.format import Manifest
+from daena_kms.kms.manifests.format import encode as encode_manifest
 from daena_kms.objects.base import Entry
 
 from tests.unit.logs import MemoryObjects, Wrapped

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import ConfigError, DaenaKMSError, ManifestInvalid
-from daena_kms.manifests import Chain, Manifest, read_old, verify_chain, verify_manifest
-from daena_kms.manifests.format import MAX_BYTES, encode
+from daena_kms.kms.manifests import Chain, Manifest, read_old, verify_chain, verify_manifest
+from daena_kms.kms.manifests.format import MAX_BYTES, encode
 
 from tests.unit.logs import MemoryObjects
 from tests.unit.manifests import chain_of, old_chain, old_manifest, write_old

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daena_kms.errors import ConfigError
-from daena_kms.manifests.signing import Signer, checks, load_signer, normalized
+from daena_kms.kms.manifests.signing import Signer, checks, load_signer, normalized
 from daena_kms.rules.specs import generate, parse_spec
 
 from tests.unit.manifests import pem, public_pem, signer

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 from daena_kms.errors import ConfigError, ManifestInvalid
-from daena_kms.manifests import Chain, attest, verify_chain, verify_manifest
-from daena_kms.manifests.format import Manifest, decode, encode
+from daena_kms.kms.manifests import Chain, attest, verify_chain, verify_manifest
+from daena_kms.kms.manifests.format import Manifest, decode, encode
 
 from tests.unit.logs import MemoryObjects
 from tests.unit.manifests import (

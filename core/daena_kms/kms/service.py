@@ -1,11 +1,4 @@
-"""The key management service: rotations with a value that the caller brings, and their manifests.
-
-It stands on the adapters, the audit log and the manifests, and works without any of the clouds::
-
-    kms = KeyManagementService(cloud_kms_provider="aws")
-    kms.record_rotation(key_material=value, key_id="daena-key")
-    kms.get_key_from_cloud("daena-key")
-"""
+"""The service itself: :class:`KeyManagementService`, which :mod:`daena_kms.kms` offers."""
 
 import hmac
 import logging
@@ -14,46 +7,35 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daena_kms.attesting import Attestor, RotationRecord
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.errors import ConfigError
-from daena_kms.manifests import (
+from daena_kms.kms.attestor import Attestor, RotationRecord
+from daena_kms.kms.manifests import (
     ChainReport,
     Manifest,
     Signer,
     compare_with_log,
-    create_manifest,
     read_old,
     verify_chain,
     verify_manifest,
 )
-from daena_kms.manifests.chain import Held
-from daena_kms.manifests.content import (
+from daena_kms.kms.manifests.chain import Held
+from daena_kms.kms.manifests.content import (
     check_metadata,
     check_operator,
     refuse_in_id,
     refuse_material,
 )
-from daena_kms.manifests.verify import PublicKeys
+from daena_kms.kms.manifests.verify import PublicKeys
+from daena_kms.kms.places import Places
+from daena_kms.kms.recording import Recording
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Attest
-from daena_kms.places import Places
-from daena_kms.recording import Recording
 from daena_kms.rules.durations import MAX_DAYS, format_duration
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
-
-__all__ = [
-    "ChainReport",
-    "KeyManagementService",
-    "Manifest",
-    "RotationRecord",
-    "create_manifest",
-    "verify_chain",
-    "verify_manifest",
-]
 
 log_of_kms = logging.getLogger("daena_kms")
 
@@ -71,7 +53,7 @@ class KeyManagementService:
 
     For tests and for people who make their own: ``adapter``, ``log``, ``manifests`` (a folder,
     where there is no log), ``signing_key`` (PEM, a path, or a
-    :class:`~daena_kms.manifests.signing.Signer`), ``operator`` (``DAENA_OPERATOR``), and ``now``.
+    :class:`~daena_kms.kms.manifests.signing.Signer`), ``operator`` (``DAENA_OPERATOR``), and ``now``.
     Raises :class:`~daena_kms.errors.ConfigError`. Nothing is called or opened yet.
     """
 

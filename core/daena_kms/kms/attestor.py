@@ -8,13 +8,13 @@ from typing import Any
 from daena_kms.audit.records import Context
 from daena_kms.engine.clock import RunClock
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.manifests import Rotation, attest
-from daena_kms.manifests.chain import End, Held
+from daena_kms.kms.manifests import Rotation, attest
+from daena_kms.kms.manifests.chain import End, Held
+from daena_kms.kms.places import Places
+from daena_kms.kms.recording import Recording, note
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
 from daena_kms.operations import Attest
-from daena_kms.places import Places
-from daena_kms.recording import Recording, note
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 

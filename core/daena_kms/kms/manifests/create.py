@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daena_kms.manifests.chain import Chain, End, Held
-from daena_kms.manifests.format import FORMAT, Manifest, hash_of
-from daena_kms.manifests.signing import Signer
+from daena_kms.kms.manifests.chain import Chain, End, Held
+from daena_kms.kms.manifests.format import FORMAT, Manifest, hash_of
+from daena_kms.kms.manifests.signing import Signer
 from daena_kms.rules.durations import format_time
 
 

@@ -11,10 +11,10 @@ from daena_kms.audit.reader import records
 from daena_kms.audit.records import DONE, decode, digest
 from daena_kms.audit.verify import Problem
 from daena_kms.errors import AuditUnavailable, ManifestInvalid
-from daena_kms.manifests.chain import Chain
-from daena_kms.manifests.format import Manifest
-from daena_kms.manifests.format import decode as decode_manifest
-from daena_kms.manifests.verify import ChainReport
+from daena_kms.kms.manifests.chain import Chain
+from daena_kms.kms.manifests.format import Manifest
+from daena_kms.kms.manifests.format import decode as decode_manifest
+from daena_kms.kms.manifests.verify import ChainReport
 from daena_kms.objects.base import Objects
 
 #: The kinds of manifests that attest no change of the store.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from daena_kms.audit.records import digest
 from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
-from daena_kms.manifests.format import Manifest, decode, encode
+from daena_kms.kms.manifests.format import Manifest, decode, encode
 from daena_kms.objects.base import AlreadyExists, Objects
 
 #: Where the manifests are in the place of an audit log.
@@ -76,7 +76,7 @@ class Chain:
     def end(self) -> End:
         """Return where the chain ends. What is no manifest of its number does not count.
 
-        Whoever may add to the place may add nonsense; :mod:`~daena_kms.manifests.verify` names
+        Whoever may add to the place may add nonsense; :mod:`~daena_kms.kms.manifests.verify` names
         it, and it stops no rotation. What lies far beyond the rest does not count either: after
         the last number there is none.
         """

@@ -7,9 +7,9 @@ from typing import Any
 from daena_kms.audit.records import digest
 from daena_kms.audit.verify import Problem
 from daena_kms.errors import ConfigError, ManifestInvalid
-from daena_kms.manifests.chain import Chain
-from daena_kms.manifests.format import Manifest, decode, encode, hash_fits, parse
-from daena_kms.manifests.signing import checks, normalized, old_signature
+from daena_kms.kms.manifests.chain import Chain
+from daena_kms.kms.manifests.format import Manifest, decode, encode, hash_fits, parse
+from daena_kms.kms.manifests.signing import checks, normalized, old_signature
 
 #: The kind of the manifest that signs for those of the older system.
 IMPORT = "import"
@@ -82,7 +82,7 @@ def verify_chain(
 
     ``since`` is a manifest as an earlier report's ``newest`` gave it, which must be there still:
     without it nothing shows that manifests were cut off the chain's end, unless an audit log
-    names them (:func:`daena_kms.manifests.logged.compare_with_log`). Manifests of the older
+    names them (:func:`daena_kms.kms.manifests.logged.compare_with_log`). Manifests of the older
     system are checked with ``hmac_key``, and without it only as far as the manifest of their
     import, with a trusted signature, covers them.
     """

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from daena_kms.audit import open_log
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.manifests import Chain, Signer, load_signer
-from daena_kms.manifests.signing import VARIABLE
+from daena_kms.kms.manifests import Chain, Signer, load_signer
+from daena_kms.kms.manifests.signing import VARIABLE
 from daena_kms.objects.base import Objects, Use
 from daena_kms.objects.files import FileObjects
 from daena_kms.settings import Settings

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from daena_kms.errors import ConfigError, ManifestInvalid
-from daena_kms.manifests.format import MAX_BYTES, Manifest, decode, encode, hash_fits
-from daena_kms.manifests.signing import old_signature
+from daena_kms.kms.manifests.format import MAX_BYTES, Manifest, decode, encode, hash_fits
+from daena_kms.kms.manifests.signing import old_signature
 
 _TODO = "Nothing was imported. Compare with a backup of the older system's folder"
 
