@@ -15,8 +15,8 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import ConfigError
-from daena_kms.lambda_events import lambda_request, lambda_response, seconds_to_answer
 from daena_kms.objects.base import Objects
+from daena_kms.platforms.aws import lambda_request, lambda_response, seconds_to_answer
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")

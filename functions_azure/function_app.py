@@ -15,9 +15,9 @@ from daena_kms.api import METHODS, respond
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run
-from daena_kms.events import expiring_secret, function_app_request
 from daena_kms.objects.base import Objects
-from daena_kms.telemetry import report
+from daena_kms.platforms.azure import expiring_secret, function_app_request
+from daena_kms.platforms.telemetry import report
 
 # Seconds to begin work in: host.json's limit, or the front end's patience, less what closing takes.
 RUN, ANSWER = 480, 150

@@ -1,7 +1,7 @@
 """The functions on Google Cloud: ``scheduled`` and ``http``, ``scheduled_event``, ``secret_event``.
 
 Environment: ``GCP_PROJECT_ID``, ``DAENA_KMS_AUDIT_URL`` (``gs://bucket/prefix``),
-``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.gcp_events.google_caller`), the policy's defaults.
+``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.platforms.gcp.google_caller`), the policy's defaults.
 Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
 """
 
@@ -10,15 +10,15 @@ import functools
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
-from daena_kms import gcp_events as events
 from daena_kms.api import respond
 from daena_kms.api.messages import Request, Response
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
-from daena_kms.cloud_logging import start_logging
 from daena_kms.engine import run
 from daena_kms.objects.base import Objects
-from daena_kms.telemetry import report
+from daena_kms.platforms import gcp as events
+from daena_kms.platforms.gcp_logging import start_logging
+from daena_kms.platforms.telemetry import report
 
 
 def header(name: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from daena_kms.cloud_logging import CloudFormatter, start_logging
+from daena_kms.platforms.gcp_logging import CloudFormatter, start_logging
 
 TRACE = "105445aa7843bc8bf206b12000100000"
 PROJECT = {"GOOGLE_CLOUD_PROJECT": "some-project"}

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.events import expiring_secret, function_app_caller, function_app_request
+from daena_kms.platforms.azure import expiring_secret, function_app_caller, function_app_request
 from hypothesis import given
 from hypothesis import strategies as st
 

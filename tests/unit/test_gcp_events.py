@@ -2,7 +2,7 @@
 
 import pytest
 from daena_kms.errors import ConfigError
-from daena_kms.gcp_events import ANSWER, RUN, google_caller, seconds_left
+from daena_kms.platforms.gcp import ANSWER, RUN, google_caller, seconds_left
 from hypothesis import given
 from hypothesis import strategies as st
 

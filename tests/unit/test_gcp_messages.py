@@ -7,7 +7,7 @@ import pytest
 from daena_kms.api.messages import Request, Response
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.errors import AccessDenied, ConfigError
-from daena_kms.gcp_events import (
+from daena_kms.platforms.gcp import (
     RefusedEvent,
     acknowledged,
     answer_scheduler,

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from daena_kms.lambda_events import lambda_request, seconds_to_answer
+from daena_kms.platforms.aws import lambda_request, seconds_to_answer
 
 ARN = "arn:aws:iam::123456789012:user/operator"
 URL = {

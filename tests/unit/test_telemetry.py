@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from daena_kms.errors import DaenaKMSError, StoreUnavailable
+from daena_kms.platforms.telemetry import measure, report
 from daena_kms.rules.summary import Summary
-from daena_kms.telemetry import measure, report
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import AggregationTemporality, InMemoryMetricReader
@@ -179,7 +179,7 @@ ALONE = """
 import gc
 from datetime import UTC, datetime
 from daena_kms.rules.summary import Summary
-from daena_kms.telemetry import measure
+from daena_kms.platforms.telemetry import measure
 
 def instruments():
     gc.collect()
@@ -195,7 +195,7 @@ print(instruments() - first)
 LATER = """
 from datetime import UTC, datetime
 from daena_kms.rules.summary import Summary
-from daena_kms.telemetry import measure
+from daena_kms.platforms.telemetry import measure
 from opentelemetry import metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader

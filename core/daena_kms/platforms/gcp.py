@@ -19,8 +19,8 @@ from daena_kms.api.messages import (
     dig,
     problem,
 )
-from daena_kms.cloud_logging import trace_id
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound
+from daena_kms.platforms.gcp_logging import trace_id
 from daena_kms.rules.names import check_key_id
 from daena_kms.settings import Settings
 
