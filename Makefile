@@ -33,19 +33,19 @@ $(INFRA): $(READY) requirements/infra.txt
 
 .PHONY: demo
 demo: $(READY) ## show the whole thing on this machine: no account, nothing left behind
-	@$(BIN)/daena-kms demo all
+	@$(BIN)/python -m infra.demo
 
 .PHONY: demo-aws
 demo-aws: $(READY)
-	@$(BIN)/daena-kms demo aws
+	@$(BIN)/python -m infra.demo aws
 
 .PHONY: demo-azure
 demo-azure: $(READY)
-	@$(BIN)/daena-kms demo azure
+	@$(BIN)/python -m infra.demo azure
 
 .PHONY: demo-gcp
 demo-gcp: $(READY)
-	@$(BIN)/daena-kms demo gcp
+	@$(BIN)/python -m infra.demo gcp
 
 # The packages are made anew when anything is newer that goes into them or makes them.
 PACKAGED := dist/.ready-$(firstword $(shell pwd | cksum))

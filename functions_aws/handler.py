@@ -1,7 +1,8 @@
 """The AWS Lambda functions: ``scheduled`` for EventBridge, ``http`` for a function URL.
 
 Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the
-policy's defaults. Permissions: see :mod:`daena_kms.stores.aws.store` and :mod:`daena_kms.objects.s3`.
+policy's defaults. Permissions: see :mod:`daena_kms.stores.aws.store` and
+:mod:`daena_kms.objects.s3`.
 """
 
 import functools
@@ -29,13 +30,13 @@ def services() -> tuple[AWSKMSAdapter, Objects]:
     return adapter, open_log(session=adapter.aws.session())
 
 
-def seconds_left(context: Any) -> float:  # noqa: ANN401 - the runtime's own object
+def seconds_left(context: Any) -> float:
     """Return how long a run may begin work: what is left, less what closing it may take."""
     left = float(context.get_remaining_time_in_millis()) / 1000
     return left - min(30.0, left / 4)
 
 
-def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+def scheduled(event: object, context: Any) -> dict[str, Any]:
     """Rotate what is due. Fails when a key failed, after all that could be done was done.
 
     ``event`` is what EventBridge Scheduler or a rule sends, or ``{"dry_run": true}``.
@@ -65,7 +66,7 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - 
     return summary.to_dict()
 
 
-def http(event: object, context: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+def http(event: object, context: Any) -> dict[str, Any]:
     """Answer the event of a function URL or an API Gateway: the API of :mod:`daena_kms.api`."""
     asked = lambda_request(event)
     answer = respond(asked, services, min(seconds_to_answer(event), seconds_left(context)))

@@ -1,8 +1,8 @@
 """The functions on Google Cloud: ``scheduled`` and ``http``, ``scheduled_event``, ``secret_event``.
 
 Environment: ``GCP_PROJECT_ID``, ``DAENA_KMS_AUDIT_URL`` (``gs://bucket/prefix``),
-``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.platforms.gcp.google_caller`), the policy's defaults.
-Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
+``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.platforms.gcp.google_caller`), and the policy's
+defaults. Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
 """
 
 import functools

@@ -31,7 +31,7 @@ __all__ = [
 
 
 class AWSKMSAdapter(CloudKMSAdapter):
-    """Keys in AWS Secrets Manager under a KMS key; :mod:`daena_kms.stores.aws.store` lists permissions.
+    """Keys in Secrets Manager under a KMS key. Permissions: :mod:`daena_kms.stores.aws.store`.
 
     ``region`` falls back to ``AWS_REGION`` and the SDK's own settings, ``key_id`` (a KMS key id,
     ARN or alias) to ``AWS_KMS_KEY_ID``, ``profile`` to ``AWS_PROFILE``. ``secrets_client`` and
@@ -40,7 +40,7 @@ class AWSKMSAdapter(CloudKMSAdapter):
     version that was compromised.
     """
 
-    def __init__(  # noqa: PLR0913 - the names are fixed
+    def __init__(
         self,
         region: str | None = None,
         key_id: str | None = None,
@@ -50,7 +50,7 @@ class AWSKMSAdapter(CloudKMSAdapter):
         kms_client: "BaseClient | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.stores.aws.store import AWSStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.aws.store import AWSStore
 
         settings = Settings.load()
         store = AWSStore(
@@ -78,7 +78,7 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
     ``DAENA_KMS_EXPIRE=true`` a version expires when it is due.
     """
 
-    def __init__(  # noqa: PLR0913 - the names are fixed
+    def __init__(
         self,
         vault_url: str | None = None,
         tenant_id: str | None = None,
@@ -90,10 +90,10 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         credential: "TokenCredential | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.sdk.azure.client import Vault  # noqa: PLC0415 - as above
-        from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure.set import Setter  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure.store import AzureStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.sdk.azure.client import Vault
+        from daena_kms.sdk.azure.login import Login
+        from daena_kms.stores.azure.set import Setter
+        from daena_kms.stores.azure.store import AzureStore
 
         settings = Settings.load()
         #: Who we are; the audit log is reached with the same credential.
@@ -114,9 +114,9 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         super().__init__(AzureStore(keyvault, setter, expiry=expiry), defaults)
 
     def _claims(self, url: str | None) -> "Claims":
-        from daena_kms.objects.address import Access, open_objects  # noqa: PLC0415 - as above
-        from daena_kms.objects.base import CLAIMS  # noqa: PLC0415 - as above
-        from daena_kms.stores.azure.claims import Claims  # noqa: PLC0415 - as above
+        from daena_kms.objects.address import Access, open_objects
+        from daena_kms.objects.base import CLAIMS
+        from daena_kms.stores.azure.claims import Claims
 
         access = Access(login=self.login)
         return Claims(open_objects(url or Settings.load().claims_url, CLAIMS, access), self.vault)
@@ -136,7 +136,7 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
     :func:`daena_kms.stores.gcp.replication.new_secret` says.
     """
 
-    def __init__(  # noqa: PLR0913 - the names are fixed
+    def __init__(
         self,
         project_id: str | None = None,
         credentials_path: str | None = None,
@@ -146,10 +146,10 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
         credentials: "Credentials | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.sdk.gcp.client import SecretManager  # noqa: PLC0415 - as above
-        from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
-        from daena_kms.stores.gcp.replication import new_secret  # noqa: PLC0415 - as above
-        from daena_kms.stores.gcp.store import GCPStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.sdk.gcp.client import SecretManager
+        from daena_kms.sdk.gcp.login import GcpLogin
+        from daena_kms.stores.gcp.replication import new_secret
+        from daena_kms.stores.gcp.store import GCPStore
 
         settings = Settings.load()
         #: Who we are; the audit log is reached with the same credentials.
@@ -178,7 +178,7 @@ class LocalAdapter(CloudKMSAdapter):
     """
 
     def __init__(self, home: str | Path | None = None, *, defaults: Defaults | None = None) -> None:
-        from daena_kms.stores.local.store import LocalStore  # noqa: PLC0415 - only where it is used
+        from daena_kms.stores.local.store import LocalStore
 
         settings = Settings.load()
         folder = settings.home if home is None else Path(home).expanduser()

@@ -46,7 +46,7 @@ class Operations:
     earlier runs left open is left to the next one.
     """
 
-    def __init__(  # noqa: PLR0913 - who and why, as in engine.run()
+    def __init__(
         self,
         adapter: CloudKMSAdapter,
         log: Objects,

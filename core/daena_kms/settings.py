@@ -144,8 +144,8 @@ class Settings:
         named = self.get("DAENA_OPERATOR")
         if named is not None:
             return named
-        import getpass  # noqa: PLC0415 - a plan names nobody
-        import socket  # noqa: PLC0415 - as above
+        import getpass
+        import socket
 
         try:
             user = getpass.getuser()

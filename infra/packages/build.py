@@ -5,8 +5,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from daena_kms.demo import packing
-
+from infra.packages import packing
 from infra.packages.install import Library, install
 from infra.packages.targets import ROOT, Target
 

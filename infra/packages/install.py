@@ -49,7 +49,7 @@ def install(target: Target, folder: Path) -> list[Library]:
 
 
 def _uv(*arguments: str) -> None:
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [str(_UV), "pip", *arguments[:1], "--quiet", *arguments[1:]],
         env=os.environ | {"UV_NO_CONFIG": "1"},
         stdout=subprocess.DEVNULL,

@@ -3,7 +3,7 @@
 from typing import Any
 
 
-def make_clients(adapter: Any) -> None:  # noqa: ANN401 - any adapter: to import them all takes time
+def make_clients(adapter: Any) -> None:
     """Make the clients of the store, and open the claims where there are some. Calls nothing."""
     if hasattr(adapter, "aws"):
         for service in ("secretsmanager", "kms"):
@@ -12,6 +12,6 @@ def make_clients(adapter: Any) -> None:  # noqa: ANN401 - any adapter: to import
     store = adapter.store
     for part in ("_vault", "_manager"):
         if hasattr(store, part):
-            getattr(store, part)._made()  # noqa: SLF001 - what each call of its begins with
+            getattr(store, part)._made()
     if hasattr(store, "_setter"):
-        store._setter._claims()  # noqa: SLF001 - as above
+        store._setter._claims()

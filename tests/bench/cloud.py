@@ -9,7 +9,7 @@ from typing import ClassVar
 from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.objects.base import Objects
 
-from tests.stores.sim_faults import Call, CallLog
+from infra.local.faults import Call, CallLog
 
 
 @dataclass(frozen=True, slots=True)

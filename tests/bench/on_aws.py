@@ -11,10 +11,8 @@ from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.rules.names import new_version_id
 from daena_kms.stores.aws.state import CURRENT, MADE, PENDING, label
 
-from tests.bench.cloud import Cloud, Quota, Remote, World
-from tests.bench.surroundings import surrounded
-from tests.stores.aws_json import Params
-from tests.stores.aws_sim import (
+from infra.local.aws.protocol import Params
+from infra.local.aws.sim import (
     ACCESS_KEY,
     BUCKET,
     REGION,
@@ -22,7 +20,9 @@ from tests.stores.aws_sim import (
     clients,
     simulator_process,
 )
-from tests.stores.sim_faults import Call
+from infra.local.faults import Call
+from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.surroundings import surrounded
 
 #: A key that has lived for a while has a current and two previous versions.
 _VERSIONS, _AGE = 3, timedelta(days=10)

@@ -17,10 +17,10 @@ from daena_kms.stores.azure.notes import NAME, OPEN
 from requests import Session
 from requests.adapters import HTTPAdapter
 
+from infra.local.azure.sim import AzureSimulator, simulator_process
+from infra.local.faults import Call
 from tests.bench.cloud import Cloud, Quota, Remote, World
 from tests.bench.surroundings import surrounded
-from tests.stores.azure_sim import AzureSimulator, simulator_process
-from tests.stores.sim_faults import Call
 
 #: A key that has lived for a while has a current and two previous versions.
 _VERSIONS, _AGE = 3, timedelta(days=10)

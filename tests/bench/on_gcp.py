@@ -18,13 +18,13 @@ from daena_kms.stores.gcp.state import (
 )
 from google.oauth2.credentials import Credentials
 
+from infra.local.faults import Call
+from infra.local.gcp.client import ROTATOR
+from infra.local.gcp.names import PROJECT_NUMBER
+from infra.local.gcp.sim import PROJECT, GcpSimulator, connect, simulator_process
+from infra.local.gcp.state import Secret
 from tests.bench.cloud import Cloud, Quota, Remote, World
 from tests.bench.surroundings import surrounded
-from tests.stores.gcp_client import ROTATOR
-from tests.stores.gcp_names import PROJECT_NUMBER
-from tests.stores.gcp_sim import PROJECT, GcpSimulator, connect, simulator_process
-from tests.stores.gcp_state import Secret
-from tests.stores.sim_faults import Call
 
 #: A key that has lived for a while has a current and two previous versions.
 _AGES = tuple(timedelta(days=days) for days in (30, 20, 10))

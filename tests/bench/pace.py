@@ -12,9 +12,9 @@ from typing import cast
 from daena_kms.audit import open_log
 from daena_kms.engine import run
 
+from infra.local.process import control
 from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, Must
-from tests.stores.sim_process import control
 
 _KEYS, _QUICK_KEYS = 1_000, 200
 _LATENCY, _WORKERS = 0.05, 16

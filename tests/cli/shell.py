@@ -78,7 +78,7 @@ class Shell:
         """Run a command in this process, with no terminal."""
         return CliRunner(env=dict(self.environment)).invoke(app, list(arguments), input=given)
 
-    def json(self, *arguments: str, status: int = 0) -> Any:  # noqa: ANN401 - whatever it prints
+    def json(self, *arguments: str, status: int = 0) -> Any:
         """Run a command with --json, and return the one document that it prints."""
         result = self.run(*arguments, "--json")
         assert result.exit_code == status, result.output

@@ -163,7 +163,7 @@ def test_named_keys_are_rotated_due_or_not(shell: Shell) -> None:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_dry_run_shows_the_plan(shell: Shell, as_json: bool) -> None:  # noqa: FBT001 - a case
+def test_a_dry_run_shows_the_plan(shell: Shell, as_json: bool) -> None:
     """Nothing changes."""
     shell.create("due", days=91)
     objects = len(shell.log.entries("log/"))

@@ -11,7 +11,7 @@ from daena_kms.cli.examples import EXAMPLES
 from tests.cli.shell import Shell
 
 #: Takes what a test of an example should not: minutes, and every cloud's stand-in.
-PARSED_ONLY = {"daena-kms demo", "daena-kms demo all"}
+PARSED_ONLY = {"daena-kms demo", "daena-kms demo --keep"}
 LINES = [line for lines in EXAMPLES.values() for line in lines]
 
 

@@ -18,9 +18,9 @@ from daena_kms.cli import main
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 from tests.cli.shell import INTERRUPTIBLE, Shell
 from tests.functions.harness import eventually
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 
 KEYS = [f"key-{n:02}" for n in range(40)]
 #: The module: as an attribute of its package, the name is the function's.

@@ -44,7 +44,7 @@ def test_the_examples_run_one_after_another(capsys: pytest.CaptureFixture[str]) 
     assert len(examples) == 4
     names: dict[str, object] = {}
     for number, example in enumerate(examples):
-        exec(compile(example, f"KMS_SERVICE.md {number}", "exec"), names)  # noqa: S102 - the project's own text
+        exec(compile(example, f"KMS_SERVICE.md {number}", "exec"), names)
     said = capsys.readouterr().out.splitlines()
     assert re.fullmatch(
         r"create daena-\S+ manifests/000000000001\.json@sha256:[0-9a-f]{64}", said[0]
@@ -64,7 +64,7 @@ def test_the_import_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("DAENA_KMS_HOME", str(tmp_path / "home"))
     write_old(tmp_path / "old-manifests", old_chain(secret[1], 3))
     names: dict[str, object] = {"KeyManagementService": KeyManagementService}
-    exec(compile(example, "KMS_SERVICE.md", "exec"), names)  # noqa: S102 - the project's own text
+    exec(compile(example, "KMS_SERVICE.md", "exec"), names)
     assert names["count"] == 3
     assert KeyManagementService().verify_chain().manifests == 4
 

@@ -9,8 +9,8 @@ import pytest
 from daena_kms.rules.model import VersionState
 from daena_kms.rules.names import parse_version_id
 
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator
 from tests.cli.shell import Shell
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator
 
 
 def test_a_plan_can_gate_a_release(shell: Shell) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter
 
+from infra.local.aws.sim import ACCESS_KEY, REGION, AwsSimulator, clients
 from tests.cli.shell import PROGRAM
-from tests.stores.aws_sim import ACCESS_KEY, REGION, AwsSimulator, clients
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
@@ -79,7 +79,7 @@ def test_the_python_example_runs_as_printed(
         value = adapter.create_key(key_id[1])
         names: dict[str, object] = {}
 
-        exec(compile(example, "README.md", "exec"), names)  # noqa: S102 - the project's own text
+        exec(compile(example, "README.md", "exec"), names)
 
         made.secrets.close()
         made.kms.close()

@@ -100,7 +100,7 @@ def test_ctrl_c_at_the_question_changes_nothing(shell: Shell) -> None:
 def test_colours_are_for_terminals_that_want_them(
     shell: Shell,
     environment: dict[str, str],
-    coloured: bool,  # noqa: FBT001 - a case
+    coloured: bool,
 ) -> None:
     """NO_COLOR and a dumb terminal get the same words without."""
     shell.create("due", days=91)

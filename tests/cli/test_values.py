@@ -39,7 +39,7 @@ def forms(value: str) -> set[bytes]:
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_no_other_command_prints_a_value(shell: Shell, as_json: bool) -> None:  # noqa: FBT001 - a case
+def test_no_other_command_prints_a_value(shell: Shell, as_json: bool) -> None:
     """Neither on standard output nor on standard error, whatever else goes wrong."""
     canary = f'{secrets.token_urlsafe()} "ü/{secrets.token_hex()}'
     adopted = secrets.token_urlsafe()

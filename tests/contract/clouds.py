@@ -13,11 +13,11 @@ from daena_kms.cloud_kms import (
     GCPSecretManagerAdapter,
 )
 
+from infra.local.aws.sim import OTHERS_KEY, REGION, AwsSimulator, clients
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 from tests.contract.harness import Harness, LocalHarness
-from tests.stores.aws_sim import OTHERS_KEY, REGION, AwsSimulator, clients
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
 
 
 class AwsHarness(Harness):
@@ -180,7 +180,7 @@ class AzureHarness(Harness):
         return len(self.sim.calls)
 
 
-def azure_adapter(sim: AzureSimulator, **options: Any) -> AzureKeyVaultAdapter:  # noqa: ANN401 - the client's own
+def azure_adapter(sim: AzureSimulator, **options: Any) -> AzureKeyVaultAdapter:
     """Return an adapter on a simulator's vault and its container for claims."""
     return AzureKeyVaultAdapter(
         secret_client=sim.secrets_client(**options),

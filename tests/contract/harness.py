@@ -40,7 +40,7 @@ class Harness(ABC):
         self.log = open_log((folder / "audit").as_uri())
         self.began = datetime.now(UTC)
 
-    def run(self, after: timedelta = timedelta(), **options: Any) -> Summary:  # noqa: ANN401 - run()'s own
+    def run(self, after: timedelta = timedelta(), **options: Any) -> Summary:
         """Run the engine as if this time had passed since the test began."""
         return run(self.adapter, self.log, now=datetime.now(UTC) + after, **options)
 

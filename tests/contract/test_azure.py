@@ -12,10 +12,10 @@ from daena_kms.operations import Operations
 from daena_kms.settings import Settings
 from daena_kms.stores.azure.look import Looker
 
+from infra.local.azure.blob import ACCOUNT
+from infra.local.faults import only
 from tests.contract.clouds import AzureHarness, azure_adapter, open_harness
 from tests.contract.harness import DAY, value
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.sim_faults import only
 
 KEY = "app-key"
 MANAGED = {"daena.managed": "true"}

@@ -9,9 +9,9 @@ from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.errors import ConfigError, NotManaged
 from daena_kms.operations import Operations
 
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 from tests.contract.clouds import GcpHarness, open_harness
 from tests.contract.harness import DAY
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
 
 TOKEN = "x" * 43
 HOUR = timedelta(hours=1)

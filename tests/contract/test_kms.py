@@ -19,7 +19,7 @@ from tests.unit.manifests import one_signer
 KEY = "daena-key"
 
 
-def service(harness: Harness, **options: Any) -> KeyManagementService:  # noqa: ANN401 - the service's own
+def service(harness: Harness, **options: Any) -> KeyManagementService:
     """Return the service on a harness's store and log."""
     given = {"signing_key": one_signer(), "operator": "alice", **options}
     return KeyManagementService(adapter=harness.adapter, log=harness.log, **given)
@@ -106,12 +106,12 @@ def test_what_must_not_change_does_not(harness: Harness) -> None:
     assert len(list(kms.iter_manifests())) == 1
 
 
-def _between(monkeypatch: pytest.MonkeyPatch, store: Store, name: str, act: Any) -> None:  # noqa: ANN401 - any callable
+def _between(monkeypatch: pytest.MonkeyPatch, store: Store, name: str, act: Any) -> None:
     """Let somebody act right before the store's primitive ``name`` is called for the first time."""
     plain = getattr(store, name)
     pending = [act]
 
-    def first(*arguments: Any, **options: Any) -> object:  # noqa: ANN401 - the primitive's own
+    def first(*arguments: Any, **options: Any) -> object:
         while pending:
             pending.pop()()
         return plain(*arguments, **options)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
-from daena_kms.demo.local_aws import REGION
 
+from infra.local.aws.ministack import REGION
 from tests.contract.harness import Harness
 from tests.contract.test_keys import (
     test_a_created_key_reads_back,
@@ -33,7 +33,7 @@ from tests.contract.test_runs import (
     test_named_keys_are_rotated_due_or_not,
     test_only_what_is_due_is_rotated,
 )
-from tests.stores.ministack import LocalAws, local_aws
+from tests.worlds.ministack import LocalAws, local_aws
 
 __all__ = [
     "local_aws",

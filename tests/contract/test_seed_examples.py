@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import GcpSimulator
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import GcpSimulator
 from tests.unit.manifests import pem
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def environment(provider: str, folder: Path) -> Iterator[dict[str, str]]:
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 @pytest.mark.parametrize("named", [True, False], ids=["named", "detected"])
 @pytest.mark.parametrize("provider", ["local", "aws", "azure", "gcp"])
-def test_it_runs(tmp_path: Path, provider: str, number: int, named: bool) -> None:  # noqa: FBT001 - a parameter of the test
+def test_it_runs(tmp_path: Path, provider: str, number: int, named: bool) -> None:
     """On every store, with the provider named in the environment or detected from the rest."""
     assert len(BLOCKS) == len(AFTER)
     example = BLOCKS[number].replace("memory_service", "daena_kms")

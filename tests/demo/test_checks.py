@@ -8,22 +8,22 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
-from daena_kms import demo
 from daena_kms.audit import open_log
 from daena_kms.audit.reader import records
 from daena_kms.audit.verify import Report, verify
+from daena_kms.cli import crash
+from daena_kms.cli import demo as local
+from daena_kms.cli.page import Page
 from daena_kms.cloud_kms import CloudKMSAdapter, LocalAdapter
-from daena_kms.demo import aws, azure, crash, gcp, local, stand_in
-from daena_kms.demo.page import Page
 from daena_kms.engine import run
-from daena_kms.errors import ConfigError, DaenaKMSError
+from daena_kms.errors import DaenaKMSError
 from daena_kms.operations import Operations
 
-SOURCES = Path(demo.__file__).parent
-CLOUDS = [part for part in demo.PARTS if part != "all"]
+from infra.demo import PARTS, aws, azure, gcp, show
 
 
 def test_a_check_that_does_not_hold_raises(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,10 +33,10 @@ def test_a_check_that_does_not_hold_raises(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("name", ["local.py", "aws.py", "azure.py", "gcp.py"])
-def test_every_yes_is_computed(name: str) -> None:
+@pytest.mark.parametrize("part", [local, aws, azure, gcp])
+def test_every_yes_is_computed(part: ModuleType) -> None:
     """Each line that says yes is a check of something found, never a constant or a plain line."""
-    tree = ast.parse((SOURCES / name).read_text())
+    tree = ast.parse(Path(str(part.__file__)).read_text())
     calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call)]
     checks = [c for c in calls if isinstance(c.func, ast.Attribute) and c.func.attr == "check"]
     holds = [k.value for c in checks for k in c.keywords if k.arg == "holds"]
@@ -56,29 +56,29 @@ def _no_previous(adapter: CloudKMSAdapter, key_id: str, version: str | None = No
     return adapter.store.read(key_id) if version is None else "another"
 
 
-def _again(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - run's own
+def _again(*arguments: Any, **named: Any) -> Any:
     summary = run(*arguments, **named)
     summary.rotated = summary.rotated or ["once-more"]
     return summary
 
 
-def _unfinished(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - run's own
+def _unfinished(*arguments: Any, **named: Any) -> Any:
     summary = run(*arguments, **named)
     summary.finished = []
     return summary
 
 
-def _unretired(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - run's own
+def _unretired(*arguments: Any, **named: Any) -> Any:
     summary = run(*arguments, **named)
     summary.retired = []
     return summary
 
 
-def _blind(*arguments: Any) -> Report:  # noqa: ANN401 - verify's own
+def _blind(*arguments: Any) -> Report:
     return replace(verify(*arguments), problems=[])
 
 
-def _doubtful(*arguments: Any) -> Report:  # noqa: ANN401 - verify's own
+def _doubtful(*arguments: Any) -> Report:
     report = verify(*arguments)
     first, *rest = report.findings
     return replace(report, findings=[replace(first, status="unconfirmed"), *rest])
@@ -112,40 +112,17 @@ def test_what_is_not_so_ends_the_demo(
         local.show(Page(), tmp_path)
 
 
-def test_outside_a_checkout_the_aws_part_says_what_it_needs(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("shown", [*([part] for part in PARTS), [*PARTS]])
+def test_a_part_is_shown_alone_or_with_the_others(
+    shown: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """The installed package has no function to deploy, and says where there is one."""
-    monkeypatch.setattr(aws, "__file__", str(tmp_path / "a" / "b" / "c" / "aws.py"))
-
-    with pytest.raises(ConfigError, match=r"needs a checkout.*make demo"):
-        aws.handler_file()
-
-
-def test_outside_a_checkout_the_other_parts_say_what_they_need(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """The installed package has neither the stand-ins nor the functions."""
-    monkeypatch.setattr(stand_in, "_ROOT", tmp_path)
-    with pytest.raises(ConfigError, match=r"needs a checkout.*make demo"):
-        stand_in.checkout("functions_azure")
-    with pytest.raises(ConfigError, match=r"needs a checkout.*tests\.stores\.azure_sim"):
-        stand_in.StandIn("azure_sim").__enter__()
-
-
-@pytest.mark.parametrize(
-    ("part", "shown"), [*((name, [name]) for name in CLOUDS), ("all", [*CLOUDS])]
-)
-def test_a_part_is_shown_alone_or_with_the_other(
-    part: str, shown: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Each in a folder of its own, which is removed afterwards, also when the part fails."""
+    """Each in a folder of its own, which is removed afterwards."""
     folders: list[Path] = []
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     for module in (local, aws, azure, gcp):
         monkeypatch.setattr(module, "show", lambda _, folder: folders.append(folder))
 
-    demo.show(part, keep=False)
+    show(shown, keep=False)
 
     assert [folder.name for folder in folders] == shown
     assert list(tmp_path.iterdir()) == []

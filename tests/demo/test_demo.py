@@ -8,25 +8,34 @@ import sys
 from pathlib import Path
 
 import pytest
-from daena_kms import demo
+from daena_kms.cli import demo
 from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.errors import ConfigError
 
+from infra.demo import PARTS, aws, azure, gcp
 from tests.functions.harness import eventually
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = Path(sys.executable).with_name("daena-kms")
-SOURCES = Path(demo.__file__).parent
-NAMES = ("local.py", "aws.py", "azure.py", "gcp.py")
+SOURCES = [Path(str(part.__file__)) for part in (demo, aws, azure, gcp)]
 MARK = "DAENA_DEMO_TEST"
 
 
 def start(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run the demo in a process of its own, whose temporary files go to a folder."""
+    """Run the demo in a process of its own, whose temporary files go to a folder.
+
+    One part of it is asked of the installed package, as its users do, the others as make does.
+    """
     temporary = tmp_path / "temporary"
     temporary.mkdir()
+    packaged = arguments[0] in {"local", "mars"}
+    command = [str(PROGRAM), "demo"] if packaged else [sys.executable, "-m", "infra.demo"]
+    command += [argument for argument in arguments if argument != "all"]
     # Nothing else runs the part on AWS, so its coverage is counted in that process.
     coverage = {n: v for n, v in os.environ.items() if n.startswith("COVERAGE_")}
     return subprocess.run(
-        [PROGRAM, "demo", *arguments],
+        command,
+        cwd=ROOT,
         env={
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),
@@ -132,11 +141,11 @@ def test_a_persons_own_settings_do_not_reach_the_demo(
 
 def test_the_readme_shows_lines_that_the_demo_prints() -> None:
     """What a newcomer reads first is the demo's real output."""
-    text = (SOURCES.parents[2] / "README.md").read_text()
+    text = (ROOT / "README.md").read_text()
     block = re.search(r"\$ make demo\n(.*?)```", text, flags=re.DOTALL)
     assert block is not None
     promised = re.findall(r"^(?:\d\. .*|  yes  .*)$", block[1], flags=re.MULTILINE)
-    claims = "".join(path.read_text() for path in map(SOURCES.joinpath, NAMES))
+    claims = "".join(path.read_text() for path in SOURCES)
 
     assert len(promised) >= 9
     assert [line for line in promised if line.removeprefix("  yes  ") not in claims] == []
@@ -168,5 +177,20 @@ def test_an_unknown_part_is_bad_usage(tmp_path: Path) -> None:
     done = start(tmp_path, "mars")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: 'mars' is no part of the demo. Use local, aws, azure, gcp, all\n"
+    assert done.stderr == "Error: 'mars' is no part of the demo. Use local\n"
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "target"), [("aws", "demo-aws"), ("azure", "demo-azure"), ("all", "demo")]
+)
+def test_a_clouds_part_points_to_a_clone(part: str, target: str) -> None:
+    """The installed package has no clouds to run, and says where they are."""
+    with pytest.raises(ConfigError, match=rf"Clone the project and run make {target}$"):
+        demo.check_part(part)
+
+
+def test_each_part_is_a_target_of_make() -> None:
+    """What the message names is there."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert all(f"demo-{part}: " in makefile for part in PARTS if part != "local")

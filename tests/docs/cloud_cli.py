@@ -59,8 +59,8 @@ def main() -> None:
 
 def aws(words: list[str]) -> None:
     """Call an operation as the AWS command line would."""
-    from botocore import xform_name  # noqa: PLC0415 - az and gcloud need none
-    from botocore.session import Session  # noqa: PLC0415 - as above
+    from botocore import xform_name
+    from botocore.session import Session
 
     service, command, *rest = words
     session = Session()
@@ -95,12 +95,12 @@ class _Done:
 
 
 def _dashed(name: str) -> str:
-    from botocore import xform_name  # noqa: PLC0415 - as above
+    from botocore import xform_name
 
     return str(xform_name(name, "-"))
 
 
-def _value(shape: Any, text: str) -> object:  # noqa: ANN401 - botocore's own
+def _value(shape: Any, text: str) -> object:
     if shape.type_name == "structure":
         return json.loads(text) if text.startswith("{") else dict(p.split("=") for p in [text])
     return text

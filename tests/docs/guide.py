@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.stores.aws_sim import ACCESS_KEY, REGION, AwsSimulator, clients
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.aws.sim import ACCESS_KEY, REGION, AwsSimulator, clients
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "CLOUD_KMS_GUIDE.md").read_text()

@@ -60,15 +60,15 @@ def ours(heading: str, word: str) -> str:
 
 def test_every_code_of_aws_has_a_row_with_our_error() -> None:
     """What the client maps, and to what."""
-    table = {code: kind.code for code, (kind, _, _) in aws_client._ERRORS.items()}  # noqa: SLF001 - the table itself
-    table |= dict.fromkeys(aws_client._DENIED, "access-denied")  # noqa: SLF001 - as above
-    table |= dict.fromkeys(aws_client._REFUSED, "config-error")  # noqa: SLF001 - as above
+    table = {code: kind.code for code, (kind, _, _) in aws_client._ERRORS.items()}
+    table |= dict.fromkeys(aws_client._DENIED, "access-denied")
+    table |= dict.fromkeys(aws_client._REFUSED, "config-error")
     assert {code: ours("### AWS behind them", code) for code in table} == table
 
 
 def test_every_answer_of_azure_has_a_row_with_our_error() -> None:
     """A code of the vault's has a row of its own, and so has a status without one."""
-    table = {found: kind.code for found, (kind, _, _) in azure_errors._ERRORS.items()}  # noqa: SLF001 - as above
+    table = {found: kind.code for found, (kind, _, _) in azure_errors._ERRORS.items()}
     listed = dict(clouds_rows("### Azure behind them"))
     for found, code in table.items():
         if isinstance(found, int):
@@ -79,7 +79,7 @@ def test_every_answer_of_azure_has_a_row_with_our_error() -> None:
 
 def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
     """By the name that gRPC gives it."""
-    for name, (kind, _, _) in gcp_errors._ERRORS.items():  # noqa: SLF001 - as above
+    for name, (kind, _, _) in gcp_errors._ERRORS.items():
         status = getattr(exceptions, name).grpc_status_code
         if status is not None:
             assert ours("### Google Cloud behind them", status.name) == kind.code

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from daena_kms.doctor import Status
 
+from infra.local.aws.protocol import AwsError, Handler, Json, Params
+from infra.local.aws.sim import AwsSimulator
 from tests.doctor.worlds import KEY, Patient
-from tests.stores.aws_json import AwsError, Handler, Json, Params
-from tests.stores.aws_sim import AwsSimulator
 
 ROTATING = (
     *("DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "UpdateSecretVersionStage"),

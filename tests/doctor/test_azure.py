@@ -6,8 +6,8 @@ import pytest
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import Status
 
+from infra.local.azure import auth
 from tests.doctor.worlds import KEY, Patient
-from tests.stores import azure_auth as auth
 
 SET = f"permission {auth.SET_SECRET}"
 ALL = {

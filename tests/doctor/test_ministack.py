@@ -6,11 +6,11 @@ Its answers share none of our misreadings of the API. It knows no ``DryRun``, an
 import secrets
 
 import pytest
-from daena_kms.demo.local_aws import REGION
 from daena_kms.doctor import Status
 
+from infra.local.aws.ministack import REGION
 from tests.doctor.worlds import Patient
-from tests.stores.ministack import LocalAws, local_aws
+from tests.worlds.ministack import LocalAws, local_aws
 
 __all__ = ["local_aws"]
 

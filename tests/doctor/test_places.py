@@ -12,9 +12,9 @@ from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.settings import Settings
 from google.oauth2.credentials import Credentials
 
+from infra.local.azure import auth
+from infra.local.azure.blob import VERSIONED
 from tests.doctor.worlds import Patient, allow
-from tests.stores import azure_auth as auth
-from tests.stores.azure_blob import VERSIONED
 
 PROTECTION, VERSIONING = "audit log: deletion protection", "audit log: versioning"
 CREATE, READ = "audit log: create if absent", "audit log: read"
@@ -114,7 +114,7 @@ def test_immutability(azure: Patient, protection: str, status: Status, words: st
     ],
 )
 @pytest.mark.parametrize("overwrite_checked_first", [False, True])
-def test_an_action_on_a_container(  # noqa: PLR0913 - a table's columns
+def test_an_action_on_a_container(
     azure: Patient,
     action: str,
     where: str,

@@ -15,8 +15,8 @@ from daena_kms.errors import (
     StoreUnavailable,
 )
 
-from tests.stores.sim_http import Request, Response
-from tests.stores.sim_server import Operation, Refusal, SimServer
+from infra.local.http_server import Request, Response
+from infra.local.server import Operation, Refusal, SimServer
 from tests.unit.logs import START
 
 
@@ -43,7 +43,7 @@ def ending(error: DaenaKMSError | None) -> Permission:
 )
 def test_what_an_answer_proves(
     error: DaenaKMSError | None,
-    trusted: bool,  # noqa: FBT001 - a table's column
+    trusted: bool,
     status: Status,
 ) -> None:
     """Only that it was done, or that there is nothing to do it to, proves that one may."""

@@ -16,10 +16,10 @@ from daena_kms.engine import run
 from daena_kms.operations import Operations
 from google.oauth2.credentials import Credentials
 
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_client import ROTATOR
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.client import ROTATOR
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 
 KEY = "app-key"
 STORES = ("local", "aws", "azure", "gcp")
@@ -40,7 +40,7 @@ class Patient:
         adapter = get_cloud_kms_adapter(self.provider)
         Operations(adapter, open_log()).create(key_id, tags=tags)
 
-    def schedule(self, now: datetime | None = None, **options: Any) -> None:  # noqa: ANN401 - run()'s own
+    def schedule(self, now: datetime | None = None, **options: Any) -> None:
         """Let the schedule fire."""
         adapter = get_cloud_kms_adapter(self.provider)
         run(adapter, open_log(), now=now, trigger="schedule", principal="timer", **options)
@@ -49,13 +49,13 @@ class Patient:
         """What this machine's clock says."""
         return datetime.now(UTC) + self.shift
 
-    def checks(self, **options: Any) -> dict[str, Check]:  # noqa: ANN401 - examine()'s own
+    def checks(self, **options: Any) -> dict[str, Check]:
         """Let the doctor look; each finding has a name of its own."""
         found = list(examine(self.provider, now=self.now, **options))
         assert len({check.name for check in found}) == len(found)
         return {check.name: check for check in found}
 
-    def odd(self, **options: Any) -> dict[str, Check]:  # noqa: ANN401 - as above
+    def odd(self, **options: Any) -> dict[str, Check]:
         """Let the doctor look, and return what is not in order."""
         return {n: c for n, c in self.checks(**options).items() if c.status is not Status.OK}
 

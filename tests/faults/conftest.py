@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.aws.sim import AwsSimulator
 from tests.faults.worlds import KINDS, AwsWorld, AzureWorld, GcpWorld, World, open_world
-from tests.stores.aws_sim import AwsSimulator
 
 
 @pytest.fixture(params=KINDS)

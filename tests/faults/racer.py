@@ -40,7 +40,7 @@ class AzureRun:
 
     def __call__(self, folder: Path, key_id: str, now: datetime) -> str:
         """Run the engine and return what became of the key."""
-        from tests.stores.azure_sim import secrets_client  # noqa: PLC0415 - only where it is used
+        from infra.local.azure.sim import secrets_client
 
         os.environ.update(self.environment)
         adapter = AzureKeyVaultAdapter(secret_client=secrets_client(self.vault_url, self.ca_file))
@@ -55,8 +55,8 @@ class GcpRun:
 
     def __call__(self, folder: Path, key_id: str, now: datetime) -> str:
         """Run the engine and return what became of the key."""
-        from tests.stores.gcp_client import connect  # noqa: PLC0415 - only where it is used
-        from tests.stores.gcp_names import PROJECT  # noqa: PLC0415 - as above
+        from infra.local.gcp.client import connect
+        from infra.local.gcp.names import PROJECT
 
         adapter = GCPSecretManagerAdapter(PROJECT, client=connect(self.target))
         return outcome(adapter, open_log((folder / "audit").as_uri()), key_id, now)
@@ -108,7 +108,7 @@ def race(one: Race, folder: Path, key_id: str, now: datetime, processes: int) ->
     return outcomes
 
 
-def _at_once(  # noqa: PLR0913, PLR0917 - what a process is given
+def _at_once(
     barrier: Barrier,
     results: "multiprocessing.SimpleQueue[str]",
     one: Race,

@@ -14,7 +14,7 @@ from daena_kms.stores.base import Staged
 from daena_kms.stores.local.store import LocalStore
 from obstore.store import S3Store
 
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION
 
 
 class Effect(StrEnum):

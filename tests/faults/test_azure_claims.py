@@ -9,10 +9,10 @@ from daena_kms.rules.durations import format_time
 from daena_kms.stores.azure.claims import HELD, SET_BY
 from daena_kms.stores.base import Staged
 
+from infra.local.azure.blob import Blob
+from infra.local.faults import only
 from tests.faults.seam import Effect
 from tests.faults.worlds import DAY, AzureWorld
-from tests.stores.azure_blob import Blob
-from tests.stores.sim_faults import only
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

@@ -12,8 +12,8 @@ from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
 from daena_kms.stores.azure.claims import HELD
 from daena_kms.stores.azure.notes import NAME
 
+from infra.local.faults import only
 from tests.faults.worlds import DAY, AzureWorld
-from tests.stores.sim_faults import only
 
 KEY = "app-key"
 LATER = 91 * DAY

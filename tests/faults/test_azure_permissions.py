@@ -8,9 +8,7 @@ from daena_kms.errors import AccessDenied, AuditUnavailable, DaenaKMSError, Stor
 from daena_kms.objects.azure import azure_objects
 from daena_kms.stores.azure.store import AzureStore
 
-from tests.faults.test_permissions import KEY, live_a_life
-from tests.faults.worlds import CLAIMED, DAY, AzureWorld, refused
-from tests.stores.azure_auth import (
+from infra.local.azure.auth import (
     ADD_BLOB,
     DELETE_SECRET,
     GET_SECRET,
@@ -23,6 +21,8 @@ from tests.stores.azure_auth import (
     VAULT,
     container,
 )
+from tests.faults.test_permissions import KEY, live_a_life
+from tests.faults.worlds import CLAIMED, DAY, AzureWorld, refused
 
 #: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
 BLOB_ACTIONS = {

@@ -15,11 +15,11 @@ from daena_kms.objects.cloud import CloudObjects
 from daena_kms.operations import Operations
 from obstore.store import AzureStore
 
+from infra.local.azure.sim import AzureSimulator
 from tests.faults import racer
 from tests.faults.test_races import KEY, LATER, MANY, at_once, check_calm_after, was_current
 from tests.faults.worlds import AzureWorld
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.azurite import LocalBlobs, local_blobs
+from tests.worlds.azurite import LocalBlobs, local_blobs
 
 __all__ = ["local_blobs"]
 

@@ -17,11 +17,11 @@ from daena_kms.stores.azure.claims import Claims
 from daena_kms.stores.azure.set import Setter
 from daena_kms.stores.azure.store import AzureStore
 
+from infra.local.azure.sim import AzureSimulator
+from infra.local.faults import only
 from tests.faults.test_engine import make
 from tests.faults.worlds import DAY, AzureWorld
 from tests.faults.worlds_azure import container
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.sim_faults import only
 
 LATER = 91 * DAY
 MINUTE = timedelta(minutes=1)

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from infra.local.azure.secrets import PAGE
 from tests.faults.worlds import DAY, AzureWorld, open_world
-from tests.stores.azure_secrets import PAGE
 
 MANAGED = {"daena.managed": "true", "daena.spec": "aes-256"}
 #: Due, managed and in order; all others of those that carry our tag are not due.

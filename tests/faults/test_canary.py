@@ -17,6 +17,8 @@ from daena_kms.rules.durations import format_time
 from daena_kms.stores.base import Staged
 from daena_kms.stores.rotation import rotate
 
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION
+from infra.local.faults import only
 from tests.faults.leaks import (
     KEY,
     NEW,
@@ -31,8 +33,6 @@ from tests.faults.leaks import (
     texts_of,
 )
 from tests.faults.worlds import DAY, AwsWorld, LocalWorld, World
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION
-from tests.stores.sim_faults import only
 
 
 @pytest.fixture

@@ -11,6 +11,11 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.errors import DaenaKMSError, StoreUnavailable
 
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.documents import AzureError, error_answer
+from infra.local.faults import How, only
+from infra.local.http_server import Request, Response
+from infra.local.server import Operation
 from tests.faults.leaks import (
     KEY,
     NEW,
@@ -23,11 +28,6 @@ from tests.faults.leaks import (
     texts_of,
 )
 from tests.faults.worlds import AzureWorld, open_world
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_json import AzureError, error_answer
-from tests.stores.sim_faults import How, only
-from tests.stores.sim_http import Request, Response
-from tests.stores.sim_server import Operation
 
 #: The log of azure-core's that holds whole bodies, where a client was made with logging_enable.
 BODIES = "azure.core.pipeline.policies._universal"

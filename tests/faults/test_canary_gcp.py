@@ -16,6 +16,11 @@ from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.rules.durations import format_time
 from google.api_core import client_logging
 
+from infra.local.faults import How, only
+from infra.local.gcp.crc32c import crc32c
+from infra.local.gcp.sim import BUCKET, PROJECT
+from infra.local.gcp.state import DISABLED, Version
+from infra.local.http_server import Listener, Request, Response
 from tests.faults.leaks import (
     KEY,
     NEW,
@@ -27,11 +32,6 @@ from tests.faults.leaks import (
     recorded,
 )
 from tests.faults.worlds import GcpWorld, open_world
-from tests.stores.gcp_crc32c import crc32c
-from tests.stores.gcp_sim import BUCKET, PROJECT
-from tests.stores.gcp_state import DISABLED, Version
-from tests.stores.sim_faults import How, only
-from tests.stores.sim_http import Listener, Request, Response
 
 #: The client's log that holds whole messages at DEBUG.
 PAYLOADS = "google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc"

@@ -8,13 +8,13 @@ from botocore.exceptions import ClientError
 from daena_kms.errors import AccessDenied, StoreUnavailable
 from daena_kms.rules.model import VersionState
 
+from infra.local.aws.sim import AwsSimulator
 from tests.faults import test_matrix as matrix
 from tests.faults.operations_emergency import Compromised, lived
 from tests.faults.seam import Effect
 from tests.faults.test_permissions import S3_ACTIONS
 from tests.faults.test_races import at_once
 from tests.faults.worlds import DAY, AwsWorld
-from tests.stores.aws_sim import AwsSimulator
 
 KEY = "app-key"
 WHY = "seen in a public log"
@@ -126,7 +126,7 @@ def test_it_needs_two_actions_more_and_no_other(blocking: AwsWorld) -> None:
     for block in (True, False):
         world = blocking
         if not block:
-            world.adapter.store._blocks = None  # type: ignore[attr-defined] # noqa: SLF001 - as set up without it
+            world.adapter.store._blocks = None  # type: ignore[attr-defined]
         key_id = f"key-{block}".lower()
         world.operations().create(key_id)
         world.sim.calls.clear()
@@ -163,7 +163,7 @@ def test_many_threads_block_what_each_retires(blocking: AwsWorld) -> None:
     blocking.operations().create(KEY)
     store, key = blocking.adapter.store, blocking.look(KEY)
     versions = [f"{number:032}" for number in range(20)]
-    blocks = store._blocks  # type: ignore[attr-defined] # noqa: SLF001 - what every retirement calls
+    blocks = store._blocks  # type: ignore[attr-defined]
     answers = at_once([lambda v=version: blocks.block(key.id, v) for version in versions])  # type: ignore[misc] # mypy infers no default
     assert answers == [None] * 20
     text = json.dumps(policy(blocking))

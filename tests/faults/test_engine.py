@@ -10,9 +10,9 @@ from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import DaenaKMSError
 
+from infra.local.aws.sim import ACCESS_KEY, REGION
+from infra.local.faults import only
 from tests.faults.worlds import DAY, AwsWorld, World
-from tests.stores.aws_sim import ACCESS_KEY, REGION
-from tests.stores.sim_faults import only
 
 LATER = 91 * DAY
 

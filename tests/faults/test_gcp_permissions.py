@@ -8,13 +8,13 @@ from daena_kms.errors import AccessDenied, AuditUnavailable
 from daena_kms.objects.gcs import gcs_objects
 from daena_kms.stores.gcp.store import GCPStore
 
+from infra.local.faults import only
+from infra.local.gcp.client import ROTATOR
+from infra.local.gcp.grpc import methods
+from infra.local.gcp.secrets import SecretOperations
+from infra.local.gcp.storage import PERMISSIONS
 from tests.faults.test_permissions import KEY, live_a_life
 from tests.faults.worlds import CLAIMED, DAY, GcpWorld, refused
-from tests.stores.gcp_client import ROTATOR
-from tests.stores.gcp_grpc import methods
-from tests.stores.gcp_secrets import SecretOperations
-from tests.stores.gcp_storage import PERMISSIONS
-from tests.stores.sim_faults import only
 
 LATER = 91 * DAY
 GONE = "gone-key"

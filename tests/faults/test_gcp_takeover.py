@@ -12,10 +12,10 @@ from daena_kms.stores.gcp.claim import HELD
 from daena_kms.stores.gcp.state import CLAIM, Claim, write_claim
 from daena_kms.stores.rotation import rotate
 
+from infra.local.faults import only
+from infra.local.gcp.state import DISABLED, ENABLED
 from tests.faults.seam import Effect
 from tests.faults.worlds import DAY, GcpWorld
-from tests.stores.gcp_state import DISABLED, ENABLED
-from tests.stores.sim_faults import only
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

@@ -12,9 +12,9 @@ from daena_kms.engine import run
 from daena_kms.objects import s3
 from daena_kms.stores.aws.store import AWSStore
 
+from infra.local.aws.sim import REGION
 from tests.faults.test_races import at_once
 from tests.faults.worlds import CLAIMED, DAY, AwsWorld, World
-from tests.stores.aws_sim import REGION
 
 #: What nobody calls by name, but Secrets Manager does in our name under a KMS key of one's own.
 INDIRECT = {"kms:Decrypt"}

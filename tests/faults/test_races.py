@@ -15,9 +15,9 @@ from daena_kms.errors import RotationConflict
 from daena_kms.operations import Operations
 from daena_kms.rules.model import VersionState
 
+from infra.local.aws.sim import REGION, AwsSimulator, clients
 from tests.faults import racer
 from tests.faults.worlds import DAY, KINDS, AwsWorld, AzureWorld, World, open_world
-from tests.stores.aws_sim import REGION, AwsSimulator, clients
 
 KEY = "app-key"
 MANY = 20

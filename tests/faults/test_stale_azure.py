@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
 
+from infra.local.azure.secrets_state import Secret
+from infra.local.faults import only
 from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world
-from tests.stores.azure_secrets_state import Secret
-from tests.stores.sim_faults import only
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

@@ -11,8 +11,8 @@ import pytest
 from daena_kms.rules.plan import Kind
 from daena_kms.stores.gcp.claim import Lease, Leased
 
+from infra.local.gcp.state import DISABLED, ENABLED
 from tests.faults.worlds import DAY, GcpWorld, open_world
-from tests.stores.gcp_state import DISABLED, ENABLED
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

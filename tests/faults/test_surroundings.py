@@ -21,9 +21,9 @@ from daena_kms.errors import (
 from daena_kms.objects.cloud import CloudObjects
 from obstore.store import S3Store
 
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, clients
+from infra.local.faults import only
 from tests.faults.worlds import DAY, AwsWorld, World, refused
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, clients
-from tests.stores.sim_faults import only
 
 KEY = "app-key"
 LATER = 91 * DAY

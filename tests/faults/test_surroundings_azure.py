@@ -19,11 +19,11 @@ from daena_kms.errors import (
 )
 from daena_kms.sdk.azure.client import BOUNDS
 
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import secrets_client
+from infra.local.faults import only
 from tests.faults.leaks import texts_of
 from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world, refused
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import secrets_client
-from tests.stores.sim_faults import only
 
 type Call = Callable[[], object]
 

@@ -11,11 +11,11 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter, get_cloud_kms_adapter
 from daena_kms.errors import AccessDenied, AuditUnavailable, ConfigError, StoreUnavailable
 
+from infra.local.faults import only
+from infra.local.gcp.client import connect
+from infra.local.gcp.sim import BUCKET, PROJECT
 from tests.faults.leaks import texts_of
 from tests.faults.worlds import CLAIMED, DAY, GcpWorld, open_world, refused
-from tests.stores.gcp_client import connect
-from tests.stores.gcp_sim import BUCKET, PROJECT
-from tests.stores.sim_faults import only
 
 type Call = Callable[[], object]
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from daena_kms.cloud_kms import LocalAdapter
 
+from infra.local.aws.sim import AwsSimulator
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import GcpSimulator
 from tests.faults.seam import Effect, Seam, SeamedObjects, SeamedStore
 from tests.faults.worlds_aws import AwsWorld
 from tests.faults.worlds_azure import AzureWorld
 from tests.faults.worlds_base import CLAIMED, DAY, FOR_EVER, World, refused
 from tests.faults.worlds_gcp import GcpWorld
-from tests.stores.aws_sim import AwsSimulator
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import GcpSimulator
 
 __all__ = [
     "CLAIMED",
@@ -99,7 +99,7 @@ class LocalWorld(World):
 
 
 @contextmanager
-def open_world(kind: str, folder: Path, **options: Any) -> Iterator[World]:  # noqa: ANN401 - the world's own
+def open_world(kind: str, folder: Path, **options: Any) -> Iterator[World]:
     """Give an empty world of that kind."""
     match kind:
         case "aws":

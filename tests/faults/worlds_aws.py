@@ -8,9 +8,9 @@ from typing import Any
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.objects.cloud import CloudObjects
 
+from infra.local.aws.sim import BUCKET, REGION, AwsSimulator, clients
 from tests.faults.seam import bucket
 from tests.faults.worlds_sim import SimWorld
-from tests.stores.aws_sim import BUCKET, REGION, AwsSimulator, clients
 
 _PROMOTION = ("UpdateSecretVersionStage", "AWSCURRENT")
 
@@ -18,7 +18,7 @@ _PROMOTION = ("UpdateSecretVersionStage", "AWSCURRENT")
 class AwsWorld(SimWorld):
     """The strict simulator; no client repeats a call, so that each fault reaches its caller."""
 
-    def __init__(self, sim: AwsSimulator, **options: Any) -> None:  # noqa: ANN401 - of clients()
+    def __init__(self, sim: AwsSimulator, **options: Any) -> None:
         super().__init__(sim)
         self.sim = sim
         self.secrets, self.kms = clients(sim.url, **options)

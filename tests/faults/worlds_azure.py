@@ -12,11 +12,11 @@ from daena_kms.objects.cloud import CloudObjects
 from daena_kms.stores.azure.claims import Claims
 from obstore.store import AzureStore as Container
 
+from infra.local.azure.auth import OWNER
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
 from tests.faults.worlds_base import CLAIMED
 from tests.faults.worlds_sim import DatedWorld, held_by
-from tests.stores.azure_auth import OWNER
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
 from tests.unit.memory_log import MemoryObjects
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class AzureWorld(DatedWorld):
         sim: AzureSimulator,
         *,
         claims: Callable[[], Objects] | None = None,
-        **options: Any,  # noqa: ANN401 - of the client
+        **options: Any,
     ) -> None:
         super().__init__(sim)
         self.sim = sim
@@ -123,7 +123,7 @@ class AzureWorld(DatedWorld):
             self.sim.blobs.containers[name].clear()
             self.sim.blobs.containers[name].update(held)
 
-    def operate(self, key_id: str, **changes: Any) -> None:  # noqa: ANN401 - a version's own
+    def operate(self, key_id: str, **changes: Any) -> None:
         """Change the newest version behind everybody's back, as its owner would."""
         secret = self.sim.secrets.secret(key_id)
         self.sim.secrets.put(secret.with_version(replace(secret.newest, **changes)))

@@ -45,7 +45,7 @@ class World(ABC):
         """Return this time, and let the store be at it."""
         return self.began + after
 
-    def run(self, after: timedelta = timedelta(), **options: Any) -> Summary:  # noqa: ANN401 - run()'s own
+    def run(self, after: timedelta = timedelta(), **options: Any) -> Summary:
         """Run the engine at this time."""
         return run(self.adapter, self.log, now=self.at(after), **options)
 

@@ -9,11 +9,11 @@ from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.objects.cloud import CloudObjects
 from obstore.store import GCSStore
 
+from infra.local.faults import How
+from infra.local.gcp.client import ROTATOR
+from infra.local.gcp.sim import BUCKET, PROJECT, GcpSimulator
 from tests.faults.worlds_base import CLAIMED
 from tests.faults.worlds_sim import DatedWorld, held_by
-from tests.stores.gcp_client import ROTATOR
-from tests.stores.gcp_sim import BUCKET, PROJECT, GcpSimulator
-from tests.stores.sim_faults import How
 from tests.unit.memory_log import MemoryObjects
 
 if TYPE_CHECKING:

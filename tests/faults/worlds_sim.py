@@ -6,9 +6,9 @@ from typing import Protocol
 
 from daena_kms.errors import DaenaKMSError
 
+from infra.local.faults import CallLog, Faults, How, Predicate
 from tests.faults.seam import Effect
 from tests.faults.worlds_base import FOR_EVER, World
-from tests.stores.sim_faults import CallLog, Faults, How, Predicate
 from tests.unit.memory_log import MemoryObjects
 
 _READING = ("List", "Get", "Head", "Describe", "Access", "Generate")

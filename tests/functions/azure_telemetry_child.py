@@ -68,7 +68,7 @@ def main() -> None:
         values = {world.secret("due-key", days=91)}
         result = world.fire()
         values |= {str(v.value) for v in world.sim.secrets.versions("due-key")}
-        from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - the worker has set it up
+        from opentelemetry._logs import get_logger_provider
 
         provider: Any = get_logger_provider()
         provider.force_flush(10_000)

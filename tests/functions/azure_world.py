@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from daena_kms.audit.reader import history
-from daena_kms.demo.azure_worker import FunctionApp, Request, Response, Result
 
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.sim import AzureSimulator
+from infra.local.azure.worker import FunctionApp, Request, Response, Result
 
 FOLDER = Path(__file__).parents[2] / "functions_azure"
 SCHEDULE = "0 7 * * * *"
@@ -27,7 +27,7 @@ class AzureApp:
     app: FunctionApp
     sim: AzureSimulator
 
-    def secret(self, name: str, *, days: int = 0, **given: Any) -> str:  # noqa: ANN401 - the simulator's
+    def secret(self, name: str, *, days: int = 0, **given: Any) -> str:
         """Make a secret of some age as its owner would, and return its value."""
         value = secrets.token_urlsafe(24)
         made = self.sim.secrets.now() - timedelta(days=days)

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
-from daena_kms.demo import lambda_bundle, packing
 
+from infra.local.aws.sim import AwsSimulator
+from infra.local.gcp.sim import GcpSimulator
+from infra.packages import lambda_bundle, packing
 from tests.faults.leaks import leaked
 from tests.functions.gcp_world import GcpProject
 from tests.functions.world import HANDLER, World
-from tests.stores.aws_sim import AwsSimulator
-from tests.stores.gcp_sim import GcpSimulator
-from tests.stores.ministack import local_aws
+from tests.worlds.ministack import local_aws
 
 __all__ = ["bundle", "local_aws", "world"]
 

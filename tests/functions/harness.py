@@ -8,9 +8,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.lambda_bundle import Function
-from daena_kms.demo.local_aws import LocalAws
+from infra.local.aws.ministack import LocalAws
+from infra.packages import lambda_bundle
+from infra.packages.lambda_bundle import Function
 
 CORE = Path(__file__).parents[2] / "core"
 SMALL = """
@@ -48,7 +48,7 @@ def small(aws: LocalAws, name: str, **environment: str) -> str:
     return lambda_bundle.deploy(aws.client("lambda"), function)
 
 
-def call(aws: LocalAws, name: str, **event: object) -> Any:  # noqa: ANN401 - whatever the handler returns
+def call(aws: LocalAws, name: str, **event: object) -> Any:
     """Run a function, which must not fail, and return what it returned."""
     came_to = lambda_bundle.invoke(aws.client("lambda"), name, event)
     assert came_to.error is None, came_to

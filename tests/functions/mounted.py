@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.lambda_bundle import Function
-from daena_kms.demo.local_aws import REGION, LocalAws
 
+from infra.local.aws.ministack import REGION, LocalAws
+from infra.local.gcp.sim import GcpSimulator
+from infra.packages import lambda_bundle
+from infra.packages.lambda_bundle import Function
 from tests.functions.azure_world import azure_app
 from tests.functions.gcp_world import GcpProject, caller
 from tests.functions.mounts import front_end, function_app_front_end, lambda_front_end
 from tests.functions.world import make_older
-from tests.stores.gcp_sim import GcpSimulator
 
 TAGS = {"daena.managed": "true", "daena.spec": "aes-256"}
 

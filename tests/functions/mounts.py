@@ -14,10 +14,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.azure_worker import FunctionApp, Request
-from daena_kms.demo.local_aws import LocalAws
-
+from infra.local.aws.ministack import LocalAws
+from infra.local.azure.worker import FunctionApp, Request
+from infra.packages import lambda_bundle
 from tests.functions.world import CALLER
 
 

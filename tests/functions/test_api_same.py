@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from daena_kms.demo.local_aws import LocalAws
 
+from infra.local.aws.ministack import LocalAws
 from tests.functions.mounted import Mounted, mounted
 
 pytestmark = pytest.mark.xdist_group("local-aws")
@@ -36,7 +36,7 @@ class Answer(NamedTuple):
     tag: str | None
 
 
-def send(  # noqa: PLR0913 - the parts of a request
+def send(
     api: Mounted,
     method: str,
     target: str,
@@ -65,7 +65,7 @@ def send(  # noqa: PLR0913 - the parts of a request
     return Answer(response.status, kind, same, document, response.headers.get("etag"))
 
 
-def alike(part: Any) -> Any:  # noqa: ANN401 - JSON
+def alike(part: Any) -> Any:
     """Take out what may differ between the clouds."""
     if isinstance(part, dict):
         kept = {name: alike(inner) for name, inner in part.items() if name not in _DIFFERS}
@@ -102,7 +102,7 @@ def clouds(
         yield found
 
 
-def same(clouds: dict[str, Mounted], *request: Any, **options: Any) -> Answer:  # noqa: ANN401 - send()'s own
+def same(clouds: dict[str, Mounted], *request: Any, **options: Any) -> Answer:
     """Send to each cloud, expect one answer, and return that of AWS."""
     answers = {cloud: send(api, *request, **options) for cloud, api in clouds.items()}
     forms = {
@@ -171,7 +171,7 @@ def test_the_life_of_a_key(clouds: dict[str, Mounted]) -> None:
     ],
     ids=range(27),
 )
-def test_what_is_refused(  # noqa: PLR0913, PLR0917 - the parts of a request
+def test_what_is_refused(
     clouds: dict[str, Mounted],
     method: str,
     target: str,

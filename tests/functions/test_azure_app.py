@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
-from daena_kms.demo.azure_worker import FunctionApp
 
+from infra.local.azure.worker import FunctionApp
+from infra.local.faults import only
 from tests.functions.azure_world import FOLDER, AzureApp, azure_app, runs
-from tests.stores.sim_faults import only
 
 HOST = json.loads((FOLDER / "host.json").read_text())
 

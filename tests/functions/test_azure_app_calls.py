@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
+from infra.local.faults import only
 from tests.functions.azure_world import MANAGED, AzureApp, azure_app, runs
-from tests.stores.sim_faults import only
 
 
 @pytest.fixture(scope="module")

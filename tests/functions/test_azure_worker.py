@@ -10,9 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from daena_kms.demo import azure_worker
-from daena_kms.demo.azure_worker import FunctionApp, Request
 from daena_kms.errors import ConfigError
+
+from infra.local.azure import worker as azure_worker
+from infra.local.azure.worker import FunctionApp, Request
 
 SMALL = """
 import logging, os, threading

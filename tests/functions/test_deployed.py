@@ -15,11 +15,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.lambda_bundle import Function, Invocation
-from daena_kms.demo.local_aws import ACCOUNT, REGION, LocalAws
 from daena_kms.rules.model import VersionState
 
+from infra.local.aws.ministack import ACCOUNT, REGION, LocalAws
+from infra.packages import lambda_bundle
+from infra.packages.lambda_bundle import Function, Invocation
 from tests.functions.harness import eventually
 from tests.functions.world import make_older
 
@@ -166,9 +166,9 @@ def test_the_url_answers_who_signs(deployed: Deployed) -> None:
 
 
 def _get(url: str, headers: Mapping[str, str]) -> tuple[int, Any]:
-    request = urllib.request.Request(url, headers=dict(headers))  # noqa: S310 - loopback
+    request = urllib.request.Request(url, headers=dict(headers))
     try:
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as refused:
         with refused:

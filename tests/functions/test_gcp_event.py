@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER
 from tests.functions.gcp_world import (
     JOB,
     MANAGED,
@@ -16,7 +17,6 @@ from tests.functions.gcp_world import (
     plain,
     rotate_event,
 )
-from tests.stores.gcp_sim import PROJECT, PROJECT_NUMBER
 
 #: Events that no second delivery would make right, and what the log says of them.
 MALFORMED: dict[str, tuple[object, str]] = {

@@ -14,6 +14,7 @@ import functions_framework
 import pytest
 from flask.testing import FlaskClient
 
+from infra.local.gcp.sim import PROJECT_NUMBER, GcpSimulator
 from tests.functions.gcp_world import (
     SOURCE,
     GcpProject,
@@ -22,7 +23,6 @@ from tests.functions.gcp_world import (
     plain,
     rotate_event,
 )
-from tests.stores.gcp_sim import PROJECT_NUMBER, GcpSimulator
 
 type Started = Callable[[str], FlaskClient]
 EVENT = {
@@ -136,7 +136,7 @@ def test_a_store_that_is_away_fails_the_delivery(
         ("CLOUD_RUN_TIMEOUT_SECONDS", "soon", "CLOUD_RUN_TIMEOUT_SECONDS is 'soon'"),
     ],
 )
-def test_a_broken_environment_is_named(  # noqa: PLR0913, PLR0917 - fixtures and parameters
+def test_a_broken_environment_is_named(
     gcp: GcpProject,
     started: Started,
     monkeypatch: pytest.MonkeyPatch,
@@ -200,7 +200,7 @@ def test_services_are_made_once_for_a_process(gcp: GcpProject, started: Started)
         scheduled.post("/", headers=caller())
 
     services = module.services
-    assert isinstance(services, functools._lru_cache_wrapper)  # noqa: SLF001 - to know what is asked
+    assert isinstance(services, functools._lru_cache_wrapper)
     assert services.cache_info().misses == 1
     assert gcp.sim.calls.operations() == ["ListSecrets"] * 2
 

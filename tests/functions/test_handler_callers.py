@@ -50,7 +50,7 @@ def test_a_body_in_base64_is_decoded(world: World, text: str) -> None:
 def test_a_malformed_body_is_refused_before_any_call(
     world: World,
     body: str,
-    is_base64: bool,  # noqa: FBT001 - the event's own field
+    is_base64: bool,
 ) -> None:
     """The answer says what to send, and nothing of the body comes back."""
     world.create("key")

@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.lambda_bundle import Function
 from daena_kms.errors import ConfigError, StoreUnavailable
+
+from infra.packages import lambda_bundle
+from infra.packages.lambda_bundle import Function
 
 
 def test_a_bundle_leaves_out_what_functions_do_not_need(tmp_path: Path) -> None:

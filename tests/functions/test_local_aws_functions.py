@@ -15,10 +15,10 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import EndpointConnectionError
-from daena_kms.demo import lambda_bundle
-from daena_kms.demo.lambda_bundle import Function
-from daena_kms.demo.local_aws import ACCOUNT, REGION, LocalAws
 
+from infra.local.aws.ministack import ACCOUNT, REGION, LocalAws
+from infra.packages import lambda_bundle
+from infra.packages.lambda_bundle import Function
 from tests.functions.harness import call, small
 
 pytestmark = pytest.mark.xdist_group("local-aws")
@@ -130,10 +130,10 @@ def test_a_function_url_wants_a_signature(local_aws: LocalAws) -> None:
     SigV4Auth(Credentials(ACCOUNT, secrets.token_urlsafe()), "lambda", REGION).add_auth(signed)
 
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(urllib.request.Request(url, b"{}", headers))  # noqa: S310 - loopback
+        urllib.request.urlopen(urllib.request.Request(url, b"{}", headers))
     refused.value.close()
-    request = urllib.request.Request(url, b'{"a": 1}', dict(signed.headers))  # noqa: S310 - loopback
-    with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+    request = urllib.request.Request(url, b'{"a": 1}', dict(signed.headers))
+    with urllib.request.urlopen(request) as answer:
         event = json.load(answer)["event"]
 
     assert refused.value.code == 403

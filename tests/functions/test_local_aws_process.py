@@ -21,10 +21,10 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from daena_kms.demo import local_aws_process
-from daena_kms.demo.local_aws import REGION, LocalAws, free_port
 from daena_kms.errors import ConfigError, StoreUnavailable
 
+from infra.local.aws import ministack_process as local_aws_process
+from infra.local.aws.ministack import REGION, LocalAws, free_port
 from tests.functions.harness import CORE, eventually, gone, small
 
 pytestmark = pytest.mark.xdist_group("local-aws")
@@ -57,17 +57,17 @@ def test_iam_is_enforced_where_asked_for() -> None:
         signed = AWSRequest("POST", url, headers, b"{}")
         user = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
         SigV4Auth(user, "secretsmanager", REGION).add_auth(signed)
-        request = urllib.request.Request(url, b"{}", dict(signed.headers))  # noqa: S310 - loopback
+        request = urllib.request.Request(url, b"{}", dict(signed.headers))
 
         with pytest.raises(urllib.error.HTTPError) as refused:
-            urllib.request.urlopen(request)  # noqa: S310 - loopback
+            urllib.request.urlopen(request)
         refused.value.close()
         iam.put_user_policy(
             UserName="reader",
             PolicyName="list",
             PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
         )
-        with urllib.request.urlopen(request) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(request) as answer:
             listed = json.load(answer)
 
     assert refused.value.code in {400, 403}
@@ -94,7 +94,7 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """A starter that is killed leaves neither a process nor a file."""
     program = """
 import os, signal
-from daena_kms.demo.local_aws import LocalAws
+from infra.local.aws.ministack import LocalAws
 aws = LocalAws()
 aws.start()
 print(aws.pid, aws.folder, flush=True)
@@ -143,7 +143,7 @@ def test_a_port_that_another_process_took_is_passed_over(
     """Whatever answers on the port, only our own child is taken for the local AWS."""
     taken = int(local_aws.url.rpartition(":")[2])
     ports = iter([taken, free_port()])
-    monkeypatch.setattr("daena_kms.demo.local_aws.free_port", lambda: next(ports))
+    monkeypatch.setattr("infra.local.aws.ministack.free_port", lambda: next(ports))
 
     with LocalAws() as other:
         assert other.url != local_aws.url
@@ -154,8 +154,8 @@ def test_no_free_port_is_reported(
 ) -> None:
     """When every attempt meets a stranger the error says so and nothing is left."""
     taken = int(local_aws.url.rpartition(":")[2])
-    monkeypatch.setattr("daena_kms.demo.local_aws.free_port", lambda: taken)
-    monkeypatch.setattr("daena_kms.demo.local_aws._ATTEMPTS", 2)
+    monkeypatch.setattr("infra.local.aws.ministack.free_port", lambda: taken)
+    monkeypatch.setattr("infra.local.aws.ministack._ATTEMPTS", 2)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
     with pytest.raises(StoreUnavailable, match="2 times"):
@@ -179,8 +179,8 @@ def test_a_failed_start_is_reported_and_leaves_nothing(
     script.write_text(program)
     folders = tmp_path / "folders"
     folders.mkdir()
-    monkeypatch.setattr("daena_kms.demo.local_aws._PROGRAM", script)
-    monkeypatch.setattr("daena_kms.demo.local_aws._START_SECONDS", seconds)
+    monkeypatch.setattr("infra.local.aws.ministack._PROGRAM", script)
+    monkeypatch.setattr("infra.local.aws.ministack._START_SECONDS", seconds)
     monkeypatch.setattr(tempfile, "tempdir", str(folders))
 
     with pytest.raises(StoreUnavailable, match=message):

@@ -19,7 +19,7 @@ from daena_kms.audit.reader import records
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.objects.base import Objects
 
-from tests.stores.aws_sim import BUCKET, OTHERS_KEY, REGION, AwsSimulator, Clients, clients
+from infra.local.aws.sim import BUCKET, OTHERS_KEY, REGION, AwsSimulator, Clients, clients
 
 HANDLER = Path(__file__).parents[2] / "functions_aws" / "handler.py"
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:daena-kms"

@@ -9,8 +9,8 @@ from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.operations import Operations
 
+from infra.local.aws.sim import OTHERS_KEY, REGION, AwsSimulator, clients
 from tests.functions.world import Context, World
-from tests.stores.aws_sim import OTHERS_KEY, REGION, AwsSimulator, clients
 
 
 def test_changes(tmp_path: Path) -> None:

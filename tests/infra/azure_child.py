@@ -20,12 +20,13 @@ sys.path[:0] = [str(package), str(libraries)]
 sys.path.append(str(worker))
 
 # The driver is not in the package: of the source tree's modules, this folder's alone.
-import daena_kms  # noqa: E402 - the path is set above
+import daena_kms
 
-driver = types.ModuleType("daena_kms.demo")
-driver.__path__ = [str(ROOT / "core" / "daena_kms" / "demo")]
-sys.modules[driver.__name__] = driver
-azure_worker = importlib.import_module("daena_kms.demo.azure_worker")
+for name in ("infra", "infra.local", "infra.local.azure"):
+    driver = types.ModuleType(name)
+    driver.__path__ = [str(ROOT.joinpath(*name.split(".")))]
+    sys.modules[name] = driver
+azure_worker = importlib.import_module("infra.local.azure.worker")
 
 
 def ask(app: object, method: str, path: str, name: str = "http") -> int:

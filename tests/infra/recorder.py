@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.stores.sim_faults import Call, CallLog
+from infra.local.faults import Call, CallLog
 
 #: docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html
 S3_ACTIONS = {"ListObjectsV2": "s3:ListBucket", "HeadObject": "s3:GetObject"}
@@ -25,7 +25,7 @@ def pytest_configure() -> None:
     """Keep every call, also those that a simulator is told to forget."""
     add = CallLog.add
 
-    def keep(log: CallLog, *call: Any) -> Call:  # noqa: ANN401 - as it is called
+    def keep(log: CallLog, *call: Any) -> Call:
         added = add(log, *call)
         _CALLS.append(added)
         return added

@@ -18,8 +18,8 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from botocore.session import Session
 from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.demo.local_aws import REGION, LocalAws
 
+from infra.local.aws.ministack import REGION, LocalAws
 from tests.functions.world import make_older
 from tests.infra.built import ROOT, path
 from tests.infra.template import for_this_machine
@@ -75,9 +75,9 @@ class Stack:
         request = AWSRequest("GET", url)
         if credentials is not None:
             SigV4Auth(credentials, "lambda", REGION).add_auth(request)
-        asked = urllib.request.Request(url, headers=dict(request.headers))  # noqa: S310 - loopback
+        asked = urllib.request.Request(url, headers=dict(request.headers))
         try:
-            with urllib.request.urlopen(asked) as answer:  # noqa: S310 - loopback
+            with urllib.request.urlopen(asked) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as refused:
             with refused:
@@ -139,7 +139,7 @@ def refused(call: Callable[[], object]) -> bool:
     return False
 
 
-def client(stack: Stack, service: str, credentials: dict[str, str]) -> Any:  # noqa: ANN401 - SDK clients get their methods at run time
+def client(stack: Stack, service: str, credentials: dict[str, str]) -> Any:
     """Return a client of a role."""
     session: Any = Session()  # its stubs know each argument, and not a dictionary of them
     return session.create_client(

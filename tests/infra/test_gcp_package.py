@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from infra.local.gcp.sim import GcpSimulator
 from tests.functions.gcp_world import PROGRAM, GcpProject, caller, function
 from tests.infra.built import path
-from tests.stores.gcp_sim import GcpSimulator
 
 
 def test_the_gcp_package_works(tmp_path: Path) -> None:

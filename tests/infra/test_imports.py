@@ -11,12 +11,12 @@ import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.rules.specs import NAMES
 
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
+from infra.local.azure.sim import AzureSimulator
 from tests.functions.azure_telemetry_child import Ingestion, telemetry_settings
 from tests.functions.azure_world import SCHEDULE, AzureApp
 from tests.functions.world import make_older
 from tests.infra.built import LIBRARIES, folders_of, path, python_folders, run_alone
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
-from tests.stores.azure_sim import AzureSimulator
 
 #: The exceptions: cryptography's compiled half asks for modules of it by name, as it needs them.
 KEPT = ("cryptography/hazmat",)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from infra.local.aws.sim import ACCESS_KEY
 from tests.functions.world import FUNCTION_KEY
 from tests.infra.built import ROOT
 from tests.infra.template import load, resources, statements
-from tests.stores.aws_sim import ACCESS_KEY
 
 #: What nobody calls by name, but Secrets Manager does in the caller's name under a KMS key.
 #: docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from infra.local.aws.sim import AwsSimulator
 from tests.faults.test_permissions import INDIRECT, S3_ACTIONS
 from tests.faults.worlds import AwsWorld
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
-from tests.stores.aws_sim import AwsSimulator
 
 OLDER = "older-key"
 Policies = dict[str, list[dict[str, Any]]]

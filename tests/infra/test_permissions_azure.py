@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from daena_kms.errors import AccessDenied
 
+from infra.local.azure.auth import OWNER, READ_METADATA, VAULT, container
 from tests.faults.test_azure_permissions import BLOB_ACTIONS, CONTAINERS
 from tests.faults.worlds import AzureWorld, open_world
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
-from tests.stores.azure_auth import OWNER, READ_METADATA, VAULT, container
 
 Roles = dict[str, set[str]]
 

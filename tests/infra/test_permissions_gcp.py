@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from infra.local.gcp.client import ROTATOR
 from tests.faults.test_gcp_permissions import used
 from tests.faults.worlds import GcpWorld, open_world
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
-from tests.stores.gcp_client import ROTATOR
 
 Roles = dict[str, set[str]]
 

@@ -8,8 +8,8 @@ import pytest
 from botocore.credentials import Credentials
 from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
-from daena_kms.demo import lambda_bundle
 
+from infra.packages import lambda_bundle
 from tests.functions.harness import eventually
 from tests.functions.world import make_older
 from tests.infra.built import ROOT, path

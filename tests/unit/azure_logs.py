@@ -6,15 +6,15 @@ from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.base import AUDIT, Objects, Use
 from daena_kms.sdk.azure.login import Login
 
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
 
 
 def opened(
     sim: AzureSimulator,
     place: str = "audit/some/where",
     use: Use = AUDIT,
-    credential: Any = None,  # noqa: ANN401 - any credential's
+    credential: Any = None,
 ) -> Objects:
     """Return the objects at a place in the account."""
     login = Login({}, credential=credential or sim.credential())

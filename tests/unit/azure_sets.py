@@ -39,7 +39,7 @@ class FakeClient:
     def __init__(self) -> None:
         self.given: list[dict[str, Any]] = []
 
-    def set_secret(self, name: str, material: str, **given: Any) -> Any:  # noqa: ANN401 - the SDK's
+    def set_secret(self, name: str, material: str, **given: Any) -> Any:
         """Set."""
         self.given.append({"name": name, "value": material, **given})
         properties = type("Properties", (), {"version": MADE})
@@ -55,7 +55,7 @@ class FakeVault:
         self.times: list[float] = []
         self.takes = 0.0
 
-    def call(self, _key_id: str, call: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - any call's
+    def call(self, _key_id: str, call: Callable[[Any], Any]) -> Any:
         """Make a call."""
         self.times.append(self.clock.now)
         self.clock.now += self.takes

@@ -17,7 +17,7 @@ MADE = NOW - 10 * DAY
 class Attributes:
     """A version's attributes, as the SDK's own model has them."""
 
-    def __init__(self, created: datetime | None, **given: Any) -> None:  # noqa: ANN401 - the model's
+    def __init__(self, created: datetime | None, **given: Any) -> None:
         self.enabled = given.pop("enabled", True)
         self.created = created
         self.updated = given.pop("updated", created)
@@ -28,7 +28,7 @@ class Attributes:
         assert not given
 
 
-def properties(  # noqa: PLR0913 - what a version has
+def properties(
     created: datetime | None = MADE,
     tags: dict[str, str] | None = None,
     *,
@@ -36,7 +36,7 @@ def properties(  # noqa: PLR0913 - what a version has
     name: str = "key",
     managed: bool | None = None,
     content_type: str | None = None,
-    **given: Any,  # noqa: ANN401 - as above
+    **given: Any,
 ) -> SecretProperties:
     """Return a version as the SDK shows it; ``version`` of "" is an entry of a listing."""
     path = f"https://v.vault.azure.net/secrets/{name}"

@@ -87,7 +87,7 @@ class World:
             self.adapter.create_key(key_id, tags=named)
         return ids
 
-    def run(self, after: timedelta = DUE, **options: Any) -> Summary:  # noqa: ANN401 - run()'s own
+    def run(self, after: timedelta = DUE, **options: Any) -> Summary:
         """Run the engine as if that time had passed."""
         return run(self.adapter, self.log, now=datetime.now(UTC) + after, **options)
 

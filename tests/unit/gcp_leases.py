@@ -12,8 +12,8 @@ from daena_kms.stores.gcp.state import VERSIONS, Record, read_records
 from daena_kms.stores.gcp.store import GCPStore
 from daena_kms.stores.rotation import rotate
 
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
-from tests.stores.gcp_state import Secret
+from infra.local.gcp.sim import PROJECT, GcpSimulator
+from infra.local.gcp.state import Secret
 
 KEY = "some-key"
 NAME = f"projects/{PROJECT}/secrets/{KEY}"

@@ -45,13 +45,13 @@ def pem(key: Ed25519PrivateKey | None = None) -> str:
 def public_pem(of: Signer) -> str:
     """Return a signer's public key as PEM."""
     return (
-        of._key.public_key()  # noqa: SLF001 - what openssl would print
+        of._key.public_key()
         .public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
         .decode()
     )
 
 
-def rotation(**changes: Any) -> Rotation:  # noqa: ANN401 - the rotation's own
+def rotation(**changes: Any) -> Rotation:
     """Return what a manifest may attest."""
     given: dict[str, Any] = {
         "key_id": "some-key",
@@ -116,7 +116,7 @@ def write_old(folder: Path, manifests: list[Manifest]) -> None:
 
 def resigned(raw: Mapping[str, Any], by: Signer, **changes: object) -> Manifest:
     """Return a manifest with other content, signed anew, as a thief of the key would."""
-    from daena_kms.kms.manifests.format import hash_of  # noqa: PLC0415 - only here
+    from daena_kms.kms.manifests.format import hash_of
 
     changed = {**raw, **changes}
     hashed = hash_of(changed)

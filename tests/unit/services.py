@@ -22,7 +22,7 @@ class Service:
         self.now = now
         self.kms = self.open()
 
-    def open(self, **options: Any) -> KeyManagementService:  # noqa: ANN401 - the service's own
+    def open(self, **options: Any) -> KeyManagementService:
         """Return another service on the same store and log."""
         given: dict[str, Any] = {
             "adapter": self.adapter,

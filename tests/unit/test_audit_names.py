@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 # Without a zone, as hypothesis wants its bounds; no run is of before 2000, none of 9999.
-FIRST, LAST = datetime(2000, 1, 1), datetime(9000, 1, 1)  # noqa: DTZ001 - as above
+FIRST, LAST = datetime(2000, 1, 1), datetime(9000, 1, 1)
 TIMES = st.datetimes(FIRST, LAST, timezones=st.just(UTC))
 
 

@@ -14,9 +14,9 @@ from daena_kms.errors import AuditUnavailable, DaenaKMSError
 from daena_kms.objects import cloud
 from daena_kms.objects.base import AlreadyExists, Objects
 
-from tests.stores.aws_s3 import Stored
-from tests.stores.aws_sim import BUCKET, REGION, AwsSimulator
-from tests.stores.sim_faults import only
+from infra.local.aws.s3 import Stored
+from infra.local.aws.sim import BUCKET, REGION, AwsSimulator
+from infra.local.faults import only
 from tests.unit.logs import CONTEXT, START, Hands, action, write_run
 
 NAME = "log/2026/03/01/12/run/000000.json"
@@ -74,11 +74,9 @@ def test_more_objects_than_a_page_holds_are_listed(log: Objects, sim: AwsSimulat
 
 def test_the_bucket_refuses_a_put_without_checksum(sim: AwsSimulator) -> None:
     """The stand-in is as strict as a bucket with default retention, so the next test means much."""
-    request = urllib.request.Request(  # noqa: S310 - the simulator's own address
-        f"{sim.url}/{BUCKET}/{NAME}", b"data", method="PUT"
-    )
+    request = urllib.request.Request(f"{sim.url}/{BUCKET}/{NAME}", b"data", method="PUT")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=5)  # noqa: S310 - as above
+        urllib.request.urlopen(request, timeout=5)
     assert b"x-amz-checksum-" in caught.value.read()
     assert held(sim) == {}
 

@@ -8,7 +8,7 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.errors import DaenaKMSError
 
-from tests.stores.aws_sim import BUCKET, REGION, AwsSimulator
+from infra.local.aws.sim import BUCKET, REGION, AwsSimulator
 
 NAME = "log/2026/03/01/12/run/000000.json"
 

@@ -17,7 +17,7 @@ from daena_kms.errors import (
 )
 from daena_kms.sdk.aws.client import AWS, FailedError, RefusedError
 
-from tests.stores.aws_sim import REGION
+from infra.local.aws.sim import REGION
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

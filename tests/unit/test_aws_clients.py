@@ -10,7 +10,7 @@ import pytest
 from daena_kms.errors import AccessDenied, ConfigError
 from daena_kms.sdk.aws.client import AWS
 
-from tests.stores.aws_sim import REGION, AwsSimulator, clients
+from infra.local.aws.sim import REGION, AwsSimulator, clients
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient

@@ -19,12 +19,12 @@ from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled, Throttled, Unanswered
 from daena_kms.sdk.azure.login import Login
 
-from tests.stores.azure_json import AzureError, error_answer
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.sim_http import Request, Response
+from infra.local.azure.documents import AzureError, error_answer
+from infra.local.azure.sim import AzureSimulator
+from infra.local.http_server import Request, Response
 
 if TYPE_CHECKING:
-    from tests.stores.sim_server import Operation
+    from infra.local.server import Operation
 
 QUICK: dict[str, Any] = {"connection_timeout": 1, "read_timeout": 0.3, "timeout": 1}
 
@@ -37,7 +37,7 @@ def sim() -> Iterator[AzureSimulator]:
         yield simulator
 
 
-def vault(sim: AzureSimulator, **options: Any) -> Vault:  # noqa: ANN401 - the client's own
+def vault(sim: AzureSimulator, **options: Any) -> Vault:
     """Return our side of it; the client repeats nothing unless asked to."""
     return Vault(None, Login({}), sim.secrets_client(**options))
 

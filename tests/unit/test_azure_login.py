@@ -15,9 +15,9 @@ from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnav
 from daena_kms.sdk.azure.client import Vault
 from daena_kms.sdk.azure.login import Login, fetch, refused
 
-from tests.stores.azure_auth import TENANT
-from tests.stores.azure_sim import AzureSimulator, certificates
-from tests.stores.sim_http import Listener, Request, Response
+from infra.local.azure.auth import TENANT
+from infra.local.azure.sim import AzureSimulator, certificates
+from infra.local.http_server import Listener, Request, Response
 
 SCOPE = "https://vault.azure.net/.default"
 PRINCIPAL = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": "client"}

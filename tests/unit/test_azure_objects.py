@@ -17,12 +17,12 @@ from daena_kms.objects.azure import SCOPE, azure_objects
 from daena_kms.objects.base import AUDIT, CLAIMS, AlreadyExists, Objects
 from daena_kms.sdk.azure.login import Login
 
-from tests.stores.azure_auth import ADD_BLOB, READ_BLOB
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.azurite import LocalBlobs, local_blobs
+from infra.local.azure.auth import ADD_BLOB, READ_BLOB
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.azure_logs import opened
 from tests.unit.logs import START, Hands, write_run
+from tests.worlds.azurite import LocalBlobs, local_blobs
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -11,9 +11,9 @@ from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 from daena_kms.objects import cloud
 from daena_kms.objects.base import AUDIT, CLAIMS, AlreadyExists, Objects, Use
 
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.sim_faults import only
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
+from infra.local.faults import only
 from tests.unit.azure_logs import opened
 
 NAME = "log/2026/03/01/12/run/000000.json"

@@ -76,7 +76,7 @@ def test_the_secret_of_a_certificate_has_an_owner() -> None:
         (None, False),
     ],
 )
-def test_what_a_deletion_would_mean(level: str | None, recoverable: bool) -> None:  # noqa: FBT001 - a table
+def test_what_a_deletion_would_mean(level: str | None, recoverable: bool) -> None:
     """Only a vault with soft delete keeps what is deleted."""
     assert look_of(to_key(properties(recovery_level=level))).recoverable is recoverable
 
@@ -173,7 +173,7 @@ def test_a_copied_name_is_the_older_versions() -> None:
     ],
     ids=["within the bound", "after it", "a quarter later"],
 )
-def test_a_name_older_than_its_version_was_copied(late: timedelta, known: bool) -> None:  # noqa: FBT001 - a table
+def test_a_name_older_than_its_version_was_copied(late: timedelta, known: bool) -> None:
     """A version is set within minutes of its stamp, or the stamp is another version's."""
     key = to_key(ours(late=late))
     assert key.current is not None

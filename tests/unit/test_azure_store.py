@@ -16,9 +16,9 @@ from daena_kms.stores.azure.notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of,
 from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
 
+from infra.local.azure.sim import AzureSimulator
 from tests.contract.clouds import azure_adapter
 from tests.contract.harness import value
-from tests.stores.azure_sim import AzureSimulator
 from tests.unit.keys import DAY, DEFAULTS, MINUTE
 
 TAGS = {"daena.managed": "true", "daena.spec": "token", "daena.grace": "1d"}
@@ -77,13 +77,13 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
     sim.secrets.delete(sim.secrets.secret(KEY))
     frozen = sim.secrets.reading.frozen_reads
     assert frozen is not None
-    inner = store._looker._versions  # noqa: SLF001 - the moment between two calls is the point
+    inner = store._looker._versions
 
     def versions(key_id: str) -> list[object]:
         sim.unfreeze_reads()
         return inner(key_id)  # type: ignore[return-value]  # passed on
 
-    store._looker._versions = versions  # type: ignore[method-assign,assignment]  # noqa: SLF001 - as above
+    store._looker._versions = versions  # type: ignore[method-assign,assignment]
     assert store.describe(KEY).deleted is not None
 
 
@@ -91,7 +91,7 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
 def test_a_vault_with_or_without_soft_delete(
     sim: AzureSimulator,
     adapter: AzureKeyVaultAdapter,
-    soft_delete: bool,  # noqa: FBT001 - a table
+    soft_delete: bool,
 ) -> None:
     """Keys are made and missed in both; without it none is deleted, for it would be gone."""
     sim.configure(soft_delete=soft_delete)

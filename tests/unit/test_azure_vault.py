@@ -13,9 +13,9 @@ from daena_kms.sdk.azure.client import Vault, check_url
 from daena_kms.sdk.azure.errors import Unanswered
 from daena_kms.sdk.azure.login import Login
 
+from infra.local.azure.auth import SimulatedCredential
+from infra.local.azure.sim import AzureSimulator, certificates
 from tests.contract.harness import value
-from tests.stores.azure_auth import SimulatedCredential
-from tests.stores.azure_sim import AzureSimulator, certificates
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def test_a_key_that_was_late_and_expires_is_due_since_the_earlier() -> None:
 def test_an_expiry_brings_the_due_time_forward_only(
     age: int,
     expires: int | None,
-    first: bool,  # noqa: FBT001 - drawn
+    first: bool,
 ) -> None:
     """It is never later than without an expiry, and after the expiry only if first-due is."""
     key = aged(age * HOUR, {"first-due": at(-DAY)} if first else {})
@@ -152,7 +152,7 @@ def test_without_a_current_version() -> None:
 def test_older_versions_that_a_listing_does_not_show(
     since: timedelta | None,
     tags: dict[str, str],
-    needed: bool,  # noqa: FBT001 - a table
+    needed: bool,
 ) -> None:
     """A closer look is taken once their grace is over, and not where they stay for ever."""
     key = replace(aged(DAY, tags), older_since=NOW + since if since is not None else None)

@@ -80,7 +80,7 @@ def test_a_key_that_is_gone_is_settled(world: World) -> None:
     world.create("a-key")
     world.store.lose_answer("a-key")
     world.run()
-    other = World(world.store._db.path.parent / "other")  # noqa: SLF001 - a store without the key
+    other = World(world.store._db.path.parent / "other")
     other.objects, other.log = world.objects, world.log
     other.run(DUE + timedelta(hours=2))
     results = other.records("recovery")[-1]["results"]

@@ -15,8 +15,8 @@ from daena_kms.cloud_kms import (
 from daena_kms.errors import ConfigError
 from google.auth.credentials import AnonymousCredentials
 
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 from tests.unit.keys import DAY
 from tests.unit.local_keys import fingerprint, reading
 

@@ -23,8 +23,8 @@ from google.api_core.exceptions import RetryError
 from google.auth.exceptions import RefreshError
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-from tests.stores.gcp_names import GcpError
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.gcp.names import GcpError
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 
 NAME = f"projects/{PROJECT}/secrets/key"
 

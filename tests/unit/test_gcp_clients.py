@@ -10,7 +10,7 @@ from daena_kms.sdk.gcp.login import GcpLogin
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 
 
 @pytest.mark.parametrize("location", ["", "Europe", "a", "europe west1", "x/y", "e" * 64, "1a"])

@@ -233,7 +233,7 @@ class Renewing:
 
 def test_a_token_is_renewed_when_it_has_ended() -> None:
     """And comes with the time when it is to be asked for anew, in UTC."""
-    found: Any = Renewing(datetime(2031, 1, 1, 12))  # noqa: DTZ001 - as google-auth has it
+    found: Any = Renewing(datetime(2031, 1, 1, 12))
     login = GcpLogin({}, credentials=found)
     ends = datetime(2031, 1, 1, 12, tzinfo=UTC)
     assert [login.token() for _ in range(2)] == [("token-1", ends)] * 2

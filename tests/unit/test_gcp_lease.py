@@ -214,7 +214,7 @@ def test_a_base_of_others_gets_its_record(world: Project) -> None:
 @pytest.mark.parametrize(
     ("late", "done"), [(9 * MINUTE, True), (9 * MINUTE + SECOND, False)], ids=["in time", "late"]
 )
-def test_a_promotion_that_would_begin_too_late(world: Project, late: timedelta, done: bool) -> None:  # noqa: FBT001 - a table
+def test_a_promotion_that_would_begin_too_late(world: Project, late: timedelta, done: bool) -> None:
     """It is given up well before another rotation may take over."""
     staged = world.stage()
     if done:

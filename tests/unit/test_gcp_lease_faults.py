@@ -9,7 +9,7 @@ from daena_kms.sdk.gcp.errors import Unanswered
 from daena_kms.stores.gcp.claim import Lease, Leased
 from daena_kms.stores.gcp.state import CLAIM, Claim, read_claim
 
-from tests.stores.sim_faults import only
+from infra.local.faults import only
 from tests.unit.gcp_leases import KEY, TAGS, Project, project, value
 
 CREATE, UPDATE, ADD, GET = (
@@ -54,7 +54,7 @@ def test_a_call_that_never_arrived(
     world: Project,
     call: Callable[[str, str], bool],
     nth: int,
-    claimed: bool,  # noqa: FBT001 - a table
+    claimed: bool,
     left: list[int],
 ) -> None:
     """Its end is unknown to us: nothing is current that was not, and the claim runs out."""
@@ -71,7 +71,7 @@ def test_an_addition_beside_that_of_somebody_else(
     world: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer is lost, and two versions are new: the one with our value is ours."""
-    inner = Lease._above  # noqa: SLF001 - the moment of the look is the point
+    inner = Lease._above
 
     def above(self: Lease, leased: Leased, key_id: str) -> list[tuple[str, datetime]]:
         world.add()
@@ -90,7 +90,7 @@ def test_a_foreign_version_is_never_taken_for_ours(
     world: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The addition never arrived, and somebody else's did: it is not promoted."""
-    inner = Lease._above  # noqa: SLF001 - as above
+    inner = Lease._above
 
     def above(self: Lease, leased: Leased, key_id: str) -> list[tuple[str, datetime]]:
         world.add()
@@ -222,21 +222,21 @@ def test_what_exists_is_left_alone(world: Project) -> None:
 
 def test_a_secret_that_is_deleted_during_its_creation(world: Project) -> None:
     """It is not made again behind somebody's back."""
-    leased = world.store._maker.create("new", TAGS, world.now)  # noqa: SLF001 - between the calls
+    leased = world.store._maker.create("new", TAGS, world.now)
     world.client.delete_secret(request={"name": world.secret.name.replace(KEY, "new")})
     with pytest.raises(KeyNotFound):
-        world.store._maker.finish(leased, "new", value(), None, world.now)  # noqa: SLF001 - as above
+        world.store._maker.finish(leased, "new", value(), None, world.now)
     assert "new" not in world.sim.secrets
 
 
 def test_a_creation_that_was_overtaken(world: Project) -> None:
     """Its late promotion moves nothing."""
-    leased = world.store._maker.create("new", TAGS, world.now)  # noqa: SLF001 - between the calls
+    leased = world.store._maker.create("new", TAGS, world.now)
     late = world.now
     world.pass_(minutes=16)
     assert create(world) == "1"
-    world.store._lease.add(leased, "new", value())  # noqa: SLF001 - as above
+    world.store._lease.add(leased, "new", value())
     with pytest.raises(RotationConflict):
-        world.store._lease.promote(leased, "new", None, late)  # noqa: SLF001 - as above
+        world.store._lease.promote(leased, "new", None, late)
     assert world.sim.secrets["new"].version_aliases == {"current": 1}
     assert CLAIM not in world.sim.secrets["new"].annotations

@@ -15,8 +15,8 @@ from daena_kms.platforms.gcp import (
     rotating_secret,
 )
 
+from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER, GcpSimulator
 from tests.functions.gcp_world import JOB, message, plain, rotate_event
-from tests.stores.gcp_sim import PROJECT, PROJECT_NUMBER, GcpSimulator
 
 
 def scheduler(
@@ -72,7 +72,7 @@ def test_a_malformed_message_is_refused(data: object) -> None:
             read(data)
 
 
-def _never() -> Any:  # noqa: ANN401 - it stands for an adapter that is not asked
+def _never() -> Any:
     return None
 
 

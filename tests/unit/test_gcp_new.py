@@ -8,7 +8,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.stores.gcp.replication import new_secret
 from google.cloud.secretmanager_v1 import Secret
 
-from tests.stores.gcp_sim import PROJECT, GcpSimulator
+from infra.local.gcp.sim import PROJECT, GcpSimulator
 
 
 def key(location: str) -> str:
@@ -81,7 +81,7 @@ MADE: dict[str, tuple[dict[str, str], bool, dict[str, Any]]] = {
 @pytest.mark.parametrize(("environ", "regional", "fields"), MADE.values(), ids=MADE)
 def test_what_a_new_secret_has(
     environ: dict[str, str],
-    regional: bool,  # noqa: FBT001 - a table
+    regional: bool,
     fields: dict[str, Any],
 ) -> None:
     """The fields are those of the API, which takes them."""
@@ -134,7 +134,7 @@ REFUSED: dict[str, tuple[dict[str, str], bool, str]] = {
 
 
 @pytest.mark.parametrize(("environ", "regional", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_is_refused(environ: dict[str, str], regional: bool, words: str) -> None:  # noqa: FBT001 - a table
+def test_what_is_refused(environ: dict[str, str], regional: bool, words: str) -> None:
     """Before any call, with what to set instead."""
     with pytest.raises(ConfigError, match=words):
         new_secret(environ, regional=regional)

@@ -13,7 +13,7 @@ from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.stores.gcp.claim import Lease
 from daena_kms.stores.gcp.state import read_claim
 
-from tests.stores.sim_faults import only
+from infra.local.faults import only
 from tests.unit.gcp_leases import KEY, NAME, Project, project
 from tests.unit.gcp_messages import listed, one, secret
 from tests.unit.keys import DEFAULTS
@@ -34,7 +34,7 @@ def before_each_update(
     """Let something happen right before each of the next updates of ours."""
     inner, left = Lease.update, [times]
 
-    def update(self: Lease, *arguments: Any) -> Any:  # noqa: ANN401 - passed on
+    def update(self: Lease, *arguments: Any) -> Any:
         if left[0]:
             left[0] -= 1
             act()
@@ -73,13 +73,13 @@ def test_what_the_owner_asks_for_while_the_claim_is_in_doubt_is_heeded(
     """The claim's answer was lost, and what is seen then is not what was planned on."""
     look = world.look()
     world.sim.faults.fail_after(when=UPDATE)
-    inner = world.store._lease.look  # noqa: SLF001 - the moment of the look is the point
+    inner = world.store._lease.look
 
-    def look_late(key_id: str) -> Any:  # noqa: ANN401 - passed on
+    def look_late(key_id: str) -> Any:
         world.annotate(**asked)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    world.store._lease.look = look_late  # type: ignore[method-assign]
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert len(world.secret.versions) == 1
@@ -102,13 +102,13 @@ def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> N
     look = world.look()
     theirs = world.add()
     world.sim.faults.fail_after(when=UPDATE)
-    inner = world.store._lease.look  # noqa: SLF001 - the moment of the look is the point
+    inner = world.store._lease.look
 
-    def look_late(key_id: str) -> Any:  # noqa: ANN401 - passed on
+    def look_late(key_id: str) -> Any:
         world.move(current=theirs)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign]  # noqa: SLF001 - as above
+    world.store._lease.look = look_late  # type: ignore[method-assign]
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert world.secret.version_aliases["current"] == theirs
@@ -131,7 +131,7 @@ def test_a_promotion_that_is_never_taken(
     staged = world.stage()
     inner, refused = SecretManager.write, [2]
 
-    def write(self: SecretManager, operation: str, *arguments: Any, **request: Any) -> Any:  # noqa: ANN401 - passed on
+    def write(self: SecretManager, operation: str, *arguments: Any, **request: Any) -> Any:
         if operation == "update_secret" and refused[0]:
             refused[0] -= 1
             raise ConfigError("not taken", key_id=KEY)
@@ -193,7 +193,7 @@ def test_a_deletion_while_the_listing_lags(world: Project) -> None:
 def test_a_note_of_what_is_noted_already(world: Project) -> None:
     """Nothing is written where nothing changes, nor of a version that nobody recorded."""
     world.sim.calls.clear()
-    notes = world.store._notes  # noqa: SLF001 - the means of retiring and destroying
+    notes = world.store._notes
     notes.record(KEY, "1", lambda record: record)
     notes.record(KEY, "7", lambda _: None)
     assert world.sim.calls.counts() == {"GetSecret": 2}

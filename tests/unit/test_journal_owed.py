@@ -167,7 +167,7 @@ def test_another_store_s_is_not_ours(log: MemoryObjects, clock: Hands) -> None:
     """It is handed on, and never planned here."""
     foreign = {**row("v"), "provider": "elsewhere", "at": "2026-03-01T12:00:00Z"}
     journal = Journal.begin(log, CONTEXT, clock)
-    journal._unresolved.append(foreign)  # noqa: SLF001 - as a run on that store leaves it
+    journal._unresolved.append(foreign)
     journal.close({})
     assert owed(log, clock) == {}
     assert [a["provider"] for a in newest_closing(log)["unresolved"]] == ["elsewhere"]

@@ -97,7 +97,7 @@ def test_a_place_of_manifests_that_can_t_be_read_stops_it(service: Service) -> N
     """Before anything is changed."""
 
     class Blind(MemoryObjects):
-        def entries(self, prefix: str) -> Any:  # noqa: ANN401 - never returns
+        def entries(self, prefix: str) -> Any:
             if prefix.startswith("manifests/"):
                 raise AuditUnavailable("it can't be listed", todo="Look")
             return super().entries(prefix)

@@ -66,7 +66,7 @@ class Machine(World):
             self.unlogged.add(self.others.store.create(key_id, value, {"team": "x"}, self.now))
 
     @rule(twice=st.booleans())
-    def trigger(self, twice: bool) -> None:  # noqa: FBT001 - drawn
+    def trigger(self, twice: bool) -> None:
         """A scheduled run does all that is due and nothing else; a duplicate does nothing."""
         due = {key_id for key_id in self.state.keys if self.state.due(key_id)}
         over = {

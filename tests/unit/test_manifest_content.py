@@ -30,7 +30,7 @@ GOOD: list[Any] = [
 
 
 @pytest.mark.parametrize("metadata", GOOD, ids=range(len(GOOD)))
-def test_plain_data_is_kept_as_it_is(metadata: Any) -> None:  # noqa: ANN401 - of any kind
+def test_plain_data_is_kept_as_it_is(metadata: Any) -> None:
     """And copied: what the caller does with it later changes nothing."""
     found = check_metadata(metadata, "some-key")
     assert found == (metadata or {})

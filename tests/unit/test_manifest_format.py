@@ -26,7 +26,7 @@ FIELDS = {
 }
 
 
-def made(**changes: Any) -> Manifest:  # noqa: ANN401 - the rotation's own
+def made(**changes: Any) -> Manifest:
     """Return a manifest of ours."""
     return create_manifest(one_signer(), rotation(**changes), seq=2, prev_manifest_hash="ab")
 

@@ -118,7 +118,7 @@ def test_one_of_a_rotation_made_elsewhere_without_a_row(service: Service) -> Non
         ("new_version", None, "version"),
     ],
 )
-def test_a_row_that_says_otherwise(service: Service, field: str, value: Any, said: str) -> None:  # noqa: ANN401 - text or nothing
+def test_a_row_that_says_otherwise(service: Service, field: str, value: Any, said: str) -> None:
     """Where the log's row differs from the manifest that it names, both are in question."""
     for name, data in service.memory.held.items():
         record = decode(data, name) if name.startswith("log/") else {}
@@ -199,7 +199,7 @@ def test_a_name_that_leads_out_of_the_log_is_no_record(service: Service) -> None
 
 def test_an_import_is_a_row_too(tmp_path: Path) -> None:
     """Old manifests are in no row; the one that signs for them is."""
-    from tests.unit.manifests import old_chain, write_old  # noqa: PLC0415 - only here
+    from tests.unit.manifests import old_chain, write_old
 
     service = Service(tmp_path)
     write_old(tmp_path / "old", old_chain("secret", 3))

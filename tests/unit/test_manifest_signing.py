@@ -218,7 +218,7 @@ def test_a_home_that_can_t_be_made(tmp_path: Path) -> None:
 
 def test_other_keys_are_told_apart() -> None:
     """A public key of another kind is none."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - only here
+    from cryptography.hazmat.primitives import serialization
 
     for key in (
         ec.generate_private_key(ec.SECP256R1()).public_key(),

@@ -114,8 +114,8 @@ def test_a_refused_value_is_not_quoted() -> None:
 
 # A version id holds a year of four digits.
 TIMES = st.datetimes(
-    min_value=datetime(2000, 1, 2),  # noqa: DTZ001 - hypothesis wants it naive
-    max_value=datetime(8999, 1, 1),  # noqa: DTZ001 - as above
+    min_value=datetime(2000, 1, 2),
+    max_value=datetime(8999, 1, 1),
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))]),
 )
 

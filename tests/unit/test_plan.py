@@ -280,7 +280,7 @@ def test_a_deleted_key_is_not_planned() -> None:
 def test_a_version_from_the_future_is_an_error(
     state: VersionState,
     skew: timedelta,
-    believed: bool,  # noqa: FBT001 - a table's column
+    believed: bool,
 ) -> None:
     """Clocks may differ by five minutes; beyond, no age of that key is believed."""
     future = version(-skew, state)

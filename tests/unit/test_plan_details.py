@@ -98,7 +98,7 @@ def test_a_key_asked_for_by_name_is_rotated_due_or_not() -> None:
 )
 def test_a_rotation_needs_room_for_one_version(
     room: int | None,
-    destroyable: bool,  # noqa: FBT001 - a table's column
+    destroyable: bool,
     kind: Kind,
 ) -> None:
     """Nothing is pushed out: room is what is free, and what the same plan destroys."""
@@ -145,7 +145,7 @@ def test_room_does_not_matter_before_a_key_is_due() -> None:
 def test_detail_is_needed_only_where_bounds_leave_it_open(
     latest: timedelta,
     uncertain: timedelta,
-    open_question: bool,  # noqa: FBT001 - a table's column
+    open_question: bool,
 ) -> None:
     """A key is looked at closer only if the earliest age is due and the latest is not."""
     key = bounded(aged(latest), uncertain)
@@ -155,7 +155,7 @@ def test_detail_is_needed_only_where_bounds_leave_it_open(
 @pytest.mark.parametrize(("first", "open_question"), [(SECOND, False), (timedelta(), True)])
 def test_first_due_may_settle_the_question(
     first: timedelta,
-    open_question: bool,  # noqa: FBT001 - a table's column
+    open_question: bool,
 ) -> None:
     """Before its first time a key is not due, however old it may be."""
     tags = {"first-due": (NOW + first).isoformat()}

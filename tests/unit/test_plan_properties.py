@@ -48,7 +48,7 @@ def keys(draw: st.DrawFn, *, grace: st.SearchStrategy[str] = DURATIONS) -> Key:
 
 
 @given(keys(), st.booleans(), st.booleans())
-def test_a_plan_is_a_function_of_its_arguments(key: Key, interrupted: bool, named: bool) -> None:  # noqa: FBT001 - drawn
+def test_a_plan_is_a_function_of_its_arguments(key: Key, interrupted: bool, named: bool) -> None:
     """The same state, policy and time give the same plan, and leave the key as it was."""
     before = replace(key, tags=dict(key.tags))
     first, again = (
@@ -59,7 +59,7 @@ def test_a_plan_is_a_function_of_its_arguments(key: Key, interrupted: bool, name
 
 
 @given(keys(), st.sampled_from(["true", (NOW + MINUTE).isoformat()]), st.booleans())
-def test_a_held_key_is_never_changed(key: Key, hold: str, named: bool) -> None:  # noqa: FBT001 - drawn
+def test_a_held_key_is_never_changed(key: Key, hold: str, named: bool) -> None:
     """No plan changes a key on hold."""
     held = replace(key, tags={**key.tags, "daena.hold": hold})
     plan = plan_key(held, DEFAULTS, CAN, NOW, named=named)
@@ -70,7 +70,7 @@ def test_a_held_key_is_never_changed(key: Key, hold: str, named: bool) -> None: 
 def test_a_key_that_is_not_managed_is_never_changed(
     key: Key,
     tags: dict[str, str],
-    named: bool,  # noqa: FBT001 - drawn
+    named: bool,
 ) -> None:
     """Whatever its tags are: unless one of them enrols it, no plan changes a key."""
     foreign = replace(key, tags={**key.tags, MANAGED: "false"} | tags)
@@ -81,7 +81,7 @@ def test_a_key_that_is_not_managed_is_never_changed(
 @given(keys(grace=st.just("never")), st.booleans())
 def test_without_an_end_of_grace_nothing_is_retired_or_destroyed(
     key: Key,
-    interrupted: bool,  # noqa: FBT001 - drawn
+    interrupted: bool,
 ) -> None:
     """Grace never means that every version stays as it is."""
     kinds = {a.kind for a in plan_key(key, DEFAULTS, CAN, NOW, interrupted=interrupted)}
@@ -89,7 +89,7 @@ def test_without_an_end_of_grace_nothing_is_retired_or_destroyed(
 
 
 @given(keys(), st.booleans())
-def test_a_due_key_is_rotated_exactly_once(key: Key, interrupted: bool) -> None:  # noqa: FBT001 - drawn
+def test_a_due_key_is_rotated_exactly_once(key: Key, interrupted: bool) -> None:
     """A key that is due, and no other, has one rotation in its plan, or the reason why it fails."""
     policy = parse_policy(key.tags, DEFAULTS, CAN)
     assert key.current is not None
@@ -149,7 +149,7 @@ def test_a_closer_look_is_taken_only_where_it_can_matter(key: Key, hours: int) -
 
 
 @given(st.dictionaries(st.sampled_from([*TAGS, "daena.x"]), st.text(max_size=12)), st.booleans())
-def test_no_tags_break_the_plan(tags: dict[str, str], named: bool) -> None:  # noqa: FBT001 - drawn
+def test_no_tags_break_the_plan(tags: dict[str, str], named: bool) -> None:
     """Whatever somebody wrote into a key's tags, its plan is a list of reasons."""
     key = replace(tagged({}, version(91 * DAY)), tags=tags)
     for action in plan_key(key, DEFAULTS, CAN, NOW, named=named):

@@ -71,14 +71,14 @@ class Planning(World):
         self.store = kind(home)
         self.adapter = CloudKMSAdapter(self.store)
 
-    def survey(self, *, after: timedelta = DUE, **options: Any) -> Survey:  # noqa: ANN401 - a survey's own
+    def survey(self, *, after: timedelta = DUE, **options: Any) -> Survey:
         """Return the survey of a run that begins after that time."""
         clock = RunClock(datetime.now(UTC) + after)
         budget = Budget(clock, options.pop("deadline", None))
         given = {"ids": None, "interrupted": {}, "named": False, **options}
         return Survey(self.adapter, clock, budget, **given)
 
-    def plans(self, **options: Any) -> list[tuple[str, Kind]]:  # noqa: ANN401 - as above
+    def plans(self, **options: Any) -> list[tuple[str, Kind]]:
         """Return what a survey plans, by key."""
         return [(a.key_id, a.kind) for each in self.survey(**options).plans() for a in each]
 
@@ -289,7 +289,7 @@ def test_a_key_that_is_gone_by_the_second_look(fenced: Planning) -> None:
     assert isinstance(done.errors["one"], KeyNotFound)
 
 
-def _conflict_once() -> Any:  # noqa: ANN401 - the store's own hook
+def _conflict_once() -> Any:
     seen: set[str] = set()
 
     def before(_name: str, key_id: str) -> None:

@@ -195,13 +195,13 @@ def test_keep_is_limited_by_the_store() -> None:
         (NOW, NOW + SECOND, False),
     ],
 )
-def test_a_hold_ends_when_it_says(hold: bool | datetime, moment: datetime, held: bool) -> None:  # noqa: FBT001 - a table's column
+def test_a_hold_ends_when_it_says(hold: bool | datetime, moment: datetime, held: bool) -> None:
     """A hold without an end holds; one until a time holds until right before that time."""
     assert replace(parse(), hold=hold).held(moment) is held
 
 
 @pytest.mark.parametrize(("text", "managed"), [("true", True), ("false", False), (None, False)])
-def test_only_the_exact_word_enrols_a_key(text: str | None, managed: bool) -> None:  # noqa: FBT001 - a table's column
+def test_only_the_exact_word_enrols_a_key(text: str | None, managed: bool) -> None:
     """A key is managed by the tag's value true, and not by its absence or false."""
     assert is_managed({} if text is None else {"daena.managed": text}) is managed
 

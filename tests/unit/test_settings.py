@@ -151,7 +151,7 @@ def test_claims_that_nobody_shares(url: str) -> None:
 @pytest.mark.parametrize(
     ("text", "flag"), [("true", True), ("false", False), ("", False), (None, False)]
 )
-def test_a_flag(text: str | None, flag: bool) -> None:  # noqa: FBT001 - a table
+def test_a_flag(text: str | None, flag: bool) -> None:
     """It is off unless it is switched on."""
     environ = {} if text is None else {"DAENA_KMS_EXPIRE": text}
     assert Settings.load(environ).flag("DAENA_KMS_EXPIRE") is flag

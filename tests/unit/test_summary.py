@@ -35,7 +35,7 @@ def an_action(key_id: str = "some-key", kind: Kind = Kind.ROTATE) -> Action:
         (Kind.ROTATE, True, "rotated"),
     ],
 )
-def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) -> None:  # noqa: FBT001 - a parameter
+def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) -> None:
     """Each kind has its list; where a store erases nothing, destroyed is called released."""
     made = summary()
     made.add(Result(an_action(kind=kind), "done"), released=released)

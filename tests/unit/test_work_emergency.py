@@ -91,7 +91,7 @@ def test_what_a_stopped_run_left_the_next_one_does(
     old = home.describe(KEY).current
     assert old is not None
     with monkeypatch.context() as patch:
-        timed = Worker._timed  # noqa: SLF001 - where a worker heeds that it is stopped
+        timed = Worker._timed
 
         def stopping(self: Worker, action: Action, before: list[object]) -> object:
             self.stopped = bool(before)

@@ -61,19 +61,19 @@ class TinySecret:
 
     def put_secret_value(
         self,
-        ClientRequestToken: str,  # noqa: N803 - the SDK's
-        VersionStages: Sequence[str],  # noqa: N803 - the SDK's
+        ClientRequestToken: str,
+        VersionStages: Sequence[str],
         **_: object,
     ) -> Mapping[str, object]:
         """Add a version under labels."""
         return self._call(lambda: self._place(VersionStages, ClientRequestToken))
 
-    def create_secret(self, ClientRequestToken: str, **_: object) -> Mapping[str, object]:  # noqa: N803 - the SDK's
+    def create_secret(self, ClientRequestToken: str, **_: object) -> Mapping[str, object]:
         """Add the first version."""
         self._call(lambda: self._place([CURRENT], ClientRequestToken))
         return {"VersionId": ClientRequestToken}
 
-    def tag_resource(self, Tags: Sequence[Mapping[str, str]], **_: object) -> Mapping[str, object]:  # noqa: N803 - the SDK's
+    def tag_resource(self, Tags: Sequence[Mapping[str, str]], **_: object) -> Mapping[str, object]:
         """Set tags."""
 
         def change() -> None:
@@ -83,9 +83,9 @@ class TinySecret:
 
     def update_secret_version_stage(
         self,
-        VersionStage: str,  # noqa: N803 - the SDK's
-        MoveToVersionId: str | None = None,  # noqa: N803 - the SDK's
-        RemoveFromVersionId: str | None = None,  # noqa: N803 - the SDK's
+        VersionStage: str,
+        MoveToVersionId: str | None = None,
+        RemoveFromVersionId: str | None = None,
         **_: object,
     ) -> Mapping[str, object]:
         """Move a label, if it is where the caller takes it to be."""

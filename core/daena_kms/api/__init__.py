@@ -30,6 +30,6 @@ def respond(
     A function that runs on a schedule has the handlers' module in common with the one that answers
     HTTP, and its cold start is spared the addresses.
     """
-    from daena_kms.api import router  # noqa: PLC0415 - a scheduled run needs none
+    from daena_kms.api import router
 
     return router.respond(request, services, deadline)

@@ -70,7 +70,7 @@ class Response:
         }
 
 
-class Refusal(DaenaKMSError):  # noqa: N818 - named as those in daena_kms.errors are
+class Refusal(DaenaKMSError):
     """A request that is not done, and the status that says so."""
 
     status = 400

@@ -72,7 +72,7 @@ def respond(request: Request, services: Services, deadline: Deadline | None = No
     except DaenaKMSError as error:
         answer = problem(error, known_as)
     except Exception as error:  # noqa: BLE001 - the platform's own page may quote what it holds
-        log_of_requests.error("request %s: an unexpected %s", known_as, type(error).__name__)  # noqa: TRY400 - its text may hold what no log may
+        log_of_requests.error("request %s: an unexpected %s", known_as, type(error).__name__)
         unexpected = DaenaKMSError(f"an unexpected {type(error).__name__}", todo="Report it")
         answer = problem(unexpected, known_as)
     return replace(answer, headers={**_ALWAYS, **answer.headers, "x-request-id": known_as})

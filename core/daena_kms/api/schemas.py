@@ -44,7 +44,7 @@ _REASON = {
 }
 
 
-def _object(*required: str, more: bool = False, **members: Any) -> dict[str, Any]:  # noqa: ANN401 - schemas
+def _object(*required: str, more: bool = False, **members: Any) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": members,
@@ -53,11 +53,11 @@ def _object(*required: str, more: bool = False, **members: Any) -> dict[str, Any
     }
 
 
-def _all(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+def _all(**members: Any) -> dict[str, Any]:
     return _object(*members, **members)
 
 
-def _map(values: Any) -> dict[str, Any]:  # noqa: ANN401 - as above
+def _map(values: Any) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": values}
 
 

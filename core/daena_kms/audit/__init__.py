@@ -28,7 +28,7 @@ def open_log(
     ``AWS_REGION``. For Azure and Google Cloud it is ``login``, an adapter's or by default one
     from the environment. Raises :class:`~daena_kms.errors.ConfigError`.
     """
-    from daena_kms.objects.address import (  # noqa: PLC0415 - records and plans need no place
+    from daena_kms.objects.address import (
         Access,
         open_objects,
     )

@@ -58,9 +58,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show what a run would do with each managed key, and why. Changes nothing."""
-    from daena_kms.cli.render import plan_table  # noqa: PLC0415 - JSON needs no tables
-    from daena_kms.engine import run  # noqa: PLC0415 - help needs no engine
-    from daena_kms.rules.summary import action_record  # noqa: PLC0415 - as above
+    from daena_kms.cli.render import plan_table
+    from daena_kms.engine import run
+    from daena_kms.rules.summary import action_record
 
     with reporting(as_json=as_json):
         summary = run(adapter_for(provider), None, dry_run=True)
@@ -92,7 +92,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Create a managed key with a fresh value, which is not shown."""
-    from daena_kms.operations import Operations  # noqa: PLC0415 - help needs none
+    from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
         material = sys.stdin.read().removesuffix("\n") if value_stdin else None
@@ -121,7 +121,7 @@ def adopt(
     yes: Yes = False,
 ) -> None:
     """Enrol a key that is in the store already. It is not rotated before it is first due."""
-    from daena_kms.operations import Operations  # noqa: PLC0415 - as in create
+    from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
         tags = tags_from(
@@ -143,10 +143,10 @@ def adopt(
 @app.command("list")
 def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
     """List the managed keys and their policies."""
-    from daena_kms.cli.render import keys_table  # noqa: PLC0415 - as in plan
-    from daena_kms.engine.documents import key_document  # noqa: PLC0415 - as in plan
-    from daena_kms.errors import ConfigError  # noqa: PLC0415 - as in plan
-    from daena_kms.rules.policy import MANAGED, Policy, parse_policy  # noqa: PLC0415 - as in plan
+    from daena_kms.cli.render import keys_table
+    from daena_kms.engine.documents import key_document
+    from daena_kms.errors import ConfigError
+    from daena_kms.rules.policy import MANAGED, Policy, parse_policy
 
     with reporting(as_json=as_json):
         adapter = adapter_for(provider)
@@ -177,9 +177,9 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one key and its versions; the value only with --reveal."""
-    from daena_kms.cli.render import versions_table  # noqa: PLC0415 - as in plan
-    from daena_kms.engine.documents import key_document  # noqa: PLC0415 - as in plan
-    from daena_kms.rules.names import check_key_id  # noqa: PLC0415 - as in plan
+    from daena_kms.cli.render import versions_table
+    from daena_kms.engine.documents import key_document
+    from daena_kms.rules.names import check_key_id
 
     with reporting(as_json=as_json):
         adapter = adapter_for(provider)
@@ -208,14 +208,18 @@ for _change in (
 
 @app.command()
 def demo(
-    part: Annotated[str, typer.Argument(help="local, aws, azure, gcp, or all.")] = "local",
+    part: Annotated[str, typer.Argument(help="local; the clouds' parts need a clone.")] = "local",
     keep: Annotated[bool, typer.Option("--keep", help="Keep the files, and say where.")] = False,
 ) -> None:
     """Show it at work with no account: keys planned, rotated, audited, a tampered log caught."""
-    from daena_kms.demo import show as demonstrate  # noqa: PLC0415 - only this command needs it
+    from daena_kms.cli.demo import check_part, show
+    from daena_kms.cli.page import Page, scratch
 
     with reporting(as_json=False):
-        demonstrate(part, keep=keep)
+        check_part(part)
+        page = Page()
+        with scratch(page, keep=keep) as folder:
+            show(page, folder / part)
 
 
 add_examples(app)

@@ -28,10 +28,10 @@ def show_log(
     as_json: AsJson = False,
 ) -> None:
     """Show what was done, when, by whom and why."""
-    from daena_kms.audit import open_log  # noqa: PLC0415 - help needs none
-    from daena_kms.audit.reader import history  # noqa: PLC0415 - as above
-    from daena_kms.cli.render import history_table  # noqa: PLC0415 - JSON needs no tables
-    from daena_kms.rules.durations import parse_time  # noqa: PLC0415 - as above
+    from daena_kms.audit import open_log
+    from daena_kms.audit.reader import history
+    from daena_kms.cli.render import history_table
+    from daena_kms.rules.durations import parse_time
 
     with reporting(as_json=as_json):
         start = parse_time(since, "--since") if since is not None else None
@@ -57,9 +57,9 @@ def verify_log(
     as_json: AsJson = False,
 ) -> None:
     """Check the log against itself and the store. Ends with 1 when something is wrong."""
-    from daena_kms.audit import open_log  # noqa: PLC0415 - as above
-    from daena_kms.audit.verify import Problem, verify  # noqa: PLC0415 - as above
-    from daena_kms.cli.render import report_table  # noqa: PLC0415 - as above
+    from daena_kms.audit import open_log
+    from daena_kms.audit.verify import Problem, verify
+    from daena_kms.cli.render import report_table
 
     with reporting(as_json=as_json):
         log = open_log()

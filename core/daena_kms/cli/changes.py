@@ -34,7 +34,7 @@ def hold(
     as_json: AsJson = False,
 ) -> None:
     """Let no run change a key until it is released, or until a time."""
-    from daena_kms.rules.durations import parse_time  # noqa: PLC0415 - help needs none
+    from daena_kms.rules.durations import parse_time
 
     with reporting(as_json=as_json):
         end = None if until is None else parse_time(until, "--until")
@@ -94,7 +94,7 @@ def restore(
 
 
 def _operations(provider: str | None, reason: str | None) -> "Operations":
-    from daena_kms.operations import Operations  # noqa: PLC0415 - help needs none
+    from daena_kms.operations import Operations
 
     return Operations(*services(provider), reason=reason)
 

@@ -41,7 +41,7 @@ Keep = Annotated[int | None, typer.Option(help="How many versions are never dest
 
 def console(*, stderr: bool = False) -> "Console":
     """Return a console for people: the terminal's width, or a wide plain page."""
-    from rich.console import Console  # noqa: PLC0415 - help and JSON need none
+    from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     return Console(stderr=stderr, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
@@ -49,14 +49,14 @@ def console(*, stderr: bool = False) -> "Console":
 
 def services(provider: str | None) -> "tuple[CloudKMSAdapter, Objects]":
     """Return the adapter and the audit log."""
-    from daena_kms.audit import open_log  # noqa: PLC0415 - help and plan need none
+    from daena_kms.audit import open_log
 
     return adapter_for(provider), open_log()
 
 
 def adapter_for(provider: str | None) -> "CloudKMSAdapter":
     """Return the adapter for ``--provider`` or the environment."""
-    from daena_kms.cloud_kms import get_cloud_kms_adapter  # noqa: PLC0415 - help needs none
+    from daena_kms.cloud_kms import get_cloud_kms_adapter
 
     return get_cloud_kms_adapter(provider)
 
@@ -70,7 +70,7 @@ def tags_from(**options: object) -> dict[str, str]:
     }
 
 
-def print_json(document: Any) -> None:  # noqa: ANN401 - whatever JSON takes
+def print_json(document: Any) -> None:
     """Print a document to standard output, one that a pipe can read whole."""
     sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
 

@@ -19,9 +19,9 @@ def doctor(
 
     Ends with 1 when something is wrong.
     """
-    from daena_kms.cli.render import checks_table  # noqa: PLC0415 - JSON needs no tables
-    from daena_kms.doctor import Status, examine  # noqa: PLC0415 - help needs none
-    from daena_kms.rules.durations import parse_duration  # noqa: PLC0415 - as above
+    from daena_kms.cli.render import checks_table
+    from daena_kms.doctor import Status, examine
+    from daena_kms.rules.durations import parse_duration
 
     with reporting(as_json=as_json):
         expected = parse_duration(expect_every, "--expect-every")

@@ -36,7 +36,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "delete": ("daena-kms delete app-token --yes",),
     "restore": ("daena-kms restore gone-token",),
     "doctor": ("daena-kms doctor", "daena-kms doctor --expect-every 7d --json"),
-    "demo": ("daena-kms demo", "daena-kms demo all"),
+    "demo": ("daena-kms demo", "daena-kms demo --keep"),
     "audit log": (
         "daena-kms audit log --key app-token",
         "daena-kms audit log --since 2026-11-24T00:00:00Z --json",

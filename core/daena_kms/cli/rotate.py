@@ -44,8 +44,8 @@ def rotate(
     yes: Yes = False,
 ) -> None:
     """Rotate what is due, and retire and destroy by policy; or rotate the KEYS that you name."""
-    from daena_kms.cli.render import plan_table, revoking_text, summary_table  # noqa: PLC0415 - help needs none
-    from daena_kms.engine import run  # noqa: PLC0415 - as above
+    from daena_kms.cli.render import plan_table, revoking_text, summary_table
+    from daena_kms.engine import run
 
     with reporting(as_json=as_json):
         asks = not yes and sys.stdin.isatty()
@@ -90,7 +90,7 @@ def _check_emergency(
     keys: list[str] | None, reason: str | None, *, dry_run: bool, may_begin: bool
 ) -> None:
     """Raise unless the emergency is complete; a script must have said that it means it."""
-    from daena_kms.rules.emergency import check_emergency  # noqa: PLC0415 - only in an emergency
+    from daena_kms.rules.emergency import check_emergency
 
     check_emergency(named=bool(keys), reason=reason, dry_run=dry_run)
     if not dry_run and not may_begin:
@@ -110,7 +110,7 @@ def _interruptible(go: _Go, *, as_json: bool) -> "Summary":
 
 
 def _with_progress(go: _Go) -> "Summary":
-    from rich.progress import Progress  # noqa: PLC0415 - only where something is to be shown
+    from rich.progress import Progress
 
     page = console(stderr=True)
     # Off a terminal Rich would print an empty line.

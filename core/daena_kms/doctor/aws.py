@@ -109,7 +109,7 @@ class AwsExam(Exam):
         known, certain = key or nobody, key is not None
         version = str(uuid.uuid4())
 
-        def rotating(action: str, call: str, *, there: bool, **given: Any) -> Permission:  # noqa: ANN401 - as the SDK types it
+        def rotating(action: str, call: str, *, there: bool, **given: Any) -> Permission:
             name = known if there else nobody
             return Permission(
                 f"{_SM}:{action}",
@@ -119,7 +119,7 @@ class AwsExam(Exam):
                 certain=there and certain,
             )
 
-        def personal(action: str, commands: str, call: str, **given: Any) -> Permission:  # noqa: ANN401 - as above
+        def personal(action: str, commands: str, call: str, **given: Any) -> Permission:
             return Permission(
                 f"{_SM}:{action}",
                 f"for {commands}",
@@ -163,7 +163,7 @@ class AwsExam(Exam):
         )
         yield personal("RestoreSecret", "restore", "restore_secret")
 
-    def _call(self, operation: str, **given: Any) -> None:  # noqa: ANN401 - as above
+    def _call(self, operation: str, **given: Any) -> None:
         """Call Secrets Manager; that it makes no sense in a secret's state is an answer, too."""
         try:
             self._aws.call(_SM, operation, None, **given)

@@ -54,7 +54,7 @@ class AzureExam(Exam):
         """Read the date of an answer of the vault's, whatever it says."""
         dates: list[str | None] = []
 
-        def note(answer: Any) -> None:  # noqa: ANN401 - the SDK's own
+        def note(answer: Any) -> None:
             dates.append(answer.http_response.headers.get("Date"))
 
         try:

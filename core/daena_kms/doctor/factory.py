@@ -15,18 +15,18 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
     """Return the questions for the store beneath ``adapter``. Nothing is called."""
     settings = Settings.load()
     if isinstance(adapter, AWSKMSAdapter):
-        from daena_kms.doctor.aws import AwsExam  # noqa: PLC0415 - only where it is used
+        from daena_kms.doctor.aws import AwsExam
 
         return AwsExam(adapter.aws, settings.get("AWS_KMS_KEY_ID"), now)
     if isinstance(adapter, AzureKeyVaultAdapter):
-        from daena_kms.doctor.azure import AzureExam  # noqa: PLC0415 - as above
+        from daena_kms.doctor.azure import AzureExam
 
         return AzureExam(adapter, now)
     if isinstance(adapter, GCPSecretManagerAdapter):
-        from daena_kms.doctor.gcp import GcpExam  # noqa: PLC0415 - as above
+        from daena_kms.doctor.gcp import GcpExam
 
         return GcpExam(adapter, settings, now)
-    from daena_kms.doctor.local import LocalExam  # noqa: PLC0415 - as above
+    from daena_kms.doctor.local import LocalExam
 
     return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
 
@@ -39,23 +39,23 @@ def place_of(log: Objects) -> Place:
     settings = Settings.load()
     parts = urlsplit(log.url)
     if parts.scheme == "s3":
-        from daena_kms.doctor.place_s3 import S3Place  # noqa: PLC0415 - only where it is used
-        from daena_kms.sdk.aws.client import AWS  # noqa: PLC0415 - as above
+        from daena_kms.doctor.place_s3 import S3Place
+        from daena_kms.sdk.aws.client import AWS
 
         aws = AWS(settings.get("AWS_REGION"), settings.get("AWS_PROFILE"), {})
         return S3Place(aws, parts.netloc)
     if parts.scheme == "az":
-        from daena_kms.doctor.place_blob import BlobPlace  # noqa: PLC0415 - as above
-        from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
+        from daena_kms.doctor.place_blob import BlobPlace
+        from daena_kms.sdk.azure.login import Login
 
         container = parts.path.strip("/").partition("/")[0]
         login = Login(settings.environ)
         return BlobPlace(login, parts.netloc, container, settings)
     if parts.scheme == "gs":
-        from daena_kms.doctor.place_gcs import GcsPlace  # noqa: PLC0415 - as above
-        from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
+        from daena_kms.doctor.place_gcs import GcsPlace
+        from daena_kms.sdk.gcp.login import GcpLogin
 
         return GcsPlace(GcpLogin(settings.environ), parts.netloc, settings)
-    from daena_kms.doctor.place_folder import FolderPlace  # noqa: PLC0415 - as above
+    from daena_kms.doctor.place_folder import FolderPlace
 
     return FolderPlace()

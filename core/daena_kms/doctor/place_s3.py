@@ -67,7 +67,7 @@ class S3Place(Place):
         todo = "Give that permission to nobody, or use COMPLIANCE"
         return Check(_LOCK, Status.WARNING, found, todo)
 
-    def _call(self, operation: str) -> Any:  # noqa: ANN401 - as the SDK types it
+    def _call(self, operation: str) -> Any:
         return self._aws.call("s3", operation, None, Bucket=self._bucket)
 
 

@@ -34,7 +34,7 @@ def notifications(settings: Settings) -> Iterator[Check]:
     if settings.get("DAENA_KMS_ENDPOINT") is None:
         yield Check(name, Status.OK, "DAENA_KMS_ENDPOINT is not set: nobody is told")
         return
-    from daena_kms.notify.wire import look_up  # noqa: PLC0415 - only with an endpoint
+    from daena_kms.notify.wire import look_up
 
     try:
         check_endpoint(settings, look_up)

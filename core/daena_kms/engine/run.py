@@ -29,7 +29,7 @@ _BATCH_AGE = timedelta(seconds=5)
 _MAX_WORKERS = 64
 
 
-def run(  # noqa: PLR0913, PLR0917 - the names are fixed
+def run(
     adapter: CloudKMSAdapter,
     log: Objects | None,
     now: datetime | None = None,
@@ -102,7 +102,7 @@ def run(  # noqa: PLR0913, PLR0917 - the names are fixed
     summary.finish(clock.elapsed)
     journal.close(summary.counts())
     if wanted(settings):
-        from daena_kms.notify.events import of_run  # noqa: PLC0415 - only with an endpoint
+        from daena_kms.notify.events import of_run
 
         told = notify(of_run(summary, context, journal.recovered), settings, budget.left)
         summary.notified, summary.undelivered = told
@@ -240,7 +240,7 @@ class _Run:
             self._flush(journal)
             journal.close(self._summary.counts())
         except AuditUnavailable:
-            log_of_runs.error("run %s: the audit log can't be written", journal.run_id)  # noqa: TRY400 - the first error is raised
+            log_of_runs.error("run %s: the audit log can't be written", journal.run_id)
 
     def _report(self, journal: Journal) -> None:
         """Enter the keys that can't be handled as they are, and write what is left to write."""

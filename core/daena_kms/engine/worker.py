@@ -219,7 +219,7 @@ def _spec(key: Key) -> str:
     return key.tags.get(SPEC, DEFAULT)
 
 
-class _NoLonger(Exception):  # noqa: N818 - a finding, not an error
+class _NoLonger(Exception):
     """What was planned is no longer to be done."""
 
 

@@ -53,11 +53,11 @@ class KeyManagementService:
 
     For tests and for people who make their own: ``adapter``, ``log``, ``manifests`` (a folder,
     where there is no log), ``signing_key`` (PEM, a path, or a
-    :class:`~daena_kms.kms.manifests.signing.Signer`), ``operator`` (``DAENA_OPERATOR``), and ``now``.
-    Raises :class:`~daena_kms.errors.ConfigError`. Nothing is called or opened yet.
+    :class:`~daena_kms.kms.manifests.signing.Signer`), ``operator`` (``DAENA_OPERATOR``) and
+    ``now``. Raises :class:`~daena_kms.errors.ConfigError`. Nothing is called or opened yet.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a place or a person of its own
+    def __init__(
         self,
         cloud_kms_provider: str | None = None,
         *,

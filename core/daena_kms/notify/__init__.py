@@ -45,16 +45,16 @@ def notify(
     """
     if not wanted(settings):
         return 0, 0
-    from daena_kms.notify.base import Timing  # noqa: PLC0415 - only with an endpoint
+    from daena_kms.notify.base import Timing
 
     waiting: list[Event] = []
     try:
         waiting += events
         return _send(waiting, settings, left, timing or Timing(), network)
     except ConfigError as error:
-        log_of_runs.error("no event is sent: %s", error)  # noqa: TRY400 - the message says it all
+        log_of_runs.error("no event is sent: %s", error)
     except Exception as error:  # noqa: BLE001 - the run has done what it did, told or not
-        log_of_runs.error("no event is sent: an unexpected %s", type(error).__name__)  # noqa: TRY400 - its text may quote what it failed on
+        log_of_runs.error("no event is sent: an unexpected %s", type(error).__name__)
     return 0, len(waiting)
 
 
@@ -68,8 +68,8 @@ def check_endpoint(
     """
     if not wanted(settings):
         return
-    from daena_kms.notify.endpoint import endpoint_from  # noqa: PLC0415 - only with an endpoint
-    from daena_kms.notify.guard import check_address  # noqa: PLC0415 - as above
+    from daena_kms.notify.endpoint import endpoint_from
+    from daena_kms.notify.guard import check_address
 
     endpoint = endpoint_from(settings)
     if endpoint is None or look_up is None:
@@ -85,9 +85,9 @@ def _send(
     timing: "Timing",
     network: "Network | None",
 ) -> tuple[int, int]:
-    from daena_kms.notify.delivery import deliver  # noqa: PLC0415 - only with an endpoint
-    from daena_kms.notify.endpoint import endpoint_from  # noqa: PLC0415 - as above
-    from daena_kms.notify.webhook import Webhook  # noqa: PLC0415 - as above
+    from daena_kms.notify.delivery import deliver
+    from daena_kms.notify.endpoint import endpoint_from
+    from daena_kms.notify.webhook import Webhook
 
     endpoint = endpoint_from(settings)
     if endpoint is None or not events:

@@ -53,7 +53,7 @@ class Then(Enum):
     STOP = "stop"
 
 
-class Undelivered(Exception):  # noqa: N818 - a finding that the delivery acts on
+class Undelivered(Exception):
     """An event was not delivered. The text holds neither the event, an address's path nor a secret.
 
     ``after`` is how many seconds the receiver asks to wait.

@@ -50,7 +50,7 @@ def of_run(
     yield from _bounded(told, common, summary.began + summary.duration, summary.counts())
 
 
-def of_operation(  # noqa: PLR0913 - what an operation came to
+def of_operation(
     kind: str,
     key_id: str,
     run_id: str,

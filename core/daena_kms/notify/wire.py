@@ -171,7 +171,7 @@ class _Answer(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any buffer, as in io.RawIOBase
+    def readinto(self, buffer: Any) -> int:
         if self._room <= 0:
             raise OSError("the answer has no end")
         count = self._connection.receive(memoryview(buffer)[: self._room])

@@ -46,7 +46,7 @@ def open_objects(address: str, use: Use, access: Access) -> Objects:
     """Return the objects at ``address``. Nothing is called. Raises :class:`ConfigError`."""
     parts = split_address(address, use)
     if parts.scheme == "file":
-        from daena_kms.objects.files import FileObjects  # noqa: PLC0415 - no cloud's log is one
+        from daena_kms.objects.files import FileObjects
 
         return FileObjects(_folder(address, parts.netloc, parts.path), use)
     if parts.scheme == "s3" and parts.netloc:
@@ -71,8 +71,8 @@ def _folder(address: str, host: str, path: str) -> Path:
 
 
 def _s3(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
-    from daena_kms.objects.s3 import s3_objects  # noqa: PLC0415 - only where S3 is used
-    from daena_kms.sdk.aws.client import AWS  # noqa: PLC0415 - as above
+    from daena_kms.objects.s3 import s3_objects
+    from daena_kms.sdk.aws.client import AWS
 
     settings = Settings.load()
     region = access.region or settings.get("AWS_REGION")
@@ -98,8 +98,8 @@ def _credentials(session: "Session", use: Use) -> object:
 
 
 def _azure(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
-    from daena_kms.objects.azure import azure_objects  # noqa: PLC0415 - only where it is used
-    from daena_kms.sdk.azure.login import Login  # noqa: PLC0415 - as above
+    from daena_kms.objects.azure import azure_objects
+    from daena_kms.sdk.azure.login import Login
 
     container, _, prefix = parts.path.strip("/").partition("/")
     given = access.login
@@ -110,8 +110,8 @@ def _azure(address: str, parts: SplitResult, use: Use, access: Access) -> Object
 
 
 def _gcs(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
-    from daena_kms.objects.gcs import gcs_objects  # noqa: PLC0415 - only where it is used
-    from daena_kms.sdk.gcp.login import GcpLogin  # noqa: PLC0415 - as above
+    from daena_kms.objects.gcs import gcs_objects
+    from daena_kms.sdk.gcp.login import GcpLogin
 
     given = access.login
     login = given if isinstance(given, GcpLogin) else GcpLogin(Settings.load().environ)

@@ -21,7 +21,7 @@ _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
-def azure_objects(  # noqa: PLR0913 - an address, and whose credentials
+def azure_objects(
     url: str,
     account: str,
     container: str,
@@ -53,7 +53,7 @@ def azure_objects(  # noqa: PLR0913 - an address, and whose credentials
         todo = "Use 3 to 63 lower-case letters, digits and single hyphens"
         raise ConfigError(msg, todo=todo)
     try:
-        from obstore.store import AzureStore  # noqa: PLC0415 - only where Blob Storage is used
+        from obstore.store import AzureStore
     except ModuleNotFoundError:
         msg = f"obstore is not installed, which writes {use.label} to Azure"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
@@ -67,7 +67,7 @@ def azure_objects(  # noqa: PLR0913 - an address, and whose credentials
         if key:
             return {"access_key": key, "expires_at": None}
         # obstore's own chain finds other credentials than azure-identity's does.
-        from daena_kms.sdk.azure.login import fetch  # noqa: PLC0415 - as above
+        from daena_kms.sdk.azure.login import fetch
 
         token = fetch(credential(), SCOPE)
         expires = datetime.fromtimestamp(token.expires_on, UTC)

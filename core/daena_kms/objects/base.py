@@ -7,7 +7,7 @@ from datetime import datetime
 from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 
 
-class AlreadyExists(Exception):  # noqa: N818 - a finding, not an error: the writer resolves it
+class AlreadyExists(Exception):
     """An object of that name is there already.
 
     ``refused`` is the code of the answer where the store did not say so, but refused the caller,

@@ -46,8 +46,8 @@ class CloudObjects(Objects):
         Who may add and not overwrite may be refused for an object that is there, instead of being
         told that it is: no cloud's documents say which is looked at first.
         """
-        import obstore  # noqa: PLC0415 - only where a cloud holds the log
-        from obstore import exceptions  # noqa: PLC0415 - as above
+        import obstore
+        from obstore import exceptions
 
         with self._errors("written"):
             try:
@@ -60,7 +60,7 @@ class CloudObjects(Objects):
 
     def get(self, name: str) -> bytes | None:
         """Get one object."""
-        import obstore  # noqa: PLC0415 - as above
+        import obstore
 
         with self._errors("read"):
             try:
@@ -70,7 +70,7 @@ class CloudObjects(Objects):
 
     def entries(self, prefix: str) -> list[Entry]:
         """List by prefix."""
-        import obstore  # noqa: PLC0415 - as above
+        import obstore
 
         with self._errors("listed"):
             metas = [meta for chunk in obstore.list(self._store, prefix) for meta in chunk]
@@ -79,7 +79,7 @@ class CloudObjects(Objects):
 
     def children(self, prefix: str) -> list[str]:
         """List with a delimiter."""
-        import obstore  # noqa: PLC0415 - as above
+        import obstore
 
         with self._errors("listed"):
             found = obstore.list_with_delimiter(self._store, prefix)["common_prefixes"]
@@ -87,7 +87,7 @@ class CloudObjects(Objects):
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
-        from obstore import exceptions  # noqa: PLC0415 - as above
+        from obstore import exceptions
 
         try:
             yield

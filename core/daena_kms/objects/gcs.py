@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from obstore.store import GCSCredential
 
 
-def gcs_objects(  # noqa: PLR0913 - an address, and whose credentials
+def gcs_objects(
     url: str,
     bucket: str,
     prefix: str,
@@ -32,7 +32,7 @@ def gcs_objects(  # noqa: PLR0913 - an address, and whose credentials
     https://cloud.google.com/storage/docs/access-control/iam-xml
     """
     try:
-        from obstore.store import GCSStore  # noqa: PLC0415 - only where Cloud Storage is used
+        from obstore.store import GCSStore
     except ModuleNotFoundError:
         msg = f"obstore is not installed, which writes {use.label} to Cloud Storage"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None

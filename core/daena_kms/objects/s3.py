@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CREDENTIALS_LIVE = timedelta(minutes=10)
 
 
-def s3_objects(  # noqa: PLR0913 - an address, and whose credentials
+def s3_objects(
     url: str,
     bucket: str,
     prefix: str,
@@ -33,7 +33,7 @@ def s3_objects(  # noqa: PLR0913 - an address, and whose credentials
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
     """
     try:
-        from obstore.store import S3Store  # noqa: PLC0415 - only where S3 holds the log
+        from obstore.store import S3Store
     except ModuleNotFoundError:
         msg = f"obstore is not installed, which writes {use.label} to S3"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[aws]'") from None

@@ -23,7 +23,7 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
     Raises :class:`ConfigError` for an event of another type or of another vault than ``vault``:
     the subscription sends what it should not.
     """
-    from daena_kms.api.messages import dig  # noqa: PLC0415 - a scheduled run needs none
+    from daena_kms.api.messages import dig
 
     todo = f"Subscribe to {_NEAR_EXPIRY} of the vault that this app rotates, and to nothing else"
     if event_type != _NEAR_EXPIRY:
@@ -43,7 +43,7 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
 
 
 def function_app_request(
-    request: Any,  # noqa: ANN401 - the SDK's, which the app brings
+    request: Any,
     invocation: str,
     environ: Mapping[str, str] | None = None,
 ) -> "Request":
@@ -52,7 +52,7 @@ def function_app_request(
     The catch-all route gives the path, and nothing where that is empty; the address of the health
     function is its own, and needs no caller.
     """
-    from daena_kms.api.messages import Request  # noqa: PLC0415 - a scheduled run needs none
+    from daena_kms.api.messages import Request
 
     address = urlsplit(request.url)
     path = "health" if environ is None else request.route_params.get("path", "")

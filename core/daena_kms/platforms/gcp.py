@@ -44,7 +44,7 @@ _CHECKED_TOKEN = re.compile(
 RUN, ANSWER = 540, 200
 
 
-class RefusedEvent(ConfigError):  # noqa: N818 - named as those in daena_kms.errors are
+class RefusedEvent(ConfigError):
     """An event that no second delivery would make right."""
 
 
@@ -76,7 +76,7 @@ def google_caller(
     return found[:200] if found else None
 
 
-def google_request(request: Any) -> Request:  # noqa: ANN401 - Flask's, which the functions bring
+def google_request(request: Any) -> Request:
     """Return what Flask's request asks, and who asks if that was verified."""
     return Request(
         request.method,
@@ -175,7 +175,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
 
 def _names(key_id: str, adapter: "GCPSecretManagerAdapter") -> set[str]:
     """Return a secret's names, by the project's number and by its id; none if it is not there."""
-    from daena_kms.stores.gcp.state import secret_of  # noqa: PLC0415 - only on Google Cloud
+    from daena_kms.stores.gcp.state import secret_of
 
     try:
         name = secret_of(adapter.store.describe(key_id)).name
@@ -195,7 +195,7 @@ def acknowledged() -> Iterator[None]:
     try:
         yield
     except RefusedEvent as refused:
-        log_of_events.error("an event was refused: %s", refused)  # noqa: TRY400 - its words say all
+        log_of_events.error("an event was refused: %s", refused)
 
 
 def _message(data: object) -> tuple[object, bytes]:

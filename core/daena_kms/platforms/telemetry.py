@@ -35,7 +35,7 @@ def measure(summary: Summary, trigger: str | None = None) -> None:
     Each with the trigger, because a run of one key, for an event, says nothing of the others.
     """
     try:
-        from opentelemetry import metrics  # noqa: PLC0415 - only where a platform collects
+        from opentelemetry import metrics
     except ModuleNotFoundError:
         return
     provider = metrics.get_meter_provider()

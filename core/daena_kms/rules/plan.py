@@ -31,7 +31,7 @@ _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
 _UNDER_WAY = timedelta(hours=1)
 
 
-def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
+def plan(
     keys: Iterable[Key],
     defaults: Defaults,
     can: Capabilities,
@@ -50,7 +50,7 @@ def plan(  # noqa: PLR0913 - each is an input that a pure function must be given
         yield from plan_key(key, defaults, can, now, interrupted=was, named=named)
 
 
-def plan_key(  # noqa: PLR0913 - as plan()
+def plan_key(
     key: Key,
     defaults: Defaults,
     can: Capabilities,

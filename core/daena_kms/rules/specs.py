@@ -129,8 +129,8 @@ def generate(spec: Spec, random: Randomness) -> str:
 
 def _private_key(name: str) -> str:
     # Imported where it is needed: most runs make no private key, and a cold start would pay for it.
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - above
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - above
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     private: ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
     if name == "ed25519":
@@ -190,8 +190,8 @@ def _fits(spec: Spec, material: str) -> bool:
 
 
 def _is_private_key(name: str, material: str) -> bool:
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa  # noqa: PLC0415 - above
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - above
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+    from cryptography.hazmat.primitives.serialization import (
         load_pem_private_key,
     )
 

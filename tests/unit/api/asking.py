@@ -17,7 +17,7 @@ ARN = "arn:aws:iam::123456789012:user/jane"
 _PROBLEM = {"type", "title", "status", "detail", "request_id"}
 
 
-def ask(  # noqa: PLR0913 - the parts of a request
+def ask(
     world: World,
     method: str,
     address: str,

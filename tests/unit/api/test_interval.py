@@ -9,7 +9,7 @@ import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
 from daena_kms.operations import Operations
 
-from tests.stores.aws_sim import REGION, AwsSimulator, clients
+from infra.local.aws.sim import REGION, AwsSimulator, clients
 from tests.unit.api.asking import ask, check_problem
 from tests.unit.engines import World
 

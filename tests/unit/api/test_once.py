@@ -17,7 +17,7 @@ def version(world: World) -> str:
     return current.id
 
 
-def post(world: World, what: str, match: str, body: Any = None) -> Response:  # noqa: ANN401 - JSON
+def post(world: World, what: str, match: str, body: Any = None) -> Response:
     """Change the key if it is as the tag says."""
     return ask(world, "POST", f"/v1/keys/app-key/{what}", body, headers={"if-match": match})
 

@@ -111,7 +111,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_an_error_that_nobody_expects_is_a_problem_too() -> None:
     """Without its text, which may quote what no answer may hold."""
 
-    def broken() -> Any:  # noqa: ANN401 - it only raises
+    def broken() -> Any:
         raise ZeroDivisionError("a canary")
 
     asked = Request("GET", "/v1/plan", None, "jane", request_id='"><script>')

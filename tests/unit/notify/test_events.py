@@ -32,7 +32,7 @@ CONTEXT = Context("gcp", "schedule", "alice", "ticket 7")
 RUN_ID = "0" * 31 + "1"
 
 
-def summary(**fields: Any) -> Summary:  # noqa: ANN401 - the summary's own
+def summary(**fields: Any) -> Summary:
     """A run of an hour."""
     return Summary(RUN_ID, NOW, duration=HOUR, **fields)
 
@@ -188,7 +188,7 @@ def test_every_key_is_told_or_counted(
     assert len({event.id for event in events}) == len(events)
 
 
-def operation(kind: str, **came_to: Any) -> list[Event]:  # noqa: ANN401 - the function's own
+def operation(kind: str, **came_to: Any) -> list[Event]:
     """The events of an operation on k."""
     return list(of_operation(kind, "k", RUN_ID, CONTEXT, NOW, **came_to))
 

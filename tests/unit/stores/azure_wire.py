@@ -14,9 +14,9 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from obstore.store import AzureStore
 
-from tests.stores.azure_auth import BLOB_AUDIENCE, OWNER, VAULT_AUDIENCE
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.auth import BLOB_AUDIENCE, OWNER, VAULT_AUDIENCE
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
 
 if TYPE_CHECKING:
     from obstore.store import AzureCredential
@@ -47,7 +47,7 @@ class Answer:
     body: bytes
 
     @property
-    def json(self) -> Any:  # noqa: ANN401 - of whatever form the test expects
+    def json(self) -> Any:
         """The body's JSON."""
         return json.loads(self.body)
 
@@ -73,7 +73,7 @@ def to_vault(
     return _send(HTTPSConnection(address, context=context, timeout=10), method, path, content, sent)
 
 
-def to_blobs(  # noqa: PLR0913 - the parts of a request
+def to_blobs(
     sim: AzureSimulator,
     method: str,
     path: str,

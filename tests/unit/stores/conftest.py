@@ -10,8 +10,8 @@ import pytest
 from azure.keyvault.secrets import SecretClient
 from botocore.exceptions import ClientError
 
-from tests.stores.aws_sim import AwsSimulator, Clients, clients
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.aws.sim import AwsSimulator, Clients, clients
+from infra.local.azure.sim import AzureSimulator
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

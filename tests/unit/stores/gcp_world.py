@@ -14,7 +14,7 @@ from google.api_core.exceptions import GoogleAPICallError
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.cloud.secretmanager_v1.types import Secret, SecretPayload, SecretVersion
 
-from tests.stores.gcp_sim import PROJECT, PROJECT_NUMBER, GcpSimulator
+from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER, GcpSimulator
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 AUTOMATIC: dict[str, object] = {"automatic": {}}

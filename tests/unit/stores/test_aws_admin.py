@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from botocore import xform_name
 
-from tests.stores.aws_sim import AwsSimulator, Clients
+from infra.local.aws.sim import AwsSimulator, Clients
 from tests.unit.stores.conftest import START, refused, value
 
 DAY = 24 * 3600

@@ -13,7 +13,7 @@ from botocore.config import Config
 from obstore.exceptions import AlreadyExistsError, GenericError
 from obstore.store import S3Store
 
-from tests.stores.aws_sim import ACCESS_KEY, BUCKET, AwsSimulator, Clients
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, AwsSimulator, Clients
 from tests.unit.stores.conftest import START, refused
 
 

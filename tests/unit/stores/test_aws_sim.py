@@ -14,7 +14,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tests.stores.aws_sim import (
+from infra.local.aws.sim import (
     ACCESS_KEY,
     AwsSimulator,
     Clients,
@@ -22,7 +22,7 @@ from tests.stores.aws_sim import (
     control,
     simulator_process,
 )
-from tests.stores.sim_faults import only
+from infra.local.faults import only
 from tests.unit.stores.conftest import Stopwatch, refused, token, value
 
 type Create = Callable[[str], str]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from botocore.exceptions import ParamValidationError
 
-from tests.stores.aws_sim import AwsSimulator, Clients
+from infra.local.aws.sim import AwsSimulator, Clients
 from tests.unit.stores.conftest import START, refused, token, value
 
 HOUR = 3600

@@ -10,8 +10,8 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.keyvault.secrets import SecretClient
 from azure.keyvault.secrets._shared import http_challenge_cache
 
-from tests.stores import azure_auth as auth
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure import auth
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import API, answers, to_vault, token
 from tests.unit.stores.conftest import value
 

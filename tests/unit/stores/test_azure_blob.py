@@ -12,7 +12,7 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore
 
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import BLOCK, blobs, code, to_blobs
 from tests.unit.stores.conftest import START
 

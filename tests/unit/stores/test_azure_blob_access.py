@@ -9,9 +9,9 @@ from obstore.exceptions import (
 )
 from obstore.store import AzureStore
 
-from tests.stores import azure_auth as auth
-from tests.stores.azure_blob import ACCOUNT
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure import auth
+from infra.local.azure.blob import ACCOUNT
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import BLOCK, blobs, code, to_blobs, token
 
 

@@ -8,8 +8,8 @@ import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.keyvault.secrets import SecretClient
 
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.sim_faults import only
+from infra.local.azure.sim import AzureSimulator
+from infra.local.faults import only
 from tests.unit.stores.azure_wire import answers, to_blobs
 from tests.unit.stores.conftest import value
 

@@ -7,7 +7,7 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.keyvault.secrets import DeletedSecret, SecretClient
 
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import API, answers, to_vault
 from tests.unit.stores.conftest import START, value
 

@@ -7,9 +7,9 @@ import pytest
 from azure.core.exceptions import ResourceNotFoundError
 from azure.keyvault.secrets import SecretClient
 
-from tests.stores.azure_auth import VAULT_AUDIENCE
-from tests.stores.azure_secrets_state import Secret
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.auth import VAULT_AUDIENCE
+from infra.local.azure.secrets_state import Secret
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import API, answers, to_vault, token
 from tests.unit.stores.conftest import START, value
 

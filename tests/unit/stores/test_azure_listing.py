@@ -3,7 +3,7 @@
 import pytest
 from azure.keyvault.secrets import SecretClient
 
-from tests.stores.azure_sim import AzureSimulator
+from infra.local.azure.sim import AzureSimulator
 from tests.unit.stores.azure_wire import API, to_vault
 from tests.unit.stores.conftest import value
 

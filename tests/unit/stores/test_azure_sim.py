@@ -11,8 +11,8 @@ from azure.core.exceptions import HttpResponseError, ServiceRequestError, Servic
 from azure.core.pipeline.transport import RequestsTransport
 from azure.keyvault.secrets import SecretClient
 
-from tests.stores.azure_sim import AzureSimulator, control, secrets_client, simulator_process
-from tests.stores.sim_faults import only
+from infra.local.azure.sim import AzureSimulator, control, secrets_client, simulator_process
+from infra.local.faults import only
 from tests.unit.stores.azure_wire import API, answers, blobs, to_vault
 from tests.unit.stores.conftest import START, Stopwatch, value
 

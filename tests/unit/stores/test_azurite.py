@@ -8,14 +8,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from daena_kms.demo import azurite as azurite_module
-from daena_kms.demo.azurite import Azurite
 from daena_kms.errors import ConfigError, StoreUnavailable
 from obstore.exceptions import AlreadyExistsError, GenericError, PermissionDeniedError
 from obstore.store import AzureStore
 
+from infra.local.azure import azurite as azurite_module
+from infra.local.azure.azurite import Azurite
 from tests.functions.harness import eventually, gone
-from tests.stores.azurite import LocalBlobs, bearer, local_blobs, local_blobs_tls
+from tests.worlds.azurite import LocalBlobs, bearer, local_blobs, local_blobs_tls
 
 __all__ = ["local_blobs", "local_blobs_tls"]
 
@@ -170,7 +170,7 @@ def test_it_ends_with_its_parent() -> None:
     """A process that is killed leaves no azurite behind, and no folder of it."""
     program = (
         "import os, signal\n"
-        "from daena_kms.demo.azurite import Azurite\n"
+        "from infra.local.azure.azurite import Azurite\n"
         "server = Azurite()\n"
         "server.start()\n"
         "print(server.pid, server._folder, flush=True)\n"

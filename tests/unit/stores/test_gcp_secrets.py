@@ -10,7 +10,7 @@ from google.api_core.exceptions import (
 )
 from google.cloud.secretmanager_v1.types import SecretPayload
 
-from tests.stores.gcp_sim import PROJECT_NUMBER, GcpSimulator
+from infra.local.gcp.sim import PROJECT_NUMBER, GcpSimulator
 from tests.unit.stores.gcp_world import (
     AUTOMATIC,
     HERE,

@@ -17,15 +17,15 @@ from google.api_core.exceptions import (
     ServiceUnavailable,
 )
 
-from tests.stores.gcp_grpc import methods
-from tests.stores.gcp_secrets import SecretOperations
-from tests.stores.gcp_sim import (
+from infra.local.faults import only
+from infra.local.gcp.grpc import methods
+from infra.local.gcp.secrets import SecretOperations
+from infra.local.gcp.sim import (
     GcpSimulator,
     connect,
     control,
     simulator_process,
 )
-from tests.stores.sim_faults import only
 from tests.unit.stores.gcp_world import AUTOMATIC, HERE, Gcp, create, gcp, name, refused, value
 
 __all__ = ["gcp"]

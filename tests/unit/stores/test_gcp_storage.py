@@ -18,9 +18,9 @@ from obstore.exceptions import (
 )
 from obstore.store import GCSStore
 
-from tests.stores.gcp_sim import BUCKET, GcpSimulator
-from tests.stores.gcs import FakeGcs, fake_gcs
-from tests.stores.sim_faults import only
+from infra.local.faults import only
+from infra.local.gcp.fake_gcs_server import FakeGcs, fake_gcs
+from infra.local.gcp.sim import BUCKET, GcpSimulator
 from tests.unit.stores.gcp_world import START, Gcp, gcp
 
 if TYPE_CHECKING:

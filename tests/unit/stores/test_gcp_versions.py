@@ -6,7 +6,7 @@ import pytest
 from google.api_core.exceptions import FailedPrecondition, InvalidArgument, NotFound
 from google.cloud.secretmanager_v1.types import SecretPayload, SecretVersion
 
-from tests.stores.gcp_crc32c import crc32c
+from infra.local.gcp.crc32c import crc32c
 from tests.unit.stores.gcp_world import START, Gcp, gcp, name, numbered, refused, value
 
 __all__ = ["gcp"]

@@ -11,11 +11,11 @@ import pytest
 from botocore.config import Config
 from google.api_core.exceptions import InvalidArgument
 
-from tests.stores import azure_auth as auth
-from tests.stores.aws_sim import ACCESS_KEY, ACCOUNT, BUCKET, REGION, AwsSimulator, Clients
-from tests.stores.azure_blob import VERSIONED
-from tests.stores.azure_sim import AzureSimulator
-from tests.stores.gcp_sim import PROJECT
+from infra.local.aws.sim import ACCESS_KEY, ACCOUNT, BUCKET, REGION, AwsSimulator, Clients
+from infra.local.azure import auth
+from infra.local.azure.blob import VERSIONED
+from infra.local.azure.sim import AzureSimulator
+from infra.local.gcp.sim import PROJECT
 from tests.unit.stores.azure_wire import code, to_blobs, token
 from tests.unit.stores.conftest import refused
 from tests.unit.stores.gcp_world import Gcp, gcp, name
@@ -29,7 +29,7 @@ GET, ADD = "secretmanager.secrets.get", "secretmanager.versions.add"
 def client(sim: AwsSimulator) -> Callable[[str], Any]:
     """Clients of services that the other tests have none of."""
 
-    def make(service: str) -> Any:  # noqa: ANN401 - SDK clients get their methods at run time
+    def make(service: str) -> Any:
         return botocore.session.Session().create_client(
             service,
             region_name=REGION,
@@ -158,7 +158,7 @@ def test_a_secret_says_what_is_allowed(gcp: Gcp) -> None:
     assert gcp.sim.calls.counts()["TestIamPermissions"] == 4
 
 
-def http(gcp: Gcp, method: str, path: str, body: object = None, who: str = "rotator") -> Any:  # noqa: ANN401 - JSON
+def http(gcp: Gcp, method: str, path: str, body: object = None, who: str = "rotator") -> Any:
     """Ask over HTTP; the status, and the document."""
     connection = HTTPConnection(urlsplit(gcp.sim.url).netloc, timeout=10)
     try:

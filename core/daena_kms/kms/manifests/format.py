@@ -179,7 +179,7 @@ def encode(manifest: Manifest) -> bytes:
 def parse(raw: object) -> Manifest:
     """Return the manifest in a JSON object. Raises :class:`ManifestInvalid` when it is none.
 
-    Only its form is looked at: its hash and signature are for :mod:`daena_kms.kms.manifests.verify`.
+    Its form alone is checked: :mod:`daena_kms.kms.manifests.verify` checks hash and signature.
     """
     shape = _OURS if isinstance(raw, Mapping) and "v" in raw else _OLD
     if isinstance(raw, Mapping) and raw.keys() == shape.keys() and _fits(raw, shape):

@@ -33,8 +33,8 @@ class Signer:
     """An Ed25519 private key that signs manifests and keys their fingerprints."""
 
     def __init__(self, key: "Ed25519PrivateKey") -> None:
-        from cryptography.hazmat.primitives.hashes import SHA256  # noqa: PLC0415 - only on use
-        from cryptography.hazmat.primitives.kdf.hkdf import HKDF  # noqa: PLC0415 - as above
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
         self._key = key
         derive = HKDF(SHA256(), 32, salt=None, info=b"daena-kms fingerprint")
@@ -46,11 +46,11 @@ class Signer:
     @classmethod
     def from_pem(cls, pem: str, name: str = "the signing key") -> "Signer":
         """Return the signer of a PKCS#8 PEM. Raises :class:`ConfigError` that names ``name``."""
-        from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415 - as above
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import (
             Ed25519PrivateKey,
         )
-        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as above
+        from cryptography.hazmat.primitives.serialization import (
             load_pem_private_key,
         )
 
@@ -137,8 +137,8 @@ def _from_file(path: Path) -> Signer:
 
 def _make(home: Path) -> None:
     """Make the file whole or not at all; of several processes at once one wins."""
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     pem = ed25519.Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
@@ -158,8 +158,8 @@ def _make(home: Path) -> None:
 
 def checks(public_key: str, manifest_hash: str, signature: str) -> bool:
     """Whether a signature of ours is that of this hash by this key. Raises ConfigError."""
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PublicKey,
     )
 
@@ -175,10 +175,10 @@ def checks(public_key: str, manifest_hash: str, signature: str) -> bool:
 
 def normalized(public_key: object) -> str:
     """Return a public key as ``ed25519:…``, from that or from PEM. Raises ConfigError."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PublicKey,
     )
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.serialization import (
         load_pem_public_key,
     )
 

@@ -217,6 +217,6 @@ def _wrong(manifest: Manifest, trusted: set[str], hmac_key: str | bytes | None) 
 
 
 def _same(first: str, second: str) -> bool:
-    import hmac  # noqa: PLC0415 - the comparison takes the same time wherever they differ
+    import hmac
 
     return hmac.compare_digest(first.encode(errors="surrogatepass"), second.encode())

@@ -118,7 +118,7 @@ class AWS:
         if self._clients:
             watch("botocore", "boto3", "urllib3")
 
-    def call(self, service: str, operation: str, key_id: str | None, **arguments: object) -> Any:  # noqa: ANN401 - as the SDK types it
+    def call(self, service: str, operation: str, key_id: str | None, **arguments: object) -> Any:
         """Call one operation and return its answer. Raises our errors, without the SDK's text."""
         client = self.client(service)
         return _mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
@@ -157,8 +157,8 @@ class AWS:
 
     def _make(self, service: str) -> "BaseClient":
         session = self.session()
-        from botocore.config import Config  # noqa: PLC0415 - as above
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - as above
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         config = Config(
             connect_timeout=_CONNECT_SECONDS,
@@ -195,9 +195,9 @@ class AWS:
 def _new_session(profile: str | None) -> "Session":
     try:
         # botocore, not boto3: the same clients, and less to import in a cold start.
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - only where AWS is used
-        from botocore.loaders import Loader  # noqa: PLC0415 - only where AWS is used
-        from botocore.session import Session  # noqa: PLC0415 - as above
+        from botocore.exceptions import BotoCoreError
+        from botocore.loaders import Loader
+        from botocore.session import Session
     except ModuleNotFoundError:
         msg = "the AWS SDK is not installed"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[aws]'") from None
@@ -227,7 +227,7 @@ def _new_session(profile: str | None) -> "Session":
 
 
 def _mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - only for AWS
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         with quiet():

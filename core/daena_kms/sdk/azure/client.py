@@ -93,13 +93,13 @@ class Vault:
     def _make(self) -> "SecretClient":
         credential = self._login.credential()
         try:
-            from azure.core.pipeline.policies import RetryPolicy  # noqa: PLC0415 - as above
-            from azure.core.pipeline.transport import (  # noqa: PLC0415 - only where Azure is used
+            from azure.core.pipeline.policies import RetryPolicy
+            from azure.core.pipeline.transport import (
                 RequestsTransport,
             )
-            from azure.keyvault.secrets import SecretClient  # noqa: PLC0415 - as above
-            from requests import Session  # noqa: PLC0415 - as above
-            from requests.adapters import HTTPAdapter  # noqa: PLC0415 - as above
+            from azure.keyvault.secrets import SecretClient
+            from requests import Session
+            from requests.adapters import HTTPAdapter
         except ModuleNotFoundError:
             msg = "the Azure SDK for Key Vault is not installed"
             raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
@@ -109,7 +109,7 @@ class Vault:
         class Bounded(RetryPolicy[Any, Any]):
             """Waits as long as the vault asks for, but not for a whole run."""
 
-            def get_retry_after(self, response: Any) -> float | None:  # noqa: ANN401 - the SDK's
+            def get_retry_after(self, response: Any) -> float | None:
                 asked = super().get_retry_after(response)
                 return None if asked is None else min(asked, _LONGEST_WAIT)
 

@@ -61,7 +61,7 @@ _ERRORS: Mapping[str | int, tuple[type[DaenaKMSError], str, str]] = {
 
 def mapped[T](call: Callable[[], T], key_id: str | None) -> T:
     """Make a call. Raises our errors, without the SDK's text."""
-    from azure.core.exceptions import (  # noqa: PLC0415 - only where Azure is used
+    from azure.core.exceptions import (
         AzureError,
         ClientAuthenticationError,
         HttpResponseError,
@@ -99,8 +99,8 @@ def _never_sent(error: "ServiceRequestError") -> bool:
 
     The SDK says so of every failed connection, also of one that was broken off later.
     """
-    from requests.exceptions import ConnectTimeout  # noqa: PLC0415 - only where Azure is used
-    from urllib3.exceptions import (  # noqa: PLC0415 - as above
+    from requests.exceptions import ConnectTimeout
+    from urllib3.exceptions import (
         ConnectTimeoutError,
         MaxRetryError,
         NewConnectionError,

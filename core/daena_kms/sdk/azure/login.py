@@ -73,7 +73,7 @@ class Login:
 
     def _make(self) -> "TokenCredential":
         try:
-            from azure import identity  # noqa: PLC0415 - only where Azure is used
+            from azure import identity
         except ImportError:
             msg = "the Azure SDK is not installed"
             raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
@@ -103,7 +103,7 @@ def fetch(credential: "TokenCredential", scope: str) -> "AccessToken":
     Raises :class:`ConfigError` when there is no credential at all, :class:`AccessDenied` when
     Entra ID refuses it, and :class:`StoreUnavailable` when it does not answer.
     """
-    from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 - as above
+    from azure.core.exceptions import ClientAuthenticationError
 
     try:
         with quiet():
@@ -114,7 +114,7 @@ def fetch(credential: "TokenCredential", scope: str) -> "AccessToken":
 
 def refused(error: "ClientAuthenticationError") -> DaenaKMSError:
     """Return our error for a failed login, without the SDK's text, which may quote an answer."""
-    from azure.core.exceptions import (  # noqa: PLC0415 - as above
+    from azure.core.exceptions import (
         ServiceRequestError,
         ServiceResponseError,
     )

@@ -70,11 +70,11 @@ class SecretManager:
         """Return the name of a version, by its number or an alias."""
         return f"{self.secret(key_id)}/versions/{version}"
 
-    def read(self, operation: str, key_id: str | None, **request: object) -> Any:  # noqa: ANN401 - as the SDK types it
+    def read(self, operation: str, key_id: str | None, **request: object) -> Any:
         """Make a call that changes nothing; the SDK repeats it while the service is away."""
         return self._call(operation, key_id, request, again="always")
 
-    def write(self, operation: str, key_id: str, **request: object) -> Any:  # noqa: ANN401 - as above
+    def write(self, operation: str, key_id: str, **request: object) -> Any:
         """Make a call that changes something; repeated only after it was refused for its rate."""
         return self._call(operation, key_id, request, again="throttled")
 
@@ -96,15 +96,15 @@ class SecretManager:
         *,
         again: str,
         paged: bool = False,
-    ) -> Any:  # noqa: ANN401 - as above
+    ) -> Any:
         try:
             client = self._made()
-            from google.api_core import exceptions, retry  # noqa: PLC0415 - only where it is used
+            from google.api_core import exceptions, retry
         except ModuleNotFoundError:
             msg = "the client library for Secret Manager is not installed"
             raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
 
-        def once() -> Any:  # noqa: ANN401 - as above
+        def once() -> Any:
             if again == "throttled":
                 self._pacer.wait()
             try:
@@ -141,8 +141,8 @@ class SecretManager:
         if emulator:
             return _emulated(emulator)
         credentials = self._login.credentials()
-        from google.api_core.client_options import ClientOptions  # noqa: PLC0415 - as above
-        from google.cloud.secretmanager_v1 import SecretManagerServiceClient  # noqa: PLC0415 - as above
+        from google.api_core.client_options import ClientOptions
+        from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
         # https://cloud.google.com/secret-manager/regional-secrets/data-residency
         options = (
@@ -159,8 +159,8 @@ def _emulated(address: str) -> "SecretManagerServiceClient":
     """Return a client without TLS and credentials, for an emulator on this machine alone."""
     if re.fullmatch(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", address, re.ASCII) is None:
         raise ConfigError(f"{address[:80]!r} is no emulator's", todo="Write 127.0.0.1:PORT")
-    import grpc  # noqa: PLC0415 - only where it is used
-    from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client  # noqa: PLC0415 - as above
+    import grpc
+    from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client
 
     options = [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", 0)]
     channel = grpc.insecure_channel(address, options=options)

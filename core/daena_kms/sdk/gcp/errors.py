@@ -28,11 +28,11 @@ class Unanswered(StoreUnavailable):
 
 def mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
     """Make a call. Raises our errors, without the SDK's text."""
-    from google.api_core.exceptions import (  # noqa: PLC0415 - only where Google Cloud is used
+    from google.api_core.exceptions import (
         GoogleAPICallError,
         RetryError,
     )
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as above
+    from google.auth.exceptions import GoogleAuthError
 
     try:
         with quiet():

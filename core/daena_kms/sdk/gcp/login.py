@@ -76,8 +76,8 @@ class GcpLogin:
         """Return an access token and when it is to be asked for anew."""
         with self._lock:
             found: Any = self.credentials()
-            from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as below
-            from google.auth.transport.requests import Request  # noqa: PLC0415 - as below
+            from google.auth.exceptions import GoogleAuthError
+            from google.auth.transport.requests import Request
 
             try:
                 with quiet():
@@ -91,8 +91,8 @@ class GcpLogin:
 
     def _load(self) -> "tuple[Credentials, str | None]":
         try:
-            import google.auth  # noqa: PLC0415 - only where Google Cloud is used
-            from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - as above
+            import google.auth
+            from google.auth.exceptions import GoogleAuthError
         except ModuleNotFoundError:
             msg = "the Google Cloud SDK is not installed"
             raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None

@@ -57,7 +57,7 @@ class Blocks:
         todo = "See who else writes it; the next run tries again"
         raise StoreUnavailable(msg, key_id=key_id, todo=todo)
 
-    def _call(self, operation: str, key_id: str, **arguments: object) -> Any:  # noqa: ANN401 - the SDK's answer
+    def _call(self, operation: str, key_id: str, **arguments: object) -> Any:
         return self._aws.call("secretsmanager", operation, key_id, SecretId=key_id, **arguments)
 
 

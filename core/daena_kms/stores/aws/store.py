@@ -62,7 +62,7 @@ class AWSStore(Store):
     provider: ClassVar[str] = "aws"
     can: ClassVar[Capabilities] = CAN
 
-    def __init__(  # noqa: PLR0913 - the adapter's own, and whether to block
+    def __init__(
         self,
         region: str | None,
         kms_key_id: str | None,

@@ -249,7 +249,7 @@ class AzureStore(Store):
             self._vault.call(key.id, lambda c: c.begin_recover_deleted_secret(key.id, **BOUNDS))
             self._vault.settle(key.id, lambda c: c.get_secret(key.id, **BOUNDS))
 
-    def _update(self, key_id: str, version: str, **changes: Any) -> None:  # noqa: ANN401 - the SDK's
+    def _update(self, key_id: str, version: str, **changes: Any) -> None:
         self._vault.call(
             key_id, lambda c: c.update_secret_properties(key_id, version, **changes, **BOUNDS)
         )

@@ -86,7 +86,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
 
 def secret_of(key: Key) -> "Secret":
     """Return what this file put into the key."""
-    from google.cloud.secretmanager_v1 import Secret  # noqa: PLC0415 - only where it is used
+    from google.cloud.secretmanager_v1 import Secret
 
     if not isinstance(key.handle, Secret):
         msg = "the key was not described by this store"

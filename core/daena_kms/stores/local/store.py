@@ -243,7 +243,7 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text is not None else None
 
 
-def _insert(  # noqa: PLR0913, PLR0917 - one row
+def _insert(
     connection: sqlite3.Connection,
     key_id: str,
     version_id: str,

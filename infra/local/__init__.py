@@ -1,0 +1,1 @@
+"""The clouds that run on this machine."""

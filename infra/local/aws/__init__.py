@@ -1,0 +1,1 @@
+"""AWS on this machine: ministack, and a strict simulator."""

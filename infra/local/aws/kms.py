@@ -1,0 +1,208 @@
+"""A simulated AWS KMS: keys, their states and rotation flags, data keys and randomness.
+
+Nothing is encrypted here: a ciphertext blob is random bytes.
+"""
+
+import base64
+import secrets
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from infra.local.aws.protocol import AwsError, Clock, Handler, Json, JsonService, Params, epoch
+
+DATA_KEY_BYTES = {"AES_256": 32, "AES_128": 16}
+MAX_BYTES = 1024
+
+
+@dataclass
+class KmsKey:
+    """A symmetric key without its material."""
+
+    key_id: str
+    arn: str
+    description: str
+    created: datetime
+    enabled: bool = True
+    rotation_days: int | None = None
+    rotation_started: datetime | None = None
+    deletion: datetime | None = None
+    imported: bool = False
+    """Its material is the customer's own, and no rotation can be switched on."""
+
+
+class Kms(JsonService):
+    """The service; ``find`` is also how Secrets Manager resolves a ``KmsKeyId``."""
+
+    def __init__(self, clock: Clock, arn_prefix: str) -> None:
+        super().__init__("kms", "TrentService", "KMSInternalException")
+        self._clock = clock
+        self._arn_prefix = arn_prefix
+        self.keys: dict[str, KmsKey] = {}
+        self.aliases: dict[str, str] = {}
+        self._sealed: dict[str, str] = {}
+        """The blobs that were given out, and the keys that they are under."""
+        self.operations = {
+            "CreateKey": Handler(self._create_key, "Description"),
+            "CreateAlias": Handler(self._create_alias, "AliasName TargetKeyId"),
+            "DescribeKey": Handler(lambda p: {"KeyMetadata": _metadata(self._key(p))}, "KeyId"),
+            "EnableKey": Handler(self._enable_key, "KeyId"),
+            "DisableKey": Handler(self._disable_key, "KeyId"),
+            "EnableKeyRotation": Handler(self._enable_rotation, "KeyId RotationPeriodInDays"),
+            "GetKeyRotationStatus": Handler(self._rotation_status, "KeyId"),
+            "GenerateDataKey": Handler(
+                self._generate_data_key, "KeyId KeySpec NumberOfBytes EncryptionContext DryRun"
+            ),
+            "Decrypt": Handler(self._decrypt, "CiphertextBlob DryRun"),
+            "ScheduleKeyDeletion": Handler(self._schedule_deletion, "KeyId PendingWindowInDays"),
+            "GenerateRandom": Handler(self._generate_random, "NumberOfBytes"),
+        }
+
+    def find(self, reference: str) -> KmsKey | None:
+        """Resolve a key id, key ARN, alias name or alias ARN."""
+        reference = reference.removeprefix(self._arn_prefix)
+        if reference.startswith("alias/"):
+            reference = self.aliases.get(reference, "")
+        return self.keys.get(reference.removeprefix("key/"))
+
+    def _key(self, params: Params, name: str = "KeyId") -> KmsKey:
+        reference = params.required(name)
+        key = self.find(reference)
+        if key is None:
+            what = "Alias" if "alias/" in reference else "Key"
+            raise AwsError("NotFoundException", f"{what} '{reference}' does not exist")
+        return key
+
+    def _usable(self, params: Params) -> KmsKey:
+        key = self._key(params)
+        if key.deletion is not None:
+            raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+        if not key.enabled:
+            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        return key
+
+    def _create_key(self, params: Params) -> Json:
+        key_id = str(uuid.uuid4())
+        key = KmsKey(
+            key_id,
+            f"{self._arn_prefix}key/{key_id}",
+            params.text("Description", 0, 8192) or "",
+            self._clock(),
+        )
+        self.keys[key_id] = key
+        return {"KeyMetadata": _metadata(key)}
+
+    def _create_alias(self, params: Params) -> Json:
+        alias = params.required("AliasName", 256)
+        if not alias.startswith("alias/") or alias.startswith("alias/aws/"):
+            raise AwsError("InvalidAliasNameException", "The alias name is not valid.")
+        if alias in self.aliases:
+            raise AwsError("AlreadyExistsException", f"An alias named {alias} already exists")
+        self.aliases[alias] = self._key(params, "TargetKeyId").key_id
+        return {}
+
+    def _enable_key(self, params: Params) -> Json:
+        self._key(params).enabled = True
+        return {}
+
+    def _disable_key(self, params: Params) -> Json:
+        self._key(params).enabled = False
+        return {}
+
+    def _enable_rotation(self, params: Params) -> Json:
+        days = params.number("RotationPeriodInDays", 90, 2560) or 365
+        key = self._usable(params)
+        key.rotation_days, key.rotation_started = days, self._clock()
+        return {}
+
+    def _rotation_status(self, params: Params) -> Json:
+        # "Specify the key ID or key ARN of the KMS key" (API_GetKeyRotationStatus): no alias.
+        if "alias/" in params.required("KeyId"):
+            raise AwsError("NotFoundException", "Invalid keyId: an alias is none.")
+        key = self._key(params)
+        if key.imported:
+            message = f"{key.arn} origin is EXTERNAL which is not valid for this operation."
+            raise AwsError("UnsupportedOperationException", message)
+        if key.rotation_days is None or key.rotation_started is None:
+            return {"KeyId": key.arn, "KeyRotationEnabled": False}
+        return {
+            "KeyId": key.arn,
+            "KeyRotationEnabled": True,
+            "RotationPeriodInDays": key.rotation_days,
+            "NextRotationDate": epoch(key.rotation_started + timedelta(days=key.rotation_days)),
+        }
+
+    def _generate_data_key(self, params: Params) -> Json:
+        spec, count = params.text("KeySpec"), params.number("NumberOfBytes", 1, MAX_BYTES)
+        # "You must specify either the KeySpec or the NumberOfBytes parameter (but not both)":
+        # docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
+        if (spec is None) == (count is None):
+            message = "Please specify either number of bytes or key spec."
+            raise AwsError("ValidationException", message)
+        if spec is not None:
+            count = DATA_KEY_BYTES.get(spec)
+        if count is None:
+            raise AwsError("ValidationException", "KeySpec must be AES_256 or AES_128")
+        key, blob = self._usable(params), _random(count + 152)
+        _check_dry_run(params)
+        self._sealed[blob] = key.key_id
+        return {"KeyId": key.arn, "Plaintext": _random(count), "CiphertextBlob": blob}
+
+    def _decrypt(self, params: Params) -> Json:
+        """Only tried, never done: nothing was encrypted."""
+        key = self.keys.get(self._sealed.get(params.required("CiphertextBlob", 8192), ""))
+        if key is None:
+            raise AwsError("InvalidCiphertextException", "")
+        if not key.enabled:
+            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        _check_dry_run(params)
+        raise AwsError("ValidationException", "Decrypt without DryRun is not modelled")
+
+    def _schedule_deletion(self, params: Params) -> Json:
+        days = params.number("PendingWindowInDays", 7, 30) or 30
+        key = self._usable(params)
+        key.deletion = self._clock() + timedelta(days=days)
+        return {"KeyId": key.arn, "DeletionDate": epoch(key.deletion), "KeyState": _state(key)}
+
+    def _generate_random(self, params: Params) -> Json:
+        count = params.number("NumberOfBytes", 1, MAX_BYTES)
+        if count is None:
+            raise AwsError("ValidationException", "NumberOfBytes must not be null")
+        return {"Plaintext": _random(count)}
+
+
+def _check_dry_run(params: Params) -> None:
+    """Refuse what would have succeeded, where it was only to be tried.
+
+    docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
+    """
+    if params.flag("DryRun"):
+        message = "The request would have succeeded, but the DryRun parameter is set."
+        raise AwsError("DryRunOperationException", message, 412)
+
+
+def _state(key: KmsKey) -> str:
+    if key.deletion is not None:
+        return "PendingDeletion"
+    return "Enabled" if key.enabled else "Disabled"
+
+
+def _random(count: int) -> str:
+    return base64.b64encode(secrets.token_bytes(count)).decode()
+
+
+def _metadata(key: KmsKey) -> Json:
+    return {
+        "KeyId": key.key_id,
+        "Arn": key.arn,
+        "Description": key.description,
+        "CreationDate": epoch(key.created),
+        "Enabled": key.enabled and key.deletion is None,
+        "KeyState": _state(key),
+        **({} if key.deletion is None else {"DeletionDate": epoch(key.deletion)}),
+        "KeyUsage": "ENCRYPT_DECRYPT",
+        "KeySpec": "SYMMETRIC_DEFAULT",
+        "KeyManager": "CUSTOMER",
+        "Origin": "EXTERNAL" if key.imported else "AWS_KMS",
+        "MultiRegion": False,
+    }

@@ -1,0 +1,161 @@
+"""AWS on loopback: Secrets Manager, KMS, S3, STS, with a call log, faults and a movable clock.
+
+In a test::
+
+    with AwsSimulator() as sim:
+        secrets, kms = clients(sim.url)
+
+As a process of its own: ``python -m infra.local.aws.sim --port 4610``, driven by ``control``.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+import botocore.session
+from botocore.client import BaseClient
+from botocore.config import Config
+
+from infra.local.aws.kms import Kms
+from infra.local.aws.protocol import Clock, utc_now
+from infra.local.aws.s3 import S3
+from infra.local.aws.secrets import SecretsManager
+from infra.local.aws.sts import Sts
+from infra.local.process import control, serving, wait_for_the_end
+from infra.local.server import SimServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_kms import KMSClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+__all__ = ["AwsSimulator", "Clients", "clients", "control", "simulator_process"]
+
+ACCOUNT = "123456789012"
+REGION = "eu-central-1"
+ACCESS_KEY = "AKIDSIMULATED"
+#: Of what is called beside us: by people, by other programs, by a test that arranges something.
+OTHERS_KEY = "AKIDOTHERS"
+BUCKET = "audit"
+
+
+class AwsSimulator(SimServer):
+    """The server and its services: ``secrets``, ``kms``, ``sts`` and ``s3``."""
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        buckets: tuple[str, ...] = (BUCKET,),
+        port: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._shift = timedelta()
+        self.kms = Kms(self.now, f"arn:aws:kms:{REGION}:{ACCOUNT}:")
+        self.secrets = SecretsManager(
+            self.now, f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:", self.kms
+        )
+        self.sts = Sts(ACCOUNT)
+        self.s3 = S3(self.now, buckets)
+        super().__init__(
+            (self.secrets, self.kms, self.sts, self.s3),
+            port=port,
+            monotonic=monotonic,
+        )
+
+    def now(self) -> datetime:
+        """Return the simulated time, from which every date comes."""
+        return self._clock() + self._shift
+
+    def shift_clock(self, *, seconds: float) -> None:
+        """Move the simulated time; shifts add up."""
+        self._shift += timedelta(seconds=seconds)
+
+    def freeze_listing(self) -> None:
+        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        with self._lock:
+            self.secrets.freeze_listing()
+
+    def unfreeze_listing(self) -> None:
+        """Let ListSecrets answer live again."""
+        with self._lock:
+            self.secrets.listing.unfreeze()
+
+    def controls(self) -> dict[str, Callable[..., object]]:
+        """Return what can be called over HTTP."""
+        return super().controls() | {
+            "shift_clock": self.shift_clock,
+            "freeze_listing": self.freeze_listing,
+            "unfreeze_listing": self.unfreeze_listing,
+        }
+
+
+class Clients(NamedTuple):
+    """Real botocore clients that talk to the simulator."""
+
+    secrets: "SecretsManagerClient"
+    kms: "KMSClient"
+
+
+@cache
+def _session() -> botocore.session.Session:
+    # Loading the service descriptions is slow, and a session caches them.
+    return botocore.session.Session()
+
+
+def clients(
+    url: str,
+    region: str = REGION,
+    *,
+    retries: int = 0,
+    read_timeout: float = 10,
+    access_key: str = ACCESS_KEY,
+) -> Clients:
+    """Return clients with dummy credentials; a fault hits the caller unless it asks for retries."""
+    config = Config(
+        retries={"total_max_attempts": retries + 1, "mode": "standard"},
+        read_timeout=read_timeout,
+        max_pool_connections=32,
+    )
+
+    def client(service: str) -> BaseClient:
+        return _session().create_client(
+            service,
+            region_name=region,
+            endpoint_url=url,
+            config=config,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=access_key,
+        )
+
+    return Clients(
+        cast("SecretsManagerClient", client("secretsmanager")), cast("KMSClient", client("kms"))
+    )
+
+
+@contextmanager
+def simulator_process(*arguments: str) -> Iterator[str]:
+    """Run the simulator as a process of its own, on a free port; yields its address."""
+    with serving("infra.local.aws.sim", *arguments) as line:
+        yield line
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; the first line of output is the address."""
+    parser = argparse.ArgumentParser(description="Simulated AWS on loopback")
+    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
+    parser.add_argument("--writes-per-second", type=float, help="quota for each group of writes")
+    options = parser.parse_args()
+    with AwsSimulator(port=options.port) as simulator:
+        simulator.set_latency(options.latency)
+        simulator.faults.quota(options.writes_per_second)
+        wait_for_the_end(simulator.url)
+
+
+if __name__ == "__main__":
+    main()

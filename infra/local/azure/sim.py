@@ -1,0 +1,267 @@
+"""Azure on loopback: a vault over TLS and Blob Storage, with a call log, faults and a clock.
+
+In a test::
+
+    with AzureSimulator() as sim:
+        client = sim.secrets_client()
+
+As a process of its own: ``python -m infra.local.azure.sim``, whose first line of output is the
+addresses as JSON; driven by ``control`` at the address of the blobs.
+"""
+
+import argparse
+import atexit
+import json
+import secrets
+import ssl
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import trustme
+
+from infra.local.azure.auth import OWNER, Roles, SimulatedCredential, Tokens
+from infra.local.azure.blob import ACCOUNT, BlobStorage
+from infra.local.azure.documents import Clock, utc_now
+from infra.local.azure.identity import PATH as IDENTITY_PATH
+from infra.local.azure.identity import Identity
+from infra.local.azure.keyvault import SERVICE as KEYVAULT
+from infra.local.azure.keyvault import KeyVault
+from infra.local.process import control, serving, wait_for_the_end
+from infra.local.server import SimServer
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
+
+__all__ = ["AzureSimulator", "control", "secrets_client", "simulator_process"]
+
+VAULT_HOST = "localhost"
+CONTAINERS = ("audit", "claims")
+
+
+class Certificates(NamedTuple):
+    """A certificate authority of this process, and a server that it vouches for."""
+
+    ca_file: str
+    context: ssl.SSLContext
+
+
+@cache
+def certificates() -> Certificates:
+    """Make an authority and a certificate for localhost, once for a process."""
+    folder = tempfile.TemporaryDirectory(prefix="azure-sim-")
+    atexit.register(folder.cleanup)
+    authority = trustme.CA()
+    ca_file = Path(folder.name) / "ca.pem"
+    authority.cert_pem.write_to_path(ca_file)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(VAULT_HOST, "127.0.0.1").configure_cert(context)
+    return Certificates(str(ca_file), context)
+
+
+class AzureSimulator(SimServer):
+    """The server and its services: ``secrets`` is the vault, ``blobs`` the storage account."""
+
+    can_be_stale = frozenset({KEYVAULT})
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        containers: tuple[str, ...] = CONTAINERS,
+        port: int = 0,
+        blob_port: int = 0,
+    ) -> None:
+        self.ca_file, context = certificates()
+        self._clock = clock
+        self._shift = timedelta()
+        self._clients: list[SecretClient] = []
+        self.roles = Roles()
+        self.roles.assign(OWNER, ("*",))
+        tokens = Tokens(self.ca_file)
+        self.secrets = KeyVault(self.now, tokens, self.roles)
+        self.blobs = BlobStorage(self.now, tokens, self.roles, containers)
+        self.identity = Identity(tokens)
+        super().__init__(
+            (self.secrets, self.identity, self.blobs),
+            port=blob_port,
+            monotonic=monotonic,
+            tls=(context, port),
+        )
+
+    @property
+    def vault_url(self) -> str:
+        """The vault's address."""
+        return f"https://{VAULT_HOST}:{self.tls_port}"
+
+    @property
+    def blob_url(self) -> str:
+        """The storage account's address; controls answer at the same host and port."""
+        return f"{self.url}/{ACCOUNT}"
+
+    @property
+    def app_environment(self) -> dict[str, str]:
+        """What the platform, and the deployment, set for an app beside this vault and account."""
+        return {
+            "AZURE_KEY_VAULT_URL": self.vault_url,
+            "AZURE_STORAGE_ENDPOINT": self.blob_url,
+            "DAENA_KMS_AUDIT_URL": f"az://{ACCOUNT}/audit",
+            "IDENTITY_ENDPOINT": f"{self.url}{IDENTITY_PATH}",
+            "IDENTITY_HEADER": self.identity.header,
+            "REQUESTS_CA_BUNDLE": self.ca_file,
+        }
+
+    def now(self) -> datetime:
+        """Return the simulated time, from which every date comes."""
+        return self._clock() + self._shift
+
+    def credential(self, principal: str = OWNER, **options: float) -> SimulatedCredential:
+        """Return a credential whose tokens this simulator takes for a principal's."""
+        return SimulatedCredential(self.ca_file, principal, **options)
+
+    def secrets_client(
+        self,
+        principal: str = OWNER,
+        **options: Any,
+    ) -> "SecretClient":
+        """Return a real client, without retries unless asked for; closed when the server stops."""
+        client = secrets_client(self.vault_url, self.ca_file, principal, **options)
+        self._clients.append(client)
+        return client
+
+    def stop(self) -> None:
+        """End every connection and thread; raise what went wrong inside the simulator."""
+        for client in self._clients:
+            client.close()
+        super().stop()
+
+    def shift_clock(self, *, seconds: float) -> None:
+        """Move the simulated time; shifts add up. Tokens know the real time only."""
+        self._shift += timedelta(seconds=seconds)
+
+    def freeze_listing(self) -> None:
+        """Let GetSecrets answer from now on as it would now, while all else is live."""
+        with self._lock:
+            self.secrets.reading.frozen_listing = self.secrets.view()
+
+    def unfreeze_listing(self) -> None:
+        """Let GetSecrets answer live again."""
+        with self._lock:
+            self.secrets.reading.frozen_listing = None
+
+    def freeze_reads(self) -> None:
+        """Let GetSecret and GetSecretVersions answer from now on as they would now."""
+        with self._lock:
+            self.secrets.reading.frozen_reads = self.secrets.view()
+
+    def unfreeze_reads(self) -> None:
+        """Let GetSecret and GetSecretVersions answer live again."""
+        with self._lock:
+            self.secrets.reading.frozen_reads = None
+
+    def configure(self, **settings: bool | int) -> None:
+        """Change what may differ from vault to vault: see ``Settings``."""
+        for name, value in settings.items():
+            if not hasattr(self.secrets.settings, name):
+                raise ValueError(name)
+            setattr(self.secrets.settings, name, value)
+
+    def seed(
+        self,
+        count: int,
+        *,
+        tags: Mapping[str, str] | None = None,
+        prefix: str = "key-",
+        age: float = 0,
+        enabled: bool = True,
+    ) -> None:
+        """Make secrets ``<prefix>00000`` and so on, of some age in seconds, without a call each."""
+        made = self.secrets.now() - timedelta(seconds=age)
+        with self._lock:
+            for number in range(count):
+                self.secrets.add_version(
+                    f"{prefix}{number:05}",
+                    secrets.token_urlsafe(32),
+                    tags=dict(tags or {}),
+                    created=made,
+                    updated=made,
+                    enabled=enabled,
+                )
+
+    def controls(self) -> dict[str, Callable[..., object]]:
+        """Return what can be called over HTTP."""
+        return super().controls() | {
+            "shift_clock": self.shift_clock,
+            "freeze_listing": self.freeze_listing,
+            "unfreeze_listing": self.unfreeze_listing,
+            "freeze_reads": self.freeze_reads,
+            "unfreeze_reads": self.unfreeze_reads,
+            "configure": self.configure,
+            "seed": self.seed,
+            "assign": self.roles.assign,
+            "revoke": self.roles.revoke,
+        }
+
+
+def secrets_client(
+    vault_url: str,
+    ca_file: str,
+    principal: str = OWNER,
+    **options: Any,
+) -> "SecretClient":
+    """Return a real client of a simulator, also of one in another process; without retries."""
+    from azure.keyvault.secrets import SecretClient
+
+    given: dict[str, Any] = {
+        "retry_total": 0,
+        "connection_verify": ca_file,
+        "verify_challenge_resource": False,
+    }
+    given |= options
+    credential = given.pop("credential", None) or SimulatedCredential(ca_file, principal)
+    return SecretClient(vault_url, credential, **given)
+
+
+class Addresses(NamedTuple):
+    """What a simulator in another process says of itself."""
+
+    vault_url: str
+    blob_url: str
+    ca_file: str
+    environment: dict[str, str]
+    """What the platform sets for an app beside it."""
+
+
+@contextmanager
+def simulator_process(*arguments: str) -> Iterator[Addresses]:
+    """Run the simulator as a process of its own, on free ports; yields its addresses."""
+    with serving("infra.local.azure.sim", *arguments) as line:
+        yield Addresses(**json.loads(line))
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; the first line of output is the addresses as JSON."""
+    parser = argparse.ArgumentParser(description="Simulated Azure on loopback")
+    parser.add_argument("--port", type=int, default=0, help="the vault's; default: a free one")
+    parser.add_argument("--blob-port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
+    parser.add_argument("--writes-per-second", type=float, help="quota for SetSecret")
+    parser.add_argument("--retry-after", type=int, help="seconds that a throttled answer names")
+    options = parser.parse_args()
+    with AzureSimulator(port=options.port, blob_port=options.blob_port) as simulator:
+        simulator.set_latency(options.latency)
+        simulator.faults.quota(options.writes_per_second, options.retry_after)
+        found = Addresses(
+            simulator.vault_url, simulator.blob_url, simulator.ca_file, simulator.app_environment
+        )
+        wait_for_the_end(json.dumps(found._asdict()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Google Cloud on this machine: a strict simulator, and fake-gcs-server."""

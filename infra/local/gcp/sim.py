@@ -1,0 +1,299 @@
+"""Google Cloud on loopback: Secret Manager and Cloud Storage, with a call log, faults and a clock.
+
+In a test::
+
+    with GcpSimulator() as sim:
+        client = sim.client(principal="rotator")
+
+As a process of its own: ``python -m infra.local.gcp.sim``, driven by ``control`` through its
+storage address.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, Self
+
+import grpc
+from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+
+from infra.local.faults import Call, Effect, Fault, How, TokenBucket
+from infra.local.gcp import iam as gcp_iam
+from infra.local.gcp.client import ROTATOR, connect
+from infra.local.gcp.grpc import WRITES, GrpcFront, Message, Rpc, methods
+from infra.local.gcp.metadata import Metadata
+from infra.local.gcp.names import PROJECT, PROJECT_NUMBER, GcpError, Parent, invalid
+from infra.local.gcp.secrets import SecretOperations
+from infra.local.gcp.storage import Storage
+from infra.local.gcp.storage_documents import StorageJson
+from infra.local.gcp.store import Clock, SecretStore
+from infra.local.process import control, serving, wait_for_the_end
+from infra.local.server import SimServer
+
+__all__ = [
+    "BUCKET",
+    "PROJECT",
+    "PROJECT_NUMBER",
+    "Addresses",
+    "GcpSimulator",
+    "connect",
+    "control",
+    "simulator_process",
+]
+
+SERVICE = "secretmanager"
+BUCKET = "audit"
+
+
+def utc_now() -> datetime:
+    """Return the real time."""
+    return datetime.now(UTC)
+
+
+class GcpSimulator(SimServer):
+    """Secret Manager over gRPC at ``target``, Cloud Storage and the controls over HTTP at ``url``.
+
+    ``secrets`` and ``storage`` are their state. ``location`` makes regional secrets there the ones
+    that clients mean who name no location. ``roles`` holds the IAM permissions of each principal;
+    one that is not in it may do everything.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Clock = utc_now,
+        monotonic: Callable[[], float] = time.monotonic,
+        location: str | None = None,
+        buckets: tuple[str, ...] = (BUCKET,),
+        port: int = 0,
+    ) -> None:
+        self._clock = clock
+        self._shift = timedelta()
+        self._monotonic = monotonic
+        self.roles: dict[str, set[str]] = {}
+        self.secrets = SecretStore(self.now, location)
+        self.storage = Storage(self.now, buckets, self.roles)
+        self._rate: float | None = None
+        self._buckets: dict[str, TokenBucket] = {}
+        self._clients: list[SecretManagerServiceClient] = []
+        self.metadata = Metadata()
+        self.projects = gcp_iam.ResourceManager(self.roles)
+        self.policies = StorageJson(buckets, self.roles)
+        http = (self.metadata, self.projects, self.policies, self.storage)
+        super().__init__(http, monotonic=monotonic)
+        table = methods(SecretOperations(self.secrets))
+        table[gcp_iam.OPERATION] = gcp_iam.METHOD
+        self._front = GrpcFront(table, self._serve, location, port)
+
+    @property
+    def target(self) -> str:
+        """The address of Secret Manager, without TLS."""
+        return f"127.0.0.1:{self._front.port}"
+
+    @property
+    def app_environment(self) -> dict[str, str]:
+        """What leads what runs on Google Cloud, and its SDKs, to this project."""
+        host = self.url.removeprefix("http://")
+        return {
+            "DAENA_KMS_AUDIT_URL": f"gs://{BUCKET}/audit",
+            "GCE_METADATA_HOST": host,
+            "GCE_METADATA_IP": host,
+            "GCP_PROJECT_ID": PROJECT,
+            "GCP_RESOURCE_MANAGER_ENDPOINT": self.url,
+            "GCP_SECRET_MANAGER_ENDPOINT": self.target,
+            "GCP_STORAGE_ENDPOINT": self.url,
+        }
+
+    def client(
+        self, principal: str = ROTATOR, *, location: str | None = None
+    ) -> SecretManagerServiceClient:
+        """Return an official client, which ends with the simulator."""
+        made = connect(self.target, principal=principal, location=location)
+        self._clients.append(made)
+        return made
+
+    def start(self) -> Self:
+        """Begin to serve."""
+        super().start()
+        self._front.start()
+        return self
+
+    def stop(self) -> None:
+        """End every connection and thread; raise what went wrong inside the simulator."""
+        for made in self._clients:
+            made.transport.close()  # type: ignore[no-untyped-call]  # as it is declared
+        self._stopping.set()
+        self._front.stop()
+        super().stop()
+        if self._front.crashes:
+            message = "the simulator itself failed"
+            raise ExceptionGroup(message, self._front.crashes)
+
+    def now(self) -> datetime:
+        """Return the simulated time, from which every date comes."""
+        return self._clock() + self._shift
+
+    def shift_clock(self, *, seconds: float) -> None:
+        """Move the simulated time; shifts add up."""
+        self._shift += timedelta(seconds=seconds)
+
+    def set_role(self, principal: str, permissions: list[str] | None) -> None:
+        """Let a principal do this and no more; None: everything."""
+        self.roles.pop(principal, None)
+        if permissions is not None:
+            self.roles[principal] = set(permissions)
+
+    def limit_each_secret(self, writes_per_second: float | None) -> None:
+        """Throttle what exceeds this rate on one secret; None lifts it."""
+        with self._lock:
+            self._rate, self._buckets = writes_per_second, {}
+
+    def freeze_listing(self) -> None:
+        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        with self._lock:
+            self.secrets.freeze_listing()
+
+    def unfreeze_listing(self) -> None:
+        """Let ListSecrets answer live again."""
+        self.secrets.unfreeze_listing()
+
+    def freeze_versions(self) -> None:
+        """Let ListSecretVersions answer from now on as it would now."""
+        with self._lock:
+            self.secrets.freeze_versions()
+
+    def unfreeze_versions(self) -> None:
+        """Let ListSecretVersions answer live again."""
+        self.secrets.unfreeze_versions()
+
+    def freeze_aliases(self) -> None:
+        """Let aliases and ``latest`` lead where they lead now; numbers stay immediate."""
+        with self._lock:
+            self.secrets.freeze_aliases()
+
+    def unfreeze_aliases(self) -> None:
+        """Let aliases lead where the secret says again."""
+        self.secrets.unfreeze_aliases()
+
+    def controls(self) -> dict[str, Callable[..., object]]:
+        """Return what can be called over HTTP."""
+        own = (
+            *(self.shift_clock, self.set_role, self.limit_each_secret),
+            *(self.freeze_listing, self.unfreeze_listing),
+            *(self.freeze_versions, self.unfreeze_versions),
+            *(self.freeze_aliases, self.unfreeze_aliases),
+        )
+        return super().controls() | {method.__name__: method for method in own}
+
+    def _serve(self, rpc: Rpc) -> Message:
+        call = self.calls.add(SERVICE, rpc.name, rpc.params(), rpc.principal)
+        fault = self.faults.next(SERVICE, rpc.name, rpc.method.group)
+        if self.latency:
+            self.pause(self.latency)
+        try:
+            if fault is not None and fault.effect is not Effect.FAIL_AFTER:
+                raise _failure(fault, call, rpc)
+            with self._lock:
+                answer = self._perform(rpc)
+        except GcpError as error:
+            if call.outcome == "under way":
+                call.outcome = error.code.name
+            raise
+        if fault is not None:
+            raise _failure(fault, call, rpc)
+        call.outcome = "ok"
+        return answer
+
+    def _perform(self, rpc: Rpc) -> Message:
+        parent = _parent(rpc.resource)
+        if parent.project != PROJECT_NUMBER or not self._may(rpc):
+            raise _denied(rpc)
+        if parent.location != rpc.location:
+            raise invalid(f"This endpoint does not serve resources of {parent}.")
+        self._throttle(rpc, parent)
+        if rpc.name == gcp_iam.OPERATION:
+            return gcp_iam.on_secret(self.secrets, self.roles, rpc.principal, rpc.request)
+        return rpc.method.run(rpc.request)
+
+    def _may(self, rpc: Rpc) -> bool:
+        allowed = self.roles.get(rpc.principal)
+        return allowed is None or rpc.method.permission in {*allowed, ""}
+
+    def _throttle(self, rpc: Rpc, parent: Parent) -> None:
+        if self._rate is None or rpc.method.group != WRITES:
+            return
+        place, _, rest = rpc.resource.partition("/secrets/")
+        name = rest.partition("/")[0] if rest else rpc.request.secret_id
+        bucket = self._buckets.setdefault(
+            parent.secret(name or place), TokenBucket(self._rate, self._monotonic)
+        )
+        if not bucket.take():
+            raise _exhausted()
+
+
+class Addresses(NamedTuple):
+    """Where a simulator in another process is; the storage address also takes the controls."""
+
+    target: str
+    storage_url: str
+    environment: dict[str, str]
+    """What leads an app to it."""
+
+
+def _parent(resource: str) -> Parent:
+    """Return where a resource is, whatever kind it has."""
+    return Parent.parse(resource.partition("/secrets/")[0])
+
+
+def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
+    """Return what a fault makes of a call; a hanging one ends with the client's own patience."""
+    if fault.effect is Effect.DENY:
+        return _denied(rpc)
+    if fault.effect is Effect.THROTTLE:
+        return _exhausted()
+    if fault.effect is Effect.STALE:
+        raise NotImplementedError(rpc.name)
+    call.outcome = fault.effect.value
+    if fault.effect is Effect.HANG:
+        rpc.gone.wait()
+    if fault.how is How.ERROR:
+        return GcpError(grpc.StatusCode.INTERNAL, "An internal error has occurred.")
+    # What a client says of a connection that ends: it can't tell whether the call took effect.
+    return GcpError(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+
+
+def _denied(rpc: Rpc) -> GcpError:
+    what = f"Permission '{rpc.method.permission}' denied for resource '{rpc.resource}'"
+    return GcpError(grpc.StatusCode.PERMISSION_DENIED, f"{what} (or it may not exist).")
+
+
+def _exhausted() -> GcpError:
+    return GcpError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for write requests.")
+
+
+@contextmanager
+def simulator_process(*arguments: str) -> Iterator[Addresses]:
+    """Run the simulator as a process of its own, on free ports."""
+    with serving("infra.local.gcp.sim", *arguments) as line:
+        yield Addresses(**json.loads(line))
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; the first line of output holds the addresses."""
+    parser = argparse.ArgumentParser(description="Simulated Google Cloud on loopback")
+    parser.add_argument("--port", type=int, default=0, help="of Secret Manager; default: free")
+    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
+    parser.add_argument("--writes-per-second", type=float, help="quota for all writes together")
+    options = parser.parse_args()
+    with GcpSimulator(port=options.port) as simulator:
+        simulator.set_latency(options.latency)
+        simulator.faults.quota(options.writes_per_second)
+        addresses = Addresses(simulator.target, simulator.url, simulator.app_environment)
+        wait_for_the_end(json.dumps(addresses._asdict()))
+
+
+if __name__ == "__main__":
+    main()

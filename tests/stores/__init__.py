@@ -1,1 +1,0 @@
-"""Strict local stand-ins for the clouds' stores, for tests and benchmarks."""

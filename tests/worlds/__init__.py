@@ -1,0 +1,1 @@
+"""The one set of test worlds."""
