@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from daena_kms.audit.records import DONE, FAILED, UNKNOWN, Context
+from daena_kms.audit.records import Context
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import (
@@ -25,6 +25,7 @@ from daena_kms.rules.adoption import check_adoptable, first_due
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
+from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_managed, parse_policy
 from daena_kms.rules.specs import check_fits
 from daena_kms.settings import Settings
@@ -254,7 +255,7 @@ class Operations:
         try:
             done = change()
         except DaenaKMSError as error:
-            result = UNKNOWN if isinstance(error, StoreUnavailable) else FAILED
+            result = Outcome.UNKNOWN if isinstance(error, StoreUnavailable) else Outcome.FAILED
             failure = {"result": result, "error": error.code, "message": str(error)}
             journal.record_rows([{**row, **failure, "ended": format_time(self._clock())}])
             journal.close({"failed": 1})
@@ -263,7 +264,9 @@ class Operations:
         material, attest = told
         if attest is not None:
             done = {**done, **attest(journal.run_id, {**row, **done}, material)}
-        journal.record_rows([{**row, **done, "result": DONE, "ended": format_time(self._clock())}])
+        journal.record_rows(
+            [{**row, **done, "result": Outcome.DONE, "ended": format_time(self._clock())}]
+        )
         journal.close({kind: 1})
         self._tell(row, journal, new_version=done.get("new_version"))
         return done

@@ -6,9 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from daena_kms.audit.records import UNKNOWN
 from daena_kms.audit.verify import CONFIRMED
 from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
+from daena_kms.rules.plan import Outcome
 from daena_kms.stores.azure.claims import HELD
 from daena_kms.stores.azure.notes import NAME
 
@@ -95,7 +95,7 @@ def test_a_lost_answer_that_no_look_resolves(due: AzureWorld) -> None:
     due.sim.faults.fail_before(2, when=LOOK, times=9)
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [])
-    assert due.held().results()[-1]["result"] == UNKNOWN
+    assert due.held().results()[-1]["result"] == Outcome.UNKNOWN
     due.mend()
     assert len(due.readable(KEY)) == 2
     assert due.run(LATER + MINUTE).actions == []

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 from botocore.exceptions import ClientError
-from daena_kms.audit.records import CLOSING, DONE, LEFT, OUTCOME, decode
+from daena_kms.audit.records import CLOSING, OUTCOME, decode
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 from daena_kms.errors import DaenaKMSError
+from daena_kms.rules.plan import Outcome
 
 from infra.local.aws.sim import ACCESS_KEY, REGION
 from infra.local.faults import only
@@ -123,8 +124,8 @@ def test_a_deadline_in_the_middle(aws: AwsWorld, workers: int) -> None:
     assert sorted(summary.rotated + summary.left) == ids
     outcomes = of_type(aws, OUTCOME, summary.run_id)
     results = [r for o in outcomes for r in o["results"]]  # type: ignore[attr-defined] # a list
-    assert sorted(r["key"] for r in results if r["result"] == DONE) == summary.rotated
-    assert sorted(r["key"] for r in results if r["result"] == LEFT) == summary.left
+    assert sorted(r["key"] for r in results if r["result"] == Outcome.DONE) == summary.rotated
+    assert sorted(r["key"] for r in results if r["result"] == Outcome.LEFT) == summary.left
     assert len(of_type(aws, CLOSING, summary.run_id)) == 1
     assert aws.run(LATER + timedelta(minutes=1)).rotated == summary.left
     assert aws.verify().ok

@@ -2,11 +2,11 @@
 
 import pytest
 from daena_kms.audit.reader import pending_actions, read_tail
-from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.audit.writer import RunWriter
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.model import Key
+from daena_kms.rules.plan import Outcome
 from daena_kms.stores.local.store import LocalStore
 
 from tests.unit import test_journal as journals
@@ -43,7 +43,14 @@ def owed(log: MemoryObjects, clock: Hands) -> dict[str, set[str]]:
 
 @pytest.mark.parametrize(
     ("result", "is_owed"),
-    [(DONE, False), (SKIPPED, False), (FAILED, True), (LEFT, True), (UNKNOWN, True), (None, True)],
+    [
+        (Outcome.DONE, False),
+        (Outcome.SKIPPED, False),
+        (Outcome.FAILED, True),
+        (Outcome.LEFT, True),
+        (Outcome.UNKNOWN, True),
+        (None, True),
+    ],
 )
 def test_which_results_leave_it_owed(
     log: MemoryObjects, clock: Hands, store: LocalStore, result: str | None, *, is_owed: bool
@@ -62,7 +69,7 @@ def test_which_results_leave_it_owed(
         assert bool(newest_closing(other)["unresolved"]) is is_owed
 
 
-@pytest.mark.parametrize("result", [FAILED, LEFT])
+@pytest.mark.parametrize("result", [Outcome.FAILED, Outcome.LEFT])
 def test_other_actions_that_failed_are_not_carried(
     log: MemoryObjects, clock: Hands, store: LocalStore, result: str
 ) -> None:
@@ -96,7 +103,7 @@ def test_done_in_this_run_it_is_not_handed_on(
     """Nor is a failure handed on twice, whatever was current when each was planned."""
     version = old(store)
     begun(log, clock, version)
-    for result, carried in ((FAILED, 1), (UNKNOWN, 1), (DONE, 0)):
+    for result, carried in ((Outcome.FAILED, 1), (Outcome.UNKNOWN, 1), (Outcome.DONE, 0)):
         clock.pass_(minutes=70)
         journal = Journal.begin(log, CONTEXT, clock)
         journal.recover(store)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.errors import AccessDenied, DaenaKMSError
 from daena_kms.rules.model import Revoking
-from daena_kms.rules.plan import Action, Kind
+from daena_kms.rules.plan import Action, Kind, Outcome
 from daena_kms.rules.summary import Result, Summary, action_record
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -38,7 +38,7 @@ def an_action(key_id: str = "some-key", kind: Kind = Kind.ROTATE) -> Action:
 def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) -> None:
     """Each kind has its list; where a store erases nothing, destroyed is called released."""
     made = summary()
-    made.add(Result(an_action(kind=kind), "done"), released=released)
+    made.add(Result(an_action(kind=kind), Outcome.DONE), released=released)
     assert {n: c for n, c in made.counts().items() if c} == {name: 1}
     assert getattr(made, name) == ["some-key"]
 
@@ -60,7 +60,7 @@ def test_a_key_stands_in_a_list_once() -> None:
     """However many of its versions were retired; and in as many lists as it has actions."""
     made = summary()
     for kind in (Kind.RETIRE, Kind.RETIRE, Kind.ROTATE):
-        made.add(Result(an_action(kind=kind), "done"))
+        made.add(Result(an_action(kind=kind), Outcome.DONE))
     assert (made.retired, made.rotated) == (["some-key"], ["some-key"])
 
 
@@ -71,7 +71,7 @@ def test_failures_are_raised_by_name() -> None:
     made.keys = 40
     for number in range(30):
         error = AccessDenied("refused", key_id=f"key-{number:02}")
-        made.add(Result(an_action(f"key-{number:02}"), "failed", error=error))
+        made.add(Result(an_action(f"key-{number:02}"), Outcome.FAILED, error=error))
     with pytest.raises(DaenaKMSError, match="30 of 40 keys failed: key-00, key-01") as caught:
         made.raise_if_failed()
     assert "key-19" in str(caught.value)
@@ -82,10 +82,12 @@ def test_a_summary_is_plain_data() -> None:
     """Its JSON holds the lists in order, the errors by code, the notes and the new versions."""
     made = summary()
     made.keys, made.overdue = 3, 1
-    made.add(Result(an_action("b-key"), "done", new_version="v2"))
-    made.add(Result(an_action("a-key"), "done", new_version="v3"))
-    made.add(Result(an_action("c-key"), "failed", error=AccessDenied("refused", key_id="c-key")))
-    made.add(Result(an_action("d-key"), "skipped", message="already rotated"))
+    made.add(Result(an_action("b-key"), Outcome.DONE, new_version="v2"))
+    made.add(Result(an_action("a-key"), Outcome.DONE, new_version="v3"))
+    made.add(
+        Result(an_action("c-key"), Outcome.FAILED, error=AccessDenied("refused", key_id="c-key"))
+    )
+    made.add(Result(an_action("d-key"), Outcome.SKIPPED, message="already rotated"))
     made.finish(timedelta(seconds=1.23456))
     found = json.loads(json.dumps(made.to_dict()))
     assert found["rotated"] == ["a-key", "b-key"]
@@ -136,7 +138,7 @@ def test_records_leave_out_what_there_is_not() -> None:
         "kind": "failing",
         "why": "bad",
     }
-    assert Result(an_action(), "done", "v2", started=NOW, ended=NOW).record() == {
+    assert Result(an_action(), Outcome.DONE, "v2", started=NOW, ended=NOW).record() == {
         "key": "some-key",
         "kind": "rotate",
         "base": "v1",
@@ -147,7 +149,7 @@ def test_records_leave_out_what_there_is_not() -> None:
         "started": "2026-03-01T12:00:00Z",
         "ended": "2026-03-01T12:00:00Z",
     }
-    failed = Result(an_action(), "failed", error=AccessDenied("refused", todo="Ask")).record()
+    failed = Result(an_action(), Outcome.FAILED, error=AccessDenied("refused", todo="Ask")).record()
     assert (failed["error"], failed["message"]) == ("access-denied", "refused. Ask")
 
 
@@ -156,13 +158,13 @@ def test_what_is_revoked_stands_apart_from_what_is_retired() -> None:
     made = summary()
     made.revoking = Revoking("disabled", None, "its readers", "enable it")
     rotation = replace(an_action(), compromised=True)
-    made.add(Result(rotation, "skipped", message="already rotated"))
+    made.add(Result(rotation, Outcome.SKIPPED, message="already rotated"))
     for version in ("v1", "v2"):
         retirement = replace(an_action(kind=Kind.RETIRE), version=version, compromised=True)
-        made.add(Result(retirement, "done", message=f"version {version} is retired"))
+        made.add(Result(retirement, Outcome.DONE, message=f"version {version} is retired"))
     other = replace(an_action("b-key", Kind.RETIRE), version="v3", compromised=True)
-    made.add(Result(other, "failed", error=AccessDenied("refused", key_id="b-key")))
-    made.add(Result(replace(other, version="v4"), "skipped", message="retired already"))
+    made.add(Result(other, Outcome.FAILED, error=AccessDenied("refused", key_id="b-key")))
+    made.add(Result(replace(other, version="v4"), Outcome.SKIPPED, message="retired already"))
     found = json.loads(json.dumps(made.to_dict()))
     assert found["unrevoked"] == {"b-key": ["v3"]}
     assert (found["revoked"], found["retired"], found["skipped"]) == (
@@ -179,5 +181,5 @@ def test_what_is_revoked_stands_apart_from_what_is_retired() -> None:
         "breaks": "its readers",
         "undo": "enable it",
     }
-    assert Result(rotation, "done").record()["compromised"] is True
-    assert "compromised" not in Result(an_action(), "done").record()
+    assert Result(rotation, Outcome.DONE).record()["compromised"] is True
+    assert "compromised" not in Result(an_action(), Outcome.DONE).record()

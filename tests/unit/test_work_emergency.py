@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from daena_kms.audit.records import DONE, LEFT
 from daena_kms.engine import run
 from daena_kms.engine.clock import Budget
 from daena_kms.engine.worker import Worker
 from daena_kms.objects.files import FileObjects
-from daena_kms.rules.plan import Action, plan_key
+from daena_kms.rules.plan import Action, Outcome, plan_key
 from daena_kms.rules.policy import Defaults
 from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.local.store import LocalStore
@@ -60,14 +59,14 @@ def test_a_rotation_that_began_gets_its_retirement(
     """Also when the rotation took the last of the time: half an emergency is none."""
     after_promoting(store, monkeypatch, lambda: no_time(monkeypatch))
     results = worker(store, named=True)(planned(store))
-    assert [result.result for result in results] == [DONE, DONE]
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]
 
 
 def test_without_time_neither_begins(store: HookedStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one is left with the other."""
     no_time(monkeypatch)
     results = worker(store, named=True)(planned(store))
-    assert [result.result for result in results] == [LEFT, LEFT]
+    assert [result.result for result in results] == [Outcome.LEFT, Outcome.LEFT]
     assert len(store.describe(KEY).versions) == 1
 
 
@@ -78,7 +77,7 @@ def test_who_stops_it_leaves_the_retirement_to_the_next_run(
     stopping = worker(store, named=True)
     after_promoting(store, monkeypatch, lambda: setattr(stopping, "stopped", True))
     results = stopping(planned(store))
-    assert [result.result for result in results] == [DONE, LEFT]
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.LEFT]
 
 
 def test_what_a_stopped_run_left_the_next_one_does(
@@ -108,4 +107,4 @@ def test_the_key_is_looked_at_anew(store: HookedStore) -> None:
     stale = store.describe(KEY)
     looks = {KEY: (stale, worker(store).clock.elapsed)}
     results = worker(store, named=True, looks=looks)(planned(store))
-    assert [result.result for result in results] == [DONE, DONE]
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]

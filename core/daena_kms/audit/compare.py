@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from daena_kms.audit.reader import identity
-from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED
 from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.plan import Outcome
 
 CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
 
 _MAKING = {"rotate", "finish", "rollback", "create", "adopt"}
-_FINAL = {DONE, FAILED, SKIPPED, LEFT}
+_FINAL = {Outcome.DONE, Outcome.FAILED, Outcome.SKIPPED, Outcome.LEFT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,11 @@ def gone(records: Iterable[dict[str, Any]], there: set[str]) -> list[str]:
     last: dict[str, tuple[str, str]] = {}
     for record in records:
         for result in record.get("results", ()):
-            if result["result"] == DONE and result["kind"] in {*_MAKING, "delete", "restore"}:
+            if result["result"] == Outcome.DONE and result["kind"] in {
+                *_MAKING,
+                "delete",
+                "restore",
+            }:
                 found = str(result.get("ended") or record["time"]), str(result["kind"])
                 last[result["key"]] = max(last.get(result["key"], found), found)
     return [
@@ -51,7 +55,7 @@ def compare(records: Iterable[dict[str, Any]], keys: Iterable[Key]) -> list[Find
         for result in record.get("results", ()):
             if result["result"] in _FINAL:
                 settled.setdefault(record["run"], set()).add(identity(result))
-            if result["result"] == DONE:
+            if result["result"] == Outcome.DONE:
                 found = (result.get("new_version"), *result.get("versions", ()))
                 made |= {(result["key"], version) for version in found if version}
     for record in every:

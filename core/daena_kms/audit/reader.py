@@ -7,12 +7,9 @@ from typing import Any
 
 from daena_kms.audit.records import (
     CLOSING_SEQ,
-    FAILED,
     INTENT,
-    LEFT,
     OUTCOME,
     ROOT,
-    UNKNOWN,
     decode,
     digest,
     object_name,
@@ -20,6 +17,7 @@ from daena_kms.audit.records import (
 )
 from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import Entry, Objects
+from daena_kms.rules.plan import Outcome
 
 #: A run whose folder is this much older than the newest closing record can't be running still.
 _HOUR = f"{ROOT}%Y/%m/%d/%H/"
@@ -165,8 +163,8 @@ def is_open(result: Mapping[str, Any]) -> bool:
 
     The retirement of a compromised version is owed until it is done.
     """
-    owed = revokes(result) and result["result"] in {FAILED, LEFT}
-    return owed or result["result"] == UNKNOWN
+    owed = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
+    return owed or result["result"] == Outcome.UNKNOWN
 
 
 def closings(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:

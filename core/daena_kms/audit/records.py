@@ -27,13 +27,6 @@ MAX_ACTIONS = 200
 #: The types of records.
 INTENT, OUTCOME, RECOVERY, CLOSING = "intent", "outcome", "recovery", "closing"
 
-#: What became of an action.
-DONE, SKIPPED, FAILED, LEFT = "done", "skipped", "failed", "left"
-#: The store did not answer: the change may or may not have taken effect. A later run looks.
-UNKNOWN = "unknown"
-#: A later run looked, and the change had not taken effect.
-NOT_DONE = "not-done"
-
 type _Type = type | tuple[type, ...]
 
 _COMMON: dict[str, _Type] = {

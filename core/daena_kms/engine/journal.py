@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.reader import Tail, is_open, pending_actions, read_tail, revokes
-from daena_kms.audit.records import DONE, NOT_DONE, Context
+from daena_kms.audit.records import Context
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import HOLD
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
@@ -78,17 +79,17 @@ class Journal:
             try:
                 key = store.describe(action["key"], exact=True)
             except KeyNotFound:
-                results.append({**result, "result": NOT_DONE})
+                results.append({**result, "result": Outcome.NOT_DONE})
                 continue
             except DaenaKMSError:
                 self._unresolved.append(action)
                 continue
             found = _what_became(action, key)
             results.append({**result, **found})
-            if found["result"] == DONE and "new_version" in found:
+            if found["result"] == Outcome.DONE and "new_version" in found:
                 self.recovered.append(results[-1])
             owed = revokes(action) and not _is_current(action, key)
-            if found["result"] == NOT_DONE and (owed or self._may_run_still(action)):
+            if found["result"] == Outcome.NOT_DONE and (owed or self._may_run_still(action)):
                 self._unresolved.append(action)
         if results or self._tail.news:
             runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
@@ -155,8 +156,10 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
         done = version is None or version.state is VersionState.DESTROYED
     else:
         made = _made_from(action.get("base"), key)
-        return {"result": DONE, "new_version": made} if made else {"result": NOT_DONE}
-    return {"result": DONE if done else NOT_DONE}
+        return (
+            {"result": Outcome.DONE, "new_version": made} if made else {"result": Outcome.NOT_DONE}
+        )
+    return {"result": Outcome.DONE if done else Outcome.NOT_DONE}
 
 
 def _is_current(action: Mapping[str, Any], key: Key) -> bool:

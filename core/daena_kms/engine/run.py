@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from itertools import batched
 
-from daena_kms.audit.records import FAILED, LEFT, MAX_ACTIONS, Context
+from daena_kms.audit.records import MAX_ACTIONS, Context
 from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.engine.survey import Survey
@@ -17,7 +17,7 @@ from daena_kms.objects.base import Objects
 from daena_kms.rules.emergency import check_emergency
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
-from daena_kms.rules.plan import CHANGES, Action, Kind
+from daena_kms.rules.plan import CHANGES, Action, Kind, Outcome
 from daena_kms.rules.summary import Result, Summary, action_record
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
@@ -202,7 +202,7 @@ class _Run:
     def _leave(self, chunk: Iterable[list[Action]]) -> None:
         for actions in chunk:
             for action in actions:
-                self._summary.add(Result(action, LEFT))
+                self._summary.add(Result(action, Outcome.LEFT))
 
     def _collect(
         self, running: set[Future[list[Result]]], worker: Worker, journal: Journal
@@ -247,8 +247,8 @@ class _Run:
         for action in self._summary.actions:
             named_and_held = action.kind is Kind.HELD and self._named
             if action.kind is Kind.FAILING or named_and_held:
-                self._summary.add(Result(action, FAILED, error=action.error))
-                self._batch.append(Result(action, FAILED, error=action.error))
+                self._summary.add(Result(action, Outcome.FAILED, error=action.error))
+                self._batch.append(Result(action, Outcome.FAILED, error=action.error))
         self._flush(journal)
         open_still = {*self._summary.undecided, *self._summary.failed, *self._summary.left}
         decided = {*self._summary.skipped} - open_still

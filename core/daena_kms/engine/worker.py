@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.engine.clock import Budget, RunClock
 from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.emergency import revoked
 from daena_kms.rules.model import Key, VersionState
-from daena_kms.rules.plan import Action, Kind, plan_key
+from daena_kms.rules.plan import Action, Kind, Outcome, plan_key
 from daena_kms.rules.policy import SPEC, Defaults
 from daena_kms.rules.specs import DEFAULT, Randomness, generate, parse_spec
 from daena_kms.rules.summary import Result
@@ -75,9 +74,11 @@ class Worker:
 
     def _timed(self, action: Action, before: Sequence[Result]) -> Result:
         # A rotation away from a compromised version has begun: its retirement belongs to it.
-        begun = action.revokes and any(r.action.compromised and r.result != LEFT for r in before)
+        begun = action.revokes and any(
+            r.action.compromised and r.result != Outcome.LEFT for r in before
+        )
         if self.stopped or (self.budget.over and not begun):
-            return Result(action, LEFT)
+            return Result(action, Outcome.LEFT)
         began = time.monotonic()
         result = self._one(action, before)
         self.budget.took(timedelta(seconds=time.monotonic() - began))
@@ -92,7 +93,7 @@ class Worker:
                 new_version = self._look_and_do(action, first=not before)
         except _NoLonger as finding:
             return Result(
-                action, SKIPPED, message=str(finding), started=started, ended=self.clock()
+                action, Outcome.SKIPPED, message=str(finding), started=started, ended=self.clock()
             )
         except RotationConflict as error:
             message = f"already rotated, or being rotated: {error.what}"
@@ -100,7 +101,7 @@ class Worker:
             owed = action.revokes
             return Result(
                 action,
-                FAILED if owed else SKIPPED,
+                Outcome.FAILED if owed else Outcome.SKIPPED,
                 error=error if owed else None,
                 message=message,
                 started=started,
@@ -108,9 +109,9 @@ class Worker:
                 undecided=error.undecided,
             )
         except StoreUnavailable as error:
-            return Result(action, UNKNOWN, error=error, started=started, ended=self.clock())
+            return Result(action, Outcome.UNKNOWN, error=error, started=started, ended=self.clock())
         except DaenaKMSError as error:
-            return Result(action, FAILED, error=error, started=started, ended=self.clock())
+            return Result(action, Outcome.FAILED, error=error, started=started, ended=self.clock())
         except Exception as error:  # noqa: BLE001 - one key's failure never stops the others
             # Its text is not passed on: nobody knows what a foreign error quotes.
             failure = DaenaKMSError(
@@ -118,9 +119,11 @@ class Worker:
                 key_id=action.key_id,
                 todo="Report it; the next run looks at the key again",
             )
-            return Result(action, UNKNOWN, error=failure, started=started, ended=self.clock())
+            return Result(
+                action, Outcome.UNKNOWN, error=failure, started=started, ended=self.clock()
+            )
         return Result(
-            action, DONE, new_version, message=message, started=started, ended=self.clock()
+            action, Outcome.DONE, new_version, message=message, started=started, ended=self.clock()
         )
 
     def _look_and_do(self, action: Action, *, first: bool) -> str | None:
@@ -207,7 +210,7 @@ class Worker:
 def _still_current(action: Action, before: Sequence[Result]) -> Exception:
     """Return why a compromised version is not retired: nothing ever retires the current one."""
     rotations = [r.result for r in before if r.action.kind in _ROTATIONS]
-    if not rotations or FAILED in rotations:
+    if not rotations or Outcome.FAILED in rotations:
         why = "the rotation failed" if rotations else "it was made current again"
         return _NoLonger(f"version {action.version} is current, since {why}, and is not retired")
     msg = f"its compromised version {action.version} is current still, and so is not retired"

@@ -6,7 +6,7 @@ The engine and :mod:`daena_kms.operations` make fresh values; a caller's is stor
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daena_kms.audit.records import DONE, Context
+from daena_kms.audit.records import Context
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
@@ -15,6 +15,7 @@ from daena_kms.operations import Attest, Operations
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.names import check_key_id, check_material
+from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import is_managed
 
 _NEVER = {VersionState.PENDING, VersionState.ABANDONED}
@@ -80,6 +81,8 @@ def note(
     started = format_time(clock())
     more = attest(journal.run_id)
     ended = format_time(clock())
-    journal.record_rows([{**row, **more, "result": DONE, "started": started, "ended": ended}])
+    journal.record_rows(
+        [{**row, **more, "result": Outcome.DONE, "started": started, "ended": ended}]
+    )
     journal.close({str(row["kind"]): 1})
     return journal.run_id

@@ -6,8 +6,9 @@ plans say.
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from daena_kms.errors import (
     ConfigError,
@@ -16,19 +17,71 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
-from daena_kms.rules.actions import CHANGES, Action, Kind
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
 from daena_kms.rules.names import check_key_id, mark
 from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
 
-__all__ = ["CHANGES", "Action", "Kind", "check_key", "overdue_by", "plan", "plan_key"]
-
 #: What may be readable still, and is to be retired when its grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
 #: No rotation makes a version current that it wrote longer ago than this.
 _UNDER_WAY = timedelta(hours=1)
+
+
+class Kind(StrEnum):
+    """What a plan says about a key."""
+
+    ROTATE = "rotate"
+    #: A rotation of a key on which an earlier one was interrupted.
+    FINISH = "finish"
+    RETIRE = "retire"
+    DESTROY = "destroy"
+    NOTHING = "nothing"
+    HELD = "held"
+    #: The key can't be handled as it is; the reason says what to mend.
+    FAILING = "failing"
+
+
+#: The kinds that change a store.
+CHANGES = frozenset({Kind.ROTATE, Kind.FINISH, Kind.RETIRE, Kind.DESTROY})
+
+
+class Outcome(StrEnum):
+    """What became of an action."""
+
+    DONE = "done"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    LEFT = "left"
+    #: The store did not answer: the change may or may not have taken effect. A later run looks.
+    UNKNOWN = "unknown"
+    #: A later run looked, and the change had not taken effect.
+    NOT_DONE = "not-done"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do, or the reason why nothing is done."""
+
+    key_id: str
+    kind: Kind
+    reason: str
+    #: The version that was current when this was planned.
+    base: str | None = None
+    #: The version to retire or destroy.
+    version: str | None = None
+    #: When the key is or was due.
+    due: datetime | None = None
+    #: Only for FAILING and HELD: the error that the key's outcome carries.
+    error: DaenaKMSError | None = field(default=None, compare=False)
+    #: A rotation away from a compromised version, or the retirement of one.
+    compromised: bool = False
+
+    @property
+    def revokes(self) -> bool:
+        """Whether this retires a compromised version, at once and without grace."""
+        return self.compromised and self.kind is Kind.RETIRE
 
 
 def plan(

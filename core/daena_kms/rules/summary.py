@@ -5,11 +5,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.records import DONE, FAILED, LEFT, SKIPPED, UNKNOWN
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Revoking
-from daena_kms.rules.plan import Action, Kind, overdue_by
+from daena_kms.rules.plan import Action, Kind, Outcome, overdue_by
 
 #: How many keys an error names; the summary names all.
 _NAMED = 20
@@ -20,7 +19,7 @@ class Result:
     """What became of one action."""
 
     action: Action
-    result: str
+    result: Outcome
     new_version: str | None = None
     error: DaenaKMSError | None = None
     message: str | None = None
@@ -142,13 +141,18 @@ class Summary:
             Kind.RETIRE: self.retired,
             Kind.DESTROY: self.released if released else self.destroyed,
         }
-        lists = {SKIPPED: self.skipped, LEFT: self.left, FAILED: self.failed, UNKNOWN: self.failed}
+        lists = {
+            Outcome.SKIPPED: self.skipped,
+            Outcome.LEFT: self.left,
+            Outcome.FAILED: self.failed,
+            Outcome.UNKNOWN: self.failed,
+        }
         if action.revokes:
             done[Kind.RETIRE] = self.revoked
-            if result.result != SKIPPED:
-                where = self.revoked_versions if result.result == DONE else self.unrevoked
+            if result.result != Outcome.SKIPPED:
+                where = self.revoked_versions if result.result == Outcome.DONE else self.unrevoked
                 where.setdefault(action.key_id, []).append(str(action.version))
-        target = done[action.kind] if result.result == DONE else lists[result.result]
+        target = done[action.kind] if result.result == Outcome.DONE else lists[result.result]
         if action.key_id not in target:
             target.append(action.key_id)
         if result.undecided:

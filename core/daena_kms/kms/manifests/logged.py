@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from daena_kms.audit.reader import records
-from daena_kms.audit.records import DONE, decode, digest
+from daena_kms.audit.records import decode, digest
 from daena_kms.audit.verify import Problem
 from daena_kms.errors import AuditUnavailable, ManifestInvalid
 from daena_kms.kms.manifests.chain import Chain
@@ -16,6 +16,7 @@ from daena_kms.kms.manifests.format import Manifest
 from daena_kms.kms.manifests.format import decode as decode_manifest
 from daena_kms.kms.manifests.verify import ChainReport
 from daena_kms.objects.base import Objects
+from daena_kms.rules.plan import Outcome
 
 #: The kinds of manifests that attest no change of the store.
 ELSEWHERE = {"record", "import"}
@@ -30,7 +31,7 @@ def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
     held = list(chain.objects())
     rows, intents = _rows(log)
     named = {row["manifest"]: row for row in rows if row.get("manifest")}
-    made = {(row["key"], row.get("new_version")) for row in rows if row["result"] == DONE}
+    made = {(row["key"], row.get("new_version")) for row in rows if row["result"] == Outcome.DONE}
     refs: dict[str, str] = {}
     for name, data in held:
         ref = f"{name}@{digest(data)}"
