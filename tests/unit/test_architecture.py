@@ -114,8 +114,6 @@ APART = {
 }
 # What only the way to an endpoint needs: imported when one is set.
 NETWORK = {"email", "http", "socket", "ssl"}
-# What turns a provider's name or an address into the object that stands for it.
-FACTORIES = {"objects.address", "cloud_kms"}
 # Which modules may import an SDK, and they too only when it is used.
 OWNERS = {
     "boto3": {"sdk.aws", "stores.aws"},

@@ -45,10 +45,15 @@ def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) 
 
 @pytest.mark.parametrize(
     ("result", "name"),
-    [("skipped", "skipped"), ("left", "left"), ("failed", "failed"), ("unknown", "failed")],
+    [
+        (Outcome.SKIPPED, "skipped"),
+        (Outcome.LEFT, "left"),
+        (Outcome.FAILED, "failed"),
+        (Outcome.UNKNOWN, "failed"),
+    ],
 )
 @pytest.mark.parametrize("kind", [Kind.ROTATE, Kind.DESTROY, Kind.FAILING, Kind.HELD])
-def test_what_was_not_done_is_listed_by_result(kind: Kind, result: str, name: str) -> None:
+def test_what_was_not_done_is_listed_by_result(kind: Kind, result: Outcome, name: str) -> None:
     """Whatever was planned."""
     made = summary()
     made.add(Result(an_action(kind=kind), result))
