@@ -48,6 +48,11 @@ class Version:
     alias: str | None = None
 
     @property
+    def was_current(self) -> bool:
+        """Whether it is current, or once was."""
+        return self.state not in {VersionState.PENDING, VersionState.ABANDONED}
+
+    @property
     def over(self) -> bool:
         """Whether its retirement is complete: done, and noted with its time."""
         noted = self.state is VersionState.RETIRED and self.retired is not None
@@ -86,6 +91,11 @@ class Key:
     def current(self) -> Version | None:
         """The version to use now, or ``None`` for a key that never got one."""
         return next((v for v in self.versions if v.state is VersionState.CURRENT), None)
+
+    @property
+    def current_ref(self) -> str | None:
+        """The ref of the current version: the base of a rotation that begins now."""
+        return self.current.ref if self.current is not None else None
 
     @property
     def previous(self) -> Version | None:

@@ -85,8 +85,9 @@ class Machine(World):
             assert not over & {v for (k, v) in after.values if k == key_id}
             if self.state.frozen(key_id):
                 assert key == self.state.keys[key_id]
-        owed = Journal.begin(self.their_log, CONTEXT, lambda: self.now).owed()
-        for key_id, versions in owed.items():
+        journal = Journal.begin(self.their_log, CONTEXT, lambda: self.now)
+        pending = journal.pending_revocations()
+        for key_id, versions in pending.items():
             key = after.keys[key_id]
             assert after.frozen(key_id) or {key.current and key.current.id} == versions
         if twice:

@@ -105,6 +105,6 @@ def test_what_a_stopped_run_left_the_next_one_does(
 def test_the_key_is_looked_at_anew(store: HookedStore) -> None:
     """A look that was taken while planning serves for no retirement."""
     stale = store.describe(KEY)
-    looks = {KEY: (stale, worker(store).clock.elapsed)}
+    looks = {KEY: (stale, worker(store).request.clock.elapsed)}
     results = worker(store, named=True, looks=looks)(planned(store))
     assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]
