@@ -94,8 +94,9 @@ class Key:
 
     @property
     def current_ref(self) -> str | None:
-        """The ref of the current version: the base of a rotation that begins now."""
-        return self.current.ref if self.current is not None else None
+        """What plans name the current version by, or ``None`` for a key that has none."""
+        current = self.current
+        return current.ref if current is not None else None
 
     @property
     def previous(self) -> Version | None:
