@@ -37,7 +37,7 @@ from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-log_of_kms = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: Whoever brings a key's values says when: no run replaces one by a value of its own making.
 _NEW = {ROTATE_AFTER: format_duration(timedelta(days=MAX_DAYS))}
@@ -115,7 +115,7 @@ class KeyManagementService:
 
             return self._done(self._attestor.through_log(given, store))
         if store_in_cloud:
-            log_of_kms.warning("no provider is set: the value of %s is stored nowhere", key_id)
+            logger.warning("no provider is set: the value of %s is stored nowhere", key_id)
         return self._done(self._attestor.elsewhere("record", key_id, key_material, given))
 
     def create_manifest(
@@ -223,7 +223,7 @@ class KeyManagementService:
     def _done(self, held: Held) -> RotationRecord:
         """Return the record of a rotation: what every one of them passes that is recorded here."""
         record = RotationRecord.of(held)
-        log_of_kms.info(
+        logger.info(
             "%s of %s: version %s, manifest %s",
             record.kind,
             record.key_id,
