@@ -1,4 +1,4 @@
-"""The whole run: plan, write the plan to the audit log, do it, write what became of it."""
+"""The whole run: plan, write the plan to the audit log, do it, write the results."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,14 +197,14 @@ class _Run:
         self._report(journal)
 
     def _groups(self) -> list[list[Action]]:
-        """Return the changes by key: what is destroyed or retired first, then what is rotated."""
+        """Return the changes by key, in order: destroy, retire, rotate."""
         groups: dict[str, list[Action]] = {}
         for action in self._summary.actions:
             if action.kind in CHANGES:
                 groups.setdefault(action.key_id, []).append(action)
         order = (Kind.DESTROY, Kind.RETIRE, Kind.ROTATE, Kind.FINISH)
         for actions in groups.values():
-            # What is compromised is current until the rotation away from it.
+            # A compromised version is current until it is rotated away from, so it is retired last.
             away = any(a.compromised and not a.revokes for a in actions)
             actions.sort(key=lambda a, away=away: (away and a.revokes, order.index(a.kind)))  # type: ignore[misc] # mypy infers no default
         return list(groups.values())
@@ -219,7 +219,7 @@ class _Run:
     ) -> set[Future[list[Result]]]:
         done, rest = wait(running, timeout=_BATCH_AGE.total_seconds(), return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()  # raises what not even one key's failure may swallow
+            future.result()  # raises what is no failure of one key: Ctrl-C, the end of the process
         self._enter_all(worker)
         self._done += len(done)
         if len(self._batch) >= _BATCH or self._request.clock() - self._flushed > _BATCH_AGE:
@@ -244,7 +244,7 @@ class _Run:
         self._flushed = self._request.clock()
 
     def _drain(self, worker: Worker, journal: Journal) -> None:
-        """Record what has come to its end, if the log still takes it."""
+        """Record the work that has ended, if the log can still be written."""
         self._enter_all(worker)
         try:
             self._flush(journal)
@@ -264,7 +264,7 @@ class _Run:
 
 
 def _chunks(groups: Iterable[list[Action]]) -> Iterator[list[list[Action]]]:
-    """Part the keys' actions so that no intent holds too many; a key's own stay together."""
+    """Split the actions so that no intent holds too many; those of one key stay together."""
     chunk: list[list[Action]] = []
     for actions in groups:
         if chunk and sum(map(len, chunk)) + len(actions) > MAX_ACTIONS:

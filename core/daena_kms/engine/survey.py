@@ -1,4 +1,4 @@
-"""Look at every key that a run is about, and plan it."""
+"""Look at every key of a run, and plan it."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,11 @@ class Survey:
     random_bytes: int = field(default=0, init=False)
 
     def plans(self) -> Iterator[list[Action]]:
-        """Yield the actions of each key, at least one for each key that is managed or named."""
+        """Yield the actions of each key, at least one for each key that is managed or named.
+
+        Raises:
+            DaenaKMSError: The store can't be listed. A key that can't be looked at is FAILING.
+        """
         ids = self.request.key_ids
         yield from self._all_keys() if ids is None else self._some_keys(ids)
 

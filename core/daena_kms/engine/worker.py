@@ -1,4 +1,4 @@
-"""Do what was planned for one key: look again, plan again, and do only what both plans say."""
+"""Do what was planned for one key: look again, plan again, do only what both plans agree on."""
 
 import contextlib
 import threading
@@ -21,7 +21,7 @@ from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
 from daena_kms.stores.rotation import rotate
 
-#: A look at a key that is older than this is no look "right before the change".
+#: A look at a key serves for a change only if it is younger than this.
 FRESH = timedelta(seconds=10)
 
 
@@ -37,8 +37,8 @@ class Worker:
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
     stopped: bool = False
-    #: What became of each key's actions, until the run has entered it. A future won't do: Ctrl-C
-    #: may come after the pool has taken the work and before it has given the future back.
+    #: The results of each key, until the run has entered them. A future is not enough: Ctrl-C may
+    #: come after the pool has taken the work and before it has returned the future.
     ended: deque[list[Result]] = field(default_factory=deque)
     _active: int = field(default=0, init=False)
     _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
@@ -49,7 +49,7 @@ class Worker:
         self._clock = self.request.clock
 
     def __call__(self, actions: Sequence[Action]) -> list[Result]:
-        """Do one key's actions in order and return what became of each. Never raises."""
+        """Do the actions of one key in order and return their results; errors are results, too."""
         with self._idle:
             self._active += 1
         try:
@@ -64,9 +64,9 @@ class Worker:
         return results
 
     def stop(self) -> None:
-        """Let nothing more begin, and return when what has begun has ended.
+        """Begin no more work, and return when the work that was begun has ended.
 
-        The pool's own shutdown does not wait for a thread that Ctrl-C kept it from noting down.
+        The pool's own shutdown does not wait for a thread that it could not register before Ctrl-C.
         """
         self.stopped = True
         with self._idle:
@@ -97,7 +97,7 @@ class Worker:
         look = self.looks.pop(action.key_id, None) if first else None
         fenced = self._store.can.fenced and action.kind in ROTATIONS
         if look is not None and fenced:
-            # The store refuses a rotation on the word of a look that is no longer true.
+            # The store refuses a rotation from a look that is no longer true.
             with contextlib.suppress(RotationConflict, _NoLonger):
                 return self._do(action, look[0])
         if look is not None and not self._store.can.fenced and self._is_fresh(look[1]):
@@ -116,7 +116,7 @@ class Worker:
         return key
 
     def _revoke(self, action: Action, before: Sequence[Result]) -> str:
-        """Retire a compromised version unless it is current, and say what that comes to."""
+        """Retire a compromised version unless it is current; return what that did, in words."""
         key = self._store.describe(action.key_id, exact=True)
         version = key.version(action.version or "")
         if version is not None and version.state is VersionState.CURRENT:
@@ -151,7 +151,7 @@ class Worker:
         return None
 
     def _check(self, action: Action, key: Key) -> None:
-        """Raise unless the key, as it is right now, is still to be treated as planned."""
+        """Raise unless a plan of the key as it is now has the same action from the same base."""
         again = plan_key(
             key,
             self._defaults,
@@ -201,7 +201,7 @@ def _result_of(action: Action, error: Exception) -> Result:
 
 
 def _still_current(action: Action, before: Sequence[Result]) -> Exception:
-    """Return why a compromised version is not retired: nothing ever retires the current one."""
+    """Return why a compromised version is not retired: the current version never is."""
     rotations = [r.result for r in before if r.action.kind in ROTATIONS]
     if not rotations or Outcome.FAILED in rotations:
         why = "the rotation failed" if rotations else "it was made current again"
@@ -216,13 +216,13 @@ def _spec(key: Key) -> str:
 
 
 class _NoLonger(Exception):
-    """What was planned is no longer to be done."""
+    """The planned action is no longer to be done."""
 
 
 def look_at(
     store: Store, key_id: str, defaults: Defaults, clock: RunClock, *, exact: bool = False
 ) -> Key:
-    """Return the key as it is now, with its exact age where bounds leave open if it is due."""
+    """Return the key as it is now, with its exact age if bounds leave open whether it is due."""
     key = store.describe(key_id, exact=exact)
     if not exact and needs_detail(key, defaults, store.can, clock()):
         return store.describe(key_id, exact=True)
@@ -230,5 +230,5 @@ def look_at(
 
 
 def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
-    """Whether a rotation from the key's present version was begun and not finished."""
-    return key.id in bases and key.current is not None and bases[key.id] == key.current.ref
+    """Whether a rotation from the key's current version was begun and not finished."""
+    return key.id in bases and key.current is not None and bases[key.id] == key.current_ref
