@@ -61,18 +61,18 @@ def test_every_code_of_aws_has_a_row_with_our_error() -> None:
     table = {code: kind.code for code, (kind, _, _) in aws_client._ERRORS.items()}  # noqa: SLF001 - the table itself
     table |= dict.fromkeys(aws_client._DENIED, "access-denied")  # noqa: SLF001 - as above
     table |= dict.fromkeys(aws_client._REFUSED, "config-error")  # noqa: SLF001 - as above
-    assert {code: ours("### AWS errors behind them", code) for code in table} == table
+    assert {code: ours("### AWS errors", code) for code in table} == table
 
 
 def test_every_answer_of_azure_has_a_row_with_our_error() -> None:
     """A code of the vault's has a row of its own, and so has a status without one."""
     table = {found: kind.code for found, (kind, _, _) in azure_errors._ERRORS.items()}  # noqa: SLF001 - as above
-    listed = dict(clouds_rows("### Azure errors behind them"))
+    listed = dict(clouds_rows("### Azure errors"))
     for found, code in table.items():
         if isinstance(found, int):
             assert listed[str(found)] == code
         else:
-            assert ours("### Azure errors behind them", found) == code
+            assert ours("### Azure errors", found) == code
 
 
 def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
@@ -80,7 +80,7 @@ def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
     for name, (kind, _, _) in gcp_errors._ERRORS.items():  # noqa: SLF001 - as above
         status = getattr(exceptions, name).grpc_status_code
         if status is not None:
-            assert ours("### Google Cloud errors behind them", status.name) == kind.code
+            assert ours("### Google Cloud errors", status.name) == kind.code
 
 
 def test_operations_answers_every_code() -> None:
