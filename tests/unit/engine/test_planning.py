@@ -73,7 +73,9 @@ class Planning(World):
     def survey(self, *, after: timedelta = DUE, **options: Any) -> Survey:
         """Return the survey of a run that begins after that time."""
         asked = {
-            name: options.pop(name) for name in ("key_ids", "if_due", "deadline") if name in options
+            name: options.pop(name)
+            for name in ("key_ids", "if_due", "looks", "deadline")
+            if name in options
         }
         request = a_request(self.adapter, datetime.now(UTC) + after, **asked)
         return Survey(request=request, **options)
@@ -119,6 +121,22 @@ def test_a_closer_look_is_taken_where_it_decides(world: Planning) -> None:
     world.store.listed = [bounded(a, MINUTE), later]
     world.store.looked.clear()
     assert world.plans(after=timedelta()) == [("a", Kind.NOTHING), ("b", Kind.NOTHING)]
+    assert world.store.looked == [("b", True)]
+
+
+def test_a_pending_revocation_takes_a_closer_look(world: Planning) -> None:
+    """A listing does not show everywhere whether the version is still readable."""
+    world.create("a", "b", spec="token")
+    world.store.looked.clear()
+    world.plans(after=timedelta(), pending_revocations={"b": {"a version"}})
+    assert world.store.looked == [("b", True)]
+    world.store.looked.clear()
+    key = world.store.describe("b")
+    looks = {"key_ids": ("b",), "looks": {"b": key}}
+    world.store.looked.clear()
+    world.plans(**looks)
+    assert world.store.looked == []
+    world.plans(pending_revocations={"b": {"a version"}}, **looks)
     assert world.store.looked == [("b", True)]
 
 
