@@ -13,8 +13,9 @@ from daena_kms.objects.base import Objects
 from daena_kms.objects.s3 import s3_objects
 from daena_kms.rules.policy import Defaults
 
+from infra.local.aws.lambda_functions import Function, deploy, invoke
 from infra.local.aws.ministack import REGION, LocalAws
-from infra.packages.lambda_bundle import Function, build, deploy, invoke
+from infra.packages.lambda_bundle import build
 from infra.packages.packing import pack
 
 _HANDLER = Path(__file__).parents[2] / "functions_aws" / "handler.py"

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from daena_kms.audit.verify import verify
 from daena_kms.cli.page import Page
@@ -13,7 +12,7 @@ from daena_kms.errors import ConfigError
 
 from infra.local.azure.azurite import Azurite
 from infra.local.azure.worker import FunctionApp, Request, Result
-from infra.local.stand_in import StandIn
+from infra.local.simulator import SimulatorProcess
 
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}
 _APP = Path(__file__).parents[2] / "functions_azure"
@@ -23,12 +22,12 @@ _SCHEDULE = "0 7 * * * *"
 def show(page: Page, folder: Path) -> None:
     """Show the Function App rotating keys of a vault on this machine."""
     del folder  # nothing is written but into the stand-ins
-    with StandIn("azure") as cloud, Azurite() as storage:
+    with SimulatorProcess("azure") as cloud, Azurite() as storage:
         page.head("Azure: a vault that speaks Key Vault's protocol, Blob Storage, three secrets.")
         for container in ("audit", "claims"):
             storage.create_container(container)
         settings = {
-            **cloud.addresses["environment"],
+            **cloud.environment,
             **storage.environment,
             "DAENA_KMS_AUDIT_URL": f"az://{storage.account}/audit",
             "DAENA_KMS_SCHEDULE": _SCHEDULE,
@@ -84,14 +83,13 @@ def _consumer(url: str) -> Any:
     return SecretClient(url, ManagedIdentityCredential(), verify_challenge_resource=False)
 
 
-def _fill(cloud: StandIn, vault: Any) -> None:
+def _fill(cloud: SimulatorProcess, vault: Any) -> None:
     """Make the secrets, each of its age: the vault's own clock is set back for that."""
-    parts = urlsplit(cloud.addresses["blob_url"])
     for key_id, days in _KEYS.items():
         back = timedelta(days=days).total_seconds()
-        cloud.control(f"http://{parts.netloc}", "shift_clock", seconds=-back)
+        cloud.control("shift_clock", seconds=-back)
         vault.set_secret(key_id, f"made by hand, {days} days ago", tags={"daena.managed": "true"})
-        cloud.control(f"http://{parts.netloc}", "shift_clock", seconds=back)
+        cloud.control("shift_clock", seconds=back)
 
 
 def _rotation(key_id: str) -> Request:

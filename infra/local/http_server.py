@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+#: How long stopping may take to be noticed.
+_POLL_SECONDS = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -55,7 +58,22 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         self.crashes: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}
+        )
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def start(self) -> None:
+        """Begin to serve, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every connection and thread; what went wrong in one is in ``crashes``."""
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+        self.end_connections()
+        self.server_close()
 
     def server_bind(self) -> None:
         """Bind to the port."""

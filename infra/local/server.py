@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from infra.local.base import LocalCloud
 from infra.local.faults import Call, CallLog, Effect, Fault, Faults, How, only
 from infra.local.http_server import Listener, Request, Response
 
@@ -63,7 +63,7 @@ class Service(Protocol):
         """Return the service's own form of a general refusal."""
 
 
-class SimServer:
+class SimServer(LocalCloud):
     """Serves some simulated services on a free loopback port while it is a context."""
 
     can_be_stale: frozenset[str] = frozenset()
@@ -91,10 +91,6 @@ class SimServer:
         self._listeners = [self._listener]
         if tls is not None:
             self._listeners.append(Listener(tls[1], self._answer, tls[0]))
-        self._threads = [
-            threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-            for listener in self._listeners
-        ]
 
     @property
     def url(self) -> str:
@@ -108,33 +104,23 @@ class SimServer:
 
     def start(self) -> Self:
         """Begin to serve."""
-        for thread in self._threads:
-            thread.start()
+        for listener in self._listeners:
+            listener.start()
         return self
 
     def stop(self) -> None:
         """End every connection and thread; raise what went wrong inside the simulator."""
         self._stopping.set()
-        for listener, thread in zip(self._listeners, self._threads, strict=True):
-            listener.shutdown()
-            thread.join()
-            listener.end_connections()
-            listener.server_close()
+        for listener in self._listeners:
+            listener.stop()
         crashes = [crash for listener in self._listeners for crash in listener.crashes]
         if crashes:
             message = "the simulator itself failed"
             raise ExceptionGroup(message, crashes)
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def addresses(self) -> dict[str, object]:
+        """Return what a process of its own says of itself, as JSON; ``url`` takes the controls."""
+        return {"url": self.url, "environment": self.environment}
 
     def set_latency(self, seconds: float) -> None:
         """Let each call take this long before it takes effect."""

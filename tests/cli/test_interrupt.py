@@ -20,7 +20,7 @@ from daena_kms.engine import run
 
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 from tests.cli.shell import INTERRUPTIBLE, Shell
-from tests.functions.harness import eventually
+from tests.worlds.waiting import eventually
 
 KEYS = [f"key-{n:02}" for n in range(40)]
 #: The module: as an attribute of its package, the name is the function's.

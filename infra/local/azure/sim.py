@@ -5,19 +5,15 @@ In a test::
     with AzureSimulator() as sim:
         client = sim.secrets_client()
 
-As a process of its own: ``python -m infra.local.azure.sim``, whose first line of output is the
-addresses as JSON; driven by ``control`` at the address of the blobs.
+As a process of its own: ``SimulatorProcess("azure")``.
 """
 
-import argparse
 import atexit
-import json
 import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -32,13 +28,11 @@ from infra.local.azure.identity import PATH as IDENTITY_PATH
 from infra.local.azure.identity import Identity
 from infra.local.azure.keyvault import SERVICE as KEYVAULT
 from infra.local.azure.keyvault import KeyVault
-from infra.local.process import control, serving, wait_for_the_end
 from infra.local.server import SimServer
+from infra.local.simulator import options, serve
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
-
-__all__ = ["AzureSimulator", "control", "secrets_client", "simulator_process"]
 
 VAULT_HOST = "localhost"
 CONTAINERS = ("audit", "claims")
@@ -106,7 +100,7 @@ class AzureSimulator(SimServer):
         return f"{self.url}/{ACCOUNT}"
 
     @property
-    def app_environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What the platform, and the deployment, set for an app beside this vault and account."""
         return {
             "AZURE_KEY_VAULT_URL": self.vault_url,
@@ -116,6 +110,11 @@ class AzureSimulator(SimServer):
             "IDENTITY_HEADER": self.identity.header,
             "REQUESTS_CA_BUNDLE": self.ca_file,
         }
+
+    def addresses(self) -> dict[str, object]:
+        """Return what a process of its own says of itself, as JSON; ``url`` takes the controls."""
+        own = {"vault_url": self.vault_url, "blob_url": self.blob_url, "ca_file": self.ca_file}
+        return super().addresses() | own
 
     def now(self) -> datetime:
         """Return the simulated time, from which every date comes."""
@@ -228,39 +227,13 @@ def secrets_client(
     return SecretClient(vault_url, credential, **given)
 
 
-class Addresses(NamedTuple):
-    """What a simulator in another process says of itself."""
-
-    vault_url: str
-    blob_url: str
-    ca_file: str
-    environment: dict[str, str]
-    """What the platform sets for an app beside it."""
-
-
-@contextmanager
-def simulator_process(*arguments: str) -> Iterator[Addresses]:
-    """Run the simulator as a process of its own, on free ports; yields its addresses."""
-    with serving("infra.local.azure.sim", *arguments) as line:
-        yield Addresses(**json.loads(line))
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output is the addresses as JSON."""
-    parser = argparse.ArgumentParser(description="Simulated Azure on loopback")
-    parser.add_argument("--port", type=int, default=0, help="the vault's; default: a free one")
+    """Serve until SIGTERM or SIGINT."""
+    parser = options("Simulated Azure on loopback; --port is the vault's")
     parser.add_argument("--blob-port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
-    parser.add_argument("--writes-per-second", type=float, help="quota for SetSecret")
     parser.add_argument("--retry-after", type=int, help="seconds that a throttled answer names")
-    options = parser.parse_args()
-    with AzureSimulator(port=options.port, blob_port=options.blob_port) as simulator:
-        simulator.set_latency(options.latency)
-        simulator.faults.quota(options.writes_per_second, options.retry_after)
-        found = Addresses(
-            simulator.vault_url, simulator.blob_url, simulator.ca_file, simulator.app_environment
-        )
-        wait_for_the_end(json.dumps(found._asdict()))
+    given = parser.parse_args()
+    serve(AzureSimulator(port=given.port, blob_port=given.blob_port), given)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace, TracebackType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,6 +34,7 @@ from infra.local.azure.worker_messages import (
     function,
     response,
 )
+from infra.local.base import LocalCloud
 
 __all__ = ["Binding", "Function", "FunctionApp", "Request", "Response", "Result"]
 
@@ -50,7 +51,7 @@ _DEBUG = "PYTHON_ENABLE_DEBUG_LOGGING"
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class FunctionApp:
+class FunctionApp(LocalCloud):
     """A Function App that runs while it is a context; one at a time in a process.
 
     Functions may be called from several threads at once; the library has the threads that they
@@ -69,24 +70,12 @@ class FunctionApp:
         self.functions: Mapping[str, Function] = {}
         self._undo: list[Callable[[], object]] = []
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     @property
     def module(self) -> ModuleType:
         """The app's module, as the library imported it."""
         return sys.modules[_MODULE]
 
-    def start(self) -> None:
+    def start(self) -> Self:
         """Import and index the app.
 
         Raises:
@@ -111,6 +100,7 @@ class FunctionApp:
         except BaseException:
             self.stop()
             raise
+        return self
 
     def stop(self) -> None:
         """Wait for the library's threads to end, and put everything back as it was."""

@@ -5,17 +5,13 @@ In a test::
     with GcpSimulator() as sim:
         client = sim.client(principal="rotator")
 
-As a process of its own: ``python -m infra.local.gcp.sim``, driven by ``control`` through its
-storage address.
+As a process of its own: ``SimulatorProcess("gcp")``.
 """
 
-import argparse
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Self
 
 import grpc
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -30,19 +26,10 @@ from infra.local.gcp.secrets import SecretOperations
 from infra.local.gcp.storage import Storage
 from infra.local.gcp.storage_documents import StorageJson
 from infra.local.gcp.store import Clock, SecretStore
-from infra.local.process import control, serving, wait_for_the_end
 from infra.local.server import SimServer
+from infra.local.simulator import options, serve
 
-__all__ = [
-    "BUCKET",
-    "PROJECT",
-    "PROJECT_NUMBER",
-    "Addresses",
-    "GcpSimulator",
-    "connect",
-    "control",
-    "simulator_process",
-]
+__all__ = ["BUCKET", "PROJECT", "PROJECT_NUMBER", "GcpSimulator", "connect"]
 
 SERVICE = "secretmanager"
 BUCKET = "audit"
@@ -94,7 +81,7 @@ class GcpSimulator(SimServer):
         return f"127.0.0.1:{self._front.port}"
 
     @property
-    def app_environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """What leads what runs on Google Cloud, and its SDKs, to this project."""
         host = self.url.removeprefix("http://")
         return {
@@ -106,6 +93,10 @@ class GcpSimulator(SimServer):
             "GCP_SECRET_MANAGER_ENDPOINT": self.target,
             "GCP_STORAGE_ENDPOINT": self.url,
         }
+
+    def addresses(self) -> dict[str, object]:
+        """Return what a process of its own says of itself, as JSON; ``url`` takes the controls."""
+        return super().addresses() | {"target": self.target}
 
     def client(
         self, principal: str = ROTATOR, *, location: str | None = None
@@ -234,15 +225,6 @@ class GcpSimulator(SimServer):
             raise _exhausted()
 
 
-class Addresses(NamedTuple):
-    """Where a simulator in another process is; the storage address also takes the controls."""
-
-    target: str
-    storage_url: str
-    environment: dict[str, str]
-    """What leads an app to it."""
-
-
 def _parent(resource: str) -> Parent:
     """Return where a resource is, whatever kind it has."""
     return Parent.parse(resource.partition("/secrets/")[0])
@@ -274,25 +256,10 @@ def _exhausted() -> GcpError:
     return GcpError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for write requests.")
 
 
-@contextmanager
-def simulator_process(*arguments: str) -> Iterator[Addresses]:
-    """Run the simulator as a process of its own, on free ports."""
-    with serving("infra.local.gcp.sim", *arguments) as line:
-        yield Addresses(**json.loads(line))
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output holds the addresses."""
-    parser = argparse.ArgumentParser(description="Simulated Google Cloud on loopback")
-    parser.add_argument("--port", type=int, default=0, help="of Secret Manager; default: free")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
-    parser.add_argument("--writes-per-second", type=float, help="quota for all writes together")
-    options = parser.parse_args()
-    with GcpSimulator(port=options.port) as simulator:
-        simulator.set_latency(options.latency)
-        simulator.faults.quota(options.writes_per_second)
-        addresses = Addresses(simulator.target, simulator.url, simulator.app_environment)
-        wait_for_the_end(json.dumps(addresses._asdict()))
+    """Serve until SIGTERM or SIGINT."""
+    given = options("Simulated Google Cloud on loopback; --port is Secret Manager's").parse_args()
+    serve(GcpSimulator(port=given.port), given)
 
 
 if __name__ == "__main__":
