@@ -126,7 +126,7 @@ def test_it_needs_two_actions_more_and_no_other(blocking: AwsWorld) -> None:
     for block in (True, False):
         world = blocking
         if not block:
-            world.adapter.store._blocks = None  # type: ignore[attr-defined]
+            world.adapter.store._blocks = None  # type: ignore[attr-defined] # as set up without it
         key_id = f"key-{block}".lower()
         world.operations().create(key_id)
         world.sim.calls.clear()
@@ -163,7 +163,7 @@ def test_many_threads_block_what_each_retires(blocking: AwsWorld) -> None:
     blocking.operations().create(KEY)
     store, key = blocking.adapter.store, blocking.look(KEY)
     versions = [f"{number:032}" for number in range(20)]
-    blocks = store._blocks  # type: ignore[attr-defined]
+    blocks = store._blocks  # type: ignore[attr-defined] # what every retirement calls
     answers = at_once([lambda v=version: blocks.block(key.id, v) for version in versions])  # type: ignore[misc] # mypy infers no default
     assert answers == [None] * 20
     text = json.dumps(policy(blocking))

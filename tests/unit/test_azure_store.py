@@ -83,7 +83,7 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
         sim.unfreeze_reads()
         return inner(key_id)  # type: ignore[return-value]  # passed on
 
-    store._looker._versions = versions  # type: ignore[method-assign,assignment]
+    store._looker._versions = versions  # type: ignore[method-assign,assignment] # for this test
     assert store.describe(KEY).deleted is not None
 
 

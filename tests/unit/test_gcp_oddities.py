@@ -79,7 +79,7 @@ def test_what_the_owner_asks_for_while_the_claim_is_in_doubt_is_heeded(
         world.annotate(**asked)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign]
+    world.store._lease.look = look_late  # type: ignore[method-assign] # for this test
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert len(world.secret.versions) == 1
@@ -108,7 +108,7 @@ def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> N
         world.move(current=theirs)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign]
+    world.store._lease.look = look_late  # type: ignore[method-assign] # for this test
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert world.secret.version_aliases["current"] == theirs

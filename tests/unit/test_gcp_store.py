@@ -104,7 +104,7 @@ def test_a_record_is_changed_again_when_others_were_faster(world: Project) -> No
             world.annotate(team=f"a{left[0]}")
         return inner(*arguments)  # type: ignore[arg-type]  # passed on
 
-    world.store._lease.update = update  # type: ignore[method-assign,assignment]
+    world.store._lease.update = update  # type: ignore[method-assign,assignment] # for this test
     world.store.retire(world.look(exact=True), "1", world.now)
     assert world.records["1"].retired is not None
     assert world.secret.annotations["team"] == "a0"

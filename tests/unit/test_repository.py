@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MADE = {"build", "dist", "__pycache__"}
-HARD_LIMIT, AIM = 300, 250
+HARD_LIMIT, AIM = 400, 300
 
 
 def _files() -> list[Path]:
@@ -64,12 +64,12 @@ def _length(name: str) -> int:
 
 
 def test_no_module_is_longer_than_the_hard_limit() -> None:
-    """A module that has grown past 300 lines is split."""
+    """A module is as long as its topic; past 400 lines it is about more than one."""
     assert {name: _length(name) for name in PYTHON if _length(name) > HARD_LIMIT} == {}
 
 
 def test_few_modules_are_longer_than_the_aim() -> None:
-    """At most one module in eight of the package and the functions has more than 250 lines."""
+    """At most one module in eight of the package and the functions has more than 300 lines."""
     modules = _within(r"core/|functions_")
     long = {name: _length(name) for name in modules if _length(name) > AIM}
     assert len(long) * 8 <= len(modules), long
