@@ -226,6 +226,7 @@ def test_it_runs_as_a_process_and_is_controlled_over_http() -> None:
         assert old.created_on is not None
         assert (new.created_on - old.created_on).total_seconds() >= 3660
         control(url, "configure", purge_protection=True)
+        control(url, "protect", container="audit", protection="has-legal-hold")
         client.begin_delete_secret("key")
         with answers(403, "Forbidden"):
             client.purge_deleted_secret("key")

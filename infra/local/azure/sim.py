@@ -164,6 +164,10 @@ class AzureSimulator(SimServer):
         with self._lock:
             self.secrets.reading.frozen_reads = None
 
+    def protect(self, container: str, protection: str) -> None:
+        """Let a container say that it has this protection: see ``BlobStorage.protections``."""
+        self.blobs.protections.setdefault(container, set()).add(protection)
+
     def configure(self, **settings: bool | int) -> None:
         """Change what may differ from vault to vault: see ``Settings``."""
         for name, value in settings.items():
@@ -202,6 +206,7 @@ class AzureSimulator(SimServer):
             "freeze_reads": self.freeze_reads,
             "unfreeze_reads": self.unfreeze_reads,
             "configure": self.configure,
+            "protect": self.protect,
             "seed": self.seed,
             "assign": self.roles.assign,
             "revoke": self.roles.revoke,
