@@ -21,7 +21,7 @@ _SCHEDULE = "0 7 * * * *"
 
 def show(page: Page, folder: Path) -> None:
     """Show the Function App rotating keys of a vault on this machine."""
-    del folder  # nothing is written but into the stand-ins
+    del folder  # only the local clouds are written to
     with SimulatorProcess("azure") as cloud, Azurite() as storage:
         page.head("Azure: a vault that speaks Key Vault's protocol, Blob Storage, three secrets.")
         for container in ("audit", "claims"):
@@ -75,16 +75,16 @@ _OK = 200
 
 
 def _consumer(url: str) -> Any:
-    """Return a plain client of the SDK's, as an application has one."""
+    """Return a plain client of the SDK, as an application has one."""
     from azure.identity import ManagedIdentityCredential
     from azure.keyvault.secrets import SecretClient
 
-    # The stand-in is no host of Azure's, which the SDK would insist on.
+    # The simulator's host is not one of Azure's, which the SDK would insist on.
     return SecretClient(url, ManagedIdentityCredential(), verify_challenge_resource=False)
 
 
 def _fill(cloud: SimulatorProcess, vault: Any) -> None:
-    """Make the secrets, each of its age: the vault's own clock is set back for that."""
+    """Make the secrets, each of its age. The vault's clock is set back for that."""
     for key_id, days in _KEYS.items():
         back = timedelta(days=days).total_seconds()
         cloud.control("shift_clock", seconds=-back)
@@ -100,7 +100,11 @@ def _rotation(key_id: str) -> Request:
 
 
 def _summary(result: Result) -> Mapping[str, Any]:
-    """Return what the function logged of its run. Raises :class:`ConfigError` when it failed."""
+    """Return the summary that the function logged of its run.
+
+    Raises:
+        ConfigError: the function failed.
+    """
     if not result.ok:
         raise ConfigError(f"the function failed: {result.error}", todo=result.traceback or "")
     lines = (record.getMessage() for record in result.records)

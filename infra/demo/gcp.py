@@ -28,7 +28,7 @@ _AUDIT = "gs://audit/audit"
 
 def show(page: Page, folder: Path) -> None:
     """Show the functions rotating secrets of a project on this machine."""
-    del folder  # nothing is written but into the stand-ins
+    del folder  # only the local clouds are written to
     with contextlib.ExitStack() as stack:
         cloud = stack.enter_context(SimulatorProcess("gcp"))
         page.head("Google Cloud: a Secret Manager, Cloud Storage, three secrets.")
@@ -66,7 +66,7 @@ def show(page: Page, folder: Path) -> None:
 
 
 class _Consumer:
-    """An application, and whoever set it up: the official client and nothing of ours."""
+    """An application and the person who set it up: they use the SDK and nothing of ours."""
 
     def __init__(self, target: str, project: str) -> None:
         import grpc
@@ -84,7 +84,7 @@ class _Consumer:
         self._channel.close()
 
     def make(self, key_id: str) -> None:
-        """Make a secret with our tag, its first version being ``current``."""
+        """Make a secret with our tag. Its first version is ``current``."""
         secret = {"replication": {"automatic": {}}, "annotations": {"daena.managed": "true"}}
         made = self._client.create_secret(parent=self._project, secret_id=key_id, secret=secret)
         payload = {"data": f"made by hand for {key_id}".encode()}
@@ -99,7 +99,7 @@ class _Consumer:
 
 
 def _made_before(cloud: SimulatorProcess, days: int, make: Callable[[], None]) -> None:
-    """Make something as of some days ago: the stand-in's clock is set back for that."""
+    """Make something as of some days ago. The simulator's clock is set back for that."""
     back = timedelta(days=days).total_seconds()
     cloud.control("shift_clock", seconds=-back)
     make()

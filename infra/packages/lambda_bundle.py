@@ -14,12 +14,12 @@ from daena_kms.errors import ConfigError
 
 from infra.packages import packing
 
-#: What the AWS functions import, as distributions; what those need in turn is found.
+#: The distributions that the AWS functions import. What those require is found from them.
 DISTRIBUTIONS = ("aws-lambda-powertools", "botocore", "cryptography", "obstore")
 
 
 def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distribution]:
-    """The named distributions and all they require, without extras, in order of name.
+    """Return the named distributions and all that they require, without extras, sorted by name.
 
     Raises:
         ConfigError: one of them is not installed.
@@ -34,7 +34,7 @@ def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distributio
         try:
             found[key] = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            # A requirement with a marker may be for another platform or version.
+            # A requirement with a marker may be for another platform or version of Python.
             if not needed:
                 continue
             raise ConfigError(
@@ -50,7 +50,7 @@ def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distributio
 
 
 def build(target: Path, handler: Path, *, distributions: Iterable[str] = DISTRIBUTIONS) -> None:
-    """Fill the folder as a deployed package, out of what is installed here.
+    """Fill the folder with the files of a deployed package, taken from what is installed here.
 
     Raises:
         ConfigError: a distribution is not installed.

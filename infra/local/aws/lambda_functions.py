@@ -1,4 +1,4 @@
-"""Lambda functions on the local AWS: creates them, runs them and gives them URLs."""
+"""Creates Lambda functions on the local AWS, invokes them and gives them URLs."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ _READY_SECONDS = 30.0
 
 
 class LambdaClient(Protocol):
-    """The calls of an SDK's Lambda client that are used here."""
+    """The methods of an SDK's Lambda client that are used here."""
 
     def create_function(self, **request: object) -> dict[str, Any]:
         """Create a function."""
@@ -51,11 +51,11 @@ class Function:
 
 @dataclass(frozen=True)
 class Invocation:
-    """What one synchronous invocation came to."""
+    """The result of one synchronous invocation."""
 
     #: What the handler returned, or the error as an object when it raised.
     payload: Any
-    #: None, or ``Unhandled`` when the handler raised, ended or ran out of time.
+    #: None, or ``Unhandled`` when the handler raised, exited or ran out of time.
     error: str | None
     #: The last 4 KiB that it logged.
     log: str
@@ -79,7 +79,7 @@ def deploy(client: LambdaClient, function: Function) -> str:
         Environment={"Variables": dict(function.environment)},
     )
     deadline = time.monotonic() + _READY_SECONDS
-    # The SDK's own waiter looks once a second, a local function is ready in half of that.
+    # The SDK's own waiter looks once a second. A local function is ready sooner.
     while client.get_function_configuration(FunctionName=name)["State"] != "Active":
         if time.monotonic() > deadline:
             raise StoreUnavailable(
@@ -90,7 +90,7 @@ def deploy(client: LambdaClient, function: Function) -> str:
 
 
 def invoke(client: LambdaClient, name: str, event: object) -> Invocation:
-    """Run the function with that event and wait for what it comes to."""
+    """Invoke the function with that event and wait for its result."""
     answer = client.invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail")
     return Invocation(
         payload=json.loads(answer["Payload"].read()),
@@ -102,6 +102,6 @@ def invoke(client: LambdaClient, name: str, event: object) -> Invocation:
 def expose(client: LambdaClient, name: str, endpoint: str, *, auth_type: str = "AWS_IAM") -> str:
     """Give the function a URL and return the one that works on this machine."""
     created = client.create_function_url_config(FunctionName=name, AuthType=auth_type)
-    # The URL that AWS would give ends in on.aws; locally the same id is a path.
+    # The host of the URL holds an id, which is part of the path on the local AWS.
     url_id = (urlsplit(created["FunctionUrl"]).hostname or "").partition(".")[0]
     return f"{endpoint}/_aws/lambda-url/{url_id}"

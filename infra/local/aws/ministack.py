@@ -46,7 +46,7 @@ class LocalAws(ChildProcess):
         self._settings: dict[str, str] = {}
 
     def client(self, service: str) -> Any:
-        """Return an SDK client that no setting or profile of the person's reaches."""
+        """Return an SDK client that ignores the person's settings and profiles."""
         from botocore.config import Config
         from botocore.session import Session
 
@@ -62,13 +62,13 @@ class LocalAws(ChildProcess):
             region_name=REGION,
             aws_access_key_id=ACCOUNT,
             aws_secret_access_key=_SECRET,
-            # A function may take its time, and must not run a second time for that.
+            # A slow function must not be invoked a second time.
             config=Config(read_timeout=_ANSWER_SECONDS, retries={"total_max_attempts": 1}),
         )
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that lead any AWS SDK or command line to this local AWS."""
+        """The variables that lead an AWS SDK to it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
@@ -97,7 +97,7 @@ class LocalAws(ChildProcess):
         return [sys.executable, "-P", str(_PROGRAM), str(python)]
 
     def _surroundings(self, folder: Path) -> dict[str, str]:
-        # ministack hands them on to functions, which are found and run as on Lambda.
+        # ministack passes these on to the functions.
         own = {
             "PATH": os.environ.get("PATH", os.defpath),
             "AWS_EXECUTION_ENV": "AWS_Lambda_python3.13",
@@ -113,7 +113,7 @@ class LocalAws(ChildProcess):
 
 
 def _edition(url: str) -> str | None:
-    """What the server there calls its edition, or None while there is no answer."""
+    """Return what the server calls its edition, or None while it does not answer."""
     try:
         with direct().open(f"{url}/_ministack/health", timeout=_HEALTH_SECONDS) as answer:
             health: dict[str, Any] = json.load(answer)
@@ -123,11 +123,11 @@ def _edition(url: str) -> str | None:
 
 
 def _interpreter(folder: Path, unset: Iterable[str], *, isolated: bool) -> Path:
-    """A script that runs functions: without ministack's settings, and isolated if wanted."""
+    """Return a script that runs functions, without ministack's own settings."""
     script = folder / "python"
     flags = "-s -S -P " if isolated else ""
     script.write_text(
-        # Powertools, for one, would obey the LOG_LEVEL that is meant for ministack.
+        # Powertools would take the LOG_LEVEL that is meant for ministack.
         f'#!/bin/sh\nunset {" ".join(unset)}\nexec {shlex.quote(sys.executable)} {flags}"$@"\n',
         encoding="utf-8",
     )
@@ -136,7 +136,7 @@ def _interpreter(folder: Path, unset: Iterable[str], *, isolated: bool) -> Path:
 
 
 def _settings(folder: Path, port: int, token: str, *, enforce_iam: bool) -> dict[str, str]:
-    """What ministack reads from its environment."""
+    """Return what ministack reads from its environment."""
     return {
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
@@ -147,7 +147,7 @@ def _settings(folder: Path, port: int, token: str, *, enforce_iam: bool) -> dict
         "AUTH": "true" if enforce_iam else "false",
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
-        # It looks for a container engine when it starts.
+        # It would look for a container engine when it starts.
         "DOCKER_HOST": f"unix://{folder}/none.sock",
         # At INFO it prints what functions print.
         "LOG_LEVEL": "WARNING",

@@ -1,4 +1,4 @@
-"""AWS on loopback: Secrets Manager, KMS, S3, STS, with a call log, faults and a movable clock.
+"""Simulates AWS: Secrets Manager, KMS, S3 and STS, with a call log, faults and a movable clock.
 
 In a test::
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ACCESS_KEY = "AKIDSIMULATED"
-#: Of what is called beside us: by people, by other programs, by a test that arranges something.
+#: The access key of everybody else: people, other programs, a test that prepares something.
 OTHERS_KEY = "AKIDOTHERS"
 BUCKET = "audit"
 
 
 class AwsSimulator(SimServer):
-    """The server and its services: ``secrets``, ``kms``, ``sts`` and ``s3``."""
+    """Serves ``secrets``, ``kms``, ``sts`` and ``s3``, which hold the state."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class AwsSimulator(SimServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads any AWS SDK or command line here, and our audit log."""
+        """The variables that lead an AWS SDK and our audit log to it."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_REGION": REGION,
@@ -76,7 +76,7 @@ class AwsSimulator(SimServer):
         }
 
     def now(self) -> datetime:
-        """Return the simulated time, from which every date comes."""
+        """Return the simulated time, which every date in an answer comes from."""
         return self._clock() + self._shift
 
     def shift_clock(self, *, seconds: float) -> None:
@@ -84,7 +84,7 @@ class AwsSimulator(SimServer):
         self._shift += timedelta(seconds=seconds)
 
     def freeze_listing(self) -> None:
-        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        """Freeze the answers of ListSecrets as they are now. Other operations stay live."""
         with self._lock:
             self.secrets.freeze_listing()
 
@@ -123,7 +123,7 @@ def clients(
     read_timeout: float = 10,
     access_key: str = ACCESS_KEY,
 ) -> Clients:
-    """Return clients with dummy credentials; a fault hits the caller unless it asks for retries."""
+    """Return clients with dummy credentials, which by default do not retry."""
     config = Config(
         retries={"total_max_attempts": retries + 1, "mode": "standard"},
         read_timeout=read_timeout,
@@ -146,7 +146,7 @@ def clients(
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Run the simulator until SIGTERM or SIGINT."""
     given = options("Simulated AWS on loopback").parse_args()
     serve(AwsSimulator(port=given.port), given)
 

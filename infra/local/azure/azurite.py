@@ -62,11 +62,11 @@ class Azurite(ChildProcess):
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment variables that lead our own objects in ``az://`` to this account."""
+        """The variables that lead our audit log and claims to this account."""
         return {"AZURE_STORAGE_ENDPOINT": self.url, "AZURE_STORAGE_ACCOUNT_KEY": self.key}
 
     def create_container(self, name: str) -> None:
-        """Create an empty container, which no client for objects alone does.
+        """Create an empty container; clients for objects alone can't.
 
         Raises:
             StoreUnavailable: azurite refused, or did not answer.
@@ -95,7 +95,7 @@ class Azurite(ChildProcess):
         return super()._surroundings(folder) | {"AZURITE_ACCOUNTS": f"{self.account}:{self.key}"}
 
     def _address(self) -> str | None:
-        # What it prints is its own word: nobody else writes there.
+        # Only the child itself writes to its log.
         found = _LISTENS.search(self.log())
         return found[1] if found else None
 
@@ -118,10 +118,10 @@ class Azurite(ChildProcess):
             "x-ms-date": format_datetime(datetime.now(UTC), usegmt=True),
             "x-ms-version": _VERSION,
         }
-        # The account stands in the path, and before the path once more.
+        # The account is in the path already, and comes before the path once more.
         resource = f"/{self.account}/{self.account}/{container}\nrestype:container"
         named = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        # Of the eleven headers after the method, none is sent.
+        # None of the eleven headers that may follow the method is sent.
         text = "PUT" + "\n" * 12 + named + resource
         digest = hmac.digest(base64.b64decode(self.key), text.encode(), hashlib.sha256)
         signature = base64.b64encode(digest).decode()

@@ -1,9 +1,8 @@
-"""fake-gcs-server, an independent stand-in for Cloud Storage, and obstore's way to it.
+"""Runs fake-gcs-server, an independent Cloud Storage, and translates obstore's requests for it.
 
-It speaks the JSON API only, and obstore writes by the XML API. ``XmlFront`` translates what obstore
-sends, so that the same tests run against it and against our own ``gcp_storage``. It checks no
-permissions, and honours ``ifGenerationMatch`` in multipart uploads only: an ``uploadType=media``
-overwrites.
+It serves the JSON API only, and obstore writes through the XML API. ``XmlFront`` translates, so
+the same tests run against it and against our own simulator. It checks no permissions. It honours
+``ifGenerationMatch`` in multipart uploads only: an ``uploadType=media`` overwrites.
 """
 
 import json
@@ -28,12 +27,12 @@ _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "
 
 
 class FakeGcs(ChildProcess):
-    """fake-gcs-server on a free loopback port, in memory.
+    """fake-gcs-server on a free loopback port, with everything in memory.
 
-    ``url`` is the JSON API, for google-cloud-storage; ``xml_url`` the XML API, for obstore.
+    ``url`` is the JSON API, for google-cloud-storage. ``xml_url`` is the XML API, for obstore.
 
     Args:
-        buckets: the buckets that it has.
+        buckets: the buckets to make.
     """
 
     name = "fake-gcs-server"
@@ -50,11 +49,11 @@ class FakeGcs(ChildProcess):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads google-cloud-storage, and our own objects in ``gs://``, to it."""
+        """The variables that lead google-cloud-storage and our audit log to it."""
         return {"STORAGE_EMULATOR_HOST": self.url, "GCP_STORAGE_ENDPOINT": self.xml_url}
 
     def start(self) -> Self:
-        """Start it, make its buckets and return."""
+        """Start it and make its buckets."""
         super().start()
         try:
             port = urlsplit(self.url).port or 0
@@ -69,7 +68,11 @@ class FakeGcs(ChildProcess):
         return self
 
     def stop(self) -> None:
-        """End it; raise what went wrong in the translation."""
+        """End it.
+
+        Raises:
+            ExceptionGroup: what went wrong in the translation while it ran.
+        """
         front, self._front = self._front, None
         if front is not None:
             front.stop()
@@ -88,19 +91,19 @@ class FakeGcs(ChildProcess):
         ]
 
     def _address(self) -> str | None:
-        # It says so once the port is its own; somebody else's server there would say nothing here.
+        # It prints this once it listens. A stranger's server on the port prints nothing here.
         found = _LISTENS.search(self.log())
         return found[1] if found else None
 
 
 class XmlFront:
-    """Answers the XML requests of obstore's GCSStore from a server of the JSON API."""
+    """Answers the XML requests of obstore's GCSStore through the JSON API."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def answer(self, request: Request) -> Response:
-        """Translate one request and its answer."""
+        """Translate one request, and the answer to it."""
         bucket, _, name = request.path.removeprefix("/").partition("/")
         if not name:
             return self._list(bucket, request)
@@ -109,7 +112,7 @@ class XmlFront:
             case "PUT":
                 return self._put(bucket, name, request)
             case "GET" | "HEAD":
-                # The server of ours leaves the body of an answer to HEAD away.
+                # Our HTTP server sends no body in answer to HEAD.
                 return self._pass_on("GET", place + "?alt=media")
             case "DELETE":
                 response = self._pass_on("DELETE", place)
@@ -141,7 +144,7 @@ class XmlFront:
         return Response(200, body, {name: headers[name] for name in kept if name in headers})
 
     def _list(self, bucket: str, request: Request) -> Response:
-        # All pages as one: "start-after" is exclusive, "startOffset" inclusive.
+        # Joins all pages. "start-after" is exclusive, "startOffset" inclusive.
         after, token = request.query.get("start-after", ""), ""
         parts: list[str] = []
         for _ in count():

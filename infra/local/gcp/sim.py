@@ -1,4 +1,4 @@
-"""Google Cloud on loopback: Secret Manager and Cloud Storage, with a call log, faults and a clock.
+"""Simulates Google Cloud: Secret Manager and Cloud Storage, with call log, faults and clock.
 
 In a test::
 
@@ -43,9 +43,12 @@ def utc_now() -> datetime:
 class GcpSimulator(SimServer):
     """Secret Manager over gRPC at ``target``, Cloud Storage and the controls over HTTP at ``url``.
 
-    ``secrets`` and ``storage`` are their state. ``location`` makes regional secrets there the ones
-    that clients mean who name no location. ``roles`` holds the IAM permissions of each principal;
-    one that is not in it may do everything.
+    ``secrets`` and ``storage`` hold their state. ``roles`` holds the IAM permissions of each
+    principal; a principal that is not in it may do everything.
+
+    Args:
+        location: the region whose secrets a client means that names none; by default the global
+            ones.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class GcpSimulator(SimServer):
 
     @property
     def environment(self) -> dict[str, str]:
-        """What leads what runs on Google Cloud, and its SDKs, to this project."""
+        """The variables that lead an SDK and our functions to this project."""
         host = self.url.removeprefix("http://")
         return {
             "DAENA_KMS_AUDIT_URL": f"gs://{BUCKET}/audit",
@@ -95,13 +98,13 @@ class GcpSimulator(SimServer):
         }
 
     def addresses(self) -> dict[str, object]:
-        """Return what a process of its own says of itself, as JSON; ``url`` takes the controls."""
+        """Return what a simulator in its own process prints as JSON; ``url`` takes the controls."""
         return super().addresses() | {"target": self.target}
 
     def client(
         self, principal: str = ROTATOR, *, location: str | None = None
     ) -> SecretManagerServiceClient:
-        """Return an official client, which ends with the simulator."""
+        """Return an SDK client, which is closed when the server stops."""
         made = connect(self.target, principal=principal, location=location)
         self._clients.append(made)
         return made
@@ -113,7 +116,11 @@ class GcpSimulator(SimServer):
         return self
 
     def stop(self) -> None:
-        """End every connection and thread; raise what went wrong inside the simulator."""
+        """End every connection and thread.
+
+        Raises:
+            ExceptionGroup: what went wrong inside the simulator while it ran.
+        """
         for made in self._clients:
             made.transport.close()  # type: ignore[no-untyped-call]  # as it is declared
         self._stopping.set()
@@ -124,7 +131,7 @@ class GcpSimulator(SimServer):
             raise ExceptionGroup(message, self._front.crashes)
 
     def now(self) -> datetime:
-        """Return the simulated time, from which every date comes."""
+        """Return the simulated time, which every date in an answer comes from."""
         return self._clock() + self._shift
 
     def shift_clock(self, *, seconds: float) -> None:
@@ -132,18 +139,18 @@ class GcpSimulator(SimServer):
         self._shift += timedelta(seconds=seconds)
 
     def set_role(self, principal: str, permissions: list[str] | None) -> None:
-        """Let a principal do this and no more; None: everything."""
+        """Allow a principal these permissions only. None allows everything."""
         self.roles.pop(principal, None)
         if permissions is not None:
             self.roles[principal] = set(permissions)
 
     def limit_each_secret(self, writes_per_second: float | None) -> None:
-        """Throttle what exceeds this rate on one secret; None lifts it."""
+        """Throttle writes to one secret that exceed this rate. None lifts the limit."""
         with self._lock:
             self._rate, self._buckets = writes_per_second, {}
 
     def freeze_listing(self) -> None:
-        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        """Freeze the answers of ListSecrets as they are now. Other operations stay live."""
         with self._lock:
             self.secrets.freeze_listing()
 
@@ -152,7 +159,7 @@ class GcpSimulator(SimServer):
         self.secrets.unfreeze_listing()
 
     def freeze_versions(self) -> None:
-        """Let ListSecretVersions answer from now on as it would now."""
+        """Freeze the answers of ListSecretVersions as they are now."""
         with self._lock:
             self.secrets.freeze_versions()
 
@@ -161,7 +168,7 @@ class GcpSimulator(SimServer):
         self.secrets.unfreeze_versions()
 
     def freeze_aliases(self) -> None:
-        """Let aliases and ``latest`` lead where they lead now; numbers stay immediate."""
+        """Freeze where aliases and ``latest`` lead. Access by number stays live."""
         with self._lock:
             self.secrets.freeze_aliases()
 
@@ -231,7 +238,7 @@ def _parent(resource: str) -> Parent:
 
 
 def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
-    """Return what a fault makes of a call; a hanging one ends with the client's own patience."""
+    """Return the error of a planned fault. A hanging call waits until its client gives up."""
     if fault.effect is Effect.DENY:
         return _denied(rpc)
     if fault.effect is Effect.THROTTLE:
@@ -243,7 +250,7 @@ def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
         rpc.gone.wait()
     if fault.how is How.ERROR:
         return GcpError(grpc.StatusCode.INTERNAL, "An internal error has occurred.")
-    # What a client says of a connection that ends: it can't tell whether the call took effect.
+    # The client's error for a lost connection. It can't tell whether the call took effect.
     return GcpError(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
 
@@ -257,7 +264,7 @@ def _exhausted() -> GcpError:
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Run the simulator until SIGTERM or SIGINT."""
     given = options("Simulated Google Cloud on loopback; --port is Secret Manager's").parse_args()
     serve(GcpSimulator(port=given.port), given)
 
