@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from infra.local import __main__ as program
 from infra.local.process import ROOT
 from tests.local.test_child_process import of_folder
 from tests.worlds.waiting import eventually
@@ -158,12 +159,23 @@ def test_sigterm_ends_it_as_well(tmp_path: Path) -> None:
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_a_second_signal_does_not_disturb_the_end() -> None:
+    """The first one begins to end it; from then on signals are ignored."""
+    before = {number: signal.getsignal(number) for number in program._SIGNALS}
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            program._end(signal.SIGINT, None)
+        assert {signal.getsignal(number) for number in before} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def test_it_ends_in_the_middle_of_a_start(tmp_path: Path) -> None:
-    """Ctrl-C, and once more, while the clouds start: the same."""
+    """Ctrl-C while the clouds start: the same."""
     with start(tmp_path) as process:
         assert eventually(lambda: any((tmp_path / "temporary").iterdir()))
         (folder,) = (tmp_path / "temporary").iterdir()
-        process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
         assert process.stdout is not None

@@ -18,7 +18,6 @@ from tests.worlds.waiting import eventually
 ROOT = Path(__file__).parents[3]
 PROGRAM = Path(sys.executable).with_name("daena-kms")
 SOURCES = [Path(str(part.__file__)) for part in (demo, aws, azure, gcp)]
-MARK = "DAENA_DEMO_TEST"
 
 
 def start(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +40,6 @@ def start(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Comple
             "HOME": str(tmp_path),
             "LANG": "C.UTF-8",
             "TMPDIR": str(temporary),
-            MARK: str(tmp_path),
             # A person's own settings must lead the demo nowhere.
             "DAENA_CLOUD_KMS_PROVIDER": "gcp",
             "AWS_PROFILE": "there-is-none",
@@ -58,17 +56,16 @@ def start(tmp_path: Path, *arguments: str, **settings: str) -> subprocess.Comple
 
 
 def running(tmp_path: Path) -> list[str]:
-    """The processes that descend from the demo of that folder: they have its environment."""
+    """The processes that descend from the demo of that folder: their environment names it."""
     found = []
-    mark = f"{MARK}={tmp_path}".encode()
     folder = str(tmp_path).encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            environment = (process / "environ").read_bytes().split(b"\0")
+            environment = (process / "environ").read_bytes()
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue  # ended meanwhile
-        if mark in environment or folder in command:
+        if folder in environment + command:
             found.append(command.decode(errors="replace"))
     return found
 
