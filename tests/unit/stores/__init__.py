@@ -1,1 +1,1 @@
-"""The stand-ins' own tests: a stand-in that is laxer than its cloud proves nothing."""
+"""Tests of what the stores have in common, and of each store without its cloud."""
