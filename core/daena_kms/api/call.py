@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from daena_kms.api.access import Access, Deed
-from daena_kms.api.inputs import check_match, read_reason
+from daena_kms.api.fields import REASON
+from daena_kms.api.inputs import Field, check_match
 from daena_kms.api.messages import Forbidden, Request, TooSoon
 from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.objects.base import Objects
@@ -27,8 +28,8 @@ class Call:
     request: Request
     #: The key that the address names; empty where it names none.
     key_id: str
-    query: Mapping[str, str]
-    body: Mapping[str, Any]
+    #: The fields of the query and the members of the body, as they were sent.
+    given: Mapping[str, Any]
     adapter: CloudKMSAdapter
     log: Objects
     access: Access
@@ -41,6 +42,10 @@ class Call:
     def principal(self) -> str:
         """Who asks; the router lets nobody through without."""
         return self.request.principal or ""
+
+    def value[T](self, field: Field[T]) -> T:
+        """Return what was sent in a field; :meth:`Route.check` has checked all of them."""
+        return field.value(self.given)
 
     def check(self, deed: Deed, key_id: str | None = None) -> None:
         """Raise :class:`Forbidden` unless the caller may do this (``None``: to all keys)."""
@@ -94,7 +99,7 @@ class Call:
             self.adapter,
             self.log,
             trigger=TRIGGER,
-            reason=read_reason(self.body),
+            reason=self.value(REASON),
             principal=self.principal,
             over=lambda: self.budget.over,
         )

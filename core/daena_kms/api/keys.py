@@ -1,18 +1,18 @@
 """The addresses below ``/v1/keys``: read what a key is, rotate it, roll it back, hold it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from daena_kms.api.access import Deed
 from daena_kms.api.call import TRIGGER, Call
-from daena_kms.api.inputs import check_match, moved, read_flag, read_limit, read_reason, read_text
+from daena_kms.api.fields import AFTER_KEY, COMPROMISED, HOLD_UNTIL, LIMIT, REASON, VERSION
+from daena_kms.api.inputs import check_match, moved
 from daena_kms.api.messages import BadRequest, OutOfTime, Refusal, Response, etag
 from daena_kms.engine import run
 from daena_kms.engine.documents import key_document, listed_key
 from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
-from daena_kms.rules.durations import format_time, parse_time
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
-from daena_kms.rules.names import check_key_id
 from daena_kms.rules.policy import MANAGED, is_managed
 from daena_kms.rules.summary import Summary
 
@@ -33,10 +33,7 @@ class NotRetired(Refusal):
 
 def list_keys(call: Call) -> Response:
     """Answer the managed keys that the caller may read, by id, a page at a time."""
-    call.check_any(Deed.READ)
-    limit, after = read_limit(call.query), call.query.get("after", "")
-    if "after" in call.query:
-        check_key_id(after)
+    limit, after = call.value(LIMIT), call.value(AFTER_KEY)
     found = sorted(
         (
             key
@@ -54,21 +51,20 @@ def list_keys(call: Call) -> Response:
 
 def show(call: Call) -> Response:
     """Answer one key's policy and versions, with its current version as the entity tag."""
-    call.check(Deed.READ, call.key_id)
     key = call.adapter.store.describe(call.key_id, exact=True)
     if not is_managed(key.tags):  # metadata of others' secrets is nobody's business
         raise KeyNotFound("there is no managed key of that name", key_id=call.key_id)
     return Response(200, key_document(key, call.adapter), _tagged(key))
 
 
+def deed_of_rotation(given: Mapping[str, Any]) -> Deed:
+    """Return what the access policy must allow: an emergency is a deed of its own."""
+    return Deed.COMPROMISE if COMPROMISED.value(given) else Deed.ROTATE
+
+
 def rotate(call: Call) -> Response:
     """Make a fresh value current, due or not; where the old one has leaked, retire that at once."""
-    compromised = read_flag(call.body, "compromised")
-    call.check(Deed.COMPROMISE if compromised else Deed.ROTATE, call.key_id)
-    reason = read_reason(call.body)
-    if compromised and not (reason or "").strip():
-        msg = "compromised is true, and there is no reason"
-        raise BadRequest(msg, todo="Give one, for the audit log: what leaked, and a ticket")
+    compromised = call.value(COMPROMISED)
     key = call.look()
     # A version may leak as soon as it is made; but only who is allowed an emergency by name is
     # believed that it did, or a stolen trigger could rotate without end.
@@ -82,7 +78,7 @@ def rotate(call: Call) -> Response:
         keys=[call.key_id],
         deadline=call.deadline,
         trigger=TRIGGER,
-        reason=reason,
+        reason=call.value(REASON),
         principal=call.principal,
         looks={key.id: key},
         compromised=compromised,
@@ -123,8 +119,7 @@ def _rotated(call: Call, summary: Summary, *, compromised: bool) -> Response:
 
 def rollback(call: Call) -> Response:
     """Make a new version with an older one's value current."""
-    call.check(Deed.ROLLBACK, call.key_id)
-    version = read_text(call.body, "version", 200) or "previous"
+    version = call.value(VERSION)
     if version != "previous":
         _check_version(call, version)
     operations = call.operations()
@@ -157,11 +152,7 @@ def _is_bounded(key: Key) -> bool:
 
 def hold(call: Call) -> Response:
     """Let no run change the key until it is released, or until a time."""
-    text = read_text(call.body, "until", 40)
-    try:
-        until = None if text is None else parse_time(text, "until")
-    except ConfigError as error:
-        raise BadRequest(error.what, todo=error.todo) from None
+    until = call.value(HOLD_UNTIL)
     if until is not None and until <= call.clock():
         raise BadRequest("until is in the past", todo="Give a time that is to come, or none")
     held = "true" if until is None else format_time(until)
@@ -174,8 +165,6 @@ def release(call: Call) -> Response:
 
 
 def _hold(call: Call, held: str, change: Callable[[str | None], None]) -> Response:
-    call.check(Deed.HOLD, call.key_id)
-    read_reason(call.body)
     key = call.look()
     try:
         change(_ref(key) if "if-match" in call.request.headers else None)
@@ -205,4 +194,4 @@ def _raise_if_moved(call: Call, seen: Key, done: str | None = None) -> None:
         raise moved(key, done)
 
 
-__all__ = ["hold", "list_keys", "release", "rollback", "rotate", "show"]
+__all__ = ["deed_of_rotation", "hold", "list_keys", "release", "rollback", "rotate", "show"]

@@ -1,22 +1,16 @@
 """``/v1/audit``: the log's entries, and whether it holds together."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 from daena_kms.api.access import Deed
 from daena_kms.api.call import Call
-from daena_kms.api.inputs import read_limit
+from daena_kms.api.fields import AFTER_RECORD, KEY, LIMIT, RUN, SINCE, SINCE_ANCHOR, UNTIL
 from daena_kms.api.messages import BadRequest, OutOfTime, Response
 from daena_kms.audit.pages import Filter, page
-from daena_kms.audit.verify import check_anchor
 from daena_kms.audit.verify import verify as verify_log
 from daena_kms.engine.clock import Budget
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects
-from daena_kms.rules.durations import parse_time
-from daena_kms.rules.names import check_key_id
-
-_RUN = re.compile("[0-9a-f]{32}", re.ASCII)
 
 
 def entries(call: Call) -> Response:
@@ -25,23 +19,13 @@ def entries(call: Call) -> Response:
     A page ends with a whole object of the log, so it may hold more entries than asked for; one
     that ends early because its time is over says where to go on, like any other.
     """
-    call.check_any(Deed.AUDIT)
-    query = call.query
-    if "key" in query:
-        check_key_id(query["key"])
-    if "run" in query and not _RUN.fullmatch(query["run"]):
-        msg = f"run is {query['run'][:40]!r}, which is no run's id"
-        raise BadRequest(msg, todo="Write the 32 hexadecimal digits of an entry's run")
+    wanted = Filter(call.value(KEY), call.value(RUN), call.value(SINCE), call.value(UNTIL))
     try:
-        since, until = (
-            parse_time(query[name], name) if name in query else None for name in ("since", "until")
-        )
-        wanted = Filter(query.get("key"), query.get("run"), since, until)
         found, after = page(
             call.log,
             wanted,
-            after=query.get("after"),
-            limit=read_limit(query),
+            after=call.value(AFTER_RECORD),
+            limit=call.value(LIMIT),
             over=lambda: call.budget.over,
         )
     except ConfigError as error:
@@ -54,15 +38,9 @@ def entries(call: Call) -> Response:
 
 def verify(call: Call) -> Response:
     """Check the log against itself and the store."""
-    call.check(Deed.AUDIT)
     within = _Within(call.log, call.budget)
-    since = call.query.get("since")
-    try:
-        check_anchor(since)
-    except ConfigError as error:
-        raise BadRequest(error.what, todo=error.todo) from None
-    report = verify_log(within, within.each(call.adapter.store.inventory()), since)
-    return Response(200, report.to_dict())
+    inventory = within.each(call.adapter.store.inventory())
+    return Response(200, verify_log(within, inventory, call.value(SINCE_ANCHOR)).to_dict())
 
 
 class _Within(Objects):

@@ -173,6 +173,12 @@ STATUS = {
 }
 
 
+def status_of(error: DaenaKMSError | type[DaenaKMSError]) -> int:
+    """Return the status that an error, or a class of errors, is answered with."""
+    kind = error if isinstance(error, type) else type(error)
+    return kind.status if issubclass(kind, Refusal) else STATUS.get(kind.code, 500)
+
+
 #: What to do in this API's words, where the stores speak of the command line and of themselves.
 _ADVICE = {
     "key-not-found": "GET /v1/keys lists the keys, and GET /v1/keys/{key_id} a key's versions",
@@ -182,7 +188,7 @@ _ADVICE = {
 def problem(error: DaenaKMSError, request_id: str | None = None) -> Response:
     """Return an error as a problem document: https://www.rfc-editor.org/rfc/rfc9457."""
     refusal = error if isinstance(error, Refusal) else None
-    status = refusal.status if refusal is not None else STATUS.get(error.code, 500)
+    status = status_of(error)
     document = {
         "type": f"urn:daena-kms:{error.code}",
         "title": error.code.replace("-", " "),

