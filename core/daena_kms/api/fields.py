@@ -1,4 +1,4 @@
-"""The fields of queries and the members of bodies: each one's check beside its description."""
+"""The fields of queries and the members of bodies, each with its check and its description."""
 
 import re
 from collections.abc import Mapping
@@ -25,18 +25,18 @@ from daena_kms.rules.names import check_key_id
 MAX_REASON = 500
 _MAX_VERSION = 200
 _MAX_TIME = 40
-#: The pages of lists: how many entries at most, and by default.
+#: How many entries a page of a list may have, and has by default.
 MAX_PAGE, PAGE = 1_000, 100
 
 _RUN = re.compile("[0-9a-f]{32}", re.ASCII)
 
 
 def _line(value: object, name: str, most: int) -> str | None:
-    """Read a member that is one line of text of so many characters at most, or null."""
+    """Return a member that is null or one line of text of at most ``most`` characters."""
     if value is None:
         return None
     if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-        msg = f"{name} is no line of text of 1 to {most} characters"
+        msg = f"{name} is not one line of text of 1 to {most} characters"
         raise BadRequest(msg, todo="Leave it out, or write printable text")
     return value
 
@@ -73,8 +73,8 @@ def _key_id(value: str, _name: str) -> str:
 
 def _run_id(value: str, name: str) -> str:
     if not _RUN.fullmatch(value):
-        msg = f"{name} is {value[:40]!r}, which is no run's id"
-        raise BadRequest(msg, todo="Write the 32 hexadecimal digits of an entry's run")
+        msg = f"{name} is {value[:40]!r}, which is not the id of a run"
+        raise BadRequest(msg, todo="Write the 32 hexadecimal digits of an entry's run id")
     return value
 
 
@@ -110,7 +110,7 @@ AFTER_KEY: Field[str] = Field(
     _key_id,
     "",
     {"type": "string", "maxLength": 200, "pattern": KEY_ID_PATTERN},
-    "The last key id of the page before.",
+    "The last key id of the previous page.",
 )
 #: The reader of the log checks it.
 AFTER_RECORD: Field[str | None] = Field(
@@ -118,7 +118,7 @@ AFTER_RECORD: Field[str | None] = Field(
     _text,
     None,
     {"type": "string", "maxLength": 200, "pattern": RECORD_PATTERN},
-    "What the page before gave as next.",
+    "The member next of the previous page.",
 )
 KEY: Field[str | None] = Field("key", _key_id, None, KEY_ID)
 RUN: Field[str | None] = Field(
@@ -158,7 +158,7 @@ VERSION: Field[str] = Field(
         "minLength": 1,
         "maxLength": _MAX_VERSION,
         "pattern": "^[!-~]*$",
-        "description": "A version that once was current; by default the previous one.",
+        "description": "A version that was current before; by default the previous one.",
     },
 )
 HOLD_UNTIL: Field[datetime | None] = Field("until", _maybe_time, None, MAYBE_TIME)
@@ -166,10 +166,10 @@ DRY_RUN: Field[bool] = Field("dry_run", _flag, default=False, form=FLAG)
 
 
 def _check_emergency(given: Mapping[str, Any]) -> None:
-    """Raise :class:`BadRequest` for an emergency of which nobody says why."""
+    """Raise :class:`BadRequest` for an emergency rotation without a reason."""
     if COMPROMISED.value(given) and not (REASON.value(given) or "").strip():
-        msg = "compromised is true, and there is no reason"
-        raise BadRequest(msg, todo="Give one, for the audit log: what leaked, and a ticket")
+        msg = "compromised is true, but there is no reason"
+        raise BadRequest(msg, todo="Add a reason for the audit log: what leaked, and a ticket")
 
 
 ROTATE = Body(

@@ -1,4 +1,4 @@
-"""How a request is read: strictly, so that what an address does not know is refused, not ignored.
+"""How a request is read: strictly, so that an unknown field is refused, not ignored.
 
 A :class:`Field` is one field of a query or one member of a body: how its value is checked, and how
 the OpenAPI document describes it. The fields themselves are in :mod:`daena_kms.api.fields`.
@@ -45,8 +45,8 @@ class Field[T]:
         """Return this field's value in a query or body.
 
         Raises:
-            BadRequest: the value is not of the form that the field takes.
-            InvalidKeyId: it is to be a key id and is none.
+            BadRequest: the value does not have the form that the field requires.
+            InvalidKeyId: the field takes a key id, and this is not one.
         """
         return self.read(given[self.name], self.name) if self.name in given else self.default
 
@@ -81,7 +81,7 @@ def read_query(request: Request, fields: Collection[Field[Any]]) -> dict[str, st
     if unknown:
         raise BadRequest(f"the query has a field {unknown[0][:40]!r}", todo=todo)
     if len(given) < len(pairs):
-        raise BadRequest("a field of the query is there twice", todo="Write each field once")
+        raise BadRequest("a field occurs twice in the query", todo="Write each field once")
     return given
 
 
@@ -90,8 +90,8 @@ def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any
 
     Raises:
         TooLarge: the body is over :data:`MAX_BODY` bytes.
-        WrongMediaType: it is not JSON by its ``Content-Type``.
-        BadRequest: it is not a JSON object, a member is not known, or one is there twice.
+        WrongMediaType: its ``Content-Type`` is not JSON.
+        BadRequest: it is not a JSON object, or a member is unknown or occurs twice.
     """
     body = request.body
     if not body:
@@ -108,9 +108,9 @@ def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any
     try:
         given = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise BadRequest("the body is no JSON", todo=todo) from None
+        raise BadRequest("the body is not JSON", todo=todo) from None
     if not isinstance(given, dict):
-        raise BadRequest("the body is no JSON object", todo=todo)
+        raise BadRequest("the body is not a JSON object", todo=todo)
     unknown = [name for name in given if name not in names]
     if unknown:
         raise BadRequest(f"the body has a member {unknown[0][:40]!r}", todo=todo)
@@ -129,7 +129,7 @@ def _no_constant(name: str) -> None:
 
 
 def check_match(request: Request, key: Key) -> bool:
-    """Return whether ``If-Match`` was sent; if so, it names the key's current version.
+    """Return whether ``If-Match`` was sent. If it was, it names the key's current version.
 
     https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
 
@@ -142,8 +142,8 @@ def check_match(request: Request, key: Key) -> bool:
         return False
     tags = [_STRONG_TAG.fullmatch(part) for part in sent.split(",")]
     if not all(tags):
-        todo = 'Send the ETag as it came: If-Match: "…"'
-        raise BadRequest("If-Match is no list of entity tags", todo=todo)
+        todo = 'Send the ETag as you received it: If-Match: "…"'
+        raise BadRequest("If-Match is not a list of entity tags", todo=todo)
     if key.current is None:
         raise moved(key)
     if not any(
@@ -154,13 +154,18 @@ def check_match(request: Request, key: Key) -> bool:
 
 
 def moved(key: Key, done: str | None = None) -> KeyMoved:
-    """Return the error that another version is current than was asked for; ``done`` is what was."""
+    """Return the error that the current version is not the one that ``If-Match`` names.
+
+    Args:
+        key: the key as it is now.
+        done: what was done all the same, if anything was.
+    """
     current = key.current
-    what = "another version is current than If-Match names"
+    what = "the current version is not the one that If-Match names"
     return KeyMoved(
         what if done is None else f"{what}; {done}",
         key_id=key.id,
-        todo="If this answers a repeated request, the first one made it: GET the key and look",
+        todo="If you sent the request twice, the first one may have made it: GET the key to see",
         more={"current": current.id if current is not None else None},
         headers={} if current is None else {"etag": etag(current.id)},
     )

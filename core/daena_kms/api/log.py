@@ -1,8 +1,8 @@
-"""``/v1/audit``: the log's entries, and whether it holds together."""
+"""The handlers of ``/v1/audit``: the entries of the log, and its verification."""
 
 from collections.abc import Iterable, Iterator
 
-from daena_kms.api.access import Deed
+from daena_kms.api.access import Permission
 from daena_kms.api.call import Call
 from daena_kms.api.fields import AFTER_RECORD, KEY, LIMIT, RUN, SINCE, SINCE_ANCHOR, UNTIL
 from daena_kms.api.messages import BadRequest, OutOfTime, Response
@@ -14,10 +14,10 @@ from daena_kms.objects.base import Entry, Objects
 
 
 def entries(call: Call) -> Response:
-    """Answer what was done, in the log's order, a page at a time.
+    """Answer one page of what was done, in the log's order.
 
-    A page ends with a whole object of the log, so it may hold more entries than asked for; one
-    that ends early because its time is over says where to go on, like any other.
+    A page ends with a whole object of the log, so it may hold more entries than requested. A page
+    that ends early because the time is over says where to continue, like any other page.
     """
     wanted = Filter(call.value(KEY), call.value(RUN), call.value(SINCE), call.value(UNTIL))
     try:
@@ -31,20 +31,22 @@ def entries(call: Call) -> Response:
     except ConfigError as error:
         raise BadRequest(error.what, todo=error.todo) from None
     allowed = [
-        row for row in found if call.access.allows(call.principal, Deed.AUDIT, str(row["key"]))
+        row
+        for row in found
+        if call.access.allows(call.principal, Permission.AUDIT, str(row["key"]))
     ]
     return Response(200, {"entries": allowed, **({"next": after} if after else {})})
 
 
 def verify(call: Call) -> Response:
-    """Check the log against itself and the store."""
-    within = _Within(call.log, call.budget)
-    inventory = within.each(call.adapter.store.inventory())
-    return Response(200, verify_log(within, inventory, call.value(SINCE_ANCHOR)).to_dict())
+    """Answer whether the log agrees with itself and with the store."""
+    limited = _Limited(call.log, call.budget)
+    inventory = limited.each(call.adapter.store.inventory())
+    return Response(200, verify_log(limited, inventory, call.value(SINCE_ANCHOR)).to_dict())
 
 
-class _Within(Objects):
-    """The log, for as long as there is time."""
+class _Limited(Objects):
+    """The log, readable until the time for the answer is over."""
 
     def __init__(self, log: Objects, budget: Budget) -> None:
         self.url = log.url
@@ -52,7 +54,7 @@ class _Within(Objects):
         self._budget = budget
 
     def each[T](self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items while there is time."""
+        """Yield the items while there is time. Raises :class:`OutOfTime`."""
         for item in items:
             self._check()
             yield item
@@ -77,6 +79,6 @@ class _Within(Objects):
 
     def _check(self) -> None:
         if self._budget.over:
-            msg = "there is more to verify than fits into the time that an answer may take"
-            todo = "Run daena-kms audit verify, which takes the time that it needs"
+            msg = "verifying takes longer than the time that an answer may take"
+            todo = "Run daena-kms audit verify, which has no time limit"
             raise OutOfTime(msg, todo=todo)

@@ -27,24 +27,27 @@ type Json = dict[str, Any]
 
 _DESCRIPTION = (
     "Rotates the keys that applications use, in the cloud where they live, and proves what it did. "
-    "No answer holds a key's value. Who calls is decided by the cloud's own authentication; what "
-    "they may do, by the deployment's access policy. A POST with If-Match does its work once, "
-    "however often it is delivered."
+    "No answer holds a key's value. The cloud's own authentication verifies the caller, and the "
+    "deployment's access policy says what the caller may do. A POST with If-Match does its work "
+    "once, however often it is delivered."
 )
-#: What a status says that is no success.
+#: What each status of an error means.
 PROBLEMS = {
-    "400": "The request is not of the form that the address takes.",
+    "400": "The request does not have the form that the address requires.",
     "401": "The platform has verified no caller.",
     "403": "The access policy does not let the caller do this.",
     "404": "There is no such key, or no such readable version of it.",
-    "409": "The key is on hold, not managed, or being rotated by somebody else.",
-    "412": "Another version is current than If-Match names; the answer says which.",
+    "409": "The key is on hold, somebody else is rotating it, or it is not managed.",
+    "412": "The current version is not the one that If-Match names; the answer says which it is.",
     "413": "The body is too large.",
-    "415": "The body is not JSON by its type.",
-    "429": "The key's version is too young to be replaced on demand.",
-    "500": "The deployment's configuration, or a key's policy, must be mended.",
+    "415": "The media type of the body is not JSON.",
+    "429": "The version is too young to be replaced; Retry-After says when.",
+    "500": "The deployment's configuration or a key's policy must be corrected.",
     "502": "The store refuses the function's own identity.",
-    "503": "No answer from store or log, changes are off, no time, or half an emergency done.",
+    "503": (
+        "The store or the log did not answer; changes are switched off; no time was left to begin; "
+        "or an emergency rotation made the new version, but did not retire the old one yet."
+    ),
 }
 #: Errors of every address that needs a caller, and of every one that takes a body.
 _ALWAYS: tuple[type[DaenaKMSError], ...] = (

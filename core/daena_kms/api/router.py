@@ -21,25 +21,30 @@ from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.names import check_key_id
 from daena_kms.settings import Settings
 
-log_of_requests = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
-#: In every answer: nobody keeps it, and no browser takes it for anything but JSON.
+#: In every answer: no cache keeps it, and no browser takes it for anything but JSON.
 _ALWAYS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 def respond(request: Request, services: Services, deadline: Deadline | None = None) -> Response:
-    """Answer one request. ``services`` gives the adapter and the log; no error leaves this.
+    """Answer one request. Never raises: every error becomes a problem document.
 
-    ``deadline`` (seconds, a timedelta or a time) is when no more work is begun.
+    Args:
+        request: the request.
+        services: returns the adapter and the audit log; called only if they are needed.
+        deadline: seconds, a timedelta or a time, after which no more work begins.
     """
     known_as = request_id(request.request_id)
     try:
         answer = _answer(request, services, deadline)
     except DaenaKMSError as error:
         answer = problem(error, known_as)
-    except Exception as error:  # noqa: BLE001 - the platform's own page may quote what it holds
-        log_of_requests.error("request %s: an unexpected %s", known_as, type(error).__name__)
-        unexpected = DaenaKMSError(f"an unexpected {type(error).__name__}", todo="Report it")
+    except Exception as error:  # noqa: BLE001 - the platform's own error page may quote the error's text
+        logger.error("request %s: an unexpected %s", known_as, type(error).__name__)
+        unexpected = DaenaKMSError(
+            f"an unexpected {type(error).__name__}", todo="Report it as a bug"
+        )
         answer = problem(unexpected, known_as)
     return replace(answer, headers={**_ALWAYS, **answer.headers, "x-request-id": known_as})
 
@@ -52,13 +57,13 @@ def _answer(request: Request, services: Services, deadline: Deadline | None) -> 
     if request.principal is None:
         raise Unauthenticated(
             "the platform has verified no caller",
-            todo="Put the function behind its cloud's own authentication, and sign the request",
+            todo="Require the cloud's own authentication for the function, and sign the request",
             headers={"www-authenticate": "Bearer"},
         )
     methods = find(request.path)
     if not methods:
         paths = dict.fromkeys(route.path for route in ROUTES)
-        todo = f"See /v1/openapi.json; there are {', '.join(paths)}"
+        todo = f"See /v1/openapi.json; the addresses are {', '.join(paths)}"
         raise NoSuchAddress("there is nothing at this address", todo=todo)
     _check_method(request, tuple(methods))
     route = methods[request.method]
@@ -89,7 +94,7 @@ def _answer(request: Request, services: Services, deadline: Deadline | None) -> 
 def _check_method(request: Request, allowed: tuple[str, ...]) -> None:
     if request.method not in allowed:
         raise WrongMethod(
-            f"the method {request.method[:20]!r} is not for this address",
+            f"this address does not take the method {request.method[:20]!r}",
             todo=f"Use {', '.join(allowed)}",
             headers={"allow": ", ".join(allowed)},
         )

@@ -1,7 +1,7 @@
 """The addresses of the API, in one table.
 
-The router dispatches by it and checks a caller and what is sent by it, and the OpenAPI document is
-made of it: nothing about an address is said a second time.
+The router dispatches by this table and checks the caller and the inputs by it. The OpenAPI document
+is made from it. So nothing about an address is said twice.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from daena_kms.api import fields, keys, log, runs, schemas
-from daena_kms.api.access import Deed
+from daena_kms.api.access import Permission
 from daena_kms.api.call import Call
 from daena_kms.api.health import health
 from daena_kms.api.inputs import Body, Field
@@ -28,13 +28,13 @@ _MAX_KEY = 200
 
 
 class Of(Enum):
-    """The keys that the access policy must allow a deed for."""
+    """The keys that the caller needs the permission on."""
 
-    #: The one that the address names.
+    #: The key that the address names.
     KEY = "key"
-    #: All there are: only a rule for all keys allows it.
+    #: All keys: only a rule for all keys gives it.
     ALL = "all"
-    #: At least one; the handler leaves the others out of its answer.
+    #: At least one key; the handler leaves the others out of its answer.
     ANY = "any"
 
 
@@ -48,12 +48,12 @@ class Route:
     #: The operation's name in the OpenAPI document.
     name: str
     summary: str
-    #: What the caller must be allowed, and of which keys; for some, the body decides.
-    may: Deed | Callable[[Mapping[str, Any]], Deed]
+    #: The permission that the caller needs. Where it depends on the body, a function of the body.
+    may: Permission | Callable[[Mapping[str, Any]], Permission]
     of: Of
     answer: Schema
     query: tuple[Field[Any], ...] = ()
-    #: Only a POST has one.
+    #: Only a POST takes one.
     body: Body | None = None
     #: Errors of this address beside those that every address may answer with.
     errors: tuple[type[DaenaKMSError], ...] = ()
@@ -86,17 +86,17 @@ class Route:
         return found if fits and path == f"{before}{found}{after}" else None
 
     def check(self, call: Call) -> None:
-        """Check the caller, then every value that was sent, before the handler does anything.
+        """Check the caller, then every input, before the handler does anything.
 
         Raises:
-            Forbidden: the access policy does not allow it.
-            BadRequest: a value is not of the form that its field takes.
+            Forbidden: the caller lacks the permission.
+            BadRequest: a value does not have the form that its field requires.
         """
-        deed = self.may if isinstance(self.may, Deed) else self.may(call.given)
+        may = self.may if isinstance(self.may, Permission) else self.may(call.given)
         if self.of is Of.ANY:
-            call.check_any(deed)
+            call.check_any(may)
         else:
-            call.check(deed, call.key_id if self.of is Of.KEY else None)
+            call.check(may, call.key_id if self.of is Of.KEY else None)
         for known in (*self.query, *self.members):
             known.value(call.given)
         if self.body is not None and self.body.check is not None:
@@ -105,19 +105,19 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class OpenRoute:
-    """One address that everybody may GET."""
+    """One address that anybody may GET, without a verified caller."""
 
     path: str
     handler: Callable[[Services], Response]
     name: str
     summary: str
     answer: Schema
-    #: What each status says.
+    #: What each status of the answer means.
     statuses: Mapping[str, str] = field(default_factory=dict)
 
 
 def _describe(_services: Services) -> Response:
-    # Only who asks for the document waits until it is made.
+    # Loaded late: only a request for the document has to wait for it.
     from daena_kms.api.openapi import document
 
     return Response(200, document())
@@ -130,7 +130,7 @@ OPEN = (
         name="health",
         summary="Say whether configuration, store and log can be used. Needs no caller.",
         answer=schemas.HEALTH,
-        statuses={"200": "All can be used.", "503": "One can't."},
+        statuses={"200": "All can be used.", "503": "At least one can't be used."},
     ),
     OpenRoute(
         "/v1/openapi.json",
@@ -149,7 +149,7 @@ ROUTES = (
         keys.list_keys,
         name="listKeys",
         summary="List the managed keys, by id.",
-        may=Deed.READ,
+        may=Permission.READ,
         of=Of.ANY,
         query=(fields.LIMIT, fields.AFTER_KEY),
         answer=schemas.KEY_LIST,
@@ -160,7 +160,7 @@ ROUTES = (
         keys.show,
         name="showKey",
         summary="Show one key and its versions.",
-        may=Deed.READ,
+        may=Permission.READ,
         of=Of.KEY,
         answer=schemas.KEY,
         errors=(KeyNotFound, NotManaged),
@@ -170,8 +170,8 @@ ROUTES = (
         "/v1/keys/{key_id}/rotate",
         keys.rotate,
         name="rotateKey",
-        summary="Make a fresh value current, due or not.",
-        may=keys.deed_of_rotation,
+        summary="Make a fresh value current, whether or not the key is due.",
+        may=keys.permission_to_rotate,
         of=Of.KEY,
         body=fields.ROTATE,
         answer=schemas.ROTATED,
@@ -182,8 +182,8 @@ ROUTES = (
         "/v1/keys/{key_id}/rollback",
         keys.rollback,
         name="rollBackKey",
-        summary="Make a new version with an older one's value current.",
-        may=Deed.ROLLBACK,
+        summary="Make a new version with an older version's value current.",
+        may=Permission.ROLLBACK,
         of=Of.KEY,
         body=fields.ROLL_BACK,
         answer=schemas.ROLLED_BACK,
@@ -194,8 +194,8 @@ ROUTES = (
         "/v1/keys/{key_id}/hold",
         keys.hold,
         name="holdKey",
-        summary="Let no run change the key until it is released.",
-        may=Deed.HOLD,
+        summary="Put the key on hold: no run changes it until it is released, or until a time.",
+        may=Permission.HOLD,
         of=Of.KEY,
         body=fields.HOLD,
         answer=schemas.HELD,
@@ -207,7 +207,7 @@ ROUTES = (
         keys.release,
         name="releaseKey",
         summary="End a hold.",
-        may=Deed.HOLD,
+        may=Permission.HOLD,
         of=Of.KEY,
         body=fields.RELEASE,
         answer=schemas.HELD,
@@ -219,7 +219,7 @@ ROUTES = (
         runs.start,
         name="startRun",
         summary="Do what is due.",
-        may=Deed.RUN,
+        may=Permission.RUN,
         of=Of.ALL,
         body=fields.START,
         answer=schemas.RUN,
@@ -230,7 +230,7 @@ ROUTES = (
         runs.plan,
         name="showPlan",
         summary="Show what a run would do with each key, and why.",
-        may=Deed.READ,
+        may=Permission.READ,
         of=Of.ANY,
         answer=schemas.PLAN,
     ),
@@ -239,8 +239,8 @@ ROUTES = (
         "/v1/audit",
         log.entries,
         name="listAudit",
-        summary="List what was done, in the log's order; a page may hold more than asked for.",
-        may=Deed.AUDIT,
+        summary="List what was done, in the log's order. A page may hold more than requested.",
+        may=Permission.AUDIT,
         of=Of.ANY,
         query=(
             fields.KEY,
@@ -258,7 +258,7 @@ ROUTES = (
         log.verify,
         name="verifyAudit",
         summary="Check the log against itself and the store.",
-        may=Deed.AUDIT,
+        may=Permission.AUDIT,
         of=Of.ALL,
         query=(fields.SINCE_ANCHOR,),
         answer=schemas.REPORT,
@@ -267,7 +267,7 @@ ROUTES = (
 
 
 def find_open(path: str) -> OpenRoute | None:
-    """Return what everybody may GET at a path."""
+    """Return the route that anybody may GET at a path."""
     return next((route for route in OPEN if route.path == path), None)
 
 

@@ -74,7 +74,7 @@ PROBLEM = Schema(
         detail=TEXT,
         todo={"type": "string", "description": "What to do next."},
         request_id=TEXT,
-        current={**_MAYBE_TEXT, "description": "The version that is current by now."},
+        current={**_MAYBE_TEXT, "description": "The version that is current now."},
     ),
 )
 
@@ -94,7 +94,7 @@ KEY_LIST = Schema("KeyList", record("keys", keys=_list(_complete(**_LISTED)), ne
 KEY = Schema("Key", _complete(**_LISTED, current=_MAYBE_TEXT, versions=_list(_VERSION)))
 
 _REVOKING = _complete(means=TEXT, readable=_MAYBE_TEXT, breaks=TEXT, undo=TEXT) | {
-    "description": "What retiring at once comes to on this store, and who can read it still."
+    "description": "What retiring at once means on this store, and who can still read the version."
 }
 ROTATED = Schema(
     "Rotated",

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from daena_kms.api import openapi
-from daena_kms.api.access import Access, Deed
+from daena_kms.api.access import Access, Permission
 from daena_kms.api.messages import STATUS, Refusal, Request, Response
 from daena_kms.api.router import respond
 from daena_kms.api.routes import OPEN, ROUTES, Route
@@ -51,24 +51,26 @@ def test_every_address_and_method_is_described() -> None:
     assert len(described) == len(ROUTES) + len(OPEN)
 
 
-def test_the_guide_has_every_address_and_deed() -> None:
+def test_the_guide_has_every_address_and_permission() -> None:
     """Its table is the router's, and its example of a policy is one."""
     guide = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
     told = set(re.findall(r"^\| `(GET|POST) (/v1/\S+)`", guide, flags=re.MULTILINE))
     assert told == ADDRESSES
     rows = re.findall(r"^\| `(GET|POST) (/v1/\S+)` .* `([a-z]+)` \|$", guide, flags=re.MULTILINE)
-    deeds = {(method, path): deed for method, path, deed in rows}
-    assert deeds == {
-        (route.method, route.path): route.may if isinstance(route.may, Deed) else route.may({})
+    permissions = {(method, path): word for method, path, word in rows}
+    assert permissions == {
+        (route.method, route.path): route.may
+        if isinstance(route.may, Permission)
+        else route.may({})
         for route in ROUTES
     }
-    assert {*deeds.values(), "compromise"} == {*Deed}
+    assert {*permissions.values(), "compromise"} == {*Permission}
     example = re.search(r"```json\n(.*?)```", guide, flags=re.DOTALL)
     assert example is not None
     access = Access.load(Settings({"DAENA_KMS_ACCESS": example[1]}))
     deploy = "arn:aws:sts::123456789012:assumed-role/payments-deploy/x"
-    assert access.allows(deploy, Deed.ROTATE, "payments-db")
-    assert not access.allows(deploy, Deed.ROTATE, "orders-db")
+    assert access.allows(deploy, Permission.ROTATE, "payments-db")
+    assert not access.allows(deploy, Permission.ROTATE, "orders-db")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
