@@ -1,6 +1,6 @@
-"""One request over TLS to an address that was checked, bounded in time and in bytes.
+"""Sends one request over TLS to an address that was checked, within bounds on time and bytes.
 
-Neither proxies nor redirects: both would have another host decide where an event goes.
+It uses no proxy and follows no redirect: with both, another host would decide where an event goes.
 """
 
 import http.client
@@ -18,10 +18,10 @@ from typing import Any
 from daena_kms.notify.endpoint import Endpoint
 from daena_kms.notify.guard import check_address
 
-#: What is read of an answer at most, and how much of that from its body.
+#: How many bytes of an answer are read at most, and how many of its body.
 MAX_ANSWER = 65_536
 MAX_BODY = 4_096
-#: How long a body is waited for, once the status has decided: only to use the connection again.
+#: How many seconds a body is waited for. It is only read to use the connection again.
 _BODY_SECONDS = 1.0
 
 #: Returns the seconds that are left; raises TimeoutError when none are.
@@ -29,7 +29,7 @@ type Left = Callable[[], float]
 
 
 def look_up(host: str, port: int) -> list[str]:
-    """Return a host's addresses; one that is bound to a network interface carries its zone."""
+    """Return a host's addresses. An address of one network interface carries its zone."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     addresses = []
     for _, _, _, _, where in found:
@@ -42,7 +42,7 @@ def look_up(host: str, port: int) -> list[str]:
 
 
 def dial(address: str, port: int, seconds: float) -> socket.socket:
-    """Connect to an address. Takes no name: nothing is looked up here."""
+    """Connect to an address within so many seconds. It takes no name, so nothing is looked up."""
     family = {4: socket.AF_INET, 6: socket.AF_INET6}[ip_address(address).version]
     connection = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -56,7 +56,7 @@ def dial(address: str, port: int, seconds: float) -> socket.socket:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the wire needs of the machine; a test brings its own."""
+    """What the wire needs from the machine; a test brings its own."""
 
     look_up: Callable[[str, int], Sequence[str]] = look_up
     dial: Callable[[str, int, float], socket.socket] = dial
@@ -65,7 +65,7 @@ class Network:
 
 @dataclass(slots=True)
 class Wire:
-    """The way to one endpoint: its host is looked up and checked once, its connection kept."""
+    """Sends requests to one endpoint: looks its host up once, and keeps its connection."""
 
     endpoint: Endpoint
     network: Network
@@ -107,7 +107,7 @@ class Wire:
         host, port = self.endpoint.host, self.endpoint.port
         if not self._addresses:
             found = _within(partial(self.network.look_up, host, port), left())
-            # One that is refused refuses them all: they are one host's.
+            # One refused address refuses them all: they belong to one host.
             self._addresses = [check_address(host, a, self.endpoint.allowed) for a in found]
         if self._tls is None:
             self._tls = self.network.tls()
@@ -167,7 +167,7 @@ class _Connection(http.client.HTTPSConnection):
         raise failure
 
     def is_at_its_end(self, answer: http.client.HTTPResponse) -> bool:
-        """Read what little there may be, and say if the connection can be used again."""
+        """Read a short body to its end, and return whether the connection can be used again."""
         if answer.will_close:
             return False
         left = self.left
@@ -175,7 +175,7 @@ class _Connection(http.client.HTTPSConnection):
         try:
             answer.read(MAX_BODY)
         except (OSError, http.client.HTTPException, ValueError):
-            return False  # a broken body is called closed as well; one of a length below 0 raises
+            return False  # a malformed body also counts as closed; a negative chunk size raises
         return answer.isclosed()
 
 
@@ -210,7 +210,7 @@ class _Socket:
 
 
 class _Answer(io.RawIOBase):
-    """What comes back for one request, up to a number of bytes."""
+    """The answer to one request, up to a number of bytes."""
 
     def __init__(self, source: _Socket) -> None:
         self._source = source
@@ -221,27 +221,27 @@ class _Answer(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         if self._room <= 0:
-            raise OSError("the answer has no end")
+            raise OSError("the answer is too long")
         count = self._source.receive(memoryview(buffer)[: self._room])
         self._room -= count
         return count
 
 
 def _within[T](call: Callable[[], T], seconds: float) -> T:
-    """Return what a call returns that can't be bounded in time itself, or stop waiting for it."""
+    """Return the result of a call that takes no timeout, or stop waiting after so many seconds."""
     answer: queue.SimpleQueue[T | Exception] = queue.SimpleQueue()
 
     def run() -> None:
         try:
             answer.put(call())
-        except Exception as error:  # noqa: BLE001 - raised again by the one who waits
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
             answer.put(error)
 
     threading.Thread(target=run, name="daena-kms-look-up", daemon=True).start()
     try:
-        came = answer.get(timeout=seconds)
+        result = answer.get(timeout=seconds)
     except queue.Empty:
         raise TimeoutError("the name service did not answer in time") from None
-    if isinstance(came, Exception):
-        raise came
-    return came
+    if isinstance(result, Exception):
+        raise result
+    return result
