@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
 
-from infra.local.aws.ministack import REGION
+from infra.local.aws.ministack import REGION, LocalAws
 from tests.contract.harness import Harness
 from tests.contract.test_contract_keys import (
     test_a_created_key_reads_back,
@@ -33,10 +33,8 @@ from tests.contract.test_contract_runs import (
     test_named_keys_are_rotated_due_or_not,
     test_only_what_is_due_is_rotated,
 )
-from tests.worlds.ministack import LocalAws, local_aws
 
 __all__ = [
-    "local_aws",
     "test_a_bad_policy_is_reported_on_every_run",
     "test_a_created_key_reads_back",
     "test_a_held_key_is_left_alone",

@@ -19,9 +19,7 @@ from infra.local.azure.sim import AzureSimulator
 from tests.faults import racer
 from tests.faults.test_races import KEY, LATER, MANY, at_once, check_calm_after, was_current
 from tests.faults.worlds import AzureWorld
-from tests.worlds.azurite import LocalBlobs, local_blobs
-
-__all__ = ["local_blobs"]
+from tests.worlds.servers import LocalBlobs
 
 PROCESSES = 8
 #: Of each call, so that all overlap.

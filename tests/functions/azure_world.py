@@ -91,6 +91,6 @@ def runs(result: Result) -> list[dict[str, Any]]:
 def azure_app(**settings: str) -> Iterator[AzureApp]:
     """Run the app with its managed identity, its vault and its account."""
     with AzureSimulator() as sim:
-        given = {**sim.app_environment, "DAENA_KMS_SCHEDULE": SCHEDULE, **settings}
+        given = {**sim.environment, "DAENA_KMS_SCHEDULE": SCHEDULE, **settings}
         with FunctionApp(FOLDER, given) as app:
             yield AzureApp(app, sim)

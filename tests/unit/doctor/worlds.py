@@ -78,11 +78,11 @@ def patient(name: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Pati
         case "azure":
             with AzureSimulator() as azure:
                 azure.blobs.protections["audit"] = {"has-immutability-policy"}
-                _lead(patch, azure.app_environment)
+                _lead(patch, azure.environment)
                 yield Patient(name, azure)
         case "gcp":
             with GcpSimulator() as gcp:
-                _lead(patch, gcp.app_environment)
+                _lead(patch, gcp.environment)
                 # The SDK reads once, when it is imported, where the metadata server is.
                 credentials = Credentials(ROTATOR)  # type: ignore[no-untyped-call]  # as it is declared
                 patch.setattr("google.auth.default", lambda **_: (credentials, PROJECT))
