@@ -45,7 +45,7 @@ def of_run(
         summary: what the run did.
         context: the run's trigger, reason and store.
         recovered: what the run found out about actions of earlier runs, for which no event was sent
-            (see :attr:`daena_kms.engine.journal.Journal.recovered`).
+            (``Journal.recovered`` in :mod:`daena_kms.engine.journal`).
     """
     drafts = list(_of_keys(summary))
     known = {key_id for kind, key_id, _ in drafts if kind == ROTATED}

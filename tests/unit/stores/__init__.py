@@ -1,1 +1,1 @@
-"""Tests of `daena_kms.stores.aws`."""
+"""Tests of `daena_kms.stores`."""
