@@ -34,7 +34,7 @@ class NotRetired(Refusal):
 def list_keys(call: Call) -> Response:
     """Answer one page of the managed keys that the caller may read, by id."""
     limit, after = call.value(LIMIT), call.value(AFTER_KEY)
-    found = sorted(
+    allowed = sorted(
         (
             key
             for key in call.adapter.store.scan()
@@ -44,8 +44,8 @@ def list_keys(call: Call) -> Response:
         ),
         key=lambda key: key.id,
     )
-    page = found[:limit]
-    more = {"next": page[-1].id} if len(found) > limit else {}
+    page = allowed[:limit]
+    more = {"next": page[-1].id} if len(allowed) > limit else {}
     return Response(200, {"keys": [listed_key(key, call.adapter) for key in page], **more})
 
 

@@ -21,7 +21,7 @@ def entries(call: Call) -> Response:
     """
     wanted = Filter(call.value(KEY), call.value(RUN), call.value(SINCE), call.value(UNTIL))
     try:
-        found, after = page(
+        rows, after = page(
             call.log,
             wanted,
             after=call.value(AFTER_RECORD),
@@ -31,9 +31,7 @@ def entries(call: Call) -> Response:
     except ConfigError as error:
         raise BadRequest(error.what, todo=error.todo) from None
     allowed = [
-        row
-        for row in found
-        if call.access.allows(call.principal, Permission.AUDIT, str(row["key"]))
+        row for row in rows if call.access.allows(call.principal, Permission.AUDIT, str(row["key"]))
     ]
     return Response(200, {"entries": allowed, **({"next": after} if after else {})})
 

@@ -81,9 +81,9 @@ class Route:
         before, key, after = self.path.partition(_KEY)
         if not key:
             return "" if path == self.path else None
-        found = path.removeprefix(before).removesuffix(after)
-        fits = 0 < len(found) <= _MAX_KEY and "/" not in found
-        return found if fits and path == f"{before}{found}{after}" else None
+        key_id = path.removeprefix(before).removesuffix(after)
+        fits = 0 < len(key_id) <= _MAX_KEY and "/" not in key_id
+        return key_id if fits and path == f"{before}{key_id}{after}" else None
 
     def check(self, call: Call) -> None:
         """Check the caller, then every input, before the handler does anything.

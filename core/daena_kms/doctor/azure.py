@@ -92,8 +92,8 @@ class AzureExam(Exam):
         try:
             sample = _sample(objects, f"{self._vault.name}/")
         except DaenaKMSError as error:
-            found = failed("claims: read", error)
-            yield replace(found, todo=f"{found.todo}. This needs {NEEDS.read}")
+            check = failed("claims: read", error)
+            yield replace(check, todo=f"{check.todo}. This needs {NEEDS.read}")
             return
         yield Check("claims: read", Status.OK, f"{objects.url} can be listed and read")
         yield create_if_absent(objects, sample, "claims", NEEDS)
@@ -158,7 +158,7 @@ def _made_up_name(key: str | None) -> str:
 def _sample(objects: Objects, prefix: str) -> str | None:
     """Return the name of one object, without listing all of them."""
     for name in objects.children(prefix):
-        found = objects.entries(f"{prefix}{name}/")
-        if found:
-            return found[-1].name
+        entries = objects.entries(f"{prefix}{name}/")
+        if entries:
+            return entries[-1].name
     return None

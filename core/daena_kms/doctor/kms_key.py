@@ -89,10 +89,10 @@ class KmsKey:
         """Try to decrypt a data key that is generated for this and thrown away."""
         name = "permission kms:Decrypt"
         try:
-            made = self._aws.call(
+            data_key = self._aws.call(
                 "kms", "generate_data_key", None, KeyId=self._key, NumberOfBytes=_BYTES
             )
-            blob = made["CiphertextBlob"]
+            blob = data_key["CiphertextBlob"]
             self._aws.call("kms", "decrypt", None, CiphertextBlob=blob, DryRun=True)
         except FailedError as error:
             if error.reason == _WOULD:

@@ -35,8 +35,8 @@ def log_checks(
     try:
         runs = list(islice(closings(log), _LOOK_BACK))
     except DaenaKMSError as error:
-        found = failed("audit log: read", error)
-        yield replace(found, todo=f"{found.todo}. This needs {place.needs.read}")
+        check = failed("audit log: read", error)
+        yield replace(check, todo=f"{check.todo}. This needs {place.needs.read}")
         return
     if runs:
         yield Check("audit log: read", Status.OK, f"{log.url} can be listed and read")

@@ -60,8 +60,8 @@ def _try(event: Event, sink: Sink, end: float, timing: Timing) -> Undelivered | 
             break
         try:
             sink.send(event, min(left, ATTEMPT))
-        except Undelivered as found:
-            trouble = found
+        except Undelivered as error:
+            trouble = error
         else:
             return None
         # A random part of the second half, so that many runs do not try again at the same moment.

@@ -30,9 +30,9 @@ type Left = Callable[[], float]
 
 def look_up(host: str, port: int) -> list[str]:
     """Return a host's addresses. An address of one network interface carries its zone."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     addresses = []
-    for _, _, _, _, where in found:
+    for _, _, _, _, where in answers:
         match where:
             case (address, _, _, zone) if zone:
                 addresses.append(f"{address}%{zone}")
@@ -84,7 +84,7 @@ class Wire:
         Raises:
             ConfigError: no event may go to the host's address.
             OSError: nothing came back in time, or more than an answer may have.
-            http.client.HTTPException: what came back is no answer.
+            http.client.HTTPException: what came back is not an answer.
         """
         try:
             if self._open is None:
@@ -106,9 +106,9 @@ class Wire:
     def _connection(self, left: Left) -> "_Connection":
         host, port = self.endpoint.host, self.endpoint.port
         if not self._addresses:
-            found = _within(partial(self.network.look_up, host, port), left())
+            resolved = _within(partial(self.network.look_up, host, port), left())
             # One refused address refuses them all: they belong to one host.
-            self._addresses = [check_address(host, a, self.endpoint.allowed) for a in found]
+            self._addresses = [check_address(host, a, self.endpoint.allowed) for a in resolved]
         if self._tls is None:
             self._tls = self.network.tls()
         return _Connection(self.endpoint, self._addresses, self._tls, self.network.dial)
