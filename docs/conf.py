@@ -44,6 +44,8 @@ myst_heading_anchors = 4
 # A lexer that does not know all of a language says nothing of the text.
 suppress_warnings = ["misc.highlighting_failure"]
 
+# Docstrings have Google sections and no others.
+napoleon_numpy_docstring = False
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

@@ -72,9 +72,9 @@ def plan(
             console().print(
                 "There is no managed key. Create one with create, or enrol one with adopt."
             )
-        late = summary.behind if fail_if_overdue else []
-        if late:
-            console(stderr=True).print(f"Overdue: {', '.join(late)}", style="red", markup=False)
+        overdue = summary.overdue_or_failing if fail_if_overdue else []
+        if overdue:
+            console(stderr=True).print(f"Overdue: {', '.join(overdue)}", style="red", markup=False)
             raise typer.Exit(FAILED)
 
 
