@@ -88,7 +88,7 @@ def test_deleting_asks_for_the_name_at_a_terminal(
         question = plain(terminal.until("to delete it"))
         terminal.type(typed)
         assert terminal.end() == status
-    assert "Nobody can read app-key then" in question
+    assert "Nobody will be able to read app-key" in question
     assert ("Nothing was changed." in terminal.shown) == (status == 1)
     assert shell.adapter.list_keys() == left
 

@@ -23,7 +23,7 @@ def test_help_lists_every_command(shell: Shell) -> None:
 
     assert done.returncode == 0
     assert set(re.findall(r"^  ([a-z]+)  ", text, flags=re.MULTILINE)) == COMMANDS
-    assert "Exit status: 0 done, 1 something failed, 2 bad usage." in text
+    assert "Exit status: 0 done, 1 something failed or is wrong, 2 bad usage" in text
 
 
 @pytest.mark.parametrize("command", [*sorted(COMMANDS), "audit log", "audit verify"])
@@ -122,7 +122,7 @@ def test_an_empty_store_is_no_error(shell: Shell, command: str) -> None:
     result = shell.run(command)
 
     assert result.exit_code == 0
-    assert (command == "plan") == ("Make one with create" in result.stdout)
+    assert (command == "plan") == ("Create one with create" in result.stdout)
 
 
 def test_rotate_does_what_is_due(shell: Shell) -> None:

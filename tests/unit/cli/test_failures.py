@@ -74,7 +74,7 @@ def test_every_error_ends_a_command_with_its_message(
         (["audit", "verify", "--since", "yesterday"], 2, "'yesterday' is no closing record"),
         (["plan", "--provider", "ibm"], 2, "'ibm' is no provider"),
         (["plan", "--provider", "azure"], 2, "no Key Vault is set"),
-        (["demo", "mars"], 2, "'mars' is no part of the demo"),
+        (["demo", "mars"], 2, "'mars' is not a part of the demo"),
     ],
 )
 def test_a_refusal_says_what_and_what_next(

@@ -59,7 +59,7 @@ def test_adopt_asks_at_a_terminal(shell: Shell) -> None:
         terminal.type("n")
         assert terminal.end() == 1
 
-    assert "Does every consumer read the store?" in plain(question)
+    assert "Does every consumer read it from the store?" in plain(question)
     assert shell.adapter.list_keys() == []
     with shell.terminal("adopt", "app-token", "--spec", "token", "--yes") as terminal:
         assert terminal.end() == 0
