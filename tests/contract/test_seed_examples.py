@@ -13,7 +13,7 @@ import pytest
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 from infra.local.azure.sim import AzureSimulator
 from infra.local.gcp.sim import GcpSimulator
-from tests.unit.manifests import pem
+from tests.unit.kms.manifests import pem
 
 ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(

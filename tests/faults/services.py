@@ -7,7 +7,7 @@ from daena_kms.kms import KeyManagementService
 from daena_kms.kms.manifests import ChainReport
 
 from tests.faults.worlds import World
-from tests.unit.manifests import one_signer, pem
+from tests.unit.kms.manifests import one_signer, pem
 
 
 def service(world: World, after: timedelta = timedelta()) -> KeyManagementService:

@@ -21,7 +21,7 @@ from infra.local.azure.auth import (
     VAULT,
     container,
 )
-from tests.faults.test_permissions import KEY, live_a_life
+from tests.faults.test_aws_permissions import KEY, live_a_life
 from tests.faults.worlds import CLAIMED, DAY, AzureWorld, refused
 
 #: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory

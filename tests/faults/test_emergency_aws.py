@@ -12,7 +12,7 @@ from infra.local.aws.sim import AwsSimulator
 from tests.faults import test_matrix as matrix
 from tests.faults.operations_emergency import Compromised, lived
 from tests.faults.seam import Effect
-from tests.faults.test_permissions import S3_ACTIONS
+from tests.faults.test_aws_permissions import S3_ACTIONS
 from tests.faults.test_races import at_once
 from tests.faults.worlds import DAY, AwsWorld
 

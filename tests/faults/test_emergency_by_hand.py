@@ -5,7 +5,7 @@ from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.model import VersionState
 
 from tests.faults.operations_emergency import lived
-from tests.faults.test_emergency import HOUR, KEY, Refusing, emergency
+from tests.faults.test_emergency_left import HOUR, KEY, Refusing, emergency
 from tests.faults.worlds import AwsWorld, GcpWorld, World
 
 DOWN = StoreUnavailable("it does not answer", key_id=KEY, todo="Wait")

@@ -9,7 +9,7 @@ from daena_kms.rules.model import Key, VersionState
 from daena_kms.stores.base import Staged
 
 from tests.faults.operations_emergency import states
-from tests.faults.test_emergency import HOUR, KEY
+from tests.faults.test_emergency_left import HOUR, KEY
 from tests.faults.worlds import DAY, World
 from tests.unit.logs import CONTEXT
 

@@ -16,7 +16,7 @@ from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
 
 from tests.faults.seam import Effect
-from tests.faults.test_engine import make
+from tests.faults.test_many_keys import make
 from tests.faults.worlds import DAY, LocalWorld, World
 
 LATER = 91 * DAY

@@ -13,7 +13,7 @@ from infra.local.gcp.client import ROTATOR
 from infra.local.gcp.grpc import methods
 from infra.local.gcp.secrets import SecretOperations
 from infra.local.gcp.storage import PERMISSIONS
-from tests.faults.test_permissions import KEY, live_a_life
+from tests.faults.test_aws_permissions import KEY, live_a_life
 from tests.faults.worlds import CLAIMED, DAY, GcpWorld, refused
 
 LATER = 91 * DAY

@@ -21,7 +21,7 @@ from tests.faults.leaks import (
 from tests.faults.seam import Effect
 from tests.faults.services import service
 from tests.faults.worlds import DAY, LocalWorld, World
-from tests.unit.manifests import one_signer, pem
+from tests.unit.kms.manifests import one_signer, pem
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.local.aws.sim import AwsSimulator
-from tests.faults.test_permissions import INDIRECT, S3_ACTIONS
+from tests.faults.test_aws_permissions import INDIRECT, S3_ACTIONS
 from tests.faults.worlds import AwsWorld
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type

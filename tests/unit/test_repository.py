@@ -6,6 +6,7 @@ import re
 import stat
 import tokenize
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,13 @@ def test_few_modules_are_longer_than_the_aim() -> None:
 def test_handlers_are_short() -> None:
     """A handler parses, builds, runs and maps, in fewer than 80 lines."""
     assert {name: _length(name) for name in _within(r"functions_") if _length(name) >= 80} == {}
+
+
+def test_no_two_test_files_share_a_name() -> None:
+    """A report that names `test_x.py` means one file, and an editor finds it by its name."""
+    files = Counter(Path(name).name for name in _within(r"tests/.*/test_\w+\.py$"))
+    assert files.total() > 100
+    assert [name for name, count in files.items() if count > 1] == []
 
 
 def test_the_import_package_is_daena_kms_alone() -> None:

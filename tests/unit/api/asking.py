@@ -10,7 +10,7 @@ from daena_kms.engine.clock import Deadline
 from daena_kms.objects.base import Objects
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 ARN = "arn:aws:iam::123456789012:user/jane"
 #: Members that every problem has; ``todo`` and ``current`` are there where they say something.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What an operation over HTTP leaves to the next run when its time is over."""
 
 from tests.unit.api.asking import ask
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 
 def test_what_others_left_open_is_not_settled_after_the_deadline(world: World) -> None:

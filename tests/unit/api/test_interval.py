@@ -11,7 +11,7 @@ from daena_kms.operations import Operations
 
 from infra.local.aws.sim import REGION, AwsSimulator, clients
 from tests.unit.api.asking import ask, check_problem
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 DAY = timedelta(days=1).total_seconds()
 

@@ -7,7 +7,7 @@ import pytest
 from daena_kms.api.messages import Response, etag
 
 from tests.unit.api.asking import ask, check_problem
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 
 def version(world: World) -> str:

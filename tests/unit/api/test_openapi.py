@@ -13,7 +13,7 @@ from daena_kms.api.router import ROUTES, respond
 from daena_kms.settings import Settings
 
 from tests.unit.api.asking import ask
-from tests.unit.engines import World
+from tests.unit.engine.engines import World
 
 DOCUMENT = openapi.document()
 OPEN = {"/v1/health", "/v1/openapi.json"}

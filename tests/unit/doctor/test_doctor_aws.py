@@ -1,0 +1,259 @@
+"""AWS: each permission, credential and state that is missing is told by itself, with its mend."""
+
+from datetime import timedelta
+
+import pytest
+from daena_kms.doctor import Status
+
+from infra.local.aws.protocol import AwsError, Handler, Json, Params
+from infra.local.aws.sim import AwsSimulator
+from tests.unit.doctor.worlds import KEY, Patient
+
+ROTATING = (
+    *("DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "UpdateSecretVersionStage"),
+)
+PERSONAL = ("GetSecretValue", "TagResource", "UntagResource", "DeleteSecret", "RestoreSecret")
+CREATE = "permission secretsmanager:CreateSecret"
+
+
+@pytest.mark.parametrize("action", ROTATING)
+def test_a_permission_that_every_rotation_needs(aws: Patient, action: str) -> None:
+    """Without it that one check is wrong, and says what to allow."""
+    aws.sim.faults.deny(action)
+    odd = aws.odd()
+    name = f"permission secretsmanager:{action}"
+    assert [n for n, check in odd.items() if check.status is Status.WRONG] == [name]
+    assert odd[name].todo == f"Allow secretsmanager:{action} in the caller's role"
+
+
+@pytest.mark.parametrize("action", PERSONAL)
+def test_a_permission_that_a_command_needs(aws: Patient, action: str) -> None:
+    """Without it there is a warning, which a role that only rotates may leave as it is."""
+    aws.sim.faults.deny(action)
+    odd = aws.odd()
+    name = f"permission secretsmanager:{action}"
+    assert odd.keys() == {CREATE, name}
+    assert odd[name].status is Status.WARNING
+    assert "a role that only rotates" in odd[name].todo
+
+
+def test_the_list(aws: Patient) -> None:
+    """Without ListSecrets the keys are not known, and all else is tried all the same."""
+    aws.sim.faults.deny("ListSecrets")
+    found = aws.checks()
+    assert found["keys: list"].status is Status.WRONG
+    assert "list_secrets" in found["keys: list"].found
+    assert "keys" not in found
+    assert found["permission secretsmanager:PutSecretValue"].status is Status.OK
+
+
+def _name_each_key(sim: AwsSimulator) -> None:
+    """Let a policy allow what names the one key, and refuse all other names."""
+
+    def guarded(handler: Handler) -> Handler:
+        def run(params: Params) -> Json:
+            if params.required("SecretId") != KEY:
+                raise AwsError("AccessDeniedException", "no policy allows it")
+            return handler.run(params)
+
+        return handler._replace(run=run)
+
+    for name in (*ROTATING, *PERSONAL):
+        sim.secrets.operations[name] = guarded(sim.secrets.operations[name])
+
+
+def test_a_policy_that_names_each_key(aws: Patient) -> None:
+    """Where a made-up name is refused altogether, a refusal proves nothing and is not wrong."""
+    _name_each_key(aws.sim)
+    odd = aws.odd()
+    assert {check.status for check in odd.values()} == {Status.UNKNOWN}
+    tried = odd["permission secretsmanager:PutSecretValue"]
+    assert "a name that no key has" in tried.found
+    assert odd["permission secretsmanager:DeleteSecret"].found.startswith("can't be tried")
+    deletions = [c for c in aws.sim.calls if c.operation == "DeleteSecret"]
+    assert deletions == []
+
+
+def test_no_key_is_touched(aws: Patient) -> None:
+    """No write names a key that is there, and no call would read a value."""
+    aws.sim.calls.clear()
+    aws.checks()
+    for call in aws.sim.calls:
+        if call.operation in {"PutSecretValue", "UpdateSecretVersionStage", *PERSONAL[1:]}:
+            assert call.params["SecretId"] != KEY
+            assert call.outcome == "ResourceNotFoundException"
+        if call.operation == "GetSecretValue":
+            assert call.outcome == "ResourceNotFoundException"
+
+
+def test_credentials_that_are_none(aws: Patient) -> None:
+    """With credentials that AWS does not know nothing else is asked of the store."""
+    aws.sim.sts.known = {"somebody else"}
+    found = aws.checks()
+    assert found["credentials"].status is Status.WRONG
+    assert "InvalidClientTokenId" in found["credentials"].found
+    assert not [name for name in found if name.startswith(("permission secrets", "KMS", "keys"))]
+
+
+def test_no_region(aws: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that is missing is named, and the log is looked at all the same."""
+    monkeypatch.delenv("AWS_REGION")
+    found = aws.checks()
+    assert found["credentials"].todo == "Set AWS_REGION, or pass region"
+    assert "settings: audit log" in found
+
+
+@pytest.mark.parametrize(
+    ("minutes", "status", "words"),
+    [
+        (4, Status.OK, "s ahead of the clock of AWS"),
+        (6, Status.WRONG, "s ahead of the clock of AWS"),
+        (-6, Status.WRONG, "s behind the clock of AWS"),
+    ],
+)
+def test_the_clock(aws: Patient, minutes: int, status: Status, words: str) -> None:
+    """Over five minutes beside the store's clock is wrong."""
+    aws.shift = timedelta(minutes=minutes)
+    clock = aws.checks()["clock"]
+    assert clock.status is status
+    assert words in clock.found
+    assert bool(clock.todo) == (status is Status.WRONG)
+
+
+def test_a_kms_key_that_does_not_rotate(aws: Patient) -> None:
+    """Rotation that is off is wrong, and is mended by enable-key-rotation."""
+    aws.sim.kms.keys[aws.kms_key].rotation_days = None
+    odd = aws.odd()
+    assert odd["KMS key rotation"].status is Status.WRONG
+    assert "enable-key-rotation" in odd["KMS key rotation"].todo
+
+
+def test_a_kms_key_of_imported_material(aws: Patient) -> None:
+    """It can't rotate by itself, which is a warning."""
+    aws.sim.kms.keys[aws.kms_key].imported = True
+    assert aws.odd()["KMS key rotation"].status is Status.WARNING
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("disabled", "enable-key"), ("deletion", "cancel-key-deletion")]
+)
+def test_a_kms_key_out_of_use(aws: Patient, state: str, words: str) -> None:
+    """A disabled key, or one that is to be deleted, is wrong."""
+    key = aws.sim.kms.keys[aws.kms_key]
+    if state == "disabled":
+        key.enabled = False
+    else:
+        key.deletion = aws.sim.now() + timedelta(days=7)
+    odd = aws.odd()
+    assert odd["KMS key"].status is Status.WRONG
+    assert words in odd["KMS key"].todo
+
+
+def test_a_kms_key_that_is_not_there(aws: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistyped AWS_KMS_KEY_ID is told as such."""
+    monkeypatch.setenv("AWS_KMS_KEY_ID", "alias/nobody")
+    found = aws.checks()["KMS key"]
+    assert found.status is Status.WRONG
+    assert found.found == "the KMS key in AWS_KMS_KEY_ID does not exist"
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "status"),
+    [
+        ("GenerateDataKey", "permission kms:GenerateDataKey", Status.WRONG),
+        ("Decrypt", "permission kms:Decrypt", Status.UNKNOWN),
+        ("GetKeyRotationStatus", "KMS key rotation", Status.UNKNOWN),
+        ("DescribeKey", "KMS key", Status.UNKNOWN),
+    ],
+)
+def test_a_permission_on_the_kms_key(aws: Patient, action: str, name: str, status: Status) -> None:
+    """What a rotation needs is wrong without it; what only the doctor needs is unknown."""
+    aws.sim.faults.deny(action)
+    odd = aws.odd()
+    assert odd[name].status is status
+    assert f"kms:{action}" in odd[name].todo
+
+
+def test_an_alias_that_can_t_be_resolved(aws: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rotation is asked by id alone, so without DescribeKey an alias leaves it unknown."""
+    aws.sim.kms.aliases["alias/mine"] = aws.kms_key
+    monkeypatch.setenv("AWS_KMS_KEY_ID", "alias/mine")
+    assert aws.checks()["KMS key rotation"].status is Status.OK
+    aws.sim.faults.deny("DescribeKey")
+    odd = aws.odd()
+    assert odd["KMS key rotation"].status is Status.UNKNOWN
+    assert "kms:DescribeKey" in odd["KMS key rotation"].todo
+
+
+def test_no_kms_key_of_one_s_own(aws: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS's own key rotates by itself, and values come from GenerateRandom."""
+    monkeypatch.delenv("AWS_KMS_KEY_ID")
+    found = aws.checks()
+    assert found["KMS key"].status is Status.OK
+    assert found["permission kms:GenerateRandom"].status is Status.OK
+    aws.sim.faults.deny("GenerateRandom")
+    assert aws.odd()["permission kms:GenerateRandom"].status is Status.WRONG
+
+
+def test_a_lost_answer_proves_nothing(aws: Patient) -> None:
+    """What a service could not answer is unknown, be it about a permission or the KMS key."""
+    failing = ("Decrypt", "GetKeyRotationStatus", "GenerateDataKey")
+    for name in failing:
+        aws.sim.kms.operations[name] = Handler(_broken, "KeyId CiphertextBlob DryRun NumberOfBytes")
+    aws.sim.secrets.operations["UntagResource"] = Handler(_broken, "SecretId TagKeys")
+    odd = aws.odd()
+    names = ("kms:GenerateDataKey", "kms:Decrypt", "secretsmanager:UntagResource")
+    for name in (*(f"permission {name}" for name in names), "KMS key rotation"):
+        assert odd[name].status is Status.UNKNOWN
+        assert "LimitOfPatienceException" in odd[name].found
+
+
+def _broken(_params: Params) -> Json:
+    raise AwsError("LimitOfPatienceException", "nobody knows this one", 400)
+
+
+def test_a_managed_kms_key_rotates_by_itself(aws: Patient) -> None:
+    """AWS's own keys are not asked for their rotation."""
+    described = aws.sim.kms.operations["DescribeKey"]
+
+    def managed(params: Params) -> Json:
+        answer = described.run(params)
+        return {"KeyMetadata": answer["KeyMetadata"] | {"KeyManager": "AWS"}}
+
+    aws.sim.kms.operations["DescribeKey"] = described._replace(run=managed)
+    aws.sim.calls.clear()
+    assert "AWS rotates by itself" in aws.checks()["KMS key rotation"].found
+    assert "GetKeyRotationStatus" not in aws.sim.calls.operations()
+
+
+def test_a_secret_in_the_way(aws: Patient) -> None:
+    """A call that makes no sense in the secret's state was allowed; the name was not free."""
+
+    def sensible(params: Params) -> Json:
+        if params.required("SecretId") == KEY:
+            raise AwsError("InvalidRequestException", "it is marked for deletion")
+        return {"ARN": "x", "Name": "x"}
+
+    aws.sim.secrets.operations["DescribeSecret"] = Handler(sensible, "SecretId")
+    odd = aws.odd()
+    assert "permission secretsmanager:DescribeSecret" not in odd
+    assert odd["permission secretsmanager:DeleteSecret"].found.startswith("can't be tried")
+
+
+def test_a_secret_of_a_stack(aws: Patient) -> None:
+    """CloudFormation's own mark on a managed key is a warning; on other secrets it is nothing."""
+    for number in range(5):
+        aws.create(f"stack-key-{number}")
+        secret = aws.sim.secrets.secret(f"stack-key-{number}")
+        secret.tags["aws:cloudformation:stack-name"] = "theirs"
+    odd = aws.odd()
+    assert odd["infrastructure"].status is Status.WARNING
+    named = "CloudFormation made stack-key-0, stack-key-1, stack-key-2 and 2 more"
+    assert odd["infrastructure"].found.startswith(named)
+
+
+def test_what_can_t_be_listed_is_told_once(aws: Patient) -> None:
+    """Who made the keys is not asked then."""
+    aws.sim.faults.deny("ListSecrets")
+    wrong = {name for name, check in aws.odd().items() if check.status is Status.WRONG}
+    assert wrong == {"keys: list"}

@@ -1,0 +1,131 @@
+"""Google Cloud: each permission that is missing is told by itself, wherever it is asked."""
+
+from datetime import timedelta
+
+import pytest
+from daena_kms.doctor import Status
+from google.oauth2.credentials import Credentials
+
+from tests.unit.doctor.worlds import KEY, Patient, allow
+
+ROTATING = (
+    *("secrets.get", "secrets.update", "versions.add", "versions.get", "versions.list"),
+    *("versions.disable", "versions.destroy"),
+)
+PERSONAL = ("versions.access", "secrets.create", "versions.enable")
+ALL = [
+    *(f"secretmanager.{name}" for name in ("secrets.list", *ROTATING, *PERSONAL)),
+    *(f"storage.objects.{name}" for name in ("create", "get", "list")),
+    "storage.buckets.get",
+]
+
+
+def without(gcp: Patient, name: str) -> str:
+    """Allow everything but one permission, and return its name."""
+    allow(gcp.sim, [permission for permission in ALL if permission != f"secretmanager.{name}"])
+    return f"permission secretmanager.{name}"
+
+
+@pytest.mark.parametrize("name", ROTATING)
+@pytest.mark.parametrize("how", ["project", "secret", "no project"])
+def test_a_permission_that_every_rotation_needs(gcp: Patient, name: str, how: str) -> None:
+    """Without it that one check is wrong, be the rest granted on the project or on the secrets."""
+    gcp.sim.projects.inherited = how == "project"
+    gcp.sim.projects.enabled = how != "no project"
+    missing = without(gcp, name)
+    odd = gcp.odd()
+    assert odd[missing].status is Status.WRONG
+    assert odd[missing].todo == f"Allow secretmanager.{name} in the caller's role"
+    others = {n for n, check in odd.items() if check.status is Status.WRONG} - {missing}
+    # Without the project's own grant nobody may list or create in it.
+    assert others <= {"permission secretmanager.secrets.list"}
+
+
+@pytest.mark.parametrize("name", PERSONAL)
+def test_a_permission_that_a_command_needs(gcp: Patient, name: str) -> None:
+    """Without it there is a warning."""
+    missing = without(gcp, name)
+    odd = gcp.odd()
+    assert odd.keys() == {missing}
+    assert odd[missing].status is Status.WARNING
+
+
+def test_the_list(gcp: Patient) -> None:
+    """Without it neither the keys are known nor that permission allowed."""
+    missing = without(gcp, "secrets.list")
+    odd = gcp.odd()
+    assert odd["keys: list"].status is Status.WRONG
+    assert odd[missing].status is Status.WRONG
+
+
+def test_neither_project_nor_secret(gcp: Patient) -> None:
+    """With no key, and no answer for the project, permissions are unknown, and it is said why."""
+    gcp.sim.secrets.by_name.clear()
+    gcp.sim.projects.enabled = False
+    odd = gcp.odd()
+    found = odd["permission secretmanager.versions.add"]
+    assert found.status is Status.UNKNOWN
+    assert "enable the Cloud Resource Manager API" in found.todo
+
+
+def test_the_project_does_not_answer(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then the secret is asked alone, and the clock is unknown."""
+    monkeypatch.setenv("GCP_RESOURCE_MANAGER_ENDPOINT", "http://127.0.0.1:1")
+    found = gcp.checks()
+    assert found["clock"].status is Status.UNKNOWN
+    assert found["permission secretmanager.versions.add"].status is Status.OK
+    assert found["permission secretmanager.secrets.create"].status is Status.UNKNOWN
+
+
+def test_the_clock(gcp: Patient) -> None:
+    """The date of an answer over HTTP counts."""
+    gcp.shift = timedelta(minutes=10)
+    assert gcp.checks()["clock"].status is Status.WRONG
+
+
+def test_keys_of_one_s_own(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Cloud KMS key's rotation is not seen from here, and the command that shows it is named."""
+    name = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
+    monkeypatch.setenv("GCP_KMS_KEY_NAMES", name)
+    found = gcp.odd()["encryption"]
+    assert found.status is Status.UNKNOWN
+    assert found.todo == f"Run: gcloud kms keys describe {name}"
+
+
+def test_no_credentials(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A credentials file that is none is told, and nothing else of the store is asked."""
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nowhere.json")
+    found = gcp.checks()
+    assert found["credentials"].status is Status.WRONG
+    assert "keys: list" not in found
+
+
+def test_no_permission_is_needed_to_ask(gcp: Patient) -> None:
+    """Who may do nothing is told so; what the secrets themselves may allow is unknown."""
+    allow(gcp.sim, [])
+    odd = gcp.odd()
+    wrong = {name for name, check in odd.items() if check.status is Status.WRONG}
+    on_the_log = {f"permission storage.objects.{name}" for name in ("create", "get", "list")}
+    assert wrong >= {"permission secretmanager.secrets.list", *on_the_log}
+    found = odd["permission secretmanager.versions.add"]
+    assert found.status is Status.UNKNOWN
+    assert found.found.startswith("not allowed on the project, and no secret is known to ask")
+
+
+def test_no_project(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the environment nor the credentials name one, that is a finding like others."""
+    monkeypatch.delenv("GCP_PROJECT_ID")
+    credentials = Credentials("token")  # type: ignore[no-untyped-call]  # as it is declared
+    monkeypatch.setattr("google.auth.default", lambda **_: (credentials, None))
+    found = gcp.checks()["credentials"]
+    assert (found.status, found.todo) == (Status.WRONG, "Set GCP_PROJECT_ID")
+
+
+def test_a_secret_of_terraform_s(gcp: Patient) -> None:
+    """The mark of Terraform's provider on a managed key is a warning that names what to ignore."""
+    gcp.sim.secrets[KEY].labels["goog-terraform-provisioned"] = "true"
+    odd = gcp.odd()
+    assert odd["infrastructure"].found.startswith(f"Terraform made {KEY}: an apply takes away")
+    assert "version_aliases" in odd["infrastructure"].todo
+    gcp.sim.secrets[KEY].annotations.clear()
+    assert "infrastructure" not in gcp.odd()

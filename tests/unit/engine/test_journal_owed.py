@@ -1,0 +1,180 @@
+"""The retirement of a compromised version is carried from run to run until it is done."""
+
+import pytest
+from daena_kms.audit.reader import pending_actions, read_tail
+from daena_kms.audit.writer import RunWriter
+from daena_kms.engine.journal import Journal
+from daena_kms.errors import StoreUnavailable
+from daena_kms.rules.model import Key
+from daena_kms.rules.plan import Outcome
+from daena_kms.stores.local.store import LocalStore
+
+from tests.unit.engine import test_journal as journals
+from tests.unit.engine.test_journal import KEY, current, newest_closing, recovered
+from tests.unit.logs import CONTEXT, Hands, MemoryObjects
+
+clock, log, store = journals.clock, journals.log, journals.store
+
+
+def row(version: str, result: str | None = None, **more: object) -> dict[str, object]:
+    """Return the retirement of a compromised version, with what became of it."""
+    made = {"key": KEY, "kind": "retire", "base": "b", "version": version, "compromised": True}
+    return made | more | ({"result": result} if result else {})
+
+
+def old(store: LocalStore) -> str:
+    """Return the id of the previous version."""
+    found = store.describe(KEY).previous
+    assert found is not None
+    return found.id
+
+
+def begun(log: MemoryObjects, clock: Hands, version: str) -> RunWriter:
+    """Write the intent of a retirement, as a crash leaves it."""
+    writer = RunWriter(log, CONTEXT, clock)
+    writer.intent([row(version)])
+    return writer
+
+
+def owed(log: MemoryObjects, clock: Hands) -> dict[str, set[str]]:
+    """Return what a run that begins now owes."""
+    return Journal.begin(log, CONTEXT, clock).owed()
+
+
+@pytest.mark.parametrize(
+    ("result", "is_owed"),
+    [
+        (Outcome.DONE, False),
+        (Outcome.SKIPPED, False),
+        (Outcome.FAILED, True),
+        (Outcome.LEFT, True),
+        (Outcome.UNKNOWN, True),
+        (None, True),
+    ],
+)
+def test_which_results_leave_it_owed(
+    log: MemoryObjects, clock: Hands, store: LocalStore, result: str | None, *, is_owed: bool
+) -> None:
+    """Of a run that crashed before its end, and of one that closed."""
+    version = old(store)
+    writer = begun(log, clock, version)
+    if result is not None:
+        writer.outcome([row(version, result)])
+    assert owed(log, clock) == ({KEY: {version}} if is_owed else {})
+    if result is not None:
+        other = MemoryObjects(clock)
+        closing = Journal.begin(other, CONTEXT, clock)
+        closing.record_rows([row(version, result)])
+        closing.close({})
+        assert bool(newest_closing(other)["unresolved"]) is is_owed
+
+
+@pytest.mark.parametrize("result", [Outcome.FAILED, Outcome.LEFT])
+def test_other_actions_that_failed_are_not_carried(
+    log: MemoryObjects, clock: Hands, store: LocalStore, result: str
+) -> None:
+    """They are planned anew, or were not to be done."""
+    action = {n: v for n, v in row(old(store), result).items() if n != "compromised"}
+    journal = Journal.begin(log, CONTEXT, clock)
+    journal.record_rows([action, row(old(store), result, kind="rotate")])
+    journal.close({})
+    assert newest_closing(log)["unresolved"] == []
+
+
+def test_it_is_carried_for_as_long_as_it_takes(
+    log: MemoryObjects, clock: Hands, store: LocalStore
+) -> None:
+    """Not for an hour only, as what may be under way still."""
+    version = old(store)
+    begun(log, clock, version)
+    for _ in range(5):
+        clock.pass_(minutes=50)
+        assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
+        assert owed(log, clock) == {KEY: {version}}
+    store.retire(store.describe(KEY), version, clock())
+    clock.pass_(minutes=1)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["done"]
+    assert owed(log, clock) == {}
+
+
+def test_done_in_this_run_it_is_not_handed_on(
+    log: MemoryObjects, clock: Hands, store: LocalStore
+) -> None:
+    """Nor is a failure handed on twice, whatever was current when each was planned."""
+    version = old(store)
+    begun(log, clock, version)
+    for result, carried in ((Outcome.FAILED, 1), (Outcome.UNKNOWN, 1), (Outcome.DONE, 0)):
+        clock.pass_(minutes=70)
+        journal = Journal.begin(log, CONTEXT, clock)
+        journal.recover(store)
+        journal.record_rows([row(version, result, base="another")])
+        journal.close({})
+        assert len(newest_closing(log)["unresolved"]) == carried
+        assert len(pending_actions(read_tail(log))) == carried
+
+
+def test_what_is_current_is_given_up_after_an_hour(
+    log: MemoryObjects, clock: Hands, store: LocalStore
+) -> None:
+    """No rotation came about, or a hand made it current again: then nobody is owed anything."""
+    version = current(store)
+    begun(log, clock, version)
+    clock.pass_(minutes=59)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
+    assert owed(log, clock) == {KEY: {version}}
+    clock.pass_(minutes=2)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
+    assert owed(log, clock) == {}
+
+
+def test_a_deleted_key_keeps_it_and_one_that_is_gone_does_not(
+    log: MemoryObjects, clock: Hands, store: LocalStore
+) -> None:
+    """What is deleted may be restored, readable versions and all."""
+    version = old(store)
+    begun(log, clock, version)
+    RunWriter(log, CONTEXT, clock).intent([row("any", key="no-key")])
+    store.delete(store.describe(KEY), clock())
+    clock.pass_(minutes=70)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["not-done", "not-done"]
+    assert owed(log, clock) == {KEY: {version}}
+
+
+def test_a_version_that_is_gone_is_done(
+    log: MemoryObjects, clock: Hands, store: LocalStore
+) -> None:
+    """Nobody reads it any more."""
+    begun(log, clock, "some-version-that-is-gone")
+    clock.pass_(minutes=70)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["done"]
+    assert owed(log, clock) == {}
+
+
+def test_a_store_that_does_not_answer_loses_nothing(
+    log: MemoryObjects, clock: Hands, store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a run with no time to look."""
+    version = old(store)
+    begun(log, clock, version)
+
+    def silent(*_: object, **__: object) -> Key:
+        raise StoreUnavailable("it does not answer", todo="Wait")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "describe", silent)
+        clock.pass_(minutes=70)
+        assert recovered(log, clock, store) == []
+    hurried = Journal.begin(log, CONTEXT, clock)
+    hurried.recover(store, lambda: True)
+    hurried.close({})
+    assert owed(log, clock) == {KEY: {version}}
+
+
+def test_another_store_s_is_not_ours(log: MemoryObjects, clock: Hands) -> None:
+    """It is handed on, and never planned here."""
+    foreign = {**row("v"), "provider": "elsewhere", "at": "2026-03-01T12:00:00Z"}
+    journal = Journal.begin(log, CONTEXT, clock)
+    journal._unresolved.append(foreign)
+    journal.close({})
+    assert owed(log, clock) == {}
+    assert [a["provider"] for a in newest_closing(log)["unresolved"]] == ["elsewhere"]

@@ -1,0 +1,110 @@
+"""One key's work in an emergency when the time ends, or somebody stops it, in between."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from daena_kms.engine import run
+from daena_kms.engine.clock import Budget
+from daena_kms.engine.worker import Worker
+from daena_kms.objects.files import FileObjects
+from daena_kms.rules.plan import Action, Outcome, plan_key
+from daena_kms.rules.policy import Defaults
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.local.store import LocalStore
+
+from tests.unit.engine.engines import HookedStore
+from tests.unit.engine.test_work import KEY, worker
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[HookedStore]:
+    """A store with one key."""
+    made = HookedStore(tmp_path)
+    made.create(KEY, secrets.token_urlsafe(), {"daena.managed": "true"}, datetime.now(UTC))
+    yield made
+    made.close()
+
+
+def planned(store: LocalStore) -> list[Action]:
+    """Return the plan of an emergency."""
+    key, now = store.describe(KEY), datetime.now(UTC)
+    return plan_key(key, Defaults(), store.can, now, named=True, compromised=True)
+
+
+def after_promoting(
+    store: LocalStore, patch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
+    """Let this happen right after the new version is current."""
+    promote = store.promote
+
+    def promoting(*given: object) -> str:
+        made = promote(*given)  # type: ignore[arg-type] # as they came
+        then()
+        return made
+
+    patch.setattr(store, "promote", promoting)
+
+
+def no_time(patch: pytest.MonkeyPatch) -> None:
+    """Let every run's time be over from now on."""
+    patch.setattr(Budget, "over", True)
+
+
+def test_a_rotation_that_began_gets_its_retirement(
+    store: HookedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the rotation took the last of the time: half an emergency is none."""
+    after_promoting(store, monkeypatch, lambda: no_time(monkeypatch))
+    results = worker(store, named=True)(planned(store))
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]
+
+
+def test_without_time_neither_begins(store: HookedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one is left with the other."""
+    no_time(monkeypatch)
+    results = worker(store, named=True)(planned(store))
+    assert [result.result for result in results] == [Outcome.LEFT, Outcome.LEFT]
+    assert len(store.describe(KEY).versions) == 1
+
+
+def test_who_stops_it_leaves_the_retirement_to_the_next_run(
+    store: HookedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing more begins, and what is left is said."""
+    stopping = worker(store, named=True)
+    after_promoting(store, monkeypatch, lambda: setattr(stopping, "stopped", True))
+    results = stopping(planned(store))
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.LEFT]
+
+
+def test_what_a_stopped_run_left_the_next_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closing record of the stopped run carries it."""
+    log, home = FileObjects(tmp_path / "audit"), HookedStore(tmp_path / "store")
+    adapter = CloudKMSAdapter(home)
+    adapter.create_key(KEY)
+    old = home.describe(KEY).current
+    assert old is not None
+    with monkeypatch.context() as patch:
+        timed = Worker._timed
+
+        def stopping(self: Worker, action: Action, before: list[object]) -> object:
+            self.stopped = bool(before)
+            return timed(self, action, before)  # type: ignore[arg-type] # as they came
+
+        patch.setattr(Worker, "_timed", stopping)
+        summary = run(adapter, log, keys=[KEY], compromised=True, reason="it leaked")
+    assert (summary.rotated, summary.left, summary.revoked) == ([KEY], [KEY], [])
+    assert run(adapter, log).revoked_versions == {KEY: [old.id]}
+
+
+def test_the_key_is_looked_at_anew(store: HookedStore) -> None:
+    """A look that was taken while planning serves for no retirement."""
+    stale = store.describe(KEY)
+    looks = {KEY: (stale, worker(store).clock.elapsed)}
+    results = worker(store, named=True, looks=looks)(planned(store))
+    assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]

@@ -1,0 +1,171 @@
+"""Random histories of one secret: what its labels say is never wrong about what happened."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from daena_kms.errors import RotationConflict, StoreUnavailable
+from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
+from daena_kms.stores.aws.state import MAX_LABELS, Labels
+from daena_kms.stores.aws.store import AWSStore
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.unit.logs import Hands
+from tests.unit.stores.aws.tiny_secret import Killed, TinySecret
+
+if TYPE_CHECKING:
+    from botocore.client import BaseClient
+
+GRACE = timedelta(days=1)
+EVER_CURRENT = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
+
+
+class Histories(RuleBasedStateMachine):
+    """Rotations, crashes, races, outsiders, retirements, in any order and at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = Hands()
+        self.secret = TinySecret(self.clock)
+        client = cast("BaseClient", self.secret)
+        self.store = AWSStore(None, None, None, secrets_client=client)
+        #: Versions that a look of ours, before a change of ours, showed current or previous.
+        self.seen: set[str] = set()
+        self.released: set[str] = set()
+
+    @initialize(ours=st.booleans(), puts=st.integers(0, 2))
+    def begin(self, *, ours: bool, puts: int) -> None:
+        """Create the secret, or adopt somebody else's."""
+        if ours:
+            self.store.create("some-key", "value", {}, self.clock())
+        else:
+            self.secret.outsider_puts()
+            for _ in range(puts):
+                self.clock.pass_(days=1)
+                self.secret.outsider_puts()
+            self.store.adopt(self.look(), {"daena.managed": "true"}, self.clock())
+
+    def look(self) -> Key:
+        """Look at the key, as every change of ours does first."""
+        return self.store.describe("some-key")
+
+    def changed(self, key: Key) -> None:
+        """Note what a completed change of ours has had in sight."""
+        self.seen |= {v.id for v in key.versions if v.state in {VersionState.CURRENT, "previous"}}
+
+    @rule(minutes=st.sampled_from([1, 14, 16, 60, 24 * 60 + 16, 10 * 24 * 60]))
+    def wait(self, minutes: int) -> None:
+        """Let time pass."""
+        self.clock.pass_(minutes=minutes)
+
+    @rule(takes=st.integers(0, 9), dies=st.integers(0, 6), after=st.booleans())
+    def rotate(self, takes: int, dies: int, *, after: bool) -> None:
+        """Rotate, whole or up to some call."""
+        key = self.look()
+        if key.room is None or key.room < 1:
+            return
+        self.secret.die_at, self.secret.after = dies, after
+        try:
+            staged = self.store.stage(key, "value", self.clock())
+            self.changed(key)
+            self.clock.pass_(minutes=takes)
+            self.store.promote(key, staged, self.clock())
+        except Killed:
+            pass
+        except StoreUnavailable:
+            # At the limit of labels, for what a crash has left gives way only when it is certain
+            # that nobody is at it any more.
+            assert len(self.secret.labels) >= MAX_LABELS - 1
+            assert self.fresh_pending(key)
+        finally:
+            self.secret.die_at = 0
+
+    def fresh_pending(self, key: Key) -> bool:
+        """Whether a rotation of the last minutes may be under way yet."""
+        since = self.clock() - PROMOTION_BOUND
+        pending = [v for v in key.versions if v.state is VersionState.PENDING]
+        return any(v.base is not None and v.created >= since for v in pending)
+
+    @precondition(lambda self: len(self.secret.labels) < MAX_LABELS - 7)
+    @rule(outsider=st.booleans(), dies=st.integers(0, 3))
+    def race(self, dies: int, *, outsider: bool) -> None:
+        """Two of ours from one base, or one of ours and an outsider: ours loses."""
+        key = self.look()
+        staged = self.store.stage(key, "value", self.clock())
+        self.changed(key)
+        if outsider:
+            self.secret.outsider_puts()
+        else:
+            again = self.look()
+            winner = self.store.stage(again, "value", self.clock())
+            self.store.promote(again, winner, self.clock())
+        try:
+            self.store.promote(key, staged, self.clock())
+        except RotationConflict:
+            self.secret.die_at = dies
+            try:
+                self.store.abandon(key, staged)
+            except Killed:
+                pass
+            finally:
+                self.secret.die_at = 0
+        else:
+            raise AssertionError(staged)
+
+    @precondition(lambda self: len(self.secret.labels) < MAX_LABELS - 2)
+    @rule()
+    def outsider_puts(self) -> None:
+        """Somebody puts a value past us."""
+        self.secret.outsider_puts()
+
+    @rule(dies=st.integers(0, 4), after=st.booleans())
+    def retire(self, dies: int, *, after: bool) -> None:
+        """Retire what is due for it, whole or up to some call."""
+        key = self.look()
+        for version in key.versions:
+            if version.state is not VersionState.PREVIOUS or version.superseded is None:
+                continue
+            if self.clock() < version.superseded + GRACE:
+                continue
+            self.secret.die_at, self.secret.after = dies, after
+            try:
+                self.store.retire(self.look(), version.id, self.clock())
+            except Killed:
+                return
+            except StoreUnavailable:
+                assert len(self.secret.labels) == MAX_LABELS
+                assert not EVER_CURRENT.issuperset(v.state for v in key.versions)
+                return
+            finally:
+                self.secret.die_at = 0
+
+    @rule()
+    def destroy(self) -> None:
+        """Let go what was retired first, keeping two."""
+        key = self.look()
+        kept = [v for v in key.versions if v.state in EVER_CURRENT]
+        retired = [v for v in kept if v.state is VersionState.RETIRED and v.retired is not None]
+        retired.sort(key=lambda v: (v.retired or v.created, v.id))
+        for version in retired[: max(0, len(kept) - 2)]:
+            self.store.destroy(self.look(), version.id, self.clock())
+            self.released.add(version.id)
+
+    @invariant()
+    def the_labels_are_true(self) -> None:
+        """What never was current is never taken for it, and what we saw current always is."""
+        stages, happened = self.secret.stages(), self.secret.superseded
+        labels = Labels(stages)
+        for version in stages:
+            state = labels.state(version)
+            assert version in happened or state not in EVER_CURRENT
+            assert version not in self.seen or state in EVER_CURRENT
+            if state is VersionState.PREVIOUS:
+                ended, known = happened[version], labels.superseded(version)
+                assert known is None or (ended is not None and known >= ended)
+        assert self.seen - self.released <= stages.keys()
+        assert len(self.secret.labels) <= MAX_LABELS
+
+
+TestHistories = Histories.TestCase
+TestHistories.settings = settings(max_examples=60, stateful_step_count=30)

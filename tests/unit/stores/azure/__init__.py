@@ -1,0 +1,1 @@
+"""Tests of `daena_kms.stores.azure`."""
