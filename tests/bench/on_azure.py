@@ -13,7 +13,7 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.notes import NAME, OPEN
+from daena_kms.stores.azure.look import NAME, OPEN
 from requests import Session
 from requests.adapters import HTTPAdapter
 

@@ -81,13 +81,13 @@ def test_a_lost_answer_and_then_somebody_else_s_value(
     """The version that the log names is ours, also where another has the same tag, copied."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.sim.faults.fail_after(1, when=only("keyvault", "SetSecret"))
-    made = Looker.made
+    find_named = Looker.find_named
 
     def meddled(self: Looker, key_id: str, name: str) -> str | None:
         azure.overwrite(KEY, value())
-        return made(self, key_id, name)
+        return find_named(self, key_id, name)
 
-    monkeypatch.setattr(Looker, "made", meddled)
+    monkeypatch.setattr(Looker, "find_named", meddled)
     summary = azure.run(keys=[KEY])
     assert summary.new_versions == {KEY: azure.sim.secrets.versions(KEY)[1].id}
     report = verify(azure.log, azure.adapter.store.inventory())

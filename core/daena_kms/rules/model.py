@@ -88,6 +88,12 @@ class Key:
         return next((v for v in self.versions if v.state is VersionState.CURRENT), None)
 
     @property
+    def current_ref(self) -> str | None:
+        """What plans name the current version by, or ``None`` for a key that has none."""
+        current = self.current
+        return current.ref if current is not None else None
+
+    @property
     def previous(self) -> Version | None:
         """The version that was current right before the current one, if it is still readable."""
         readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.names import mark, new_version_id
-from daena_kms.stores.azure.notes import NAME, look_of
-from daena_kms.stores.azure.state import newest_of, to_key
+from daena_kms.stores.azure.look import NAME, look_of, newest_of, to_key
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties

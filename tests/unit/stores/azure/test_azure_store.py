@@ -12,7 +12,8 @@ from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.sdk.azure import client as azure_client
 from daena_kms.sdk.azure.client import Vault
 from daena_kms.sdk.azure.login import Login
-from daena_kms.stores.azure.notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.set import MAX_TAGS
 from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
 
@@ -77,13 +78,13 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
     sim.secrets.delete(sim.secrets.secret(KEY))
     frozen = sim.secrets.reading.frozen_reads
     assert frozen is not None
-    inner = store._looker._versions
+    inner = store._looker._list_versions
 
     def versions(key_id: str) -> list[object]:
         sim.unfreeze_reads()
         return inner(key_id)  # type: ignore[return-value]  # passed on
 
-    store._looker._versions = versions  # type: ignore[method-assign,assignment] # for this test
+    store._looker._list_versions = versions  # type: ignore[method-assign,assignment] # for this test
     assert store.describe(KEY).deleted is not None
 
 
