@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from daena_kms.rules.plan import Kind
-from daena_kms.stores.gcp.claim import Lease, Leased
+from daena_kms.stores.gcp.claim import Claims, OwnClaim
 
 from infra.local.gcp.state import DISABLED, ENABLED
 from tests.faults.worlds import DAY, GcpWorld, open_world
@@ -181,14 +181,14 @@ def test_annotations_of_a_minute_ago_are_not_lost(stale: GcpWorld) -> None:
 
 def _meddling(monkeypatch: pytest.MonkeyPatch, meddle: Callable[[], None]) -> None:
     """Let somebody else do something between the addition of a version and its promotion."""
-    add = Lease.add
+    add = Claims.add
 
-    def added(self: Lease, leased: Leased, key_id: str, material: str) -> str:
-        made = add(self, leased, key_id, material)
+    def added(self: Claims, own: OwnClaim, material: str) -> str:
+        version = add(self, own, material)
         meddle()
-        return made
+        return version
 
-    monkeypatch.setattr(Lease, "add", added)
+    monkeypatch.setattr(Claims, "add", added)
 
 
 def test_annotations_of_a_moment_ago_are_not_lost(
