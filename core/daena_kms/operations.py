@@ -106,7 +106,7 @@ class Operations:
             check_fits(policy.spec, material, key_id)
         first = policy.first_due or first_due(key_id, self._clock(), policy.rotate_after)
         given[FIRST_DUE] = format_time(first)
-        base = key.current.ref if key.current is not None else None
+        base = key.current_ref
 
         def change() -> dict[str, Any]:
             again = self._adoptable(key_id)  # as it is by now: the log took its time
@@ -144,7 +144,7 @@ class Operations:
     def _rotated(
         self, kind: str, key: Key, material: str, attest: Attest | None, **more: object
     ) -> str:
-        base = key.current.ref if key.current is not None else None
+        base = key.current_ref
 
         def change() -> dict[str, Any]:
             again = self._changeable(key.id)  # as it is by now: the log took its time
@@ -160,7 +160,7 @@ class Operations:
         key = self._store.describe(key_id)
         if key.deleted is None:
             self._adapter.check_changeable(key, self._clock())
-        base = key.current.ref if key.current is not None else None
+        base = key.current_ref
 
         def change() -> dict[str, Any]:
             self._store.delete(key, self._clock())
@@ -209,7 +209,7 @@ class Operations:
             self._store.tag(again, {HOLD: text})
             return {}
 
-        base = key.current.ref if key.current is not None else None
+        base = key.current_ref
         self._audited(kind, key_id, base, change)
 
     def _managed(self, key_id: str) -> Key:
@@ -291,7 +291,7 @@ class Operations:
 
 def check_same_base(key: Key, base: str | None) -> None:
     """Raise :class:`RotationConflict` unless the key's current version still is ``base``."""
-    current = key.current.ref if key.current is not None else None
+    current = key.current_ref
     if current != base:
         msg = f"another version of it is current by now: {current}"
         raise RotationConflict(msg, key_id=key.id, todo="Look at it again with show")

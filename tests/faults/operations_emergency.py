@@ -2,18 +2,16 @@
 
 from datetime import timedelta
 
-from daena_kms.rules.model import Version, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Version, VersionState
 from daena_kms.rules.summary import Summary
 
 from tests.faults.operations import KEY, Operation
 from tests.faults.worlds import DAY, World
 
-_NEVER = {VersionState.PENDING, VersionState.ABANDONED}
-
 
 def lived(world: World, key_id: str = KEY) -> list[Version]:
     """Return the versions that are or were current, the oldest first."""
-    versions = [v for v in world.look(key_id).versions if v.state not in _NEVER]
+    versions = [v for v in world.look(key_id).versions if v.state not in NEVER_CURRENT]
     return sorted(versions, key=lambda v: (v.state is VersionState.CURRENT, v.created))
 
 

@@ -13,7 +13,7 @@ from daena_kms.cloud_kms import AWSKMSAdapter, LocalAdapter
 from daena_kms.engine import run
 from daena_kms.errors import RotationConflict
 from daena_kms.operations import Operations
-from daena_kms.rules.model import VersionState
+from daena_kms.rules.model import NEVER_CURRENT, VersionState
 
 from infra.local.aws.sim import REGION, AwsSimulator, clients
 from tests.faults import racer
@@ -56,8 +56,7 @@ def at_once[T](calls: list[Callable[[], T]]) -> list[T | BaseException]:
 
 def was_current(world: World) -> list[str]:
     """Return the versions of the key that are or were current."""
-    never = {VersionState.PENDING, VersionState.ABANDONED}
-    return [v.id for v in world.look(KEY).versions if v.state not in never]
+    return [v.id for v in world.look(KEY).versions if v.state not in NEVER_CURRENT]
 
 
 def check_calm_after(world: World, first: str) -> None:

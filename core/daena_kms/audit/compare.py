@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daena_kms.audit.reader import identity
-from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, Version
 from daena_kms.rules.plan import Outcome
 
 CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
@@ -74,6 +74,5 @@ def compare(records: Iterable[dict[str, Any]], keys: Iterable[Key]) -> list[Find
         )
         return UNCONFIRMED if known else OUT_OF_BAND
 
-    never = {VersionState.PENDING, VersionState.ABANDONED}  # never was current
-    lived = ((key, v) for key in keys for v in key.versions if v.state not in never)
+    lived = ((key, v) for key in keys for v in key.versions if v.state not in NEVER_CURRENT)
     return [Finding(key.id, version.id, status(key, version)) for key, version in lived]

@@ -10,7 +10,7 @@ from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, VersionState
 from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import HOLD
 from daena_kms.rules.summary import Result
@@ -170,6 +170,5 @@ def _is_current(action: Mapping[str, Any], key: Key) -> bool:
 def _made_from(base: object, key: Key) -> str | None:
     """Return the version that was made from ``base`` and became current: at most one ever does."""
     ref = base if isinstance(base, str) else None
-    never = {VersionState.PENDING, VersionState.ABANDONED}
-    made = (v.id for v in key.versions if key.made_from(v, ref) and v.state not in never)
-    return next(made, None)
+    ours = (v for v in key.versions if key.made_from(v, ref) and v.state not in NEVER_CURRENT)
+    return next((v.id for v in ours), None)

@@ -67,7 +67,7 @@ class Survey:
             yield from self._seen(key, taken)
 
     def _looked_at_late(self, key: Key) -> bool:
-        return key.id not in self.owed and (key.current is None or key.current.base is None)
+        return key.id not in self.owed and (key.current is None or key.current.base_mark is None)
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
         actions = self._plan(key)

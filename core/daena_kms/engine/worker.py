@@ -199,7 +199,7 @@ class Worker:
         for now in again:
             if now.kind is Kind.FAILING and now.error is not None:
                 raise now.error
-        current = key.current.ref if key.current is not None else None
+        current = key.current_ref
         if current != action.base:
             msg = f"already rotated: {current} is current"
         else:
@@ -238,4 +238,4 @@ def look_at(
 
 def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
     """Whether a rotation from the key's present version was begun and not finished."""
-    return key.id in bases and key.current is not None and bases[key.id] == key.current.ref
+    return key.id in bases and key.current is not None and bases[key.id] == key.current_ref

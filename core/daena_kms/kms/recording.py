@@ -13,12 +13,10 @@ from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Attest, Operations
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import is_managed
-
-_NEVER = {VersionState.PENDING, VersionState.ABANDONED}
 
 
 class Recording(Operations):
@@ -49,7 +47,7 @@ class Recording(Operations):
             return None
         # One of ours of which none ever was current: its creation was interrupted, and is gone on
         # with; the store says if somebody is at it still.
-        begun = all(v.state in _NEVER for v in key.versions) and is_managed(key.tags)
+        begun = all(v.state in NEVER_CURRENT for v in key.versions) and is_managed(key.tags)
         return None if begun and key.deleted is None else key
 
     def _first(self, key_id: str, material: str, tags: Mapping[str, str], attest: Attest) -> str:

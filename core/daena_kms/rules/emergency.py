@@ -1,11 +1,11 @@
 """A value has leaked: what a run must be told, and how people are told what came of it. Pure."""
 
 from daena_kms.errors import ConfigError
-from daena_kms.rules.model import Key, Revoking, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, Revoking, VersionState
 from daena_kms.rules.specs import Spec
 
 #: What reads beside the current version, if only by its id.
-_READABLE = {VersionState.PREVIOUS, VersionState.PENDING, VersionState.ABANDONED}
+_READABLE = {VersionState.PREVIOUS, *NEVER_CURRENT}
 
 
 def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:

@@ -27,6 +27,10 @@ class VersionState(StrEnum):
     DESTROYED = "destroyed"
 
 
+#: The states of a version that never was current.
+NEVER_CURRENT = frozenset({VersionState.PENDING, VersionState.ABANDONED})
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One immutable value, known by the store's own version id; the value is not in here."""
@@ -37,8 +41,8 @@ class Version:
     created: datetime
     #: The earliest moment it can have been made, where ``created`` is only a bound.
     created_earliest: datetime | None = None
-    #: The mark (see :func:`daena_kms.rules.names.mark`) of the version it was made from.
-    base: str | None = None
+    #: The mark (see :func:`daena_kms.rules.names.mark`) of the id of the version it was made from.
+    base_mark: str | None = None
     #: The latest moment at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None
     retired: datetime | None = None
@@ -98,9 +102,9 @@ class Key:
         """The version that was current right before the current one, if it is still readable."""
         readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]
         current = self.current
-        if current is not None and current.base is not None:
+        if current is not None and current.base_mark is not None:
             for version in readable:
-                if mark(version.id) == current.base:
+                if mark(version.id) == current.base_mark:
                     return version
         # Where nothing says when one was superseded, an outsider's version came after it.
         return max(
@@ -112,10 +116,10 @@ class Key:
     def made_from(self, version: Version, ref: str | None) -> bool:
         """Whether ``version`` was made from the one that plans name ``ref`` (``None``: from none).
 
-        Its mark is that of an id, which a listing does not show everywhere.
+        The mark in its id is that of an id, which not every listing shows.
         """
         known = {mark(v.id) for v in self.versions if v.ref == ref} or {mark(ref)}
-        return version.base in known
+        return version.base_mark in known
 
     def version(self, version_id: str) -> Version | None:
         """The version of that id, or ``None``."""

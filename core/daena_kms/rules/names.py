@@ -68,21 +68,25 @@ class ParsedId:
     """What a version id of our own says: when the version was made and the mark of its base."""
 
     made: datetime
-    base: str
+    base_mark: str
 
 
 def mark(version_id: str | None) -> str:
-    """Return the short fingerprint of a version id that the next version's id carries.
+    """Return the mark of a version id: a short fingerprint, which the next version's id carries.
 
     It identifies a version among the few of one key; it is a hash of an id, never of a value.
     """
     return hashlib.sha256((version_id or "none").encode(errors="surrogatepass")).hexdigest()[:10]
 
 
-def new_version_id(base: str | None, at: datetime) -> str:
-    """Return a fresh id for a version made at ``at`` from ``base`` (``None``: the first)."""
+def new_version_id(base_id: str | None, at: datetime) -> str:
+    """Return a fresh id for a version made at ``at``.
+
+    ``base_id`` is the store's id of the version that it is made from; ``None`` for a key's first
+    version.
+    """
     stamp = at.astimezone(UTC).strftime(_STAMP)
-    return f"daena-{stamp}-{mark(base)}-{secrets.token_hex(8)}"
+    return f"daena-{stamp}-{mark(base_id)}-{secrets.token_hex(8)}"
 
 
 def parse_version_id(version_id: str) -> ParsedId | None:
@@ -96,3 +100,9 @@ def parse_version_id(version_id: str) -> ParsedId | None:
         return None
     # Anybody may write an id of this form; no sum of a far year and a policy may overflow.
     return ParsedId(made, match[2]) if made.year in PLAUSIBLE_YEARS else None
+
+
+def base_mark_of(version_id: str | None) -> str | None:
+    """Return the mark of the base in a version id of our own, ``None`` for anybody else's."""
+    parsed = parse_version_id(version_id or "")
+    return parsed.base_mark if parsed is not None else None

@@ -125,7 +125,7 @@ def plan_key(
         policy = check_key(key, defaults, can)
         _check_clock(key, now)
     except DaenaKMSError as refused:
-        return [Action(key.id, Kind.FAILING, str(refused), _current_ref(key), error=refused)]
+        return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
     if policy.held(now):
         return [_held(key, policy, owed, now)]
     current = key.current
@@ -156,13 +156,13 @@ def _regular(
         actions.append(_rotation(key, policy, why, interrupted=interrupted, freed=freed))
     elif key.drift is not None:
         drift = ConfigError(key.drift, key_id=key.id)
-        failing = Action(key.id, Kind.FAILING, str(drift), _current_ref(key), due=due, error=drift)
+        failing = Action(key.id, Kind.FAILING, str(drift), key.current_ref, due=due, error=drift)
         actions.append(failing)
     elif not actions:
         reason = f"next due in {about(due - now)}, at {format_time(due)}"
         if _pending(key) is not None:
             reason += "; a rotation that was interrupted left a version that is never promoted"
-        actions.append(Action(key.id, Kind.NOTHING, reason, _current_ref(key), due=due))
+        actions.append(Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due))
     return actions
 
 
@@ -173,7 +173,7 @@ def _held(key: Key, policy: Policy, owed: Collection[str], now: datetime) -> Act
         reason += f"; its compromised version {action.version} is readable still"
     todo = "Release it first (remove the tag daena.hold)"
     error = RotationConflict(reason, key_id=key.id, todo=todo)
-    return Action(key.id, Kind.HELD, reason, _current_ref(key), error=error)
+    return Action(key.id, Kind.HELD, reason, key.current_ref, error=error)
 
 
 def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
@@ -220,12 +220,12 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
         )
         msg = "the store has no room for one more readable version"
         error = ConfigError(msg, key_id=key.id, todo=todo)
-        return Action(key.id, Kind.FAILING, str(error), _current_ref(key), due=due, error=error)
+        return Action(key.id, Kind.FAILING, str(error), key.current_ref, due=due, error=error)
     kind = Kind.ROTATE
     if interrupted or _pending(key) is not None:
         kind = Kind.FINISH
         why = f"an earlier rotation of it was interrupted; {why}"
-    return Action(key.id, kind, why, _current_ref(key), due=due)
+    return Action(key.id, kind, why, key.current_ref, due=due)
 
 
 def _away_from(current: Version, rotation: Action) -> list[Action]:
@@ -250,7 +250,7 @@ def _revocations(key: Key, owed: Collection[str], now: datetime) -> Iterator[Act
         owes = version.id in owed and version.state is not VersionState.CURRENT and not new
         if owes and not version.over:
             why = "compromised, and readable still: its retirement was begun or failed"
-            base = _current_ref(key)
+            base = key.current_ref
             yield Action(key.id, Kind.RETIRE, why, base, version.id, compromised=True)
 
 
@@ -267,7 +267,7 @@ def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
                     f"{was} {about(now - version.superseded)} ago, "
                     f"grace {format_duration(policy.grace)} is over"
                 )
-                yield Action(key.id, Kind.RETIRE, reason, _current_ref(key), version.id)
+                yield Action(key.id, Kind.RETIRE, reason, key.current_ref, version.id)
 
 
 def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
@@ -288,7 +288,7 @@ def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
             f"retired {about(now - when)} ago, "
             f"destroy-after {format_duration(policy.destroy_after)}, keep {policy.keep}"
         )
-        yield Action(key.id, Kind.DESTROY, reason, _current_ref(key), version.id)
+        yield Action(key.id, Kind.DESTROY, reason, key.current_ref, version.id)
 
 
 def _check_clock(key: Key, now: datetime) -> None:
@@ -301,13 +301,9 @@ def _check_clock(key: Key, now: datetime) -> None:
 
 
 def _pending(key: Key) -> Version | None:
-    base = mark(key.current.id if key.current is not None else None)
+    base_mark = mark(key.current.id if key.current is not None else None)
     pending = (v for v in key.versions if v.state is VersionState.PENDING)
-    return next((v for v in pending if v.base in {base, None}), None)
-
-
-def _current_ref(key: Key) -> str | None:
-    return key.current.ref if key.current is not None else None
+    return next((v for v in pending if v.base_mark in {base_mark, None}), None)
 
 
 def _time(hold: bool | datetime) -> datetime:  # noqa: FBT001 - the type of the field

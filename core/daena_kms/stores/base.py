@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.rules.model import Capabilities, Key, Revoking, VersionState
-from daena_kms.rules.names import parse_version_id
+from daena_kms.rules.model import NEVER_CURRENT, Capabilities, Key, Revoking
+from daena_kms.rules.names import base_mark_of
 from daena_kms.rules.specs import Randomness
 from daena_kms.stores.randomness import local_random
 
@@ -27,7 +27,7 @@ class Staged:
 
     #: The id that the new version has or will have; empty where only the store assigns it.
     version_id: str
-    #: The version that was current when the rotation began.
+    #: The version that was current when the rotation began, by its ``ref``.
     base: str
     at: datetime
     material: str = field(repr=False)
@@ -170,13 +170,13 @@ class Store(ABC):
                 raise KeyNotFound(msg, key_id=key.id, todo=todo)
             return previous.id
         self.check_version_id(version)
-        known, never = key.version(version), {VersionState.PENDING, VersionState.ABANDONED}
-        parsed = parse_version_id(version) if known is None else None
-        # Of one base only one version ever was current.
-        lost = parsed is not None and any(
-            v.base == parsed.base and v.state not in never for v in key.versions
+        known = key.version(version)
+        base_mark = base_mark_of(version) if known is None else None
+        # Of the versions that were made from one base, only one ever was current.
+        lost = base_mark is not None and any(
+            v.base_mark == base_mark and v.state not in NEVER_CURRENT for v in key.versions
         )
-        if lost or (known is not None and known.state in never):
+        if lost or (known is not None and known.state in NEVER_CURRENT):
             msg = f"its version {version} never was current"
             raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
         return version

@@ -84,7 +84,7 @@ class Labels:
 
     def orphans(self, *version_ids: str) -> list[str]:
         """Return the versions of which only these tell that they were current."""
-        lost = {p.base for p in self._parsed.values()} - self._proofs(version_ids)
+        lost = {p.base_mark for p in self._parsed.values()} - self._proofs(version_ids)
         return [
             v
             for v, stages in self.stages.items()
@@ -94,7 +94,7 @@ class Labels:
     def _proofs(self, without: Collection[str] = ()) -> set[str]:
         """Return the bases' marks of versions that last; the next put takes AWSPENDING off one."""
         return {
-            parsed.base
+            parsed.base_mark
             for version_id, parsed in self._parsed.items()
             if version_id not in without and set(self.stages[version_id]) - {PENDING}
         }
@@ -128,7 +128,7 @@ class Labels:
             return VersionState.PREVIOUS
         parsed = parse_version_id(version_id)
         current = self.holder(CURRENT)
-        if parsed is None or (current is not None and parsed.base == mark(current)):
+        if parsed is None or (current is not None and parsed.base_mark == mark(current)):
             return VersionState.PENDING
         return VersionState.ABANDONED
 
@@ -137,7 +137,7 @@ class Labels:
         promoted = {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
         # An operator may have moved AWSCURRENT back to it, so that it was superseded twice.
         own = mark(version_id)
-        ended = [at for v, at in promoted.items() if self._parsed[v].base == own]
+        ended = [at for v, at in promoted.items() if self._parsed[v].base_mark == own]
         if ended:
             return max(ended) + PROMOTION_BOUND
         since = _stamped(self.ours(version_id, MADE)) or _stamped(self.ours(version_id, KEEP))
@@ -159,7 +159,7 @@ class Labels:
     def _child(self, version_id: str) -> str | None:
         """Return a version made from this one; that there is one proves that this was current."""
         own = mark(version_id)
-        children = [v for v, p in self._parsed.items() if p.base == own]
+        children = [v for v, p in self._parsed.items() if p.base_mark == own]
         promoted = (v for v in children if v == self.holder(CURRENT) or self._child(v) is not None)
         return next(promoted, children[0] if children else None)
 
@@ -177,12 +177,12 @@ class Labels:
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
         parsed = self._parsed.get(current or "")
-        return previous is None or (parsed is not None and parsed.base == mark(previous))
+        return previous is None or (parsed is not None and parsed.base_mark == mark(previous))
 
     def _has_sibling(self, version_id: str) -> bool:
-        base = self._parsed[version_id].base
+        base_mark = self._parsed[version_id].base_mark
         return any(
-            v != version_id and p.base == base and self._was_current(v)
+            v != version_id and p.base_mark == base_mark and self._was_current(v)
             for v, p in self._parsed.items()
         )
 
@@ -216,7 +216,7 @@ def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None 
                 state=state,
                 created=exact or changed,
                 created_earliest=None if exact or created == changed else created,
-                base=parsed.base if parsed is not None else None,
+                base_mark=parsed.base_mark if parsed is not None else None,
                 superseded=(
                     labels.superseded(version_id) if state is VersionState.PREVIOUS else None
                 ),

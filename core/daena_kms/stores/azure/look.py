@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
-from daena_kms.rules.names import PLAUSIBLE_YEARS, ParsedId, mark, parse_version_id
+from daena_kms.rules.names import PLAUSIBLE_YEARS, base_mark_of, mark, parse_version_id
 from daena_kms.rules.policy import MANAGED, PREFIX
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled
@@ -142,7 +142,7 @@ class Looker:
     def check_unmoved(self, key_id: str, base_id: str) -> None:
         """Raise :class:`RotationConflict` unless ``base_id`` is current and no version's base."""
         key = self.describe(key_id, exact=True)
-        completed = any(version.base == mark(base_id) for version in key.versions)
+        completed = any(version.base_mark == mark(base_id) for version in key.versions)
         if completed or key.current is None or key.current.id != base_id:
             msg = "an earlier rotation of it was completed"
             raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
@@ -211,7 +211,7 @@ def _current(newest: "SecretProperties") -> Version:
         id=newest.version or name or _unnamed(newest),
         state=VersionState.RETIRED if disabled else VersionState.CURRENT,
         created=_age(newest),
-        base=_base_mark(name),
+        base_mark=base_mark_of(name),
         expires=_date(newest.expires_on),
         retired=newest.updated_on if disabled else None,
         alias=name or _unnamed(newest),
@@ -234,12 +234,12 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
             id=str(properties.version),
             state=VersionState.RETIRED if retired else VersionState.PREVIOUS,
             created=_age(properties),
-            base=_base_mark(own),
+            base_mark=base_mark_of(own),
             superseded=superseded,
             retired=_retired(properties) if retired else None,
             alias=own or _unnamed(properties),
         )
-    yield replace(current, base=None) if current.alias in names else current
+    yield replace(current, base_mark=None) if current.alias in names else current
 
 
 def _in_order(listed: "Iterable[SecretProperties]") -> "list[SecretProperties]":
@@ -250,7 +250,7 @@ def _in_order(listed: "Iterable[SecretProperties]") -> "list[SecretProperties]":
     def ancestors(version: "SecretProperties | None") -> int:
         count = 0
         while version is not None and count < len(versions):
-            version = by_mark.get(_base_mark(_name(version)) or "")
+            version = by_mark.get(base_mark_of(_name(version)) or "")
             count += 1
         return count
 
@@ -268,7 +268,7 @@ def _older_since(tags: Mapping[str, str], current: Version) -> datetime | None:
     if noted is not None:
         return min(noted, current.created)
     # Before a version of ours without that tag nothing is readable; before others' nobody knows.
-    return None if current.base is not None else current.created
+    return None if current.base_mark is not None else current.created
 
 
 def _name(properties: "SecretProperties") -> str | None:
@@ -278,11 +278,6 @@ def _name(properties: "SecretProperties") -> str | None:
     if parsed is None or _age(properties) - parsed.made > PROMOTION_BOUND + _STAMPED:
         return None
     return name
-
-
-def _base_mark(name: str | None) -> str | None:
-    parsed: ParsedId | None = parse_version_id(name or "")
-    return parsed.base if parsed is not None else None
 
 
 def _unnamed(properties: "SecretProperties") -> str:

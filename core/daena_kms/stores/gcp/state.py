@@ -211,7 +211,7 @@ def _versions(
             id=name,
             state=VersionState.CURRENT if name == current else VersionState.PREVIOUS,
             created=record.at,
-            base=None if record.orphan else mark(record.base),
+            base_mark=None if record.orphan else mark(record.base),
             # A hand that moves the alias notes no time: then the next rotation does.
             superseded=None if name == current else record.until,
             retired=record.retired,

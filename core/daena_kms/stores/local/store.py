@@ -223,12 +223,12 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _version(row: tuple[str, ...]) -> Version:
-    version_id, base, state, created, superseded, retired = row[3:]
+    version_id, base_mark, state, created, superseded, retired = row[3:]
     return Version(
         id=version_id,
         state=VersionState(state),
         created=datetime.fromisoformat(created),
-        base=base,
+        base_mark=base_mark,
         superseded=_time(superseded),
         retired=_time(retired),
     )
@@ -247,11 +247,11 @@ def _insert(
     connection: sqlite3.Connection,
     key_id: str,
     version_id: str,
-    base: str,
+    base_mark: str,
     now: datetime,
     sealed: bytes,
 ) -> None:
     connection.execute(
         "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
-        (key_id, version_id, base, VersionState.CURRENT, _text(now), sealed),
+        (key_id, version_id, base_mark, VersionState.CURRENT, _text(now), sealed),
     )

@@ -26,7 +26,7 @@ def test_a_listing_of_a_version_of_ours() -> None:
     (only,) = key.versions
     assert key.tags == MANAGED
     assert (only.id, only.alias, only.ref) == (name, name, name)
-    assert (only.state, only.base, only.created) == (
+    assert (only.state, only.base_mark, only.created) == (
         VersionState.CURRENT,
         mark(base),
         MADE + SECOND,
@@ -50,7 +50,7 @@ def test_a_version_of_others(tags: dict[str, str] | None) -> None:
     """It has no base; in a listing it is called by the second in which it was made."""
     key = to_key(properties(MADE, tags, version=""))
     assert key.current is not None
-    assert (key.current.id, key.current.base) == ("made-20261114T120000Z", None)
+    assert (key.current.id, key.current.base_mark) == ("made-20261114T120000Z", None)
     assert key.older_since == MADE
 
 
@@ -151,15 +151,15 @@ def test_a_copied_name_is_the_older_versions() -> None:
     copy = properties(MADE + 5 * MINUTE, first.tags)
     key = to_key(copy, [first, copy])
     older, current = key.versions
-    assert (older.id, older.base, older.ref) == (
+    assert (older.id, older.base_mark, older.ref) == (
         first.version,
         mark(None),
         (first.tags or {})[NAME],
     )
-    assert (current.id, current.base) == (copy.version, None)
+    assert (current.id, current.base_mark) == (copy.version, None)
     # Between two later ones it is nobody's name either.
     last = ours(copy.version, MADE + HOUR)
-    named = [v.base is not None for v in to_key(last, [first, copy, last]).versions]
+    named = [v.base_mark is not None for v in to_key(last, [first, copy, last]).versions]
     assert named == [True, False, True]
 
 
@@ -176,7 +176,7 @@ def test_a_name_older_than_its_version_was_copied(late: timedelta, known: bool) 
     """A version is set within minutes of its stamp, or the stamp is another version's."""
     key = to_key(ours(late=late))
     assert key.current is not None
-    assert (key.current.base is not None) is known
+    assert (key.current.base_mark is not None) is known
     assert key.current.created == MADE + late
 
 
