@@ -1,6 +1,7 @@
-"""Values that a caller brings, through the audit log: stored as they are, or only noted.
+"""Store values that a caller brings, through the audit log, or record that somebody else did.
 
-The engine and :mod:`daena_kms.operations` make fresh values; a caller's is stored exactly or not.
+The engine and :mod:`daena_kms.operations` generate values. A caller's value is stored exactly, or
+not at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,39 +26,43 @@ class Recording(Operations):
     def store(
         self, key_id: str, key_material: str, *, new_tags: Mapping[str, str], attest: Attest
     ) -> str:
-        """Make the caller's value current and return the id of its version; or raise.
+        """Make the caller's value current and return the id of its version.
 
-        It is this value or none: where another writer is faster, the other's is never taken for
-        it. A key that is not there is created with ``new_tags``. Raises
-        :class:`RotationConflict` when the race is lost, for a new key too.
+        A key that does not exist is created with ``new_tags``.
+
+        Raises:
+            RotationConflict: Another writer was faster, for a new key as well. Its value is never
+                taken for the caller's.
         """
         check_key_id(key_id)
         material = check_material(key_material, key_id)
-        key = self._there(key_id)
+        key = self._existing_key(key_id)
         if key is None:
-            return self._first(key_id, material, new_tags, attest)
+            return self._create_key(key_id, material, new_tags, attest)
         self._adapter.check_rotatable(key, self._clock())
         return self._rotated("rotate", key, material, attest)
 
-    def _there(self, key_id: str) -> Key | None:
+    def _existing_key(self, key_id: str) -> Key | None:
         """Return the key, or ``None`` where it is to be created."""
         try:
             key = self._store.describe(key_id, exact=True)
         except KeyNotFound:
             return None
-        # One of ours of which none ever was current: its creation was interrupted, and is gone on
-        # with; the store says if somebody is at it still.
-        begun = all(v.state in NEVER_CURRENT for v in key.versions) and is_managed(key.tags)
-        return None if begun and key.deleted is None else key
+        # A key whose creation was interrupted: treat it as absent and resume. The store raises if
+        # another process is still creating it.
+        interrupted = all(v.state in NEVER_CURRENT for v in key.versions) and is_managed(key.tags)
+        return None if interrupted and key.deleted is None else key
 
-    def _first(self, key_id: str, material: str, tags: Mapping[str, str], attest: Attest) -> str:
+    def _create_key(
+        self, key_id: str, material: str, tags: Mapping[str, str], attest: Attest
+    ) -> str:
         try:
             return self.create(key_id, material, tags=tags, attest=attest)
         except KeyExists as error:
-            found = self._there(key_id)
-            if found is not None and found.deleted is not None:
+            existing = self._existing_key(key_id)
+            if existing is not None and existing.deleted is not None:
                 raise
-            # It was not there a moment ago.
+            # It did not exist a moment ago.
             todo = "Read it, and record yours again if it is still to be current"
             raise RotationConflict(error.what, key_id=key_id, todo=todo) from None
 
@@ -71,16 +76,16 @@ def note(
 ) -> str:
     """Write to the log what was done elsewhere, and return the run's id. No store is touched.
 
-    ``attest(run id)`` returns what else the row holds. Nothing of ours changes, so that no intent
-    goes before it; what earlier runs left open is left to one that has a store.
+    ``attest(run id)`` returns further fields of the row. Because nothing changes, no intent is
+    written first. Unresolved actions of earlier runs are left to a run that has a store.
     """
     journal = Journal.begin(log, context, clock)
     journal.leave()
     started = format_time(clock())
-    more = attest(journal.run_id)
+    attestation = attest(journal.run_id)
     ended = format_time(clock())
     journal.record_rows(
-        [{**row, **more, "result": Outcome.DONE, "started": started, "ended": ended}]
+        [{**row, **attestation, "result": Outcome.DONE, "started": started, "ended": ended}]
     )
     journal.close({str(row["kind"]): 1})
     return journal.run_id
