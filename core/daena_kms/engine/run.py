@@ -222,9 +222,9 @@ class _Run:
             worker.ended.popleft()
 
     def _enter(self, results: list[Result]) -> None:
-        released = not self._adapter.store.can.destroys_version
+        unlabelled = not self._adapter.store.can.destroys_version
         for result in results:
-            self._summary.add(result, released=released)
+            self._summary.add(result, unlabelled=unlabelled)
             self._batch.append(result)
 
     def _flush(self, journal: Journal) -> None:

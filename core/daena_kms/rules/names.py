@@ -22,7 +22,8 @@ MAX_VALUE_BYTES = 25_000
 PLAUSIBLE_YEARS = range(2000, 9000)
 
 _KEY_ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
-_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
+#: The form of a version id of our own.
+OWN_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -91,7 +92,7 @@ def new_version_id(base_id: str | None, at: datetime) -> str:
 
 def parse_version_id(version_id: str) -> ParsedId | None:
     """Return what a version id of our own says, or ``None`` for anybody else's."""
-    match = _VERSION_ID.fullmatch(version_id)
+    match = OWN_VERSION_ID.fullmatch(version_id)
     if match is None:
         return None
     try:

@@ -132,14 +132,14 @@ class Summary:
             todo = "See the errors in this run's log; the next run tries again"
             raise DaenaKMSError(msg, todo=todo)
 
-    def add(self, result: Result, *, released: bool = False) -> None:
+    def add(self, result: Result, *, unlabelled: bool = False) -> None:
         """Enter a result."""
         action = result.action
         done = {
             Kind.ROTATE: self.rotated,
             Kind.FINISH: self.finished,
             Kind.RETIRE: self.retired,
-            Kind.DESTROY: self.released if released else self.destroyed,
+            Kind.DESTROY: self.released if unlabelled else self.destroyed,
         }
         lists = {
             Outcome.SKIPPED: self.skipped,

@@ -5,13 +5,14 @@ a key is managed, held or due is the business of :mod:`daena_kms.rules.plan`.
 """
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from daena_kms.errors import KeyNotFound
+from daena_kms.errors import ConfigError, KeyNotFound
 from daena_kms.rules.model import NEVER_CURRENT, Capabilities, Key, Revoking
 from daena_kms.rules.names import base_mark_of
 from daena_kms.rules.specs import Randomness
@@ -43,7 +44,12 @@ class Store(ABC):
     """
 
     provider: ClassVar[str]
+    #: The store's name in messages.
+    title: ClassVar[str]
     can: ClassVar[Capabilities]
+    #: The form of its version ids, and what messages call one.
+    version_form: ClassVar[re.Pattern[str]]
+    version_word: ClassVar[str] = "an id"
 
     @abstractmethod
     def scan(self) -> Iterator[Key]:
@@ -73,12 +79,15 @@ class Store(ABC):
             with contextlib.suppress(KeyNotFound):  # gone since it was listed
                 yield self.describe(key.id, exact=True)
 
-    @abstractmethod
     def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it has the form of this store's version ids, with no call.
+        """Return ``version``, without a call, if it has the form of this store's version ids.
 
         Raises :class:`~daena_kms.errors.ConfigError`.
         """
+        if self.version_form.fullmatch(version) is None:
+            msg = f"{version[:80]!r} is no version id of {self.title}"
+            raise ConfigError(msg, todo=f"Use previous, or {self.version_word} that show lists")
+        return version
 
     @abstractmethod
     def read(self, key_id: str, version: str | None = None) -> str:

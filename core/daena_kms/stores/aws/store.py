@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 # The SDK's retries of one call take less than this, so a promotion ends within its bound.
 _FLIP_TAKES = timedelta(minutes=5)
-_VERSION_ID = re.compile(r"[!-~]{32,64}", re.ASCII)
 
 
 class AWSStore(Store):
@@ -60,6 +59,8 @@ class AWSStore(Store):
     """
 
     provider: ClassVar[str] = "aws"
+    title: ClassVar[str] = "Secrets Manager"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]{32,64}", re.ASCII)
     can: ClassVar[Capabilities] = CAN
 
     def __init__(
@@ -98,13 +99,6 @@ class AWSStore(Store):
         pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
         made = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
         return to_key(answer, self.aws.region, made.get(current.id))
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is 32 to 64 printable characters, as AWS's own are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Secrets Manager"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value. Retired versions stay readable by their id."""

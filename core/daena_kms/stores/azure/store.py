@@ -23,8 +23,6 @@ from daena_kms.stores.azure.set import (
 )
 from daena_kms.stores.base import Staged, Store
 
-_VERSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
 
 class AzureStore(Store):
     """Keys as secrets of one Key Vault.
@@ -42,6 +40,8 @@ class AzureStore(Store):
     """
 
     provider: ClassVar[str] = "azure"
+    title: ClassVar[str] = "Key Vault"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[0-9a-f]{32}", re.ASCII)
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=False,
@@ -81,13 +81,6 @@ class AzureStore(Store):
         """List a page of the vault and the claims' container."""
         super().probe()
         self._setter.probe()
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is 32 hexadecimal digits, as Key Vault's are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Key Vault"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value. Retired versions are disabled and can't be read."""

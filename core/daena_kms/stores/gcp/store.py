@@ -34,7 +34,6 @@ from daena_kms.stores.gcp.state import (
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
-_VERSION_ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 #: A retirement noted so short a time ago is that of another run at the same moment.
 _SAME = timedelta(minutes=1)
 #: Which versions a deletion disabled, and restoring enables.
@@ -60,6 +59,9 @@ class GCPStore(Store):
     """
 
     provider: ClassVar[str] = "gcp"
+    title: ClassVar[str] = "Secret Manager"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+    version_word: ClassVar[str] = "a number"
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
@@ -118,13 +120,6 @@ class GCPStore(Store):
         if exact:
             return to_key(secret, self._secrets.list_versions(key_id))
         return self._certain(to_key(secret))
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is a number, as Secret Manager's are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Secret Manager"
-            raise ConfigError(msg, todo="Use previous, or a number that show lists")
-        return version
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value after checking its checksum. A disabled version can't be read."""

@@ -1,6 +1,7 @@
 """The local store: one folder, no account. The reference implementation of the contract."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
-from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionState
-from daena_kms.rules.names import mark, new_version_id, parse_version_id
+from daena_kms.rules.names import OWN_VERSION_ID, mark, new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
@@ -30,6 +31,8 @@ class LocalStore(Store):
     """
 
     provider: ClassVar[str] = "local"
+    title: ClassVar[str] = "the local store"
+    version_form: ClassVar[re.Pattern[str]] = OWN_VERSION_ID
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
@@ -67,13 +70,6 @@ class LocalStore(Store):
         if key is None:
             raise _not_found(key_id)
         return key
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it has the form of an id made here."""
-        if parse_version_id(version) is None:
-            msg = f"{version[:80]!r} is no version id of the local store"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value, current or previous; a retired or destroyed one is not readable."""
