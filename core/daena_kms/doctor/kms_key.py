@@ -5,7 +5,8 @@ from typing import Any
 
 from daena_kms.doctor.check import Check, Permission, Status, failed, probe
 from daena_kms.errors import AccessDenied, DaenaKMSError
-from daena_kms.sdk.aws.client import AWS, FailedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import FailedError
 
 _NAME, _ROTATION = "KMS key", "KMS key rotation"
 #: What a call with DryRun answers when it would have succeeded.

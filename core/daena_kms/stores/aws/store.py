@@ -18,7 +18,8 @@ from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.rules.specs import Randomness
-from daena_kms.sdk.aws.client import AWS, RefusedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import RefusedError
 from daena_kms.stores.aws.block import Blocks
 from daena_kms.stores.aws.capabilities import BLOCKED, CAN, RECOVERY_DAYS
 from daena_kms.stores.aws.random import KmsRandom
