@@ -117,30 +117,13 @@ def _new_session(profile: str | None) -> "Session":
     try:
         # botocore, not boto3: the same clients, and less to import in a cold start.
         from botocore.exceptions import BotoCoreError
-        from botocore.loaders import Loader
         from botocore.session import Session
     except ModuleNotFoundError:
         raise not_installed("the AWS SDK", "aws") from None
 
-    class AnyName(list[str]):
-        def __contains__(self, name: object) -> bool:
-            return True
-
-    class Direct(Loader):
-        """Loads a service's model without listing the folders of all others first.
-
-        The SDK does that twice for a client, a tenth of a cold start, to tell a misspelt name.
-        """
-
-        def list_available_services(self, type_name: str) -> list[str]:
-            del type_name
-            return AnyName()
-
     session = Session(profile=profile)
     try:
-        data_path = session.get_config_variable("data_path")
-    except BotoCoreError as error:  # a profile that is not there, a file that is none
+        session.get_scoped_config()
+    except BotoCoreError as error:  # a profile that is missing, a malformed file
         raise sdk_error(error) from None
-    if not data_path:
-        session.register_component("data_loader", Direct())
     return session
