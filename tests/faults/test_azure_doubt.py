@@ -13,7 +13,8 @@ from daena_kms.stores.azure.claims import HELD
 from daena_kms.stores.azure.notes import NAME
 
 from infra.local.faults import only
-from tests.faults.worlds import DAY, AzureWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
 
 KEY = "app-key"
 LATER = 91 * DAY

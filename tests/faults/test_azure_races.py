@@ -18,7 +18,7 @@ from obstore.store import AzureStore
 from infra.local.azure.sim import AzureSimulator
 from tests.faults import racer
 from tests.faults.test_races import KEY, LATER, MANY, at_once, check_calm_after, was_current
-from tests.faults.worlds import AzureWorld
+from tests.worlds.azure import AzureWorld
 from tests.worlds.azurite import LocalBlobs, local_blobs
 
 __all__ = ["local_blobs"]
@@ -61,7 +61,7 @@ def test_many_clients_rotate_once(azure: AzureWorld) -> None:
     """Of twenty runs with clients of their own one rotates the due key, and none fails."""
     azure.operations().create(KEY)
     first = azure.adapter.get_key(KEY)
-    adapters = [azure.another() for _ in range(MANY)]
+    adapters = [azure.again() for _ in range(MANY)]
     azure.at(LATER)
     azure.sim.set_latency(LATENCY)
     now = azure.began + LATER
@@ -80,7 +80,7 @@ def test_many_clients_rotate_once(azure: AzureWorld) -> None:
 
 def test_many_creations_set_one_version(azure: AzureWorld) -> None:
     """Of twenty creations one sets a version, and the value that it returned is the key's."""
-    adapters = [azure.another() for _ in range(MANY)]
+    adapters = [azure.again() for _ in range(MANY)]
     azure.sim.set_latency(LATENCY)
     answers = at_once([lambda a=a: a.create_key(KEY) for a in adapters])  # type: ignore[misc] # mypy infers no default
     azure.sim.set_latency(0)
@@ -98,7 +98,7 @@ def test_many_take_over_a_dead_claim_once(azure: AzureWorld) -> None:
     store.stage(store.describe(KEY), "never set", azure.at(LATER))
     late = LATER + timedelta(minutes=16)
     now = azure.at(late)
-    adapters = [azure.another() for _ in range(MANY)]
+    adapters = [azure.again() for _ in range(MANY)]
     azure.sim.set_latency(LATENCY)
     summaries = at_once([lambda a=a: run(a, azure.log, now=now) for a in adapters])  # type: ignore[misc] # mypy infers no default
     azure.sim.set_latency(0)

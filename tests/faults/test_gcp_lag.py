@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.worlds import DAY, GcpWorld
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

@@ -13,7 +13,8 @@ from daena_kms.stores.gcp.state import read_records
 
 from tests.faults import racer
 from tests.faults.test_races import KEY, LATER, MANY, at_once, check_calm_after, was_current
-from tests.faults.worlds import CLAIMED, GcpWorld
+from tests.worlds.base import CLAIMED
+from tests.worlds.gcp import GcpWorld
 
 PROCESSES = 6
 #: Of each call, so that all overlap.
@@ -31,7 +32,7 @@ def test_many_clients_rotate_once(gcp: GcpWorld) -> None:
     """Of twenty runs with clients of their own one rotates the due key, and none fails."""
     gcp.operations().create(KEY)
     first = gcp.adapter.get_key(KEY)
-    adapters = [gcp.another() for _ in range(MANY)]
+    adapters = [gcp.again() for _ in range(MANY)]
     now = gcp.at(LATER)
     gcp.sim.set_latency(LATENCY)
     summaries = at_once([lambda a=a: run(a, gcp.log, now=now) for a in adapters])  # type: ignore[misc] # mypy infers no default
@@ -51,7 +52,7 @@ def test_many_clients_rotate_once(gcp: GcpWorld) -> None:
 
 def test_many_creations_make_one_version(gcp: GcpWorld) -> None:
     """Of twenty creations one adds a version, and the value that it returned is the key's."""
-    adapters = [gcp.another() for _ in range(MANY)]
+    adapters = [gcp.again() for _ in range(MANY)]
     gcp.sim.set_latency(LATENCY)
     answers = at_once([lambda a=a: a.create_key(KEY) for a in adapters])  # type: ignore[misc] # mypy infers no default
     gcp.sim.set_latency(0)
@@ -67,7 +68,7 @@ def test_many_take_over_a_dead_claim_once(gcp: GcpWorld) -> None:
     store = gcp.adapter.store
     store.stage(store.describe(KEY), "never promoted", gcp.at(LATER))
     now = gcp.at(LATER + CLAIMED)
-    adapters = [gcp.another() for _ in range(MANY)]
+    adapters = [gcp.again() for _ in range(MANY)]
     gcp.sim.set_latency(LATENCY)
     summaries = at_once([lambda a=a: run(a, gcp.log, now=now) for a in adapters])  # type: ignore[misc] # mypy infers no default
     gcp.sim.set_latency(0)

@@ -17,7 +17,10 @@ from daena_kms.rules.model import VersionState
 
 from infra.local.aws.sim import REGION, AwsSimulator, clients
 from tests.faults import racer
-from tests.faults.worlds import DAY, KINDS, AwsWorld, AzureWorld, World, open_world
+from tests.worlds.aws import AwsWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.kinds import KINDS, open_world
 
 KEY = "app-key"
 MANY = 20
@@ -25,7 +28,7 @@ LATER = 91 * DAY
 
 
 @pytest.fixture(params=KINDS)
-def calm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+def calm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FaultWorld]:
     """Give a world whose AWS clients repeat calls, as ours do, and whose vault stops no race."""
     options = {"retries": 5} if request.param == "aws" else {}
     with open_world(request.param, tmp_path, **options) as opened:
@@ -54,13 +57,13 @@ def at_once[T](calls: list[Callable[[], T]]) -> list[T | BaseException]:
     return found
 
 
-def was_current(world: World) -> list[str]:
+def was_current(world: FaultWorld) -> list[str]:
     """Return the versions of the key that are or were current."""
     never = {VersionState.PENDING, VersionState.ABANDONED}
     return [v.id for v in world.look(KEY).versions if v.state not in never]
 
 
-def check_calm_after(world: World, first: str) -> None:
+def check_calm_after(world: FaultWorld, first: str) -> None:
     """Assert that the race is over: no run finds anything to do, and the old value reads."""
     assert world.adapter.get_key(KEY, "previous") == first
     assert world.run(LATER + timedelta(minutes=1)).actions == []
@@ -72,7 +75,7 @@ def check_calm_after(world: World, first: str) -> None:
     assert {finding.status for finding in report.findings} == {"confirmed"}
 
 
-def test_many_runs_in_threads_rotate_once(calm: World) -> None:
+def test_many_runs_in_threads_rotate_once(calm: FaultWorld) -> None:
     """Of twenty runs at once one rotates the due key; the others skip it, and none fails."""
     calm.operations().create(KEY)
     first = calm.adapter.get_key(KEY)
@@ -87,7 +90,7 @@ def test_many_runs_in_threads_rotate_once(calm: World) -> None:
     check_calm_after(calm, first)
 
 
-def test_many_named_runs_rotate_once_for_each_that_says_so(calm: World) -> None:
+def test_many_named_runs_rotate_once_for_each_that_says_so(calm: FaultWorld) -> None:
     """Runs that name the key make as many versions as say that they rotated it."""
     calm.operations().create(KEY)
     summaries = at_once([lambda: calm.run(keys=[KEY]) for _ in range(MANY)])
@@ -101,7 +104,7 @@ def test_many_named_runs_rotate_once_for_each_that_says_so(calm: World) -> None:
     assert len(was_current(calm)) == 1 + rotated
 
 
-def test_many_runs_retire_and_destroy_without_a_failure(calm: World) -> None:
+def test_many_runs_retire_and_destroy_without_a_failure(calm: FaultWorld) -> None:
     """Twenty runs at once that retire and destroy the same versions do it once; none fails."""
     tags = {"daena.grace": "1d", "daena.rotate-after": "30d"}
     destroys = calm.adapter.store.can.destroy_means is not None
@@ -120,7 +123,7 @@ def test_many_runs_retire_and_destroy_without_a_failure(calm: World) -> None:
     assert calm.run(68 * DAY + timedelta(hours=2)).actions == []
 
 
-def test_many_calls_of_the_adapter(calm: World) -> None:
+def test_many_calls_of_the_adapter(calm: FaultWorld) -> None:
     """Each success of rotate_key is one new version; each loser gets RotationConflict."""
     calm.adapter.create_key(KEY)
     adapter = calm.adapter
@@ -154,7 +157,7 @@ def test_many_separate_clients_of_one_store() -> None:
         check_calm_after(world, first)
 
 
-def test_many_creations_make_one_key(calm: World) -> None:
+def test_many_creations_make_one_key(calm: FaultWorld) -> None:
     """Of twenty creations of one key one succeeds, and the value that it returned is the key's."""
     adapter = calm.adapter
     answers = at_once([lambda: adapter.create_key(KEY) for _ in range(MANY)])

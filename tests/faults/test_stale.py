@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from daena_kms.rules.plan import Kind
 
-from tests.faults.worlds import DAY, AwsWorld
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY
@@ -144,7 +145,9 @@ def test_a_key_changed_between_the_look_and_the_put_loses_the_race(aws: AwsWorld
             put = aws.secrets.put_secret_value(SecretId=KEY, SecretString=theirs)
             answer.append(put["VersionId"])
 
-    aws.secrets.meta.events.register("before-call.secretsmanager.UpdateSecretVersionStage", meddle)
+    aws.clients.secrets.meta.events.register(
+        "before-call.secretsmanager.UpdateSecretVersionStage", meddle
+    )
     summary = aws.run(LATER)
     assert (summary.rotated, summary.skipped, summary.failed) == ([], [KEY], [])
     assert aws.adapter.get_key(KEY) == theirs

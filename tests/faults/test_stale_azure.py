@@ -10,7 +10,9 @@ from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
 
 from infra.local.azure.secrets_state import Secret
 from infra.local.faults import only
-from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import CLAIMED, DAY
+from tests.worlds.kinds import open_world
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY
@@ -181,7 +183,7 @@ def test_one_read_that_lags_makes_no_second_rotation(azure: AzureWorld) -> None:
     azure.adapter.rotate_key(KEY)
     azure.sim.faults.stale(when=READ)
     with pytest.raises(RotationConflict, match="holds it"):
-        azure.another().rotate_key(KEY)
+        azure.again().rotate_key(KEY)
     assert len(azure.sim.secrets.versions(KEY)) == 2
 
 
@@ -222,5 +224,5 @@ def test_a_creation_right_after_another(azure: AzureWorld) -> None:
     made = azure.sim.secrets.secret("new-key")
     azure.sim.faults.stale(when=READ)
     with pytest.raises(KeyExists):
-        azure.another().create_key("new-key")
+        azure.again().create_key("new-key")
     assert azure.sim.secrets.secret("new-key") == made

@@ -8,9 +8,9 @@ import pytest
 
 from infra.local.aws.sim import AwsSimulator
 from tests.faults.test_aws_permissions import INDIRECT, S3_ACTIONS
-from tests.faults.worlds import AwsWorld
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.aws import AwsWorld
 
 OLDER = "older-key"
 Policies = dict[str, list[dict[str, Any]]]

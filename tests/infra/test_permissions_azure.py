@@ -8,9 +8,10 @@ from daena_kms.errors import AccessDenied
 
 from infra.local.azure.auth import OWNER, READ_METADATA, VAULT, container
 from tests.faults.test_azure_permissions import BLOB_ACTIONS, CONTAINERS
-from tests.faults.worlds import AzureWorld, open_world
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.azure import AzureWorld
+from tests.worlds.kinds import open_world
 
 Roles = dict[str, set[str]]
 

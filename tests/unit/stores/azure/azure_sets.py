@@ -9,9 +9,9 @@ from daena_kms.errors import DaenaKMSError
 from daena_kms.stores.azure.claims import SET_BY, Claims
 from daena_kms.stores.azure.set import Begun, Looks, Setter
 
-from tests.contract.harness import value
 from tests.unit.keys import NOW
-from tests.unit.logs import MemoryObjects
+from tests.worlds.base import value
+from tests.worlds.memory import MemoryObjects
 
 if TYPE_CHECKING:
     from daena_kms.sdk.azure.client import Vault
