@@ -8,8 +8,8 @@ from infra.local.aws.sim import AwsSimulator
 from infra.local.gcp.sim import GcpSimulator
 from infra.packages import lambda_bundle, packing
 from tests.faults.leaks import leaked
+from tests.functions.aws_world import HANDLER, LambdaWorld
 from tests.functions.gcp_world import GcpProject
-from tests.functions.world import HANDLER, World
 from tests.worlds.ministack import local_aws
 
 __all__ = ["bundle", "local_aws", "world"]
@@ -24,10 +24,10 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaWorld]:
     """A simulated AWS, an environment that leads to it, and the handler imported afresh."""
     with AwsSimulator() as sim:
-        made = World.enter(sim, monkeypatch)
+        made = LambdaWorld(sim, monkeypatch)
         yield made
         made.leave()
 

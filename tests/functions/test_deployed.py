@@ -21,7 +21,7 @@ from infra.local.aws.ministack import ACCOUNT, REGION, LocalAws
 from infra.packages import lambda_bundle
 from infra.packages.lambda_bundle import Function, Invocation
 from tests.functions.harness import eventually
-from tests.functions.world import make_older
+from tests.worlds.aws import make_older
 
 pytestmark = pytest.mark.xdist_group("local-aws")
 

@@ -11,9 +11,9 @@ from daena_kms.audit.verify import verify
 
 from infra.packages import lambda_bundle
 from tests.functions.harness import eventually
-from tests.functions.world import make_older
 from tests.infra.built import ROOT, path
 from tests.infra.stack import STACK, Stack, client, deployed, refused
+from tests.worlds.aws import make_older
 
 pytestmark = pytest.mark.xdist_group("stack")
 

@@ -85,7 +85,8 @@ class AwsWorld(CloudWorld[AwsSimulator]):
     def values(self) -> list[str]:
         """Return the text of each version."""
         held = self.sim.secrets.store.secrets.values()
-        return [str(version.value) for secret in held for version in secret.versions.values()]
+        values = [version.value for secret in held for version in secret.versions.values()]
+        return [value.text for value in values if value.text is not None]
 
     def promotions(self) -> int:
         """Count the new secrets and the moves of AWSCURRENT that took effect."""

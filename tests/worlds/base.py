@@ -19,6 +19,7 @@ lag        none                  listings              listings, reads       lis
 ========== ===================== ===================== ===================== ====================
 """
 
+import os
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
@@ -100,7 +101,9 @@ class World(ABC):
     def lead(self, patch: pytest.MonkeyPatch, **further: str) -> None:
         """Lead this process here by its environment."""
         for name, text in {**self.environment, **further}.items():
-            patch.setenv(name, text)
+            # What is so already is somebody else's to undo.
+            if os.environ.get(name) != text:
+                patch.setenv(name, text)
 
     def enter(self, patch: pytest.MonkeyPatch, **further: str) -> None:
         """Lead this process here, and make adapter and log as a function does: from that alone."""
