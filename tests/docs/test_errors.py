@@ -36,10 +36,10 @@ def rows(text: str) -> dict[str, list[str]]:
     return {code: cells.split(" | ") for code, cells in found}
 
 
-@pytest.mark.parametrize(("heading", "http"), [("### Errors of ours", False), (None, True)])
+@pytest.mark.parametrize(("heading", "http"), [("### daena-kms errors", False), (None, True)])
 def test_every_code_has_a_row(heading: str | None, *, http: bool) -> None:
     """Neither one more nor one less, and each says what to do."""
-    first, _, second = section("### Errors of ours", CHAPTER).partition("Over HTTP alone:")
+    first, _, second = section("### daena-kms errors", CHAPTER).partition("Over HTTP only:")
     table = rows(first if heading else second)
     assert set(table) == codes(http=http)
     assert all(len(cells) == 2 and all(cells) for cells in table.values())
@@ -63,18 +63,18 @@ def test_every_code_of_aws_has_a_row_with_our_error() -> None:
     table = {code: kind.code for code, (kind, _, _) in aws_client._ERRORS.items()}
     table |= dict.fromkeys(aws_client._DENIED, "access-denied")
     table |= dict.fromkeys(aws_client._REFUSED, "config-error")
-    assert {code: ours("### AWS behind them", code) for code in table} == table
+    assert {code: ours("### AWS errors", code) for code in table} == table
 
 
 def test_every_answer_of_azure_has_a_row_with_our_error() -> None:
     """A code of the vault's has a row of its own, and so has a status without one."""
     table = {found: kind.code for found, (kind, _, _) in azure_errors._ERRORS.items()}
-    listed = dict(clouds_rows("### Azure behind them"))
+    listed = dict(clouds_rows("### Azure errors"))
     for found, code in table.items():
         if isinstance(found, int):
             assert listed[str(found)] == code
         else:
-            assert ours("### Azure behind them", found) == code
+            assert ours("### Azure errors", found) == code
 
 
 def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
@@ -82,7 +82,7 @@ def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
     for name, (kind, _, _) in gcp_errors._ERRORS.items():
         status = getattr(exceptions, name).grpc_status_code
         if status is not None:
-            assert ours("### Google Cloud behind them", status.name) == kind.code
+            assert ours("### Google Cloud errors", status.name) == kind.code
 
 
 def test_operations_answers_every_code() -> None:

@@ -20,7 +20,7 @@ Roles = dict[str, set[str]]
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Roles:
     """The data actions of each custom role, as Terraform plans them."""
     tree = Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
-    planned = tree.planned("azure", "permissions", "roles")
+    planned = tree.permissions("azure")["roles"]
     roles = of_type(planned, "azurerm_role_definition")
     return {name: set(role["permissions"][0]["data_actions"]) for name, role in roles}
 

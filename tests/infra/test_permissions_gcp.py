@@ -20,7 +20,7 @@ Roles = dict[str, set[str]]
 def planned(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Give what Terraform plans."""
     tree = Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
-    return tree.planned("gcp", "permissions", "roles")
+    return tree.permissions("gcp")["roles"]
 
 
 @pytest.fixture(scope="module")
