@@ -34,7 +34,7 @@ from tests.contract.test_contract_runs import (
     test_only_what_is_due_is_rotated,
 )
 from tests.worlds.aws import AwsWorld
-from tests.worlds.base import World, named
+from tests.worlds.base import World
 from tests.worlds.ministack import LocalAws, local_aws
 
 __all__ = [
@@ -106,10 +106,10 @@ class MinistackWorld(World):
         """Put a value with the SDK's default stage."""
         self._secrets.put_secret_value(SecretId=key_id, SecretString=material)
 
-    def retag(self, key_id: str, **tags: str | None) -> None:
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
         """Change them through another adapter."""
         store = self.again().store
-        store.tag(store.describe(key_id), named(tags))
+        store.tag(store.describe(key_id), tags)
 
     def erase(self, key_id: str) -> None:
         """Delete it without a recovery window."""

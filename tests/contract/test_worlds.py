@@ -26,7 +26,7 @@ def test_what_others_do_is_seen(world: FaultWorld) -> None:
     assert abs(world.began - 50 * DAY - made.created) < timedelta(minutes=1)
     world.overwrite(KEY, second)
     assert world.adapter.get_key(KEY) == second
-    world.retag(KEY, rotate_after="30d", keep=None)
+    world.retag(KEY, {"daena.rotate-after": "30d", "daena.keep": None})
     tags = world.look(KEY).tags
     assert (tags["daena.rotate-after"], "daena.keep" in tags) == ("30d", False)
     world.erase(KEY)

@@ -13,7 +13,7 @@ from obstore.store import S3Store
 
 from infra.local.aws.secrets_state import Secret
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, OTHERS_KEY, REGION, AwsSimulator, clients
-from tests.worlds.base import merged, named
+from tests.worlds.base import merged
 from tests.worlds.cloud import CloudWorld
 
 _PROMOTION = ("UpdateSecretVersionStage", "AWSCURRENT")
@@ -126,11 +126,10 @@ class AwsWorld(CloudWorld[AwsSimulator]):
             RemoveFromVersionId=self.sim.secrets.secret(key_id).labels["AWSCURRENT"],
         )
 
-    def retag(self, key_id: str, **tags: str | None) -> None:
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
         """Tag and untag with the SDK."""
-        changes = named(tags)
-        kept = [{"Key": n, "Value": text} for n, text in merged({}, changes).items()]
-        gone = [name for name, text in changes.items() if text is None]
+        kept = [{"Key": name, "Value": text} for name, text in merged({}, tags).items()]
+        gone = [name for name, text in tags.items() if text is None]
         if kept:
             self.secrets.tag_resource(SecretId=key_id, Tags=kept)  # type: ignore[arg-type] # the same dictionaries
         if gone:

@@ -15,7 +15,7 @@ from obstore.store import AzureStore as Container
 from infra.local.azure.auth import OWNER
 from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import AzureSimulator
-from tests.worlds.base import CLAIMED, merged, named
+from tests.worlds.base import CLAIMED, merged
 from tests.worlds.cloud import CloudWorld, stored
 from tests.worlds.memory import MemoryObjects
 
@@ -151,10 +151,10 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         secret = self.sim.secrets.secret(key_id)
         self.sim.secrets.put(secret.with_version(replace(secret.newest, **changes)))
 
-    def retag(self, key_id: str, **tags: str | None) -> None:
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
         """Change the newest version's tags."""
         known = self.sim.secrets.secret(key_id).newest.tags
-        self.operate(key_id, tags=merged(known, named(tags)))
+        self.operate(key_id, tags=merged(known, tags))
 
     def erase(self, key_id: str) -> None:
         """Delete and purge it."""

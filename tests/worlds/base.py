@@ -171,8 +171,8 @@ class World(ABC):
         """Make a new current version as somebody else would."""
 
     @abstractmethod
-    def retag(self, key_id: str, **tags: str | None) -> None:
-        """Change ``daena.*`` tags past us; underscores stand for hyphens, None takes a tag off."""
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
+        """Change tags past us; None takes one off."""
 
     @abstractmethod
     def erase(self, key_id: str) -> None:
@@ -187,7 +187,8 @@ class World(ABC):
 
     def tag(self, key_id: str, **tags: str | None) -> None:
         """Change ``daena.*`` tags as an operator would, by the adapter."""
-        self.adapter.store.tag(self.adapter.store.describe(key_id), named(tags))
+        named = {f"daena.{name.replace('_', '-')}": text for name, text in tags.items()}
+        self.adapter.store.tag(self.adapter.store.describe(key_id), named)
 
 
 class FaultWorld(World):
@@ -225,11 +226,6 @@ class FaultWorld(World):
 def value(length: int = 24) -> str:
     """Return a value that nobody has seen before."""
     return secrets.token_urlsafe(length)
-
-
-def named(tags: Mapping[str, str | None]) -> dict[str, str | None]:
-    """Return tags as they are stored, of keywords."""
-    return {f"daena.{name.replace('_', '-')}": text for name, text in tags.items()}
 
 
 def merged(tags: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:

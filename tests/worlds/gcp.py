@@ -15,7 +15,7 @@ from infra.local.faults import How
 from infra.local.gcp.client import ROTATOR
 from infra.local.gcp.sim import BUCKET, PROJECT, GcpSimulator
 from infra.local.gcp.state import Secret
-from tests.worlds.base import CLAIMED, merged, named
+from tests.worlds.base import CLAIMED, merged
 from tests.worlds.cloud import CloudWorld, stored
 from tests.worlds.memory import MemoryObjects
 
@@ -136,12 +136,16 @@ class GcpWorld(CloudWorld[GcpSimulator]):
 
     def overwrite(self, key_id: str, material: str) -> None:
         """Add a version and move the alias, as somebody's script would."""
-        self.reinstate(key_id, self.add(key_id, material))
+        self._lead(key_id, current=int(self.add(key_id, material)))
 
     def reinstate(self, key_id: str, version: str) -> None:
-        """Let ``current`` lead to a version."""
-        aliases = dict(self.sim.secrets[key_id].version_aliases)
-        self.change(key_id, version_aliases={**aliases, "current": int(version)})
+        """Let ``current`` lead back to a version, as somebody would who undoes a rotation."""
+        before = self.sim.secrets[key_id].version_aliases["current"]
+        self._lead(key_id, current=int(version), previous=before)
+
+    def _lead(self, key_id: str, **aliases: int) -> None:
+        known = dict(self.sim.secrets[key_id].version_aliases)
+        self.change(key_id, version_aliases={**known, **aliases})
 
     def change(self, key_id: str, **fields: object) -> None:
         """Update fields of a secret with no look at its etag, as an apply would."""
@@ -156,10 +160,10 @@ class GcpWorld(CloudWorld[GcpSimulator]):
         mask = {"paths": sorted(fields)}
         self.client.update_secret(request={"secret": {"name": name, **fields}, "update_mask": mask})
 
-    def retag(self, key_id: str, **tags: str | None) -> None:
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
         """Update the annotations."""
         known = self.sim.secrets[key_id].annotations
-        self.change(key_id, annotations=merged(known, named(tags)))
+        self.change(key_id, annotations=merged(known, tags))
 
     def erase(self, key_id: str) -> None:
         """Delete it, which Secret Manager does for good."""

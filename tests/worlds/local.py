@@ -11,7 +11,7 @@ from typing import Any
 
 from daena_kms.cloud_kms import CloudKMSAdapter, LocalAdapter
 
-from tests.worlds.base import FaultWorld, named
+from tests.worlds.base import FaultWorld
 from tests.worlds.seam import LOG, Effect, Seam, SeamedObjects, SeamedStore
 
 _READING = {"scan", "describe", "read", "get", "entries", "children"}
@@ -110,10 +110,10 @@ class LocalWorld(FaultWorld):
         key = store.describe(key_id)
         store.promote(key, store.stage(key, material, now), now)
 
-    def retag(self, key_id: str, **tags: str | None) -> None:
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
         """Change them through another process."""
         store = self.again().store
-        store.tag(store.describe(key_id), named(tags))
+        store.tag(store.describe(key_id), tags)
 
     def erase(self, key_id: str) -> None:
         """Delete it by the adapter: nobody else has a way."""
