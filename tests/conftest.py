@@ -7,6 +7,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.worlds.servers"]
+
 # A developer's own credentials must not reach a test, nor a test the account behind them.
 _FOREIGN = ("AWS_", "AZURE_", "DAENA_KMS_", "GCP_", "GOOGLE_")
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})

@@ -17,9 +17,9 @@ from infra.local.aws.sim import (
     REGION,
     AwsSimulator,
     clients,
-    simulator_process,
 )
 from infra.local.faults import Call
+from infra.local.simulator import SimulatorProcess
 from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
 from tests.worlds.aws import AwsWorld
@@ -49,7 +49,8 @@ class Aws(Cloud):
     @contextmanager
     def remote(self) -> Iterator[Remote]:
         """Give a simulator with a KMS key."""
-        with simulator_process() as url, surrounded(settings(url)):
+        with SimulatorProcess("aws") as sim, surrounded(settings(sim.url)):
+            url = sim.url
             key = _kms_key(url)
             secrets = clients(url).secrets
 

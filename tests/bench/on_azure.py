@@ -16,8 +16,9 @@ from daena_kms.stores.azure.notes import NAME, OPEN
 from requests import Session
 from requests.adapters import HTTPAdapter
 
-from infra.local.azure.sim import AzureSimulator, simulator_process
+from infra.local.azure.sim import AzureSimulator
 from infra.local.faults import Call
+from infra.local.simulator import SimulatorProcess
 from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
 from tests.worlds.azure import AzureWorld
@@ -43,15 +44,14 @@ class Azure(Cloud):
     @contextmanager
     def remote(self) -> Iterator[Remote]:
         """Give a simulator whose controls are at the address of its blobs."""
-        with simulator_process() as found, surrounded(found.environment):
+        with SimulatorProcess("azure") as found, surrounded(found.environment):
 
             def adapter(given: Mapping[str, str]) -> AzureKeyVaultAdapter:
                 os.environ.update(given)
                 return AzureKeyVaultAdapter()
 
-            url = found.blob_url.rpartition("/")[0]
-            with _reader(found.vault_url) as bare:
-                yield Remote(url, adapter, bare)
+            with _reader(found.addresses["vault_url"]) as bare:
+                yield Remote(found.url, adapter, bare)
 
     def is_claim(self, call: Call) -> bool:
         """Whether a call put a blob into the claims' container."""

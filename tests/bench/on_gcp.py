@@ -20,8 +20,9 @@ from google.oauth2.credentials import Credentials
 from infra.local.faults import Call
 from infra.local.gcp.client import ROTATOR
 from infra.local.gcp.names import PROJECT_NUMBER
-from infra.local.gcp.sim import PROJECT, GcpSimulator, connect, simulator_process
+from infra.local.gcp.sim import PROJECT, GcpSimulator, connect
 from infra.local.gcp.state import Secret
+from infra.local.simulator import SimulatorProcess
 from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
 from tests.worlds.gcp import GcpWorld
@@ -47,16 +48,16 @@ class Gcp(Cloud):
     @contextmanager
     def remote(self) -> Iterator[Remote]:
         """Give a simulator whose controls are at the address of its storage."""
-        with simulator_process() as found, surrounded(found.environment):
+        with SimulatorProcess("gcp") as found, surrounded(found.environment):
 
             def adapter(given: Mapping[str, str]) -> GCPSecretManagerAdapter:
                 os.environ.update(given)
                 return GCPSecretManagerAdapter(credentials=_credentials())
 
-            with connect(found.target) as client:
+            with connect(found.addresses["target"]) as client:
                 secrets = f"projects/{PROJECT}/secrets"
                 yield Remote(
-                    found.storage_url,
+                    found.url,
                     adapter,
                     lambda name: client.get_secret(request={"name": f"{secrets}/{name}"}),
                 )

@@ -13,7 +13,7 @@ import pytest
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
 
-from infra.local.aws.ministack import REGION
+from infra.local.aws.ministack import REGION, LocalAws
 from tests.contract.test_contract_keys import (
     test_a_created_key_reads_back,
     test_a_held_key_is_left_alone,
@@ -35,10 +35,8 @@ from tests.contract.test_contract_runs import (
 )
 from tests.worlds.aws import AwsWorld
 from tests.worlds.base import World
-from tests.worlds.ministack import LocalAws, local_aws
 
 __all__ = [
-    "local_aws",
     "test_a_bad_policy_is_reported_on_every_run",
     "test_a_created_key_reads_back",
     "test_a_held_key_is_left_alone",

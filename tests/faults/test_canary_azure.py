@@ -51,7 +51,7 @@ def azure(tmp_path: Path) -> Iterator[AzureWorld]:
         pytest.MonkeyPatch.context() as patch,
     ):
         assert isinstance(world, AzureWorld)
-        for name, value in world.sim.app_environment.items():
+        for name, value in world.sim.environment.items():
             patch.setenv(name, value)
         yield world
 

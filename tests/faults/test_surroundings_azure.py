@@ -131,7 +131,7 @@ def test_no_login(azure: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         AzureKeyVaultAdapter(azure.sim.vault_url).list_keys()
     with refused(azure, AuditUnavailable, "az://.*can't be"):
         open_log(f"az://{ACCOUNT}/audit").children("log/")
-    for name, value in azure.sim.app_environment.items():
+    for name, value in azure.sim.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AZURE_CLIENT_ID", "somebody-else")
     with refused(azure, (AccessDenied, ConfigError), "login|credentials"):  # type: ignore[arg-type] # either

@@ -21,8 +21,8 @@ from daena_kms.audit import open_log
 from daena_kms.audit.reader import records
 
 from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER, GcpSimulator
-from tests.functions.harness import eventually
 from tests.worlds.gcp import GcpWorld
+from tests.worlds.waiting import eventually
 
 SOURCE = Path(__file__).parents[2] / "functions_gcp" / "main.py"
 PROGRAM = Path(sys.executable).with_name("functions-framework")

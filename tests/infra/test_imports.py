@@ -73,7 +73,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
         world.secret("due-key", days=91)
         world.secret("fresh-key")
         environment = {
-            **sim.app_environment,
+            **sim.environment,
             **telemetry_settings(f"http://127.0.0.1:{server.server_port}/"),
             "DAENA_KMS_SCHEDULE": SCHEDULE,
         }

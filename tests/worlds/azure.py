@@ -98,7 +98,7 @@ class AzureWorld(CloudWorld[AzureSimulator]):
     @property
     def environment(self) -> dict[str, str]:
         """What the platform and the deployment set for an app."""
-        return self.sim.app_environment
+        return self.sim.environment
 
     def held(self) -> MemoryObjects:
         """Return the blobs of the log."""

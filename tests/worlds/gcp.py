@@ -66,7 +66,7 @@ class GcpWorld(CloudWorld[GcpSimulator]):
     @property
     def environment(self) -> dict[str, str]:
         """What the platform and the deployment set for a function."""
-        return self.sim.app_environment
+        return self.sim.environment
 
     def lead(self, patch: pytest.MonkeyPatch, **further: str) -> None:
         """Lead this process here; its identity is given, since the SDK looks for it only once."""
