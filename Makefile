@@ -35,6 +35,10 @@ $(INFRA): $(READY) requirements/infra.txt
 demo: $(READY) ## show the whole thing on this machine: no account, nothing left behind
 	@$(BIN)/python -m infra.demo
 
+.PHONY: local
+local: $(READY) ## run AWS, Key Vault and Secret Manager on this machine, to try the command line on
+	@$(BIN)/python -m infra.local
+
 .PHONY: demo-aws
 demo-aws: $(READY)
 	@$(BIN)/python -m infra.demo aws

@@ -2,8 +2,12 @@
 
 import os
 import sys
+from collections.abc import Generator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.worlds.servers"]
 
 # A developer's own credentials must not reach a test, nor a test the account behind them.
 _FOREIGN = ("AWS_", "AZURE_", "DAENA_KMS_", "GCP_", "GOOGLE_")
@@ -42,3 +46,32 @@ sys.addaudithook(_refuse_the_network)
 settings.register_profile("dev", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
+
+#: Where the same code runs thousands of times over, or in packages and processes: what they cover,
+#: the others cover too. Being watched, a test takes nearly twice as long, SDKs and all.
+_UNWATCHED = (
+    *("tests/contract/", "tests/demo/", "tests/docs/", "tests/faults/", "tests/infra/"),
+    *("tests/functions/test_api_fuzz.py", "tests/unit/test_machine.py"),
+)
+#: By which coverage watches child processes.
+_WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave some tests out of the measurement of coverage."""
+    for item in items:
+        if item.nodeid.startswith(_UNWATCHED):
+            item.add_marker("no_cover")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Let what they start be unwatched as well."""
+    watched = os.environ.get(_WATCH_CHILDREN)
+    if watched is None or item.get_closest_marker("no_cover") is None:
+        return (yield)
+    del os.environ[_WATCH_CHILDREN]
+    try:
+        return (yield)
+    finally:
+        os.environ[_WATCH_CHILDREN] = watched

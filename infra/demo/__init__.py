@@ -1,4 +1,4 @@
-"""What ``make demo`` shows: the engine at work on this machine, with no account and no trace."""
+"""What ``make demo`` shows: the engine at work on this machine, without an account."""
 
 import os
 
@@ -12,9 +12,9 @@ def show(parts: list[str], *, keep: bool) -> None:
 
     The files are in a temporary folder, removed at the end unless ``keep`` is set.
     """
-    # gRPC's core reports on standard error that a server has ended its connections, as ours do.
+    # gRPC's core would print that a server has closed its connections, as ours does at its end.
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    # A cloud's part loads its SDK.
+    # Each cloud's part loads its SDK.
     from daena_kms.cli import demo as local
 
     from infra.demo import aws, azure, gcp

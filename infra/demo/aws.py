@@ -13,8 +13,9 @@ from daena_kms.objects.base import Objects
 from daena_kms.objects.s3 import s3_objects
 from daena_kms.rules.policy import Defaults
 
+from infra.local.aws.lambda_functions import Function, deploy, invoke
 from infra.local.aws.ministack import REGION, LocalAws
-from infra.packages.lambda_bundle import Function, build, deploy, invoke
+from infra.packages.lambda_bundle import build
 from infra.packages.packing import pack
 
 _HANDLER = Path(__file__).parents[2] / "functions_aws" / "handler.py"
@@ -77,7 +78,7 @@ def show(page: Page, folder: Path) -> None:
 
 
 def _log(environment: Mapping[str, str]) -> Objects:
-    """Return the log in the local AWS, with no setting of the person's in between."""
+    """Return the audit log in the local AWS, whatever the person's own settings are."""
     from botocore.credentials import Credentials
 
     found = Credentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
@@ -88,7 +89,7 @@ def _log(environment: Mapping[str, str]) -> Objects:
 
 
 def _make_older(adapter: AWSKMSAdapter, key_id: str, age: timedelta) -> None:
-    """Give a key a current version of that age: its id says when it was made."""
+    """Give a key a current version of that age. The version's id holds its date."""
     then = datetime.now(UTC) - age
     key = adapter.store.describe(key_id)
     staged = adapter.store.stage(key, adapter.new_material(key_id, key.tags), then)

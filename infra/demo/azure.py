@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from daena_kms.audit.verify import verify
 from daena_kms.cli.page import Page
@@ -13,7 +12,7 @@ from daena_kms.errors import ConfigError
 
 from infra.local.azure.azurite import Azurite
 from infra.local.azure.worker import FunctionApp, Request, Result
-from infra.local.stand_in import StandIn
+from infra.local.simulator import SimulatorProcess
 
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}
 _APP = Path(__file__).parents[2] / "functions_azure"
@@ -22,13 +21,13 @@ _SCHEDULE = "0 7 * * * *"
 
 def show(page: Page, folder: Path) -> None:
     """Show the Function App rotating keys of a vault on this machine."""
-    del folder  # nothing is written but into the stand-ins
-    with StandIn("azure") as cloud, Azurite() as storage:
+    del folder  # only the local clouds are written to
+    with SimulatorProcess("azure") as cloud, Azurite() as storage:
         page.head("Azure: a vault that speaks Key Vault's protocol, Blob Storage, three secrets.")
         for container in ("audit", "claims"):
             storage.create_container(container)
         settings = {
-            **cloud.addresses["environment"],
+            **cloud.environment,
             **storage.environment,
             "DAENA_KMS_AUDIT_URL": f"az://{storage.account}/audit",
             "DAENA_KMS_SCHEDULE": _SCHEDULE,
@@ -76,22 +75,21 @@ _OK = 200
 
 
 def _consumer(url: str) -> Any:
-    """Return a plain client of the SDK's, as an application has one."""
+    """Return a plain client of the SDK, as an application has one."""
     from azure.identity import ManagedIdentityCredential
     from azure.keyvault.secrets import SecretClient
 
-    # The stand-in is no host of Azure's, which the SDK would insist on.
+    # The simulator's host is not one of Azure's, which the SDK would insist on.
     return SecretClient(url, ManagedIdentityCredential(), verify_challenge_resource=False)
 
 
-def _fill(cloud: StandIn, vault: Any) -> None:
-    """Make the secrets, each of its age: the vault's own clock is set back for that."""
-    parts = urlsplit(cloud.addresses["blob_url"])
+def _fill(cloud: SimulatorProcess, vault: Any) -> None:
+    """Make the secrets, each of its age. The vault's clock is set back for that."""
     for key_id, days in _KEYS.items():
         back = timedelta(days=days).total_seconds()
-        cloud.control(f"http://{parts.netloc}", "shift_clock", seconds=-back)
+        cloud.control("shift_clock", seconds=-back)
         vault.set_secret(key_id, f"made by hand, {days} days ago", tags={"daena.managed": "true"})
-        cloud.control(f"http://{parts.netloc}", "shift_clock", seconds=back)
+        cloud.control("shift_clock", seconds=back)
 
 
 def _rotation(key_id: str) -> Request:
@@ -102,7 +100,11 @@ def _rotation(key_id: str) -> Request:
 
 
 def _summary(result: Result) -> Mapping[str, Any]:
-    """Return what the function logged of its run. Raises :class:`ConfigError` when it failed."""
+    """Return the summary that the function logged of its run.
+
+    Raises:
+        ConfigError: the function failed.
+    """
     if not result.ok:
         raise ConfigError(f"the function failed: {result.error}", todo=result.traceback or "")
     lines = (record.getMessage() for record in result.records)

@@ -4,14 +4,9 @@ import base64
 import contextlib
 import functools
 import json
-import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,21 +17,22 @@ from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.base import Objects
 from daena_kms.objects.gcs import gcs_objects
 
-from infra.local.stand_in import StandIn
+from infra.local.gcp.framework import FunctionsFramework
+from infra.local.process import direct
+from infra.local.simulator import SimulatorProcess
 
 _KEYS = {"orders-encryption-key": 92, "session-signing-key": 120, "fresh-key": 0}
-_START_SECONDS, _ANSWER_SECONDS = 30.0, 60.0
-_SOURCE = Path(__file__).parents[2] / "functions_gcp" / "main.py"
+_ANSWER_SECONDS = 60.0
 _AUDIT = "gs://audit/audit"
 
 
 def show(page: Page, folder: Path) -> None:
     """Show the functions rotating secrets of a project on this machine."""
-    folder.mkdir(parents=True)
+    del folder  # only the local clouds are written to
     with contextlib.ExitStack() as stack:
-        cloud = stack.enter_context(StandIn("gcp"))
+        cloud = stack.enter_context(SimulatorProcess("gcp"))
         page.head("Google Cloud: a Secret Manager, Cloud Storage, three secrets.")
-        environment = cloud.addresses["environment"]
+        environment = cloud.environment
         consumer = _Consumer(cloud.addresses["target"], environment["GCP_PROJECT_ID"])
         stack.callback(consumer.close)
         for key_id, days in _KEYS.items():
@@ -44,8 +40,10 @@ def show(page: Page, folder: Path) -> None:
         before = {key_id: consumer.read(key_id, "current") for key_id in _KEYS}
 
         page.head("Cloud Scheduler calls the function, in Google's own functions-framework.")
-        with _function(_SOURCE, "scheduled", environment, folder) as url:
-            first = _post(url, "/")
+        # The demo plays Cloud Run, which checks callers before the function runs.
+        settings = {**environment, "GCP_INVOKER_IAM_CHECK": "true"}
+        with FunctionsFramework("scheduled", settings) as function:
+            first = _post(function.url, "/")
             page.say(
                 f"rotated {', '.join(first['rotated'])}; {first['counts']['keys']} keys looked at"
             )
@@ -53,7 +51,7 @@ def show(page: Page, folder: Path) -> None:
                 "the two that were due are rotated, the fresh one is left alone",
                 holds=first["rotated"] == ["orders-encryption-key", "session-signing-key"],
             )
-            again = _post(url, "/")
+            again = _post(function.url, "/")
             page.check("the job that is delivered twice does nothing more", holds=_idle(again))
 
         page.head("A consumer reads with the SDK alone, as it always did.")
@@ -68,7 +66,7 @@ def show(page: Page, folder: Path) -> None:
 
 
 class _Consumer:
-    """An application, and whoever set it up: the official client and nothing of ours."""
+    """An application and the person who set it up: they use the SDK and nothing of ours."""
 
     def __init__(self, target: str, project: str) -> None:
         import grpc
@@ -86,7 +84,7 @@ class _Consumer:
         self._channel.close()
 
     def make(self, key_id: str) -> None:
-        """Make a secret with our tag, its first version being ``current``."""
+        """Make a secret with our tag. Its first version is ``current``."""
         secret = {"replication": {"automatic": {}}, "annotations": {"daena.managed": "true"}}
         made = self._client.create_secret(parent=self._project, secret_id=key_id, secret=secret)
         payload = {"data": f"made by hand for {key_id}".encode()}
@@ -100,58 +98,20 @@ class _Consumer:
         return bytes(self._client.access_secret_version(name=name).payload.data)
 
 
-def _made_before(cloud: StandIn, days: int, make: Callable[[], None]) -> None:
-    """Make something as of some days ago: the stand-in's clock is set back for that."""
-    url, back = cloud.addresses["storage_url"], timedelta(days=days).total_seconds()
-    cloud.control(url, "shift_clock", seconds=-back)
+def _made_before(cloud: SimulatorProcess, days: int, make: Callable[[], None]) -> None:
+    """Make something as of some days ago. The simulator's clock is set back for that."""
+    back = timedelta(days=days).total_seconds()
+    cloud.control("shift_clock", seconds=-back)
     make()
-    cloud.control(url, "shift_clock", seconds=back)
-
-
-@contextlib.contextmanager
-def _function(
-    source: Path, target: str, environment: Mapping[str, str], folder: Path
-) -> Iterator[str]:
-    """Run a function in a process of functions-framework; yields its address."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    program = Path(sys.executable).with_name("functions-framework")
-    command = [str(program), "--source", str(source), "--target", target]
-    # With no setting of the person's in between.
-    own = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-    with (folder / "function.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, "--signature-type", "http", "--host", "127.0.0.1", "--port", str(port)],
-            # The demo plays Cloud Run, which checks callers before the function runs.
-            env={**own, **environment, "GCP_INVOKER_IAM_CHECK": "true"},
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait(process, port, folder / "function.log")
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    ends = time.monotonic() + _START_SECONDS
-    while process.poll() is None and time.monotonic() < ends:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    text = log.read_text(errors="replace")[-2000:]
-    raise StoreUnavailable("functions-framework did not start", todo=text)
+    cloud.control("shift_clock", seconds=back)
 
 
 def _post(url: str, path: str) -> Mapping[str, Any]:
     request = urllib.request.Request(url + path, b"{}", method="POST")
     request.add_header("Content-Type", "application/json")
     request.add_header("Authorization", f"Bearer {_checked_token()}")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=_ANSWER_SECONDS) as answer:
+        with direct().open(request, timeout=_ANSWER_SECONDS) as answer:
             found: Mapping[str, Any] = json.loads(answer.read())
     except urllib.error.HTTPError as error:
         with error:

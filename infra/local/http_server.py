@@ -1,4 +1,4 @@
-"""A threading HTTP server on loopback that leaves nothing behind when it stops."""
+"""An HTTP server on loopback, one thread a connection, that ends them all when it stops."""
 
 import socket
 import socketserver
@@ -10,6 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.parse import parse_qsl, unquote, urlsplit
+
+#: How often a listener looks whether it was stopped.
+_POLL_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,7 @@ class Request:
     secure: bool = False
     """Whether it came over TLS."""
     target: str = ""
-    """The address as it was sent: in ``query`` a name that comes twice has its last value."""
+    """The address as it was sent. ``query`` keeps only the last value of a repeated name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Response:
 
 
 class Listener(socketserver.ThreadingMixIn, HTTPServer):
-    """Accepts connections; knows the open ones, so that stopping leaves no thread behind."""
+    """Accepts connections, and keeps track of the open ones to end them when it stops."""
 
     daemon_threads = False
     # The default of 5 makes some of twenty simultaneous clients wait a second for a SYN retry.
@@ -55,11 +58,26 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         self.crashes: list[Exception] = []
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
+        self._thread = threading.Thread(
+            target=self.serve_forever, kwargs={"poll_interval": _POLL_SECONDS}
+        )
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def start(self) -> None:
+        """Serve in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End every connection and thread. ``crashes`` then holds what went wrong in them."""
+        if self._thread.is_alive():
+            self.shutdown()
+            self._thread.join()
+        self.end_connections()
+        self.server_close()
 
     def server_bind(self) -> None:
         """Bind to the port."""
-        # HTTPServer's own also looks its name up in the DNS.
+        # The method of HTTPServer also looks up its name in the DNS.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
 
@@ -69,7 +87,7 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         """Serve a connection in a thread of its own."""
         if isinstance(request, socket.socket):
             if self.tls is not None:
-                # The handshake waits for the client, so it is for the connection's own thread.
+                # The handshake waits for the client, so the connection's own thread does it.
                 request = self.tls.wrap_socket(
                     request, server_side=True, do_handshake_on_connect=False
                 )
@@ -93,18 +111,18 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         super().shutdown_request(request)
 
     def end_connections(self) -> None:
-        """End every connection, also those that wait for a request."""
+        """End every connection, including those that wait for a request."""
         with self._open_lock:
             for connection in self._open:
                 with suppress(OSError):
-                    # Not the method of a TLS socket: it takes the session from under its reader.
+                    # A TLS socket's own method would drop the session while its thread reads.
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     def handle_error(self, _request: object, _client_address: object) -> None:
         """Keep what went wrong in a connection's thread, to be raised when the server stops."""
         error = sys.exception()
-        # A client that gives up, or does not trust us, is part of many tests; anything else is a
-        # defect of the simulator.
+        # Many tests have a client that gives up, or does not trust us. Anything else is a defect
+        # of the simulator.
         if isinstance(error, Exception) and not isinstance(error, ConnectionError | ssl.SSLError):
             self.crashes.append(error)
 
@@ -151,4 +169,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = serve  # noqa: N815 - as above
 
     def log_message(self, *_args: object) -> None:
-        """Log nothing: a request line can hold what a test must not print."""
+        """Log nothing: a request line may hold a secret value."""

@@ -1,4 +1,4 @@
-"""Simulated services behind one loopback server: one lock over their state, faults, controls."""
+"""Serves simulated services on loopback, with one lock, planned faults and controls over HTTP."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
-from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from infra.local.base import LocalCloud
 from infra.local.faults import Call, CallLog, Effect, Fault, Faults, How, only
 from infra.local.http_server import Listener, Request, Response
 
@@ -23,27 +23,27 @@ CONTROL_PREFIX = "/_sim/"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a request asks of a service. ``params`` must be free of secret values."""
+    """What a request asks of a service. ``params`` must not hold a secret value."""
 
     service: str
     name: str
     params: Mapping[str, object]
     group: str | None = None
-    """The group of operations that share one rate quota, if this one counts against any."""
+    """The group of operations that share one rate quota, or None."""
     caller: str | None = None
-    """Who calls, if the service knows; None: whose access key signed."""
+    """Who calls, if the service knows. None stands for the access key that signed the request."""
     challenge: bool = False
-    """Asks only how to authenticate: neither recorded as a call nor hit by a fault."""
+    """Whether it only asks how to authenticate. It is then not recorded, and no fault hits it."""
     writes: str | None = None
-    """What it writes to, where a service minds two such operations under way at once."""
+    """What it writes to, if the service refuses two simultaneous writes to that."""
     clash: bool = False
-    """Another that writes to the same was under way when this one came."""
+    """Whether another write to the same was under way when this one arrived."""
     stale: bool = False
-    """To be answered as if the last write had not been."""
+    """Whether to answer as if the last write had not happened."""
 
 
 class Refusal(Enum):
-    """An answer that each service words in its own way."""
+    """A refusal that every service has, each in its own form."""
 
     DENIED = Effect.DENY
     THROTTLED = Effect.THROTTLE
@@ -57,17 +57,17 @@ class Service(Protocol):
         """Return the operation if the request is for this service."""
 
     def perform(self, operation: Operation, request: Request) -> Response:
-        """Carry the operation out."""
+        """Perform the operation."""
 
     def refuse(self, refusal: Refusal, operation: Operation) -> Response:
         """Return the service's own form of a general refusal."""
 
 
-class SimServer:
-    """Serves some simulated services on a free loopback port while it is a context."""
+class SimServer(LocalCloud):
+    """Serves simulated services on a free loopback port."""
 
     can_be_stale: frozenset[str] = frozenset()
-    """The services that can answer as if the last write had not been."""
+    """The services that can answer as if the last write had not happened."""
 
     def __init__(
         self,
@@ -77,24 +77,27 @@ class SimServer:
         monotonic: Callable[[], float] = time.monotonic,
         tls: "tuple[ssl.SSLContext, int] | None" = None,
     ) -> None:
-        """``tls`` is the context and port of a second listener, which speaks TLS."""
+        """Listen, but do not serve yet.
+
+        Args:
+            services: the simulated services; the first one that claims a request answers it.
+            port: the port to listen on; 0 takes a free one.
+            monotonic: the clock of the rate quotas.
+            tls: the context and the port of a second listener, which speaks TLS.
+        """
         self.calls = CallLog()
         self.faults = Faults(monotonic)
         self.latency = 0.0
         self._services = services
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        # How latency is spent; a test that must not wait puts something else here.
+        # Waits for the latency. A test that must not wait replaces it.
         self.pause: Callable[[float], object] = self._stopping.wait
         self._under_way: Counter[str] = Counter()
         self._listener = Listener(port, self._answer)
         self._listeners = [self._listener]
         if tls is not None:
             self._listeners.append(Listener(tls[1], self._answer, tls[0]))
-        self._threads = [
-            threading.Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-            for listener in self._listeners
-        ]
 
     @property
     def url(self) -> str:
@@ -108,36 +111,30 @@ class SimServer:
 
     def start(self) -> Self:
         """Begin to serve."""
-        for thread in self._threads:
-            thread.start()
+        for listener in self._listeners:
+            listener.start()
         return self
 
     def stop(self) -> None:
-        """End every connection and thread; raise what went wrong inside the simulator."""
+        """End every connection and thread.
+
+        Raises:
+            ExceptionGroup: what went wrong inside the simulator while it ran.
+        """
         self._stopping.set()
-        for listener, thread in zip(self._listeners, self._threads, strict=True):
-            listener.shutdown()
-            thread.join()
-            listener.end_connections()
-            listener.server_close()
+        for listener in self._listeners:
+            listener.stop()
         crashes = [crash for listener in self._listeners for crash in listener.crashes]
         if crashes:
             message = "the simulator itself failed"
             raise ExceptionGroup(message, crashes)
 
-    def __enter__(self) -> Self:
-        return self.start()
-
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _error: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def addresses(self) -> dict[str, object]:
+        """Return what a simulator in its own process prints as JSON; ``url`` takes the controls."""
+        return {"url": self.url, "environment": self.environment}
 
     def set_latency(self, seconds: float) -> None:
-        """Let each call take this long before it takes effect."""
+        """Wait this long before each call takes effect."""
         self.latency = seconds
 
     def controls(self) -> dict[str, Callable[..., object]]:
@@ -200,7 +197,7 @@ class SimServer:
 
     @contextmanager
     def _writing(self, name: str | None) -> Iterator[bool]:
-        """Note that something is written to, and tell whether nobody else is writing to it."""
+        """Register a write for the duration of the block; yields whether it is the only one."""
         if name is None:
             yield True
             return
@@ -243,7 +240,7 @@ class SimServer:
 
 
 def _planner(plan: Callable[..., None]) -> Callable[..., None]:
-    """Let a fault be planned with names where a test in process gives a predicate."""
+    """Return a control that takes names where the method of a test takes a predicate."""
 
     def planned(
         service: str | None = None, operation: str | None = None, **given: int | str | None
@@ -254,6 +251,6 @@ def _planner(plan: Callable[..., None]) -> Callable[..., None]:
 
 
 def _access_key(request: Request) -> str:
-    """Return who signed; signatures themselves are not checked."""
+    """Return the access key that signed the request. The signature is not checked."""
     match = re.search(r"Credential=([^/]+)/", request.headers.get("authorization", ""))
     return match[1] if match else ""

@@ -1,79 +1,25 @@
-"""Packs a Lambda function from what is installed here, and runs it in a local AWS.
+"""Packs a Lambda function out of what is installed here, for a local AWS.
 
 The bundle is built by the same rules as the deployed one (:mod:`infra.packages.packing`), but
-downloads nothing: files are those of the installed distributions.
+downloads nothing: its files are those of the installed distributions.
 """
 
-import base64
 import importlib.metadata
-import json
 import re
 import shutil
-import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-from daena_kms.errors import ConfigError, StoreUnavailable
+from daena_kms.errors import ConfigError
 
-from infra.local.aws.ministack import ACCOUNT
 from infra.packages import packing
 
-#: What the AWS functions import, as distributions; what those need in turn is found.
+#: The distributions that the AWS functions import. What those require is found from them.
 DISTRIBUTIONS = ("aws-lambda-powertools", "botocore", "cryptography", "obstore")
-_READY_SECONDS = 30.0
-
-
-class LambdaClient(Protocol):
-    """The calls of an SDK's Lambda client that are used here."""
-
-    def create_function(self, **request: object) -> dict[str, Any]:
-        """Create a function."""
-        ...
-
-    def get_function_configuration(self, **request: object) -> dict[str, Any]:
-        """Read a function's state."""
-        ...
-
-    def invoke(self, **request: object) -> dict[str, Any]:
-        """Run a function."""
-        ...
-
-    def create_function_url_config(self, **request: object) -> dict[str, Any]:
-        """Give a function a URL."""
-        ...
-
-
-@dataclass(frozen=True)
-class Function:
-    """A function to create."""
-
-    name: str
-    code: bytes
-    #: Module and function in it, such as ``handler.scheduled``.
-    handler: str
-    environment: Mapping[str, str] = field(default_factory=dict)
-    #: The ARN of its role, which need not exist where IAM is not enforced.
-    role: str = f"arn:aws:iam::{ACCOUNT}:role/daena-kms"
-    timeout: int = 60
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """What one synchronous invocation came to."""
-
-    #: What the handler returned, or the error as an object when it raised.
-    payload: Any
-    #: None, or ``Unhandled`` when the handler raised, ended or ran out of time.
-    error: str | None
-    #: The last 4 KiB that it logged.
-    log: str
 
 
 def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distribution]:
-    """The named distributions and all they require, without extras, in order of name.
+    """Return the named distributions and all that they require, without extras, sorted by name.
 
     Raises:
         ConfigError: one of them is not installed.
@@ -88,7 +34,7 @@ def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distributio
         try:
             found[key] = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
-            # A requirement with a marker may be for another platform or version.
+            # A requirement with a marker may be for another platform or version of Python.
             if not needed:
                 continue
             raise ConfigError(
@@ -104,7 +50,7 @@ def closure(distributions: Iterable[str]) -> list[importlib.metadata.Distributio
 
 
 def build(target: Path, handler: Path, *, distributions: Iterable[str] = DISTRIBUTIONS) -> None:
-    """Fill the folder as a deployed package, out of what is installed here.
+    """Fill the folder with the files of a deployed package, taken from what is installed here.
 
     Raises:
         ConfigError: a distribution is not installed.
@@ -116,49 +62,3 @@ def build(target: Path, handler: Path, *, distributions: Iterable[str] = DISTRIB
             destination.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(str(distribution.locate_file(file)), destination)
     packing.compile_all(target, "/var/task")
-
-
-def deploy(client: LambdaClient, function: Function) -> str:
-    """Create the function, wait until it is active, and return its ARN.
-
-    Raises:
-        StoreUnavailable: it did not become active.
-    """
-    name = function.name
-    created = client.create_function(
-        FunctionName=name,
-        Runtime="python3.13",
-        Role=function.role,
-        Handler=function.handler,
-        Code={"ZipFile": function.code},
-        Timeout=function.timeout,
-        MemorySize=512,
-        Environment={"Variables": dict(function.environment)},
-    )
-    deadline = time.monotonic() + _READY_SECONDS
-    # The SDK's own waiter looks once a second, a local function is ready in half of that.
-    while client.get_function_configuration(FunctionName=name)["State"] != "Active":
-        if time.monotonic() > deadline:
-            raise StoreUnavailable(
-                f"the function {name} was not active after {_READY_SECONDS:.0f} s"
-            )
-        time.sleep(0.05)
-    return str(created["FunctionArn"])
-
-
-def invoke(client: LambdaClient, name: str, event: object) -> Invocation:
-    """Run the function with that event and wait for what it comes to."""
-    answer = client.invoke(FunctionName=name, Payload=json.dumps(event), LogType="Tail")
-    return Invocation(
-        payload=json.loads(answer["Payload"].read()),
-        error=answer.get("FunctionError"),
-        log=base64.b64decode(answer.get("LogResult", "")).decode(errors="replace"),
-    )
-
-
-def expose(client: LambdaClient, name: str, endpoint: str, *, auth_type: str = "AWS_IAM") -> str:
-    """Give the function a URL and return the one that works on this machine."""
-    created = client.create_function_url_config(FunctionName=name, AuthType=auth_type)
-    # The URL that AWS would give ends in on.aws; locally the same id is a path.
-    url_id = (urlsplit(created["FunctionUrl"]).hostname or "").partition(".")[0]
-    return f"{endpoint}/_aws/lambda-url/{url_id}"

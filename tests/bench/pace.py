@@ -12,7 +12,7 @@ from typing import cast
 from daena_kms.audit import open_log
 from daena_kms.engine import run
 
-from infra.local.process import control
+from infra.local.simulator import control
 from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, Must
 

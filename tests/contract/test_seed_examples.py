@@ -75,10 +75,10 @@ def environment(provider: str, folder: Path) -> Iterator[dict[str, str]]:
             made.kms.close()
     elif provider == "azure":
         with AzureSimulator() as azure:
-            yield {**azure.app_environment, **signing}
+            yield {**azure.environment, **signing}
     else:
         with GcpSimulator() as gcp:
-            yield {**gcp.app_environment, **signing}
+            yield {**gcp.environment, **signing}
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))

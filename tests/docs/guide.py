@@ -73,14 +73,14 @@ def _stand_in(store: str) -> Iterator[dict[str, str]]:
             }
     elif store == "azure":
         with AzureSimulator() as azure:
-            yield _without_settings(azure.app_environment) | {
+            yield _without_settings(azure.environment) | {
                 "STAND_IN_VAULT": f"{azure.vault_url}/",
                 "STAND_IN_SCOPE": "/subscriptions/one/resourceGroups/daena",
                 "STAND_IN_PERSON": "00000000-0000-0000-0000-000000000001",
             }
     else:
         with GcpSimulator(buckets=(BUCKET,)) as gcp:
-            yield _without_settings(gcp.app_environment) | {"STAND_IN_PROJECT": PROJECT}
+            yield _without_settings(gcp.environment) | {"STAND_IN_PROJECT": PROJECT}
 
 
 def _without_settings(environment: dict[str, str]) -> dict[str, str]:

@@ -36,10 +36,10 @@ def rows(text: str) -> dict[str, list[str]]:
     return {code: cells.split(" | ") for code, cells in found}
 
 
-@pytest.mark.parametrize(("heading", "http"), [("### Errors of ours", False), (None, True)])
+@pytest.mark.parametrize(("heading", "http"), [("### daena-kms errors", False), (None, True)])
 def test_every_code_has_a_row(heading: str | None, *, http: bool) -> None:
     """Neither one more nor one less, and each says what to do."""
-    first, _, second = section("### Errors of ours", CHAPTER).partition("Over HTTP alone:")
+    first, _, second = section("### daena-kms errors", CHAPTER).partition("Over HTTP only:")
     table = rows(first if heading else second)
     assert set(table) == codes(http=http)
     assert all(len(cells) == 2 and all(cells) for cells in table.values())
@@ -62,20 +62,20 @@ def test_every_code_of_aws_has_a_row_with_our_error() -> None:
     """What is mapped, and to what."""
     table = {code: meaning.error.code for code, meaning in aws_errors._ERRORS.items()}
     table |= dict.fromkeys(aws_errors._REFUSED, "config-error")
-    assert {code: ours("### AWS behind them", code) for code in table} == table
+    assert {code: ours("### AWS errors", code) for code in table} == table
 
 
 def test_every_answer_of_azure_has_a_row_with_our_error() -> None:
     """A code of the vault's has a row of its own, and so has a status without one."""
     table = {answer: meaning.error.code for answer, meaning in azure_errors._ERRORS.items()}
     codes_of_their_own = [answer for answer in table if isinstance(answer, str)]
-    listed = clouds_rows("### Azure behind them")
+    listed = clouds_rows("### Azure errors")
     for answer, code in table.items():
         if isinstance(answer, int):
             rest = [row for row in listed if not any(own in row[0] for own in codes_of_their_own)]
             assert {known for said, known in rest if said.startswith(str(answer))} == {code}
         else:
-            assert ours("### Azure behind them", answer) == code
+            assert ours("### Azure errors", answer) == code
 
 
 def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
@@ -83,7 +83,7 @@ def test_every_status_of_google_cloud_has_a_row_with_our_error() -> None:
     for name, meaning in gcp_errors._ERRORS.items():
         status = getattr(exceptions, name).grpc_status_code
         if status is not None:
-            assert ours("### Google Cloud behind them", status.name) == meaning.error.code
+            assert ours("### Google Cloud errors", status.name) == meaning.error.code
 
 
 def test_operations_answers_every_code() -> None:

@@ -14,7 +14,8 @@ from daena_kms.stores.aws.store import AWSStore
 
 from infra.local.aws.sim import REGION
 from tests.faults.test_races import at_once
-from tests.faults.worlds import CLAIMED, DAY, AwsWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import CLAIMED, DAY, FaultWorld
 
 #: What nobody calls by name, but Secrets Manager does in our name under a KMS key of one's own.
 INDIRECT = {"kms:Decrypt"}
@@ -34,7 +35,7 @@ def listed(text: str | None) -> set[str]:
     return found
 
 
-def live_a_life(world: World) -> None:
+def live_a_life(world: FaultWorld) -> None:
     """Do everything that an adapter, the operations, the engine and HTTP can do."""
     operations, destroys = world.operations(), world.adapter.store.can.destroy_means is not None
     operations.create(KEY)

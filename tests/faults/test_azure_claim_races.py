@@ -11,8 +11,9 @@ from daena_kms.stores.base import Staged
 
 from infra.local.azure.blob import Blob
 from infra.local.faults import only
-from tests.faults.seam import Effect
-from tests.faults.worlds import DAY, AzureWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
+from tests.worlds.seam import Effect
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

@@ -13,7 +13,8 @@ from daena_kms.stores.azure.claims import CLAIM_LIFETIME
 from daena_kms.stores.azure.look import NAME
 
 from infra.local.faults import only
-from tests.faults.worlds import DAY, AzureWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
 
 KEY = "app-key"
 LATER = 91 * DAY

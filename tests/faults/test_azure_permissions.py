@@ -22,7 +22,8 @@ from infra.local.azure.auth import (
     container,
 )
 from tests.faults.test_aws_permissions import KEY, live_a_life
-from tests.faults.worlds import CLAIMED, DAY, AzureWorld, refused
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import CLAIMED, DAY, refused
 
 #: https://learn.microsoft.com/rest/api/storageservices/authorize-with-azure-active-directory
 BLOB_ACTIONS = {

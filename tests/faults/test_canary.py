@@ -32,7 +32,9 @@ from tests.faults.leaks import (
     shown_by,
     texts_of,
 )
-from tests.faults.worlds import DAY, AwsWorld, LocalWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.local import LocalWorld
 
 
 @pytest.fixture
@@ -139,7 +141,7 @@ def test_what_the_sdk_refuses_shows_no_value(aws: AwsWorld) -> None:
     assert leaked([value], texts_of(caught.value)) == []
 
 
-def test_nothing_that_is_written_or_shown_holds_a_value(world: World) -> None:
+def test_nothing_that_is_written_or_shown_holds_a_value(world: FaultWorld) -> None:
     """Audit objects, plans, tags, labels, reprs and HTTP bodies hold no value."""
     values = live(world)
     store, log, adapter = world.adapter.store, world.log, world.adapter
@@ -182,7 +184,7 @@ def test_the_local_store_s_files_hold_no_value(tmp_path: Path, logs: Recorder) -
 
 
 def test_a_foreign_error_in_a_store_is_not_quoted(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error from below, whatever it quotes, is told by its type alone."""
     world.operations().create(KEY)

@@ -27,7 +27,8 @@ from tests.faults.leaks import (
     recorded,
     texts_of,
 )
-from tests.faults.worlds import AzureWorld, open_world
+from tests.worlds.azure import AzureWorld
+from tests.worlds.kinds import open_world
 
 #: The log of azure-core's that holds whole bodies, where a client was made with logging_enable.
 BODIES = "azure.core.pipeline.policies._universal"
@@ -50,7 +51,7 @@ def azure(tmp_path: Path) -> Iterator[AzureWorld]:
         pytest.MonkeyPatch.context() as patch,
     ):
         assert isinstance(world, AzureWorld)
-        for name, value in world.sim.app_environment.items():
+        for name, value in world.sim.environment.items():
             patch.setenv(name, value)
         yield world
 

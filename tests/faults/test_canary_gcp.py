@@ -31,7 +31,8 @@ from tests.faults.leaks import (
     live,
     recorded,
 )
-from tests.faults.worlds import GcpWorld, open_world
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import open_world
 
 #: The client's log that holds whole messages at DEBUG.
 PAYLOADS = "google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc"

@@ -14,7 +14,8 @@ from infra.local.gcp.grpc import methods
 from infra.local.gcp.secrets import SecretOperations
 from infra.local.gcp.storage import PERMISSIONS
 from tests.faults.test_aws_permissions import KEY, live_a_life
-from tests.faults.worlds import CLAIMED, DAY, GcpWorld, refused
+from tests.worlds.base import CLAIMED, DAY, refused
+from tests.worlds.gcp import GcpWorld
 
 LATER = 91 * DAY
 GONE = "gone-key"

@@ -14,8 +14,9 @@ from daena_kms.stores.rotation import rotate
 
 from infra.local.faults import only
 from infra.local.gcp.state import DISABLED, ENABLED
-from tests.faults.seam import Effect
-from tests.faults.worlds import DAY, GcpWorld
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.seam import Effect
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY
@@ -157,7 +158,7 @@ def test_a_version_that_somebody_else_added_is_no_orphan(due: GcpWorld) -> None:
     """What was added after a dead claim's time is not ours: it is left alone for good."""
     die_after_the_claim(due)
     due.at(LATER + CLAIM_LIFETIME + 30 * MINUTE)
-    theirs = due.add(KEY, "theirs", current=False)
+    theirs = due.add(KEY, "theirs")
     due.run(LATER + CLAIM_LIFETIME + 40 * MINUTE)
     assert aliases(due) == {"current": 3, "previous": 1}
     assert theirs not in states(due)

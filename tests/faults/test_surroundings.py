@@ -23,7 +23,8 @@ from obstore.store import S3Store
 
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, clients
 from infra.local.faults import only
-from tests.faults.worlds import DAY, AwsWorld, World, refused
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY, FaultWorld, refused
 
 KEY = "app-key"
 LATER = 91 * DAY
@@ -209,7 +210,7 @@ def _elsewhere(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.usefixtures("_elsewhere")
 def test_neither_zone_nor_folder_matter(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Times are UTC wherever the machine is; a folder that is gone from under us is not missed."""
     gone = tmp_path / "gone"

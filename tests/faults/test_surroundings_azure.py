@@ -23,7 +23,9 @@ from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import secrets_client
 from infra.local.faults import only
 from tests.faults.leaks import texts_of
-from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world, refused
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import CLAIMED, DAY, refused
+from tests.worlds.kinds import open_world
 
 type Call = Callable[[], object]
 
@@ -129,7 +131,7 @@ def test_no_login(azure: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> None:
         AzureKeyVaultAdapter(azure.sim.vault_url).list_keys()
     with refused(azure, AuditUnavailable, "az://.*can't be"):
         open_log(f"az://{ACCOUNT}/audit").children("log/")
-    for name, value in azure.sim.app_environment.items():
+    for name, value in azure.sim.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AZURE_CLIENT_ID", "somebody-else")
     with refused(azure, (AccessDenied, ConfigError), "login|credentials"):  # type: ignore[arg-type] # either
@@ -204,9 +206,9 @@ def test_a_proxy_that_is_not_there(
     for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://user:password-of-it@{nowhere}")
     with refused(azure, StoreUnavailable, "Key Vault can't be reached"):
-        azure.another().rotate_key(KEY)
+        azure.again().rotate_key(KEY)
     with pytest.raises(StoreUnavailable) as caught:
-        azure.another().list_keys()
+        azure.again().list_keys()
     assert not [text for text in texts_of(caught.value) if "password-of-it" in text]
 
 

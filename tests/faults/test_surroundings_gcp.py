@@ -15,7 +15,9 @@ from infra.local.faults import only
 from infra.local.gcp.client import connect
 from infra.local.gcp.sim import BUCKET, PROJECT
 from tests.faults.leaks import texts_of
-from tests.faults.worlds import CLAIMED, DAY, GcpWorld, open_world, refused
+from tests.worlds.base import CLAIMED, DAY, refused
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import open_world
 
 type Call = Callable[[], object]
 

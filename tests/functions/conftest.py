@@ -1,4 +1,4 @@
-"""The functions as they are packed, and a world of simulated AWS around the handler."""
+"""A world of simulated AWS around the handler, and one of Google Cloud around the functions."""
 
 from collections.abc import Iterator
 
@@ -6,28 +6,16 @@ import pytest
 
 from infra.local.aws.sim import AwsSimulator
 from infra.local.gcp.sim import GcpSimulator
-from infra.packages import lambda_bundle, packing
 from tests.faults.leaks import leaked
+from tests.functions.aws_world import LambdaWorld
 from tests.functions.gcp_world import GcpProject
-from tests.functions.world import HANDLER, World
-from tests.worlds.ministack import local_aws
-
-__all__ = ["bundle", "local_aws", "world"]
-
-
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The functions and all they need, packed once for each test process."""
-    folder = tmp_path_factory.mktemp("bundle") / "code"
-    lambda_bundle.build(folder, HANDLER)
-    return packing.pack(folder)
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaWorld]:
     """A simulated AWS, an environment that leads to it, and the handler imported afresh."""
     with AwsSimulator() as sim:
-        made = World.enter(sim, monkeypatch)
+        made = LambdaWorld(sim, monkeypatch)
         yield made
         made.leave()
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 from daena_kms.cloud_kms import AWSKMSAdapter
 
+from infra.local.aws import lambda_functions
+from infra.local.aws.lambda_functions import Function
 from infra.local.aws.ministack import REGION, LocalAws
 from infra.local.gcp.sim import GcpSimulator
-from infra.packages import lambda_bundle
-from infra.packages.lambda_bundle import Function
 from tests.functions.azure_world import azure_app
 from tests.functions.gcp_world import GcpProject, caller
 from tests.functions.mounts import front_end, function_app_front_end, lambda_front_end
-from tests.functions.world import make_older
+from tests.worlds.aws import make_older
 
 TAGS = {"daena.managed": "true", "daena.spec": "aes-256"}
 
@@ -41,7 +41,7 @@ def on_aws(aws: LocalAws, bundle: bytes) -> Iterator[Mounted]:
     aws.client("s3").create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
     environment = {"AWS_KMS_KEY_ID": kms_key, "DAENA_KMS_AUDIT_URL": f"s3://{bucket}/daena"}
     function = Function(name, bundle, "handler.http", environment)
-    lambda_bundle.deploy(aws.client("lambda"), function)
+    lambda_functions.deploy(aws.client("lambda"), function)
     store = aws.client("secretsmanager")
     for secret in store.list_secrets()["SecretList"]:
         store.delete_secret(SecretId=secret["Name"], ForceDeleteWithoutRecovery=True)

@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from infra.local.aws import lambda_functions
 from infra.local.aws.ministack import LocalAws
 from infra.local.azure.worker import FunctionApp, Request
-from infra.packages import lambda_bundle
-from tests.functions.world import CALLER
+from tests.functions.aws_world import CALLER
 
 
 class Sent(NamedTuple):
@@ -97,7 +97,7 @@ def lambda_front_end(aws: LocalAws, function: str) -> Callable[[Sent], Answered]
             "body": base64.b64encode(sent.body).decode() if sent.body else None,
             "isBase64Encoded": bool(sent.body),
         }
-        found = lambda_bundle.invoke(aws.client("lambda"), function, event)
+        found = lambda_functions.invoke(aws.client("lambda"), function, event)
         assert found.error is None, found
         payload: dict[str, Any] = found.payload
         return Answered(payload["statusCode"], payload["headers"], payload["body"].encode())

@@ -17,11 +17,11 @@ from botocore.credentials import Credentials
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.rules.model import VersionState
 
+from infra.local.aws import lambda_functions
+from infra.local.aws.lambda_functions import Function, Invocation
 from infra.local.aws.ministack import ACCOUNT, REGION, LocalAws
-from infra.packages import lambda_bundle
-from infra.packages.lambda_bundle import Function, Invocation
-from tests.functions.harness import eventually
-from tests.functions.world import make_older
+from tests.worlds.aws import make_older
+from tests.worlds.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("local-aws")
 
@@ -47,7 +47,7 @@ class Deployed:
     def fire(self) -> Invocation:
         """Invoke the function behind the schedule, with what the schedule sends."""
         event = {"source": "aws.scheduler", "detail": {}}
-        return lambda_bundle.invoke(self.aws.client("lambda"), self.scheduled, event)
+        return lambda_functions.invoke(self.aws.client("lambda"), self.scheduled, event)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def deployment(local_aws: LocalAws, bundle: bytes) -> Deployed:
     environment = {"AWS_KMS_KEY_ID": kms_key, "DAENA_KMS_AUDIT_URL": f"s3://{bucket}/daena"}
     for name in ("scheduled", "http"):
         function = Function(f"daena-{name}", bundle, f"handler.{name}", environment)
-        lambda_bundle.deploy(local_aws.client("lambda"), function)
+        lambda_functions.deploy(local_aws.client("lambda"), function)
     adapter = AWSKMSAdapter(
         REGION, kms_key, secrets_client=local_aws.client("secretsmanager"), kms_client=kms
     )
@@ -153,7 +153,7 @@ def test_a_schedule_fires_the_deployed_function(deployed: Deployed) -> None:
 def test_the_url_answers_who_signs(deployed: Deployed) -> None:
     """Unsigned it is 403; signed, health is ok."""
     client = deployed.aws.client("lambda")
-    url = lambda_bundle.expose(client, deployed.http, deployed.aws.url) + "/v1/health"
+    url = lambda_functions.expose(client, deployed.http, deployed.aws.url) + "/v1/health"
 
     status, _ = _get(url, {})
     signed = AWSRequest("GET", url)

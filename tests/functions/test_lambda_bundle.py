@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from daena_kms.errors import ConfigError, StoreUnavailable
 
+from infra.local.aws import lambda_functions
+from infra.local.aws.lambda_functions import Function
 from infra.packages import lambda_bundle
-from infra.packages.lambda_bundle import Function
 
 
 def test_a_bundle_leaves_out_what_functions_do_not_need(tmp_path: Path) -> None:
@@ -69,7 +70,7 @@ def test_a_function_that_does_not_become_active_is_an_error(
             """Be out of use."""
             raise NotImplementedError
 
-    monkeypatch.setattr(lambda_bundle, "_READY_SECONDS", 0.0)
+    monkeypatch.setattr(lambda_functions, "_READY_SECONDS", 0.0)
 
     with pytest.raises(StoreUnavailable, match="slow"):
-        lambda_bundle.deploy(Stuck(), Function("slow", b"", "handler.handler"))
+        lambda_functions.deploy(Stuck(), Function("slow", b"", "handler.handler"))

@@ -16,6 +16,8 @@ ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 TREE = INFRA / "terraform"
 CLOUDS = ("aws", "azure", "gcp")
+#: Each module's tests of who may do what.
+PERMISSIONS = "permissions.tftest.hcl"
 #: What Terraform says when neither a mirror nor the registry gives it the providers.
 _NO_PROVIDERS = ("Failed to query available provider packages", "Failed to install provider")
 
@@ -31,6 +33,10 @@ def cannot(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+#: By the name of a test's run, the resources that it plans, with all their arguments.
+type Plans = dict[str, list[dict[str, Any]]]
 
 
 @functools.cache
@@ -78,27 +84,36 @@ class Tree:
         assert found.returncode == 0, found.stderr
 
     def check(self, folder: str) -> None:
-        """Validate a folder and run its tests, of which there must be some."""
+        """Validate a folder and run its tests, of which there must be some.
+
+        The tests of permissions run once: where their plans are held against what is called.
+        """
         self.init(folder)
         valid = self.run(folder, "validate", "-no-color")
         assert valid.returncode == 0, valid.stderr
         assert "Warning" not in valid.stdout, valid.stdout
-        tested = self.run(folder, "test", "-no-color")
+        files = sorted(path.name for path in (self.path / folder / "tests").glob("*.tftest.hcl"))
+        wanted = [f"-filter=tests/{name}" for name in files if name != PERMISSIONS]
+        assert wanted, f"{folder} has no tests"
+        tested = self.run(folder, "test", "-no-color", *wanted)
         assert tested.returncode == 0, tested.stdout + tested.stderr
         assert "Success! 0 passed" not in tested.stdout, f"{folder} has no tests"
 
-    def planned(self, folder: str, test: str, run: str) -> list[dict[str, Any]]:
-        """Return the resources that a run of a test's file plans, with all their arguments."""
-        self.init(folder)
-        # Whether the run's own assertions hold is asked elsewhere.
-        found = self.run(folder, "test", "-json", "-verbose", f"-filter=tests/{test}.tftest.hcl")
+    def permissions(self, cloud: str) -> Plans:
+        """Run a module's tests of permissions, which must pass; return what each run planned."""
+        self.init(cloud)
+        found = self.run(cloud, "test", "-json", "-verbose", f"-filter=tests/{PERMISSIONS}")
         messages = [json.loads(line) for line in found.stdout.splitlines()]
-        for message in messages:
-            if message["type"] == "test_plan" and message.get("@testrun") == run:
-                changes = message["test_plan"]["resource_changes"]
-                return [{**change, "after": change["change"]["after"]} for change in changes]
-        said = [message["@message"] for message in messages if message["type"] == "diagnostic"]
-        pytest.fail(f"{test} has no run {run!r} that was planned: {said}")
+        wrong = [m["@message"] for m in messages if m["type"] == "diagnostic"]
+        assert (found.returncode, wrong) == (0, []), found.stdout[-3000:] + found.stderr
+        return {
+            m["@testrun"]: [
+                {**change, "after": change["change"]["after"]}
+                for change in m["test_plan"]["resource_changes"]
+            ]
+            for m in messages
+            if m["type"] == "test_plan"
+        }
 
 
 def permissions(cloud: str) -> dict[str, list[dict[str, Any]]]:

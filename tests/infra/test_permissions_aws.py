@@ -8,9 +8,9 @@ import pytest
 
 from infra.local.aws.sim import AwsSimulator
 from tests.faults.test_aws_permissions import INDIRECT, S3_ACTIONS
-from tests.faults.worlds import AwsWorld
 from tests.infra import lives
-from tests.infra.deployed import Tree, listed, of_type
+from tests.infra.deployed import Plans, Tree, listed, of_type
+from tests.worlds.aws import AwsWorld
 
 OLDER = "older-key"
 Policies = dict[str, list[dict[str, Any]]]
@@ -38,21 +38,21 @@ def _policies(planned: list[dict[str, Any]]) -> Policies:
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """A copy of the modules."""
-    return Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Plans:
+    """What Terraform plans, by the run of the module's test."""
+    return Tree.copied(tmp_path_factory.mktemp("terraform") / "tree").permissions("aws")
 
 
 @pytest.fixture(scope="module")
-def plain(tree: Tree) -> Policies:
+def plain(plans: Plans) -> Policies:
     """The statements of each role's policy, as Terraform plans them by default."""
-    return _policies(tree.planned("aws", "permissions", "rotator"))
+    return _policies(plans["rotator"])
 
 
 @pytest.fixture(scope="module")
-def more(tree: Tree) -> Policies:
+def more(plans: Plans) -> Policies:
     """The same, where the API may change keys."""
-    return _policies(tree.planned("aws", "permissions", "http_changes"))
+    return _policies(plans["http_changes"])
 
 
 @pytest.fixture

@@ -8,9 +8,10 @@ from daena_kms.errors import AccessDenied
 
 from infra.local.azure.auth import OWNER, READ_METADATA, VAULT, container
 from tests.faults.test_azure_permissions import BLOB_ACTIONS, CONTAINERS
-from tests.faults.worlds import AzureWorld, open_world
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.azure import AzureWorld
+from tests.worlds.kinds import open_world
 
 Roles = dict[str, set[str]]
 
@@ -19,7 +20,7 @@ Roles = dict[str, set[str]]
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Roles:
     """The data actions of each custom role, as Terraform plans them."""
     tree = Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
-    planned = tree.planned("azure", "permissions", "roles")
+    planned = tree.permissions("azure")["roles"]
     roles = of_type(planned, "azurerm_role_definition")
     return {name: set(role["permissions"][0]["data_actions"]) for name, role in roles}
 

@@ -8,9 +8,10 @@ import pytest
 
 from infra.local.gcp.client import ROTATOR
 from tests.faults.test_gcp_permissions import used
-from tests.faults.worlds import GcpWorld, open_world
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import open_world
 
 Roles = dict[str, set[str]]
 
@@ -19,7 +20,7 @@ Roles = dict[str, set[str]]
 def planned(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """Give what Terraform plans."""
     tree = Tree.copied(tmp_path_factory.mktemp("terraform") / "tree")
-    return tree.planned("gcp", "permissions", "roles")
+    return tree.permissions("gcp")["roles"]
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ from botocore.credentials import Credentials
 from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
 
-from infra.packages import lambda_bundle
-from tests.functions.harness import eventually
-from tests.functions.world import make_older
+from infra.local.aws import lambda_functions
 from tests.infra.built import ROOT, path
 from tests.infra.stack import STACK, Stack, client, deployed, refused
+from tests.worlds.aws import make_older
+from tests.worlds.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")
 
@@ -32,7 +32,7 @@ def test_a_run_of_the_deployed_package_rotates_and_the_log_verifies(stack: Stack
     """Invoked as the schedule does: what is due is rotated under the function's own role."""
     old = stack.create_due("due-key")
     stack.adapter.create_key("fresh-key")
-    came_to = lambda_bundle.invoke(stack.aws.client("lambda"), f"{STACK}-scheduled", {})
+    came_to = lambda_functions.invoke(stack.aws.client("lambda"), f"{STACK}-scheduled", {})
     assert (came_to.error, came_to.payload["rotated"]) == (None, ["due-key"])
     assert stack.adapter.get_key("due-key") != old
     assert stack.adapter.get_key("due-key", "previous") == old
@@ -63,11 +63,11 @@ def test_the_http_function_rotates_under_its_own_role(stack: Stack) -> None:
         "authorizer": {"iam": {"userArn": "arn:aws:iam::000000000000:user/operator"}},
     }
     event = {"rawPath": "/v1/keys/asked-key/rotate", "requestContext": context}
-    early = lambda_bundle.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
+    early = lambda_functions.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
     assert early["statusCode"] == 429, early
     assert stack.adapter.get_key("asked-key") == old
     make_older(stack.adapter, "asked-key", 1)
-    answer = lambda_bundle.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
+    answer = lambda_functions.invoke(stack.aws.client("lambda"), f"{STACK}-http", event).payload
     assert answer["statusCode"] == 200, answer
     assert json.loads(answer["body"])["key"] == "asked-key"
     assert stack.adapter.get_key("asked-key") != old

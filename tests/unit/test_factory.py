@@ -69,7 +69,7 @@ def test_an_adapter_shows_nothing_of_its_store(tmp_path: Path) -> None:
 def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureSimulator]:
     """Azure, and the environment of an app in it."""
     with AzureSimulator() as sim:
-        for name, text in sim.app_environment.items():
+        for name, text in sim.environment.items():
             monkeypatch.setenv(name, text)
         yield sim
 

@@ -1,17 +1,15 @@
-"""AWS on loopback: Secrets Manager, KMS, S3, STS, with a call log, faults and a movable clock.
+"""Simulates AWS: Secrets Manager, KMS, S3 and STS, with a call log, faults and a movable clock.
 
 In a test::
 
     with AwsSimulator() as sim:
         secrets, kms = clients(sim.url)
 
-As a process of its own: ``python -m infra.local.aws.sim --port 4610``, driven by ``control``.
+As a process of its own: ``SimulatorProcess("aws")``.
 """
 
-import argparse
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -25,25 +23,23 @@ from infra.local.aws.protocol import Clock, utc_now
 from infra.local.aws.s3 import S3
 from infra.local.aws.secrets import SecretsManager
 from infra.local.aws.sts import Sts
-from infra.local.process import control, serving, wait_for_the_end
 from infra.local.server import SimServer
+from infra.local.simulator import options, serve
 
 if TYPE_CHECKING:
     from mypy_boto3_kms import KMSClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-__all__ = ["AwsSimulator", "Clients", "clients", "control", "simulator_process"]
-
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 ACCESS_KEY = "AKIDSIMULATED"
-#: Of what is called beside us: by people, by other programs, by a test that arranges something.
+#: The access key of everybody else: people, other programs, a test that prepares something.
 OTHERS_KEY = "AKIDOTHERS"
 BUCKET = "audit"
 
 
 class AwsSimulator(SimServer):
-    """The server and its services: ``secrets``, ``kms``, ``sts`` and ``s3``."""
+    """Serves ``secrets``, ``kms``, ``sts`` and ``s3``, which hold the state."""
 
     def __init__(
         self,
@@ -67,8 +63,20 @@ class AwsSimulator(SimServer):
             monotonic=monotonic,
         )
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead an AWS SDK and our audit log to it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+            "AWS_SECRET_ACCESS_KEY": ACCESS_KEY,
+            "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/daena",
+        }
+
     def now(self) -> datetime:
-        """Return the simulated time, from which every date comes."""
+        """Return the simulated time, which every date in an answer comes from."""
         return self._clock() + self._shift
 
     def shift_clock(self, *, seconds: float) -> None:
@@ -76,7 +84,7 @@ class AwsSimulator(SimServer):
         self._shift += timedelta(seconds=seconds)
 
     def freeze_listing(self) -> None:
-        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        """Freeze the answers of ListSecrets as they are now. Other operations stay live."""
         with self._lock:
             self.secrets.freeze_listing()
 
@@ -115,7 +123,7 @@ def clients(
     read_timeout: float = 10,
     access_key: str = ACCESS_KEY,
 ) -> Clients:
-    """Return clients with dummy credentials; a fault hits the caller unless it asks for retries."""
+    """Return clients with dummy credentials, which by default do not retry."""
     config = Config(
         retries={"total_max_attempts": retries + 1, "mode": "standard"},
         read_timeout=read_timeout,
@@ -137,24 +145,10 @@ def clients(
     )
 
 
-@contextmanager
-def simulator_process(*arguments: str) -> Iterator[str]:
-    """Run the simulator as a process of its own, on a free port; yields its address."""
-    with serving("infra.local.aws.sim", *arguments) as line:
-        yield line
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output is the address."""
-    parser = argparse.ArgumentParser(description="Simulated AWS on loopback")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
-    parser.add_argument("--writes-per-second", type=float, help="quota for each group of writes")
-    options = parser.parse_args()
-    with AwsSimulator(port=options.port) as simulator:
-        simulator.set_latency(options.latency)
-        simulator.faults.quota(options.writes_per_second)
-        wait_for_the_end(simulator.url)
+    """Run the simulator until SIGTERM or SIGINT."""
+    given = options("Simulated AWS on loopback").parse_args()
+    serve(AwsSimulator(port=given.port), given)
 
 
 if __name__ == "__main__":

@@ -1,23 +1,19 @@
-"""Azure on loopback: a vault over TLS and Blob Storage, with a call log, faults and a clock.
+"""Simulates Azure: Key Vault over TLS and Blob Storage, with a call log, faults and a clock.
 
 In a test::
 
     with AzureSimulator() as sim:
         client = sim.secrets_client()
 
-As a process of its own: ``python -m infra.local.azure.sim``, whose first line of output is the
-addresses as JSON; driven by ``control`` at the address of the blobs.
+As a process of its own: ``SimulatorProcess("azure")``.
 """
 
-import argparse
 import atexit
-import json
 import secrets
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -32,20 +28,18 @@ from infra.local.azure.identity import PATH as IDENTITY_PATH
 from infra.local.azure.identity import Identity
 from infra.local.azure.keyvault import SERVICE as KEYVAULT
 from infra.local.azure.keyvault import KeyVault
-from infra.local.process import control, serving, wait_for_the_end
 from infra.local.server import SimServer
+from infra.local.simulator import options, serve
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
-
-__all__ = ["AzureSimulator", "control", "secrets_client", "simulator_process"]
 
 VAULT_HOST = "localhost"
 CONTAINERS = ("audit", "claims")
 
 
 class Certificates(NamedTuple):
-    """A certificate authority of this process, and a server that it vouches for."""
+    """A certificate authority, and the context of a server whose certificate it signed."""
 
     ca_file: str
     context: ssl.SSLContext
@@ -53,7 +47,7 @@ class Certificates(NamedTuple):
 
 @cache
 def certificates() -> Certificates:
-    """Make an authority and a certificate for localhost, once for a process."""
+    """Make an authority and a certificate for localhost, once in a process."""
     folder = tempfile.TemporaryDirectory(prefix="azure-sim-")
     atexit.register(folder.cleanup)
     authority = trustme.CA()
@@ -65,7 +59,7 @@ def certificates() -> Certificates:
 
 
 class AzureSimulator(SimServer):
-    """The server and its services: ``secrets`` is the vault, ``blobs`` the storage account."""
+    """Serves ``secrets``, the vault, and ``blobs``, the storage account, which hold the state."""
 
     can_be_stale = frozenset({KEYVAULT})
 
@@ -102,12 +96,12 @@ class AzureSimulator(SimServer):
 
     @property
     def blob_url(self) -> str:
-        """The storage account's address; controls answer at the same host and port."""
+        """The storage account's address. The controls are at the same host and port."""
         return f"{self.url}/{ACCOUNT}"
 
     @property
-    def app_environment(self) -> dict[str, str]:
-        """What the platform, and the deployment, set for an app beside this vault and account."""
+    def environment(self) -> dict[str, str]:
+        """The variables that lead an app to the vault, the account and a managed identity."""
         return {
             "AZURE_KEY_VAULT_URL": self.vault_url,
             "AZURE_STORAGE_ENDPOINT": self.blob_url,
@@ -117,12 +111,17 @@ class AzureSimulator(SimServer):
             "REQUESTS_CA_BUNDLE": self.ca_file,
         }
 
+    def addresses(self) -> dict[str, object]:
+        """Return what a simulator in its own process prints as JSON; ``url`` takes the controls."""
+        own = {"vault_url": self.vault_url, "blob_url": self.blob_url, "ca_file": self.ca_file}
+        return super().addresses() | own
+
     def now(self) -> datetime:
-        """Return the simulated time, from which every date comes."""
+        """Return the simulated time, which every date in an answer comes from."""
         return self._clock() + self._shift
 
     def credential(self, principal: str = OWNER, **options: float) -> SimulatedCredential:
-        """Return a credential whose tokens this simulator takes for a principal's."""
+        """Return a credential whose tokens this simulator accepts as those of a principal."""
         return SimulatedCredential(self.ca_file, principal, **options)
 
     def secrets_client(
@@ -130,23 +129,27 @@ class AzureSimulator(SimServer):
         principal: str = OWNER,
         **options: Any,
     ) -> "SecretClient":
-        """Return a real client, without retries unless asked for; closed when the server stops."""
+        """Return an SDK client, by default without retries. It is closed when the server stops."""
         client = secrets_client(self.vault_url, self.ca_file, principal, **options)
         self._clients.append(client)
         return client
 
     def stop(self) -> None:
-        """End every connection and thread; raise what went wrong inside the simulator."""
+        """End every connection and thread.
+
+        Raises:
+            ExceptionGroup: what went wrong inside the simulator while it ran.
+        """
         for client in self._clients:
             client.close()
         super().stop()
 
     def shift_clock(self, *, seconds: float) -> None:
-        """Move the simulated time; shifts add up. Tokens know the real time only."""
+        """Move the simulated time; shifts add up. Tokens keep to the real time."""
         self._shift += timedelta(seconds=seconds)
 
     def freeze_listing(self) -> None:
-        """Let GetSecrets answer from now on as it would now, while all else is live."""
+        """Freeze the answers of GetSecrets as they are now. Other operations stay live."""
         with self._lock:
             self.secrets.reading.frozen_listing = self.secrets.view()
 
@@ -156,7 +159,7 @@ class AzureSimulator(SimServer):
             self.secrets.reading.frozen_listing = None
 
     def freeze_reads(self) -> None:
-        """Let GetSecret and GetSecretVersions answer from now on as they would now."""
+        """Freeze the answers of GetSecret and GetSecretVersions as they are now."""
         with self._lock:
             self.secrets.reading.frozen_reads = self.secrets.view()
 
@@ -164,6 +167,10 @@ class AzureSimulator(SimServer):
         """Let GetSecret and GetSecretVersions answer live again."""
         with self._lock:
             self.secrets.reading.frozen_reads = None
+
+    def protect(self, container: str, protection: str) -> None:
+        """Add a protection to what a container says of itself: see ``BlobStorage.protections``."""
+        self.blobs.protections.setdefault(container, set()).add(protection)
 
     def configure(self, **settings: bool | int) -> None:
         """Change what may differ from vault to vault: see ``Settings``."""
@@ -181,7 +188,7 @@ class AzureSimulator(SimServer):
         age: float = 0,
         enabled: bool = True,
     ) -> None:
-        """Make secrets ``<prefix>00000`` and so on, of some age in seconds, without a call each."""
+        """Make secrets ``<prefix>00000``, …, ``age`` seconds old, without an HTTP call for each."""
         made = self.secrets.now() - timedelta(seconds=age)
         with self._lock:
             for number in range(count):
@@ -203,6 +210,7 @@ class AzureSimulator(SimServer):
             "freeze_reads": self.freeze_reads,
             "unfreeze_reads": self.unfreeze_reads,
             "configure": self.configure,
+            "protect": self.protect,
             "seed": self.seed,
             "assign": self.roles.assign,
             "revoke": self.roles.revoke,
@@ -215,7 +223,7 @@ def secrets_client(
     principal: str = OWNER,
     **options: Any,
 ) -> "SecretClient":
-    """Return a real client of a simulator, also of one in another process; without retries."""
+    """Return an SDK client of a simulator in any process, by default without retries."""
     from azure.keyvault.secrets import SecretClient
 
     given: dict[str, Any] = {
@@ -228,39 +236,13 @@ def secrets_client(
     return SecretClient(vault_url, credential, **given)
 
 
-class Addresses(NamedTuple):
-    """What a simulator in another process says of itself."""
-
-    vault_url: str
-    blob_url: str
-    ca_file: str
-    environment: dict[str, str]
-    """What the platform sets for an app beside it."""
-
-
-@contextmanager
-def simulator_process(*arguments: str) -> Iterator[Addresses]:
-    """Run the simulator as a process of its own, on free ports; yields its addresses."""
-    with serving("infra.local.azure.sim", *arguments) as line:
-        yield Addresses(**json.loads(line))
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output is the addresses as JSON."""
-    parser = argparse.ArgumentParser(description="Simulated Azure on loopback")
-    parser.add_argument("--port", type=int, default=0, help="the vault's; default: a free one")
+    """Run the simulator until SIGTERM or SIGINT."""
+    parser = options("Simulated Azure on loopback; --port is the vault's")
     parser.add_argument("--blob-port", type=int, default=0, help="default: a free one")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
-    parser.add_argument("--writes-per-second", type=float, help="quota for SetSecret")
     parser.add_argument("--retry-after", type=int, help="seconds that a throttled answer names")
-    options = parser.parse_args()
-    with AzureSimulator(port=options.port, blob_port=options.blob_port) as simulator:
-        simulator.set_latency(options.latency)
-        simulator.faults.quota(options.writes_per_second, options.retry_after)
-        found = Addresses(
-            simulator.vault_url, simulator.blob_url, simulator.ca_file, simulator.app_environment
-        )
-        wait_for_the_end(json.dumps(found._asdict()))
+    given = parser.parse_args()
+    serve(AzureSimulator(port=given.port, blob_port=given.blob_port), given)
 
 
 if __name__ == "__main__":

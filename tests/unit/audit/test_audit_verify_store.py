@@ -17,7 +17,8 @@ from daena_kms.operations import Operations
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import base_mark_of, new_version_id
 
-from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, action, done, edited, write_run
+from tests.unit.logs import CONTEXT, Hands, action, done, edited, write_run
+from tests.worlds.memory import START, MemoryObjects
 
 
 @pytest.fixture

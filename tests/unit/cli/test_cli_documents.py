@@ -105,12 +105,15 @@ class Asked(Mapping[str, str]):
 
 
 def read_by_the_code() -> set[str]:
-    """Every variable that the code reads by its name, or asks an environment for."""
+    """Every variable that the code reads by its name, or asks an environment for.
+
+    Those of the SDKs are among them: the clouds on this machine set them.
+    """
     asked = Asked()
     Defaults.from_environment(asked)
     sources = [
         p
-        for folder in ("core", "functions_aws", "functions_azure", "functions_gcp")
+        for folder in ("core", "functions_aws", "functions_azure", "functions_gcp", "infra")
         for p in (ROOT / folder).rglob("*.py")
     ]
     constants = {

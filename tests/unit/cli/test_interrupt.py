@@ -19,8 +19,8 @@ from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
 
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
-from tests.functions.harness import eventually
 from tests.unit.cli.shell import INTERRUPTIBLE, Shell
+from tests.worlds.waiting import eventually
 
 KEYS = [f"key-{n:02}" for n in range(40)]
 #: The module: as an attribute of its package, the name is the function's.

@@ -8,11 +8,8 @@ import secrets
 import pytest
 from daena_kms.doctor import Status
 
-from infra.local.aws.ministack import REGION
+from infra.local.aws.ministack import REGION, LocalAws
 from tests.unit.doctor.worlds import Patient
-from tests.worlds.ministack import LocalAws, local_aws
-
-__all__ = ["local_aws"]
 
 # One local AWS serves all of it.
 pytestmark = pytest.mark.xdist_group("ministack")

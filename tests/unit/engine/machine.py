@@ -14,9 +14,9 @@ from daena_kms.rules.model import NEVER_CURRENT, Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED
 
-from tests.faults.seam import Seam
 from tests.unit.keys import DAY
 from tests.unit.local_keys import fingerprint
+from tests.worlds.seam import Seam
 
 READABLE = {VersionState.CURRENT, VersionState.PREVIOUS}
 UNDESTROYED = {*READABLE, VersionState.RETIRED}

@@ -12,7 +12,7 @@ from daena_kms.objects.base import AlreadyExists
 from daena_kms.objects.files import FileObjects
 
 from tests.unit.kms.manifests import chain_of, old_chain, one_signer, resigned, rotation, signer
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 KEY = one_signer().public_key
 

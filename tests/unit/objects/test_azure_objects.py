@@ -20,14 +20,15 @@ from daena_kms.sdk.azure.login import Login
 from infra.local.azure.auth import ADD_BLOB, READ_BLOB
 from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import AzureSimulator
-from tests.unit.logs import START, Hands, write_run
+from tests.unit.logs import Hands, write_run
 from tests.unit.objects.azure_logs import opened
-from tests.worlds.azurite import LocalBlobs, local_blobs
+from tests.worlds.memory import START
+from tests.worlds.servers import LocalBlobs
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-__all__ = ["local_blobs"]
+    from tests.worlds.servers import LocalBlobs
 
 NAME = "log/2026/03/01/12/run/000000.json"
 
@@ -194,7 +195,7 @@ def test_without_a_login_the_environment_says_who_we_are(
     sim: AzureSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is looked at on first use and not before."""
-    for name, text in sim.app_environment.items():
+    for name, text in sim.environment.items():
         monkeypatch.setenv(name, text)
     log = open_objects(f"az://{ACCOUNT}/audit", AUDIT, Access())
     assert len(sim.calls) == 0

@@ -27,14 +27,14 @@ PRINCIPAL = {"AZURE_TENANT_ID": TENANT, "AZURE_CLIENT_ID": "client"}
 def sim(monkeypatch: pytest.MonkeyPatch) -> Iterator[AzureSimulator]:
     """Azure, and the environment of an app in it."""
     with AzureSimulator() as simulator:
-        for name, text in simulator.app_environment.items():
+        for name, text in simulator.environment.items():
             monkeypatch.setenv(name, text)
         yield simulator
 
 
 def app(sim: AzureSimulator, **more: str) -> Login:
     """Return the login of an app there."""
-    return Login(sim.app_environment | more)
+    return Login(sim.environment | more)
 
 
 def asked(sim: AzureSimulator) -> list[dict[str, object]]:

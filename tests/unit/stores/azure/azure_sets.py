@@ -10,10 +10,10 @@ from daena_kms.stores.azure.claims import SET_BY, Claims
 from daena_kms.stores.azure.look import to_key
 from daena_kms.stores.azure.set import NextVersion, Setter
 
-from tests.contract.harness import value
 from tests.unit.keys import NOW
-from tests.unit.logs import MemoryObjects
 from tests.unit.stores.azure.azure_versions import ours
+from tests.worlds.base import value
+from tests.worlds.memory import MemoryObjects
 
 if TYPE_CHECKING:
     from daena_kms.rules.model import Key

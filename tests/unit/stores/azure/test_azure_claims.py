@@ -11,7 +11,7 @@ from daena_kms.rules.durations import format_time
 from daena_kms.stores.azure.claims import CLAIM_LIFETIME, SET_BY, Claim, Claims
 
 from tests.unit.keys import HOUR, MINUTE, NOW, SECOND
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 BASE = "0123456789abcdef" * 2
 PLACE = f"vault/some-key/{BASE}/"

@@ -18,9 +18,9 @@ from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
 
 from infra.local.azure.sim import AzureSimulator
-from tests.contract.clouds import azure_adapter
-from tests.contract.harness import value
 from tests.unit.keys import DAY, DEFAULTS, MINUTE
+from tests.worlds.azure import azure_adapter
+from tests.worlds.base import value
 
 TAGS = {"daena.managed": "true", "daena.spec": "token", "daena.grace": "1d"}
 KEY = "some-key"

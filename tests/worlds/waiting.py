@@ -1,0 +1,24 @@
+"""Waits for what another process does, with a bound that no busy machine reaches."""
+
+import os
+import time
+from collections.abc import Callable
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float = 60) -> bool:
+    """Wait for what another process is about to do."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def gone(pid: int) -> bool:
+    """Whether there is no such process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
