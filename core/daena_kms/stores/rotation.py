@@ -15,23 +15,30 @@ Clock = Callable[[], datetime]
 def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
     """Make ``material`` the key's new current version and return that version's id.
 
-    ``key`` is a fresh look at the key; its current version is the base. Raises
-    :class:`RotationConflict` when another rotation was faster: then nothing of this one is left
-    that any reader could see. Any other error leaves at most a pending version, which is never
-    promoted and which the next rotation replaces.
+    Args:
+        store: The store.
+        key: A fresh look at the key; its current version is the base.
+        material: The new value.
+        clock: Returns the time of the run.
+
+    Raises:
+        RotationConflict: Another rotation was faster. Nothing of this one is left that a reader
+            could see.
+        DaenaKMSError: At most a pending version is left. It is never promoted, and the next
+            rotation replaces it.
     """
     newest = max((version.created for version in key.versions), default=clock())
 
     def now() -> datetime:
-        # Clocks differ a little; a version is never dated before those that it follows.
+        # Clocks differ a little; no version is dated before the versions that it follows.
         return max(newest, clock())
 
     staged = store.stage(key, material, now())
     try:
         return store.promote(key, staged, now())
     except RotationConflict:
-        # What can't be taken back now stays pending: nobody promotes it, and the next rotation
-        # clears it away. The loss of the race is what the caller must hear of.
+        # If that fails, a pending version stays; nobody promotes it, and the next rotation removes
+        # it. The caller must hear of the lost race.
         with contextlib.suppress(DaenaKMSError):
             store.abandon(key, staged)
         raise

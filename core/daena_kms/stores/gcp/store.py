@@ -34,9 +34,9 @@ from daena_kms.stores.gcp.state import (
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
-#: A retirement noted so short a time ago is that of another run at the same moment.
+#: A retirement that was noted so recently is another run's, at the same moment.
 _SAME = timedelta(minutes=1)
-#: Which versions a deletion disabled, and restoring enables.
+#: The annotation that lists the versions that a deletion disabled, and that restoring enables.
 _DISABLED = "daena-disabled"
 _LOST = (
     "it has our label and none of our annotations, which an apply perhaps removed: "

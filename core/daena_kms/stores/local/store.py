@@ -1,4 +1,4 @@
-"""The local store: one folder, no account. The reference implementation of the contract."""
+"""The local store: keys in one folder. It is the reference implementation of the contract."""
 
 import json
 import re
@@ -72,7 +72,7 @@ class LocalStore(Store):
         return key
 
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value, current or previous; a retired or destroyed one is not readable."""
+        """Return a current or previous value; a retired or destroyed one can't be read."""
         with self._db.reading() as connection:
             row = connection.execute(
                 "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
@@ -134,10 +134,10 @@ class LocalStore(Store):
         return staged.version_id
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Do nothing: a rotation that lost has written nothing."""
+        """Do nothing: a rotation that lost a race has written nothing."""
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Mark a previous version retired; its value stays, sealed, and is not readable."""
+        """Mark a previous version retired; its value stays, sealed, and can't be read."""
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
@@ -162,7 +162,7 @@ class LocalStore(Store):
         self._set_deleted(key.id, _text(now))
 
     def restore(self, key: Key) -> None:
-        """Take the mark of deletion off."""
+        """Remove the mark of deletion."""
         self._set_deleted(key.id, None)
 
     def _set_deleted(self, key_id: str, when: str | None) -> None:
@@ -188,7 +188,7 @@ class LocalStore(Store):
         return next(iter(self._query("k.id = ?", key_id)), None)
 
     def _query(self, where: str, *values: str) -> list[Key]:
-        # One statement, so that a key and its versions are of one moment.
+        # One statement, so that a key and its versions are read at the same moment.
         statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
         with self._db.reading() as connection:
             rows = connection.execute(statement, values).fetchall()
@@ -231,7 +231,7 @@ def _version(row: tuple[str, ...]) -> Version:
 
 
 def _text(time: datetime) -> str:
-    # Of one width, so that the order of the texts is the order of the times.
+    # All of one length, so that sorting the texts sorts the times.
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
