@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
-from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
+from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.sdk.azure import client as azure_client
@@ -173,6 +173,20 @@ def test_retiring_notes_what_is_left(sim: AzureSimulator, store: AzureStore) -> 
     assert sim.secrets.version(KEY, newest.id).tags["team"] == "a"
 
 
+def test_retiring_keeps_a_tag_that_was_changed_meanwhile(
+    sim: AzureSimulator, store: AzureStore
+) -> None:
+    """The note is added to the newest version's tags as they are, not as the run saw them."""
+    now = sim.now()
+    for age in (90 * DAY, 20 * DAY):
+        sim.secrets.add_version(KEY, value(), tags=TAGS, created=now - age, updated=now - age)
+    seen, old = store.describe(KEY, exact=True), sim.secrets.versions(KEY)[0]
+    store.tag(store.describe(KEY), {"daena.hold": "true"})
+    store.retire(seen, old.id, now)
+    tags = sim.secrets.version(KEY).tags
+    assert (tags["daena.hold"], OPEN in tags) == ("true", True)
+
+
 def test_a_look_that_is_no_longer_true(sim: AzureSimulator, store: AzureStore) -> None:
     """Two looks at the same version are the same, whatever was listed besides."""
     sim.secrets.add_version(KEY, value(), tags=TAGS)
@@ -193,6 +207,32 @@ def test_a_claim_on_a_base_that_was_rotated_after_all(
         store.stage(stale, value(), sim.now() + timedelta(minutes=16))
     assert len(sim.secrets.versions(KEY)) == 2
     assert all(NAME in version.tags for version in sim.secrets.versions(KEY))
+
+
+def test_a_claim_is_given_back_when_its_base_was_rotated_after_all(
+    sim: AzureSimulator, adapter: AzureKeyVaultAdapter, store: AzureStore
+) -> None:
+    """Nothing was set under it, so nobody has to wait for its end."""
+    adapter.create_key(KEY)
+    stale = store.describe(KEY)
+    adapter.rotate_key(KEY)
+    with pytest.raises(RotationConflict):
+        store.stage(stale, value(), sim.now() + timedelta(minutes=16))
+    base = look_of(stale).version
+    claims = [name for name in sim.blobs.containers["claims"] if f"/{base}/" in name]
+    assert [name.rpartition("/")[2] for name in sorted(claims)] == ["0", "1", "1.free"]
+
+
+def test_a_secret_of_others_is_not_created_again(
+    sim: AzureSimulator, adapter: AzureKeyVaultAdapter
+) -> None:
+    """No claim tells of it: a look does, and the claim is given back."""
+    sim.secrets.add_version(KEY, value(), tags={})
+    with pytest.raises(KeyExists, match="it exists already"):
+        adapter.create_key(KEY)
+    assert len(sim.secrets.versions(KEY)) == 1
+    claims = sorted(sim.blobs.containers["claims"])
+    assert [name.rpartition("/")[2] for name in claims] == ["0", "0.free"]
 
 
 @pytest.mark.parametrize("version", ["", "latest", "A" * 32, "g" * 32, "0" * 31, "0" * 32 + "\n"])

@@ -131,6 +131,17 @@ def test_a_version_that_became_current_meanwhile_was_no_crashs(world: Project) -
     assert not world.records["2"].orphan
 
 
+def test_a_version_that_others_gave_an_alias_was_no_crashs(world: Project) -> None:
+    """Somebody adds one inside a dead claim and uses it: it is not noted as given up."""
+    claimed = Claim("dead", 1, world.now, world.now + CLAIM_LIFETIME)
+    world.annotate(**{CLAIM: write_claim(claimed)})
+    assert world.add() == 2
+    world.move(theirs=2)
+    world.pass_(minutes=16)
+    assert world.rotate() == "3"
+    assert set(world.records) == {"1", "3"}
+
+
 def test_versions_of_others_outside_the_dead_claim(world: Project) -> None:
     """What was added after it ended is somebody else's, and stays as it is."""
     world.stage()

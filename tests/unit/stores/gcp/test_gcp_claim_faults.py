@@ -221,6 +221,16 @@ def test_what_exists_is_left_alone(world: Project) -> None:
     assert world.sim.secrets["theirs"].annotations == {}
 
 
+def test_a_creation_takes_over_no_rotation(world: Project) -> None:
+    """A key with the claim of a dead rotation exists: only a dead creation is resumed."""
+    world.stage()
+    world.pass_(minutes=16)
+    before = dict(world.secret.annotations)
+    with pytest.raises(KeyExists, match="it exists already"):
+        create(world, KEY)
+    assert dict(world.secret.annotations) == before
+
+
 def test_a_secret_that_is_deleted_during_its_creation(world: Project) -> None:
     """It is not made again behind somebody's back."""
     own = world.store._creator.create("new", TAGS, world.now)
