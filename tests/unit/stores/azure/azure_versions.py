@@ -4,10 +4,10 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any
 
+from azure.keyvault.secrets import SecretProperties
 from daena_kms.rules.names import new_version_id
 from daena_kms.stores.azure.notes import NAME
 
-from azure.keyvault.secrets import SecretProperties
 from tests.unit.keys import DAY, NOW, SECOND
 
 MANAGED = {"daena.managed": "true", "daena.spec": "token"}

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from azure.keyvault.secrets import DeletedSecret
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
@@ -19,7 +20,6 @@ from daena_kms.stores.azure.notes import (
 )
 from daena_kms.stores.azure.state import deleted_key, to_key
 
-from azure.keyvault.secrets import DeletedSecret
 from tests.unit.keys import DAY, HOUR, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties
 
