@@ -13,15 +13,15 @@ from daena_kms.errors import RotationConflict
 from daena_kms.kms import KeyManagementService, RotationRecord
 
 from tests.faults import racer
+from tests.faults.at_once import at_once
 from tests.faults.services import service, signing_file
-from tests.faults.test_races import at_once, calm  # noqa: F401 - a fixture
 from tests.worlds.base import FaultWorld
 
 KEY = "app-key"
 MANY = 20
 
 
-def test_many_keys_at_once_make_one_chain(calm: FaultWorld) -> None:  # noqa: F811 - the fixture
+def test_many_keys_at_once_make_one_chain(calm: FaultWorld) -> None:
     """Each record has a manifest; they follow each other without a gap or a fork."""
     kms = service(calm)
     values = {f"key-{number}": secrets.token_urlsafe() for number in range(MANY)}
@@ -42,7 +42,7 @@ def test_many_keys_at_once_make_one_chain(calm: FaultWorld) -> None:  # noqa: F8
     assert calm.verify().ok
 
 
-def test_many_values_for_one_key(calm: FaultWorld) -> None:  # noqa: F811 - the fixture
+def test_many_values_for_one_key(calm: FaultWorld) -> None:
     """Each success is a version that holds just that value; each loser gets RotationConflict."""
     kms = service(calm)
     kms.record_rotation(secrets.token_urlsafe(), KEY)
@@ -66,7 +66,7 @@ def test_many_values_for_one_key(calm: FaultWorld) -> None:  # noqa: F811 - the 
     assert calm.verify().ok
 
 
-def test_many_who_create_one_key(calm: FaultWorld) -> None:  # noqa: F811 - the fixture
+def test_many_who_create_one_key(calm: FaultWorld) -> None:
     """At least one succeeds; the current value is one of theirs, and each has its version."""
     kms = service(calm)
     values = [secrets.token_urlsafe() for _ in range(MANY)]
