@@ -14,7 +14,7 @@ from daena_kms.kms.places import Places
 from daena_kms.kms.recording import Recording, note
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
-from daena_kms.operations import Attest
+from daena_kms.operations import Attestation
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
@@ -86,7 +86,7 @@ class Attestor:
         )
 
     def through_log(
-        self, metadata: Mapping[str, Any], change: Callable[[Recording, Attest], object]
+        self, metadata: Mapping[str, Any], change: Callable[[Recording, Attestation], object]
     ) -> Held:
         """Change a store through the log, and attest what has become current.
 
@@ -97,7 +97,7 @@ class Attestor:
         clock = RunClock(self._now)
         made: list[Held] = []
 
-        def told(run: str, row: Mapping[str, Any], material: str) -> Mapping[str, Any]:
+        def attestation(run: str, row: Mapping[str, Any], material: str) -> Mapping[str, Any]:
             version = str(row["new_version"])
             rotation = Rotation(
                 key_id=str(row["key"]),
@@ -117,7 +117,7 @@ class Attestor:
                 raise AuditUnavailable(msg, key_id=rotation.key_id, todo=error.todo) from None
             return {"manifest": made[0].ref}
 
-        change(operations, told)
+        change(operations, attestation)
         return made[0]
 
     def elsewhere(
@@ -128,16 +128,16 @@ class Attestor:
         clock = RunClock(self._now)
         made: list[Held] = []
 
-        def told(run: str | None) -> Mapping[str, Any]:
+        def attestation(run: str | None) -> Mapping[str, Any]:
             rotation = Rotation(key_id, material, kind, clock(), self._operator, metadata, run=run)
             made.append(attest(self._places.signer, self._places.chain, rotation, end))
             return {"manifest": made[0].ref}
 
         log = self._places.log
         if log is None:
-            told(None)
+            attestation(None)
         else:
-            note(log, self._context(), clock, {"key": key_id, "kind": kind}, told)
+            note(log, self._context(), clock, {"key": key_id, "kind": kind}, attestation)
         return made[0]
 
     def tell(self, held: Held) -> None:

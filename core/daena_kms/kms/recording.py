@@ -11,21 +11,24 @@ from daena_kms.engine.clock import RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.objects.base import Objects
-from daena_kms.operations import Attest, Operations
+from daena_kms.operations import Attestation, Operations
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.plan import Outcome
 from daena_kms.rules.policy import is_managed
-
-_NEVER = {VersionState.PENDING, VersionState.ABANDONED}
 
 
 class Recording(Operations):
     """The audited operations, and one more: to store a value that the caller brings."""
 
     def store(
-        self, key_id: str, key_material: str, *, new_tags: Mapping[str, str], attest: Attest
+        self,
+        key_id: str,
+        key_material: str,
+        *,
+        new_tags: Mapping[str, str],
+        attestation: Attestation,
     ) -> str:
         """Make the caller's value current and return the id of its version; or raise.
 
@@ -37,9 +40,9 @@ class Recording(Operations):
         material = check_material(key_material, key_id)
         key = self._there(key_id)
         if key is None:
-            return self._first(key_id, material, new_tags, attest)
+            return self._first(key_id, material, new_tags, attestation)
         self._adapter.check_rotatable(key, self._clock())
-        return self._rotated("rotate", key, material, attest)
+        return self._rotated("rotate", key, material, attestation)
 
     def _there(self, key_id: str) -> Key | None:
         """Return the key, or ``None`` where it is to be created."""
@@ -47,14 +50,16 @@ class Recording(Operations):
             key = self._store.describe(key_id, exact=True)
         except KeyNotFound:
             return None
-        # One of ours of which none ever was current: its creation was interrupted, and is gone on
-        # with; the store says if somebody is at it still.
-        begun = all(v.state in _NEVER for v in key.versions) and is_managed(key.tags)
+        # A managed key without a version that was ever current: its creation was interrupted.
+        # Treat it as absent and resume; the store says whether somebody is still creating it.
+        begun = not any(v.was_current for v in key.versions) and is_managed(key.tags)
         return None if begun and key.deleted is None else key
 
-    def _first(self, key_id: str, material: str, tags: Mapping[str, str], attest: Attest) -> str:
+    def _first(
+        self, key_id: str, material: str, tags: Mapping[str, str], attestation: Attestation
+    ) -> str:
         try:
-            return self.create(key_id, material, tags=tags, attest=attest)
+            return self.create(key_id, material, tags=tags, attestation=attestation)
         except KeyExists as error:
             found = self._there(key_id)
             if found is not None and found.deleted is not None:
@@ -69,17 +74,24 @@ def note(
     context: Context,
     clock: RunClock,
     row: Mapping[str, Any],
-    attest: Callable[[str], Mapping[str, Any]],
+    attestation: Callable[[str], Mapping[str, Any]],
 ) -> str:
     """Write to the log what was done elsewhere, and return the run's id. No store is touched.
 
-    ``attest(run id)`` returns what else the row holds. Nothing of ours changes, so that no intent
-    goes before it; what earlier runs left open is left to one that has a store.
+    Nothing that we manage changes, so no intent comes first. What earlier runs left unresolved is
+    left to a run that has a store.
+
+    Args:
+        log: The audit log.
+        context: Who records it, and why.
+        clock: The time of the run.
+        row: The result's members.
+        attestation: Takes the run's id, and returns further members of the result.
     """
     journal = Journal.begin(log, context, clock)
     journal.leave()
     started = format_time(clock())
-    more = attest(journal.run_id)
+    more = attestation(journal.run_id)
     ended = format_time(clock())
     journal.record_rows(
         [{**row, **more, "result": Outcome.DONE, "started": started, "ended": ended}]

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import KeyNotFound
-from daena_kms.rules.model import Capabilities, Key, Revoking, VersionState
+from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.names import parse_version_id
 from daena_kms.rules.specs import Randomness
 from daena_kms.stores.randomness import local_random
@@ -170,13 +170,13 @@ class Store(ABC):
                 raise KeyNotFound(msg, key_id=key.id, todo=todo)
             return previous.id
         self.check_version_id(version)
-        known, never = key.version(version), {VersionState.PENDING, VersionState.ABANDONED}
+        known = key.version(version)
         parsed = parse_version_id(version) if known is None else None
         # Of one base only one version ever was current.
         lost = parsed is not None and any(
-            v.base == parsed.base and v.state not in never for v in key.versions
+            v.base == parsed.base and v.was_current for v in key.versions
         )
-        if lost or (known is not None and known.state in never):
+        if lost or (known is not None and not known.was_current):
             msg = f"its version {version} never was current"
             raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
         return version

@@ -13,25 +13,34 @@ Clock = Callable[[], datetime]
 
 
 def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
-    """Make ``material`` the key's new current version and return that version's id.
+    """Make ``material`` the key's new current version.
 
-    ``key`` is a fresh look at the key; its current version is the base. Raises
-    :class:`RotationConflict` when another rotation was faster: then nothing of this one is left
-    that any reader could see. Any other error leaves at most a pending version, which is never
-    promoted and which the next rotation replaces.
+    Args:
+        store: The store that has the key.
+        key: A fresh look at the key; its current version is the base.
+        material: The new value.
+        clock: The time of the run.
+
+    Returns:
+        The id of the new version.
+
+    Raises:
+        RotationConflict: Another rotation was faster; no reader can see anything of this one.
+        DaenaKMSError: Any other failure. It leaves at most a pending version, which is never
+            promoted and which the next rotation replaces.
     """
     newest = max((version.created for version in key.versions), default=clock())
 
     def now() -> datetime:
-        # Clocks differ a little; a version is never dated before those that it follows.
+        # Clocks differ a little; a version is never dated before the versions that it follows.
         return max(newest, clock())
 
     staged = store.stage(key, material, now())
     try:
         return store.promote(key, staged, now())
     except RotationConflict:
-        # What can't be taken back now stays pending: nobody promotes it, and the next rotation
-        # clears it away. The loss of the race is what the caller must hear of.
+        # If this fails, the version stays pending: nobody promotes it, and the next rotation
+        # replaces it. What the caller must learn is that the race was lost.
         with contextlib.suppress(DaenaKMSError):
             store.abandon(key, staged)
         raise

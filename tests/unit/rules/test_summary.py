@@ -38,7 +38,7 @@ def an_action(key_id: str = "some-key", kind: Kind = Kind.ROTATE) -> Action:
 def test_what_was_done_is_listed_by_kind(kind: Kind, released: bool, name: str) -> None:
     """Each kind has its list; where a store erases nothing, destroyed is called released."""
     made = summary()
-    made.add(Result(an_action(kind=kind), Outcome.DONE), released=released)
+    made.add(Result(an_action(kind=kind), Outcome.DONE), unlabelled=released)
     assert {n: c for n, c in made.counts().items() if c} == {name: 1}
     assert getattr(made, name) == ["some-key"]
 
@@ -122,7 +122,7 @@ def test_the_oldest_key_says_how_far_it_is_behind() -> None:
         for key_id, hours in (("a-key", 1), ("b-key", 3), ("c-key", 9))
     ]
     assert made.counts()["lateness"] == 0
-    made.late = {"a-key", "b-key"}
+    made.overdue_keys = {"a-key", "b-key"}
     assert made.counts()["lateness"] == 3 * 3600
 
 
