@@ -20,7 +20,7 @@ _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 project = "daena-kms"
 version = release = _PROJECT["version"]
 project_copyright = "Apache-2.0"
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 root_doc = "docs/index"
 include_patterns = [
     "docs/**.md",
@@ -44,6 +44,8 @@ myst_heading_anchors = 4
 # A lexer that does not know all of a language says nothing of the text.
 suppress_warnings = ["misc.highlighting_failure"]
 
+# Docstrings have Google sections and no others.
+napoleon_numpy_docstring = False
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints = "signature"
 autodoc_preserve_defaults = True

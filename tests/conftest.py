@@ -50,7 +50,7 @@ settings.load_profile("ci" if "CI" in os.environ else "dev")
 #: Where the same code runs thousands of times over, or in packages and processes: what they cover,
 #: the others cover too. Being watched, a test takes nearly twice as long, SDKs and all.
 _UNWATCHED = (
-    *("tests/contract/", "tests/demo/", "tests/docs/", "tests/faults/", "tests/infra/"),
+    *("tests/contract/", "tests/docs/", "tests/faults/", "tests/infra/", "tests/local/"),
     *("tests/functions/test_api_fuzz.py", "tests/unit/test_machine.py"),
 )
 #: By which coverage watches child processes.

@@ -33,11 +33,16 @@ __all__ = [
 class AWSKMSAdapter(CloudKMSAdapter):
     """Keys in Secrets Manager under a KMS key. Permissions: :mod:`daena_kms.stores.aws.store`.
 
-    ``region`` falls back to ``AWS_REGION`` and the SDK's own settings, ``key_id`` (a KMS key id,
-    ARN or alias) to ``AWS_KMS_KEY_ID``, ``profile`` to ``AWS_PROFILE``. ``secrets_client`` and
-    ``kms_client`` are boto3 clients of your own making. With
-    ``DAENA_KMS_AWS_BLOCK_COMPROMISED=true`` the resource policy of a secret denies reading a
-    version that was compromised.
+    With ``DAENA_KMS_AWS_BLOCK_COMPROMISED=true`` the resource policy of a secret denies reading a
+    compromised version.
+
+    Args:
+        region: By default ``AWS_REGION``, then the SDK's own settings.
+        key_id: A KMS key id, ARN or alias; by default ``AWS_KMS_KEY_ID``.
+        profile: By default ``AWS_PROFILE``.
+        secrets_client: A boto3 client that you made yourself.
+        kms_client: A boto3 client that you made yourself.
+        defaults: The policy of keys whose tags say nothing; by default the environment's.
     """
 
     def __init__(
@@ -62,20 +67,26 @@ class AWSKMSAdapter(CloudKMSAdapter):
             block_compromised=settings.flag("DAENA_KMS_AWS_BLOCK_COMPROMISED"),
         )
         super().__init__(store, defaults)
-        #: The driver, whose session also serves the audit log.
+        #: The clients of AWS; their session also serves the audit log.
         self.aws = store.aws
 
 
 class AzureKeyVaultAdapter(CloudKMSAdapter):
     """Keys in Azure Key Vault; :mod:`daena_kms.stores.azure.store` lists permissions.
 
-    ``vault_url`` falls back to ``AZURE_KEY_VAULT_URL``; ``tenant_id``, ``client_id`` and
-    ``client_secret`` (a service principal) to ``AZURE_TENANT_ID``, ``AZURE_CLIENT_ID`` and
-    ``AZURE_CLIENT_SECRET``, and without a secret to the identities that
-    :class:`daena_kms.sdk.azure.login.Login` names. ``claims_url`` is where rotations are
-    claimed: ``DAENA_KMS_CLAIMS_URL``, or the container ``claims`` in the audit log's account.
-    ``secret_client`` and ``credential`` are ones of your own making. With
-    ``DAENA_KMS_EXPIRE=true`` a version expires when it is due.
+    With ``DAENA_KMS_EXPIRE=true`` a version expires when it is due. Without a client secret, the
+    identities that :class:`daena_kms.sdk.azure.login.Login` names are tried.
+
+    Args:
+        vault_url: By default ``AZURE_KEY_VAULT_URL``.
+        tenant_id: Of a service principal; by default ``AZURE_TENANT_ID``.
+        client_id: Of a service principal; by default ``AZURE_CLIENT_ID``.
+        client_secret: Of a service principal; by default ``AZURE_CLIENT_SECRET``.
+        secret_client: An ``azure.keyvault.secrets.SecretClient`` that you made yourself.
+        claims_url: Where rotations are claimed; by default ``DAENA_KMS_CLAIMS_URL``, or the
+            container ``claims`` in the audit log's account.
+        credential: A credential of ``azure.identity`` that you made yourself.
+        defaults: The policy of keys whose tags say nothing; by default the environment's.
     """
 
     def __init__(
@@ -96,7 +107,7 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         from daena_kms.stores.azure.store import AzureStore
 
         settings = Settings.load()
-        #: Who we are; the audit log is reached with the same credential.
+        #: The caller's identity; the audit log is reached with the same credential.
         self.login = Login(
             settings.environ,
             tenant_id=tenant_id,
@@ -107,7 +118,7 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         keyvault = Vault(
             vault_url or settings.get("AZURE_KEY_VAULT_URL"), self.login, secret_client
         )
-        #: The driver, and the vault's name, as its events have it.
+        #: The client of the vault, and the vault's name as its events show it.
         self.keyvault, self.vault = keyvault, keyvault.name
         claims = functools.cache(lambda: self._claims(claims_url))
         expiry = self._due if settings.flag("DAENA_KMS_EXPIRE") else None
@@ -130,11 +141,16 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
 class GCPSecretManagerAdapter(CloudKMSAdapter):
     """Keys in Secret Manager of one project; :mod:`daena_kms.stores.gcp.store` lists permissions.
 
-    ``project_id`` falls back to ``GCP_PROJECT_ID`` and the project that we run in,
-    ``credentials_path`` to ``GOOGLE_APPLICATION_CREDENTIALS`` and Application Default
-    Credentials. ``client`` and ``credentials`` are ones of your own making; ``location`` (or
-    ``GCP_LOCATION``) means regional secrets. New secrets are replicated as
-    :func:`daena_kms.stores.gcp.replication.new_secret` says.
+    :func:`daena_kms.stores.gcp.replication.new_secret` says how new secrets are replicated.
+
+    Args:
+        project_id: By default ``GCP_PROJECT_ID``, then the project that this code runs in.
+        credentials_path: By default ``GOOGLE_APPLICATION_CREDENTIALS``, then Application Default
+            Credentials.
+        client: A ``SecretManagerServiceClient`` that you made yourself.
+        location: The location of regional secrets; by default ``GCP_LOCATION``, then none.
+        credentials: Credentials of ``google.auth`` that you made yourself.
+        defaults: The policy of keys whose tags say nothing; by default the environment's.
     """
 
     def __init__(
@@ -153,7 +169,7 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
         from daena_kms.stores.gcp.store import GCPStore
 
         settings = Settings.load()
-        #: Who we are; the audit log is reached with the same credentials.
+        #: The caller's identity; the audit log is reached with the same credentials.
         self.login = GcpLogin(
             settings.environ,
             project_id=project_id,
@@ -166,16 +182,18 @@ class GCPSecretManagerAdapter(CloudKMSAdapter):
             client,
             writes_per_minute=settings.number("GCP_WRITES_PER_MINUTE"),
         )
-        #: The driver.
+        #: The client of Secret Manager.
         self.manager = manager
         new = new_secret(settings.environ, regional=manager.regional)
         super().__init__(GCPStore(manager, new), defaults)
 
 
 class LocalAdapter(CloudKMSAdapter):
-    """Keys in a folder: ``home``, or ``DAENA_KMS_HOME``.
+    """Keys in a folder. The master key is in the folder, or in ``DAENA_KMS_MASTER_KEY``.
 
-    The master key is in the folder, or in ``DAENA_KMS_MASTER_KEY``.
+    Args:
+        home: The folder; by default ``DAENA_KMS_HOME``.
+        defaults: The policy of keys whose tags say nothing; by default the environment's.
     """
 
     def __init__(self, home: str | Path | None = None, *, defaults: Defaults | None = None) -> None:
@@ -187,9 +205,14 @@ class LocalAdapter(CloudKMSAdapter):
 
 
 def get_cloud_kms_adapter(provider: str | None = None) -> CloudKMSAdapter:
-    """Return the adapter for ``provider``, or for the one that the environment points to.
+    """Return the adapter of a provider.
 
-    Raises :class:`ConfigError` for an unknown provider or missing settings.
+    Args:
+        provider: ``aws``, ``azure``, ``gcp`` or ``local``; by default the one that the
+            environment names or points to.
+
+    Raises:
+        ConfigError: The provider is unknown, or a setting is missing.
     """
     name = Settings.load().provider if provider is None else check_provider(provider)
     if name == "aws":

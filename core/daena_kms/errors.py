@@ -1,16 +1,32 @@
 """What can go wrong, in words that tell a person what to do next.
 
-Every error that leaves this package is a :class:`DaenaKMSError`. Its text says what happened, to
-which key, and what to do; it never holds a key's value, nor the text of an SDK's error that might
-quote one.
+The tree::
+
+    DaenaKMSError               every error of this package
+    ├── ConfigError             a setting, tag, policy or argument is missing or malformed
+    ├── InvalidKeyId            the key id is not portable
+    ├── KeyNotFound             there is no such key or version
+    ├── KeyExists               there is already a key with that id
+    ├── NotManaged              the key is not ours to change
+    ├── RotationConflict        another rotation was faster, or the key is on hold
+    ├── AccessDenied            a store, a KMS key or the audit log refuses the caller
+    ├── StoreUnavailable        the store did not answer; worth retrying
+    ├── AuditUnavailable        the audit log can't be read or written
+    ├── Paused                  changes are switched off
+    └── ManifestInvalid         a manifest is not as it was signed
+
+Each error says what happened (``what``), to which key (``key_id``) and what to do next
+(``todo``). It never holds a key's value, nor the text of an SDK's error, which might quote one.
 """
 
 
 class DaenaKMSError(Exception):
     """Base of every error of this package.
 
-    ``what`` is the finding, ``key_id`` the key it is about (if it is about one), and ``todo`` the
-    next step for the person who reads it.
+    Args:
+        what: What happened.
+        key_id: The key it happened to, if it is about one key.
+        todo: The next step for the person who reads it.
     """
 
     #: A stable word for machines: the ``error`` field of JSON output, audit records and HTTP.
@@ -27,40 +43,62 @@ class DaenaKMSError(Exception):
         return text if self.todo is None else f"{text}. {self.todo}"
 
 
+class ConfigError(DaenaKMSError):
+    """A setting, tag, policy or argument is missing or malformed; nothing was changed.
+
+    ``key_id`` is the key whose tag or argument it is. ``todo`` says what to write instead.
+    """
+
+    code = "config-error"
+
+
 class InvalidKeyId(DaenaKMSError):
-    """The key id is not portable; nothing was called."""
+    """The key id is not portable; nothing was called.
+
+    ``key_id`` is that id. ``todo`` says which ids are.
+    """
 
     code = "invalid-key-id"
 
 
 class KeyNotFound(DaenaKMSError):
-    """There is no such key, or no such readable version of it."""
+    """There is no such key, or no such readable version of it.
+
+    ``key_id`` is the key. ``todo`` says where to look: another id, another version, or ``restore``
+    for a deleted key.
+    """
 
     code = "key-not-found"
 
 
 class KeyExists(DaenaKMSError):
-    """A key of that id is there already, perhaps deleted and still recoverable."""
+    """There is already a key with that id, perhaps deleted and still recoverable.
+
+    ``key_id`` is the key. Use it, restore it, or choose another id.
+    """
 
     code = "key-exists"
 
 
-class AccessDenied(DaenaKMSError):
-    """The store, its KMS key or the audit log refuses the caller."""
-
-    code = "access-denied"
-
-
 class NotManaged(DaenaKMSError):
-    """The key does not carry ``daena.managed``, or another rotation owns it."""
+    """The key does not carry ``daena.managed``, or another rotation owns it.
+
+    ``key_id`` is the key. Enrol it with ``adopt``, or switch the other rotation off.
+    """
 
     code = "not-managed"
 
 
 class RotationConflict(DaenaKMSError):
-    """Another rotation was faster, holds the key, or the key is on hold; nothing was promoted.
+    """Another rotation was faster or has claimed the key, or the key is on hold.
 
-    ``undecided`` says that the other one holds the key still: nobody knows if it will complete.
+    Nothing of this rotation became current. ``key_id`` is the key. Read it again; release a hold.
+
+    Args:
+        what: What happened.
+        key_id: The key.
+        todo: The next step.
+        undecided: The other rotation has not ended: nobody knows yet whether it will complete.
     """
 
     code = "rotation-conflict"
@@ -77,31 +115,48 @@ class RotationConflict(DaenaKMSError):
         self.undecided = undecided
 
 
+class AccessDenied(DaenaKMSError):
+    """The store, its KMS key or the audit log refuses the caller.
+
+    ``key_id`` is the key, if the call was about one. ``todo`` names the permission, where the
+    refusal does.
+    """
+
+    code = "access-denied"
+
+
 class StoreUnavailable(DaenaKMSError):
-    """The store did not answer, throttles, or is at a limit for now; worth retrying."""
+    """The store did not answer, throttles, or is at a limit for now; worth retrying.
+
+    A change may have taken effect all the same. ``key_id`` is the key, if the call was about one.
+    The next run looks at the key and says what became of it.
+    """
 
     code = "store-unavailable"
 
 
 class AuditUnavailable(DaenaKMSError):
-    """The audit log can't be read or written; nothing more is changed (fail closed)."""
+    """The audit log can't be read or written; nothing more is changed (fail closed).
+
+    Restore access to the log, then run again.
+    """
 
     code = "audit-unavailable"
 
 
 class Paused(DaenaKMSError):
-    """Whoever deployed this has switched all changes off with ``DAENA_KMS_PAUSED``."""
+    """All changes are switched off with ``DAENA_KMS_PAUSED``; nothing was changed.
+
+    Unset the variable to go on.
+    """
 
     code = "paused"
 
 
-class ConfigError(DaenaKMSError):
-    """A setting, tag, policy or argument is missing or malformed; nothing was changed."""
-
-    code = "config-error"
-
-
 class ManifestInvalid(DaenaKMSError):
-    """A manifest is not as it was signed, or is no manifest; the text says which one and why."""
+    """A manifest is not as it was signed, or is no manifest; ``what`` says which one and why.
+
+    Compare it with a copy that was kept elsewhere.
+    """
 
     code = "manifest-invalid"

@@ -1,6 +1,6 @@
 """What a person does to one key, through the audit log: create, adopt, hold, roll back, delete, ….
 
-Each writes its intent before the change and its outcome after it, like a run of the engine.
+Each operation writes its intent before the change and its outcome after it, like a run.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,19 +32,28 @@ from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.rotation import rotate
 
-#: Is told of a value that has become current, by the run's id, the log's row and the value, and
-#: returns what else that row holds. What it raises ends the run as a crash does: a later run looks
-#: at the key and writes the row.
-Attest = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
+#: Attests a value that has become current. It takes the run's id, the log's row and the value, and
+#: returns further members of that row. An error from it ends the run as a crash does: a later run
+#: looks at the key and writes the row.
+Attestation = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
 
 
 class Operations:
     """Audited operations on single keys of one store.
 
-    ``log`` is :func:`daena_kms.audit.open_log`'s. Every method raises
-    :class:`~daena_kms.errors.AuditUnavailable` before any change when the log can't be written,
-    and what the adapter's method of that name raises. When ``over`` says that time is over, what
-    earlier runs left open is left to the next one.
+    Args:
+        adapter: The store, and the policy of keys whose tags say nothing.
+        log: What :func:`daena_kms.audit.open_log` returns.
+        now: An aware datetime; by default the wall clock.
+        trigger: What began the operation, for the audit log.
+        reason: Why, for the audit log.
+        principal: Who asked, for the audit log; by default ``DAENA_OPERATOR``.
+        over: Says when the time is over; what earlier runs left unresolved is then left to the
+            next run.
+
+    Raises:
+        AuditUnavailable: Every method raises it before any change when the log can't be written,
+            and else what the adapter's method of that name raises.
     """
 
     def __init__(
@@ -75,9 +84,9 @@ class Operations:
         *,
         spec: str | None = None,
         tags: Mapping[str, str] | None = None,
-        attest: Attest | None = None,
+        attestation: Attestation | None = None,
     ) -> str:
-        """Create a managed key and return the id of its first version; the value is not shown."""
+        """Create a managed key and return the id of its first version, not its value."""
         given = self._adapter.new_tags(key_id, spec, tags)
         material = self._adapter.new_material(key_id, given, key_material, check=spec is not None)
 
@@ -85,16 +94,25 @@ class Operations:
             version = self._store.create(key_id, material, given, self._clock())
             return {"new_version": version}
 
-        told = (material, attest)
-        return str(self._audited("create", key_id, None, change, told)["new_version"])
+        attested = (material, attestation)
+        return str(self._audited("create", key_id, None, change, attested)["new_version"])
 
     def adopt(self, key_id: str, *, spec: str, tags: Mapping[str, str] | None = None) -> datetime:
-        """Enrol a key that is in the store already, and return when it is first due.
+        """Enrol a key that is already in the store, and return when it is first due.
 
-        Nothing is rotated. Without ``daena.first-due`` in ``tags`` the first rotation is spread
-        over the interval by a jitter that depends on the key id alone. Refused are values that a
-        new version would only break: issued by a third party, JSON, binary, not of ``spec``; and
-        keys that another rotation owns. Needs to read the value, to check it.
+        Nothing is rotated. The value is read, to check it: a value that a new version could only
+        break is refused.
+
+        Args:
+            key_id: The key.
+            spec: What kind of value it is.
+            tags: Further ``daena.*`` tags. Without ``daena.first-due`` a jitter that depends only
+                on the key id spreads the first rotation over the interval.
+
+        Raises:
+            NotManaged: It is deleted, has no current version, is managed already, or another
+                rotation owns it.
+            ConfigError: The value is JSON, binary, issued by a third party or not of ``spec``.
         """
         check_key_id(key_id)
         given = {**(tags or {}), MANAGED: "true", SPEC: spec}
@@ -109,17 +127,17 @@ class Operations:
         base = key.current_ref
 
         def change() -> dict[str, Any]:
-            again = self._adoptable(key_id)  # as it is by now: the log took its time
+            again = self._adoptable(key_id)  # as it is now: writing the log took time
             check_same_base(again, base)
-            # What an earlier enrolment left must not decide what this one did not ask for.
+            # Tags that an earlier enrolment left must not set a policy that nobody asked for now.
             stale = {t: None for t in again.tags if t.startswith(PREFIX) and t not in given}
             self._store.adopt(again, {**stale, **given}, self._clock())
             return {}
 
         versions = [version.id for version in key.versions]
         self._audited("adopt", key_id, base, change, versions=versions)
-        made = key.current.created if key.current is not None else first
-        return max(first, made + policy.rotate_after)
+        created = key.current.created if key.current is not None else first
+        return max(first, created + policy.rotate_after)
 
     def rollback(
         self,
@@ -127,11 +145,18 @@ class Operations:
         version: str = "previous",
         *,
         base: str | None = None,
-        attest: Attest | None = None,
+        attestation: Attestation | None = None,
     ) -> str:
-        """Make a new version with an older one's value current, and return the new one's id.
+        """Make a new version with the value of an older one current, and return its id.
 
-        With ``base``, only from the version that plans name so.
+        Args:
+            key_id: The key.
+            version: The older version's id, or ``previous``.
+            base: Roll back only if this is still the ref of the current version.
+            attestation: Attests the new version.
+
+        Raises:
+            RotationConflict: Another version is current by now, or the key is on hold.
         """
         check_key_id(key_id)
         key = self._changeable(key_id)
@@ -139,19 +164,19 @@ class Operations:
             check_same_base(key, base)
         source = self._store.find_version(key, version)
         material = self._store.read(key_id, source)
-        return self._rotated("rollback", key, material, attest, version=source)
+        return self._rotated("rollback", key, material, attestation, version=source)
 
     def _rotated(
-        self, kind: str, key: Key, material: str, attest: Attest | None, **more: object
+        self, kind: str, key: Key, material: str, attestation: Attestation | None, **more: object
     ) -> str:
         base = key.current_ref
 
         def change() -> dict[str, Any]:
-            again = self._changeable(key.id)  # as it is by now: the log took its time
+            again = self._changeable(key.id)  # as it is now: writing the log took time
             check_same_base(again, base)
             return {"new_version": rotate(self._store, again, material, self._clock)}
 
-        done = self._audited(kind, key.id, base, change, (material, attest), **more)
+        done = self._audited(kind, key.id, base, change, (material, attestation), **more)
         return str(done["new_version"])
 
     def delete(self, key_id: str) -> str:
@@ -182,9 +207,12 @@ class Operations:
         self._audited("restore", key_id, None, change)
 
     def hold(self, key_id: str, until: datetime | None = None, *, base: str | None = None) -> None:
-        """Let nothing change the key until it is released, or until a time that is to come.
+        """Let nothing change the key until it is released, or until a time in the future.
 
-        With ``base``, only while the version that plans name so is current.
+        Args:
+            key_id: The key.
+            until: When the hold ends; ``None``: when it is released.
+            base: Set the hold only if this is still the ref of the current version.
         """
         if until is not None and until <= self._clock():
             msg = f"until is {format_time(until)}, and a hold until then would hold nothing"
@@ -192,25 +220,26 @@ class Operations:
         self._set_hold("hold", key_id, "true" if until is None else format_time(until), base)
 
     def release(self, key_id: str, *, base: str | None = None) -> None:
-        """End a hold. Nothing is rotated by that; the next run does what is due by then.
+        """End a hold. This rotates nothing; the next run does what is due.
 
-        ``base`` is as in :meth:`hold`.
+        Args:
+            key_id: The key.
+            base: End the hold only if this is still the ref of the current version.
         """
         self._set_hold("release", key_id, None, base)
 
-    def _set_hold(self, kind: str, key_id: str, text: str | None, seen: str | None) -> None:
+    def _set_hold(self, kind: str, key_id: str, text: str | None, base: str | None) -> None:
         check_key_id(key_id)
         key = self._managed(key_id)
 
         def change() -> dict[str, Any]:
-            again = self._managed(key_id)  # as it is by now: the log took its time
-            if seen is not None:
-                check_same_base(again, seen)
+            again = self._managed(key_id)  # as it is now: writing the log took time
+            if base is not None:
+                check_same_base(again, base)
             self._store.tag(again, {HOLD: text})
             return {}
 
-        base = key.current_ref
-        self._audited(kind, key_id, base, change)
+        self._audited(kind, key_id, key.current_ref, change)
 
     def _managed(self, key_id: str) -> Key:
         key = self._store.describe(key_id)
@@ -242,7 +271,7 @@ class Operations:
         key_id: str,
         base: str | None,
         change: Callable[[], dict[str, Any]],
-        told: tuple[str, Attest | None] = ("", None),
+        attested: tuple[str, Attestation | None] = ("", None),
         **more: object,
     ) -> dict[str, Any]:
         Settings.load().check_not_paused()
@@ -259,19 +288,19 @@ class Operations:
             failure = {"result": result, "error": error.code, "message": str(error)}
             journal.record_rows([{**row, **failure, "ended": format_time(self._clock())}])
             journal.close({"failed": 1})
-            self._tell(row, journal, error=error)
+            self._notify(row, journal, error=error)
             raise
-        material, attest = told
-        if attest is not None:
-            done = {**done, **attest(journal.run_id, {**row, **done}, material)}
+        material, attestation = attested
+        if attestation is not None:
+            done = {**done, **attestation(journal.run_id, {**row, **done}, material)}
         journal.record_rows(
             [{**row, **done, "result": Outcome.DONE, "ended": format_time(self._clock())}]
         )
         journal.close({kind: 1})
-        self._tell(row, journal, new_version=done.get("new_version"))
+        self._notify(row, journal, new_version=done.get("new_version"))
         return done
 
-    def _tell(
+    def _notify(
         self,
         row: Mapping[str, Any],
         journal: Journal,
@@ -279,7 +308,7 @@ class Operations:
         new_version: str | None = None,
         error: DaenaKMSError | None = None,
     ) -> None:
-        """Tell the endpoint, if there is one, what it is to know of an operation."""
+        """Send the endpoint, if there is one, the events of an operation."""
         events = of_operation(
             *(row["kind"], row["key"], journal.run_id, self._context, self._clock()),
             new_version=new_version,
@@ -291,7 +320,6 @@ class Operations:
 
 def check_same_base(key: Key, base: str | None) -> None:
     """Raise :class:`RotationConflict` unless the key's current version still is ``base``."""
-    current = key.current_ref
-    if current != base:
-        msg = f"another version of it is current by now: {current}"
+    if key.current_ref != base:
+        msg = f"another version of it is current by now: {key.current_ref}"
         raise RotationConflict(msg, key_id=key.id, todo="Look at it again with show")

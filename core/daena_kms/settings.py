@@ -1,4 +1,4 @@
-"""What the environment says, read once and in one place."""
+"""The settings in the environment, read in one place."""
 
 import os
 import re
@@ -13,13 +13,15 @@ from daena_kms.rules.policy import Defaults
 
 PROVIDERS = ("aws", "azure", "gcp", "local")
 
-#: Which variables point to which provider when none is named.
+#: The variables that point to a provider when none is named.
 _HINTS = {
     "aws": ("AWS_KMS_KEY_ID",),
     "azure": ("AZURE_KEY_VAULT_URL",),
     "gcp": ("GCP_PROJECT_ID",),
     "local": ("DAENA_KMS_HOME",),
 }
+#: The longest number that a variable may hold.
+_MAX_DIGITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,10 @@ class Settings:
 
     @property
     def provider(self) -> str:
-        """The provider that ``DAENA_CLOUD_KMS_PROVIDER`` names or that the rest points to.
+        """The provider that ``DAENA_CLOUD_KMS_PROVIDER`` names, or that other variables point to.
 
-        Raises :class:`ConfigError` when it is unknown, or when none or several are pointed to.
+        Raises:
+            ConfigError: It is unknown, or the variables point to none or to several.
         """
         named = self.get("DAENA_CLOUD_KMS_PROVIDER")
         if named is not None:
@@ -56,7 +59,7 @@ class Settings:
 
     @property
     def provider_if_any(self) -> str | None:
-        """The provider as :attr:`provider`, or ``None`` when nothing names or points to one."""
+        """The :attr:`provider`, or ``None`` when no variable names or points to one."""
         names = ("DAENA_CLOUD_KMS_PROVIDER", *(name for of in _HINTS.values() for name in of))
         return self.provider if any(map(self.get, names)) else None
 
@@ -67,7 +70,11 @@ class Settings:
 
     @property
     def home(self) -> Path:
-        """The local store's folder. Raises :class:`ConfigError` when none is set."""
+        """The local store's folder.
+
+        Raises:
+            ConfigError: ``DAENA_KMS_HOME`` is not set.
+        """
         home = self.get("DAENA_KMS_HOME")
         if home is None:
             todo = "Set DAENA_KMS_HOME to a folder of your own, or pass home"
@@ -76,7 +83,11 @@ class Settings:
 
     @property
     def audit_url(self) -> str:
-        """Where the audit log is. Raises :class:`ConfigError` when nothing says so."""
+        """The address of the audit log.
+
+        Raises:
+            ConfigError: ``DAENA_KMS_AUDIT_URL`` is not set.
+        """
         url = self.get("DAENA_KMS_AUDIT_URL")
         if url is None:
             todo = "Set DAENA_KMS_AUDIT_URL, such as s3://bucket/prefix or file:///var/log/daena"
@@ -87,7 +98,8 @@ class Settings:
     def claims_url(self) -> str:
         """Where rotations on Azure are claimed: as set, or beside the audit log.
 
-        Raises :class:`ConfigError` when neither says so.
+        Raises:
+            ConfigError: Neither is set, or the place is not in Blob Storage.
         """
         url = self.get("DAENA_KMS_CLAIMS_URL")
         if url is not None:
@@ -104,20 +116,27 @@ class Settings:
         return f"az://{account[1]}/claims"
 
     def flag(self, name: str) -> bool:
-        """Return a variable that is ``true`` or ``false`` (the default). Raises ConfigError."""
+        """Return a variable that is ``true`` or ``false`` (the default).
+
+        Raises:
+            ConfigError: It is another word.
+        """
         text = self.get(name) or "false"
         if text not in {"true", "false"}:
             raise ConfigError(f"{name} is {text[:40]!r}", todo="Write true or false")
         return text == "true"
 
     def number(self, name: str) -> int | None:
-        """Return a variable that is a whole number over 0, or ``None``. Raises ConfigError."""
+        """Return a variable that is a whole number over 0, or ``None`` when it is not set.
+
+        Raises:
+            ConfigError: It is no such number, or has more than seven digits.
+        """
         text = self.get(name)
         if text is None:
             return None
-        if not (
-            text.isascii() and text.isdigit() and int(text[:10]) > 0 and len(text) < len("1" * 8)
-        ):
+        digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+        if not digits or int(text) == 0:
             raise ConfigError(f"{name} is {text[:40]!r}", todo="Write a whole number over 0")
         return int(text)
 
@@ -127,7 +146,11 @@ class Settings:
         return self.flag("DAENA_KMS_PAUSED")
 
     def check_not_paused(self) -> None:
-        """Raise :class:`Paused` when all changes are switched off."""
+        """Refuse a change while all changes are switched off.
+
+        Raises:
+            Paused: ``DAENA_KMS_PAUSED`` is true.
+        """
         if self.paused:
             todo = "Look at the plan meanwhile; take DAENA_KMS_PAUSED away to go on"
             raise Paused("changes are switched off", todo=todo)
@@ -155,7 +178,11 @@ class Settings:
 
 
 def check_provider(provider: str) -> str:
-    """Return ``provider`` if it is known. Raises :class:`ConfigError`."""
+    """Return ``provider`` if it is known.
+
+    Raises:
+        ConfigError: It is not.
+    """
     if provider not in PROVIDERS:
         msg = f"{provider[:40]!r} is no provider"
         raise ConfigError(msg, todo=f"Use one of {', '.join(PROVIDERS)}")

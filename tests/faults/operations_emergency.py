@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from daena_kms.rules.model import NEVER_CURRENT, Version, VersionState
+from daena_kms.rules.model import Version, VersionState
 from daena_kms.rules.summary import Summary
 
 from tests.faults.operations import KEY, Operation
@@ -11,7 +11,7 @@ from tests.worlds.base import DAY, FaultWorld
 
 def lived(world: FaultWorld, key_id: str = KEY) -> list[Version]:
     """Return the versions that are or were current, the oldest first."""
-    versions = [v for v in world.look(key_id).versions if v.state not in NEVER_CURRENT]
+    versions = [v for v in world.look(key_id).versions if v.was_current]
     return sorted(versions, key=lambda v: (v.state is VersionState.CURRENT, v.created))
 
 

@@ -6,11 +6,9 @@ import pytest
 from daena_kms.errors import ConfigError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.model import Key, VersionState
 
+from tests.faults.at_once import at_once
 from tests.faults.operations_emergency import lived, states
-from tests.faults.test_races import at_once, calm
 from tests.worlds.base import DAY, FaultWorld
-
-__all__ = ["calm"]
 
 KEY = "app-key"
 WHY = "seen in a public log"

@@ -1,7 +1,7 @@
 """A value that is recorded appears nowhere but in the store, whatever goes wrong on the way."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from tests.faults.leaks import (
     canary,
     forms,
     leaked,
-    recorded,
     shown_by,
     texts_of,
 )
@@ -23,13 +22,6 @@ from tests.unit.kms.manifests import one_signer, pem
 from tests.worlds.base import DAY, FaultWorld
 from tests.worlds.local import LocalWorld
 from tests.worlds.seam import Effect
-
-
-@pytest.fixture
-def logs() -> Iterator[Recorder]:
-    """Record everything that is logged anywhere, at DEBUG."""
-    with recorded() as recorder:
-        yield recorder
 
 
 def everything(world: FaultWorld, logs: Recorder, kms: KeyManagementService) -> list[str]:

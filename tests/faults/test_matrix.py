@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from daena_kms.audit.verify import CONFIRMED, UNCONFIRMED, verify
 from daena_kms.errors import ConfigError, DaenaKMSError
-from daena_kms.rules.model import NEVER_CURRENT, Key
+from daena_kms.rules.model import Key
 
 from tests.faults.operations import MINUTE, OPERATIONS, Operation
 from tests.faults.operations_emergency import Compromised
@@ -96,7 +96,5 @@ def _check_nothing_more(world: FaultWorld, after: timedelta) -> None:
 def _check_bases(keys: Iterable[Key]) -> None:
     """Assert that at most one version that ever was current was made from each base."""
     for key in keys:
-        bases = Counter(
-            v.base_mark for v in key.versions if v.state not in NEVER_CURRENT and v.base_mark
-        )
+        bases = Counter(v.base_mark for v in key.versions if v.was_current and v.base_mark)
         assert set(bases.values()) <= {1}

@@ -1,9 +1,8 @@
 """Twenty at once on one key: one new current version, and nobody fails."""
 
 import os
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,15 +16,17 @@ from daena_kms.errors import RotationConflict
 from daena_kms.objects.base import CLAIMS
 from daena_kms.objects.cloud import CloudObjects
 from daena_kms.operations import Operations
-from daena_kms.rules.model import NEVER_CURRENT, VersionState
+from daena_kms.rules.model import VersionState
 from daena_kms.stores.gcp.state import read_records
 
 from tests.faults import racer
+from tests.faults.at_once import at_once
+from tests.faults.conftest import calm_down, client_options
 from tests.worlds.aws import AwsWorld
 from tests.worlds.azure import AzureWorld
 from tests.worlds.base import CLAIMED, DAY, FaultWorld
 from tests.worlds.gcp import GcpWorld
-from tests.worlds.kinds import KINDS, InCloud, open_cloud, open_world
+from tests.worlds.kinds import InCloud, open_cloud
 from tests.worlds.servers import LocalBlobs
 
 KEY = "app-key"
@@ -34,25 +35,6 @@ PROCESSES = 8
 LATER = 91 * DAY
 #: Of each call, so that all overlap.
 LATENCY = 0.02
-
-
-def _calm(world: FaultWorld) -> None:
-    """Let a vault stop no race by itself."""
-    if isinstance(world, AzureWorld):
-        world.sim.configure(parallel_writes=True)
-
-
-def _options(kind: str) -> dict[str, int]:
-    """Let AWS clients repeat calls, as ours do."""
-    return {"retries": 5} if kind == "aws" else {}
-
-
-@pytest.fixture(params=KINDS)
-def calm(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[FaultWorld]:
-    """Give a world whose AWS clients repeat calls, as ours do, and whose vault stops no race."""
-    with open_world(request.param, tmp_path, **_options(request.param)) as opened:
-        _calm(opened)
-        yield opened
 
 
 IN_CLOUD = (
@@ -70,14 +52,14 @@ def apart(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[InCloud]:
     """
     kind, _, how = request.param.partition(", ")
     with ExitStack() as stack:
-        options: dict[str, object] = {**_options(kind)}
+        options: dict[str, object] = {**client_options(kind)}
         if how == "claims in azurite":
             blobs = request.getfixturevalue("local_blobs")
             container = _container(blobs, tmp_path)
             address = f"az://{blobs.account}/{container}"
             options["claims"] = lambda: CloudObjects(blobs.store(container), address, CLAIMS)
         world = stack.enter_context(open_cloud(kind, **options))
-        _calm(world)
+        calm_down(world)
         if isinstance(world, GcpWorld):
             world.sim.secrets.add_changes_etag = how == "adding changes the etag"
         yield world
@@ -90,26 +72,6 @@ def _container(blobs: LocalBlobs, tmp_path: Path) -> str:
     return name
 
 
-def at_once[T](calls: list[Callable[[], T]]) -> list[T | BaseException]:
-    """Make all calls at the same moment, each in a thread; return answers and errors."""
-    barrier = threading.Barrier(len(calls))
-    found: list[T | BaseException] = []
-
-    def one(call: Callable[[], T]) -> None:
-        barrier.wait()
-        try:
-            found.append(call())
-        except BaseException as error:  # noqa: BLE001 - the test looks at each
-            found.append(error)
-
-    threads = [threading.Thread(target=one, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
-
-
 @contextmanager
 def overlapping(world: InCloud) -> Iterator[None]:
     """Let each call take so long that all overlap."""
@@ -120,7 +82,7 @@ def overlapping(world: InCloud) -> Iterator[None]:
 
 def was_current(world: FaultWorld) -> list[str]:
     """Return the versions of the key that are or were current."""
-    return [v.id for v in world.look(KEY).versions if v.state not in NEVER_CURRENT]
+    return [v.id for v in world.look(KEY).versions if v.was_current]
 
 
 def values_set(world: InCloud) -> int:
@@ -323,7 +285,7 @@ def test_many_processes_on_azure(
     tmp_path: Path, azure: AzureWorld, local_blobs: LocalBlobs
 ) -> None:
     """Of several processes at once, with claims in azurite, one rotates the key; none fails."""
-    _calm(azure)
+    calm_down(azure)
     container = _container(local_blobs, tmp_path)
     environment = {
         "AZURE_STORAGE_ENDPOINT": local_blobs.blob_url,

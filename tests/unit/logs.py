@@ -50,8 +50,8 @@ def write_run(
     """Write a run of one action, and its closing record if asked; returns its folder."""
     tail = read_tail(log)
     writer = RunWriter(log, CONTEXT, clock)
-    if tail.news:
-        writer.recovery({prefix: tail.open_hashes[prefix] for prefix in tail.news}, [])
+    if tail.unreported:
+        writer.recovery({prefix: tail.unclosed[prefix] for prefix in tail.unreported}, [])
     writer.intent([action(key)])
     writer.outcome([done(key)])
     if closing:

@@ -269,6 +269,17 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     assert set(TopologicalSorter(graph).static_order()) >= set(MODULES)
 
 
+@pytest.mark.parametrize("name", sorted(set(MODULES) - {"daena_kms.sdk.quiet"}))
+def test_the_package_logs_under_one_name(name: str) -> None:
+    """Deployments filter by that name; only what a function itself logs has one of its own."""
+    lines = [line.strip() for line in PATHS[name].read_text().splitlines() if "getLogger" in line]
+    known = {
+        'logger = logging.getLogger("daena_kms")',
+        'return logging.getLogger(f"{_OURS}.function")',
+    }
+    assert set(lines) <= known
+
+
 def test_importing_the_package_loads_no_sdk() -> None:
     """No module loads an SDK, and none beneath the command line a terminal library."""
     program = """

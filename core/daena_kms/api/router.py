@@ -26,7 +26,7 @@ from daena_kms.rules.names import check_key_id
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-log_of_requests = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 Services = Callable[[], tuple[CloudKMSAdapter, Objects]]
 
@@ -72,7 +72,7 @@ def respond(request: Request, services: Services, deadline: Deadline | None = No
     except DaenaKMSError as error:
         answer = problem(error, known_as)
     except Exception as error:  # noqa: BLE001 - the platform's own page may quote what it holds
-        log_of_requests.error("request %s: an unexpected %s", known_as, type(error).__name__)
+        logger.error("request %s: an unexpected %s", known_as, type(error).__name__)
         unexpected = DaenaKMSError(f"an unexpected {type(error).__name__}", todo="Report it")
         answer = problem(unexpected, known_as)
     return replace(answer, headers={**_ALWAYS, **answer.headers, "x-request-id": known_as})

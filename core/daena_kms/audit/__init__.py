@@ -20,18 +20,20 @@ def open_log(
     session: "Session | None" = None,
     login: "Login | GcpLogin | None" = None,
 ) -> Objects:
-    """Return the audit log at ``url``, by default ``DAENA_KMS_AUDIT_URL``. Nothing is called.
+    """Return the audit log at ``url``. Nothing is called yet.
 
-    ``file:///folder``, ``s3://bucket/prefix``, ``az://account/container/prefix`` and
-    ``gs://bucket/prefix`` are known. For S3, ``session`` (botocore), or ``profile`` and
-    ``region``, say whose credentials are used; they fall back to ``AWS_PROFILE`` and
-    ``AWS_REGION``. For Azure and Google Cloud it is ``login``, an adapter's or by default one
-    from the environment. Raises :class:`~daena_kms.errors.ConfigError`.
+    Args:
+        url: ``file:///folder``, ``s3://bucket/prefix``, ``az://account/container/prefix`` or
+            ``gs://bucket/prefix``; by default ``DAENA_KMS_AUDIT_URL``.
+        region: For S3; by default ``AWS_REGION``.
+        profile: For S3, whose credentials are used; by default ``AWS_PROFILE``.
+        session: For S3, a botocore session instead of ``profile`` and ``region``.
+        login: For Azure and Google Cloud, an adapter's login; by default one from the environment.
+
+    Raises:
+        ConfigError: There is no address, or it is malformed.
     """
-    from daena_kms.objects.address import (
-        Access,
-        open_objects,
-    )
+    from daena_kms.objects.address import Access, open_objects
 
     address = Settings.load().audit_url if url is None else url
     access = Access(region=region, profile=profile, session=session, login=login)

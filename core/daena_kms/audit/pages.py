@@ -1,4 +1,4 @@
-"""The log's entries a page at a time, without reading what lies before or after the page."""
+"""The log's entries a page at a time, without reading what comes before or after the page."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from daena_kms.audit.records import CLOSING_SEQ, ROOT, decode, object_name, spli
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 
-#: An outcome may be written so long after its run began: no run takes longer.
+#: No run takes longer, so its last outcome is written at most this long after it began.
 _LONGEST_RUN = timedelta(hours=24)
-#: Where a page ends that has seen a whole hour: no name in it comes after this one.
+#: Where a page ends that has read a whole hour: no name in the hour comes after this one.
 _LAST_IN_HOUR = object_name(f"{'f' * 32}/", CLOSING_SEQ)
 
 
@@ -44,31 +44,42 @@ def page(
     limit: int = 100,
     over: Callable[[], bool] = bool,
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return the next entries that are wanted, and where to go on: ``None`` at the end.
+    """Return the next entries that are wanted, and where the next page begins.
 
     The order is that of the log's objects: by the hour in which a run began, then by run, then by
-    record. ``after`` is what an earlier page returned. A page ends with the object that fills it,
-    or when ``over`` says that there is no more time. Raises
-    :class:`~daena_kms.errors.ConfigError` for an ``after`` that is none, and
-    :class:`~daena_kms.errors.AuditUnavailable`.
+    record.
+
+    Args:
+        objects: The log.
+        wanted: Which entries to return.
+        after: Where the page begins, as an earlier page returned it; ``None``: at the beginning.
+        limit: The page ends with the object that brings it to this many entries.
+        over: Says when the time is over; the page then ends early.
+
+    Returns:
+        The entries, and the ``after`` of the next page; ``None`` at the end of the log.
+
+    Raises:
+        ConfigError: ``after`` is not what a page returned.
+        AuditUnavailable: The log can't be read, or one of its objects is no record.
     """
     if after is not None and split_name(after) is None:
         msg = f"{after[:80]!r} is no place in the log"
         raise ConfigError(msg, todo="Send as after what the page before gave as next")
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     last = after
     for hour in _hours(objects, wanted, after or ""):
         for name in _names(objects, hour, wanted, after or ""):
-            if last is not None and (len(found) >= limit or (over() and last != after)):
-                return found, last
+            if last is not None and (len(rows) >= limit or (over() and last != after)):
+                return rows, last
             record = decode(objects.get(name) or b"", name)
-            found += [row for row in entries_of(record) if wanted.takes(row)]
+            rows += [row for row in entries_of(record) if wanted.takes(row)]
             last = name
         end = f"{hour}{_LAST_IN_HOUR}"
         if over() and split_name(end) is not None:
-            # Hours in which nothing is wanted cost a listing each, too.
-            return found, end
-    return found, None
+            # Each hour costs a listing, also if nothing in it is wanted.
+            return rows, end
+    return rows, None
 
 
 def _hours(objects: Objects, wanted: Filter, first: str) -> Iterator[str]:
@@ -89,10 +100,10 @@ def _names(objects: Objects, hour: str, wanted: Filter, first: str) -> Iterator[
 
 
 def _hour(time: datetime, further: timedelta) -> str:
-    """Return the folder of the hour so far from a time, as far as there are such times."""
+    """Return the folder of the hour at ``time`` plus ``further``, if there is such a time."""
     try:
         time += further
     except OverflowError:
         return f"{ROOT}{'~' if further > timedelta() else ''}"
-    # By hand: %Y does not fill up the years before 1000, and names are compared as texts.
+    # Not %Y, which does not pad the years before 1000: names are compared as texts.
     return f"{ROOT}{time.year:04}/{time:%m/%d/%H}/"

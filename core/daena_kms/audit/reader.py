@@ -1,4 +1,4 @@
-"""Read the log: all of it in order, or its end, to learn what earlier runs left open."""
+"""Read the log: all of it in order, or its end, to learn what earlier runs left unresolved."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ from daena_kms.audit.records import (
 )
 from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import Entry, Objects
-from daena_kms.rules.plan import Outcome
+from daena_kms.rules.plan import Kind, Outcome
 
-#: A run whose folder is this much older than the newest closing record can't be running still.
 _HOUR = f"{ROOT}%Y/%m/%d/%H/"
+#: A run whose folder is this much older than the newest closing record has ended.
 _WINDOW = timedelta(hours=1)
-#: For so long a run that never closed is looked at again.
+#: How long a run that never closed is looked at again.
 _CARRIED = timedelta(hours=24)
 
 
@@ -33,18 +33,25 @@ class Tail:
     #: The hashes of the closing records of the last hours, by name.
     saw: dict[str, str] = field(default_factory=dict)
     #: The hashes of all objects of each run that has no closing record, by run folder.
-    open_hashes: dict[str, list[str]] = field(default_factory=dict)
-    #: Of those, the runs that no closed run has reported yet, with their records.
-    news: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    #: Actions of earlier runs of which nobody knows yet whether they took effect.
+    unclosed: dict[str, list[str]] = field(default_factory=dict)
+    #: The unclosed runs that no closed run has reported yet, with their records.
+    unreported: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: Actions that closing records carry: nobody knows yet whether they took effect.
     unresolved: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
-    """Return the end of the log: from the newest closing record's hour, and one hour before.
+    """Return the end of the log: the hour of the newest closing record, and the hour before.
 
-    Hours that lie ahead of ``now`` (a wrong clock, a forger) do not count as the end.
-    It takes a handful of listings, the newest closing record, and those beside it.
+    It takes a handful of listings, and reads the closing records of these hours.
+
+    Args:
+        objects: The log.
+        now: The time of the run. Hours after it (from a wrong clock, or forged) are read, but do
+            not count as the end.
+
+    Raises:
+        AuditUnavailable: The log can't be read.
     """
     tail = Tail()
     newest: dict[str, Any] = {}
@@ -56,21 +63,21 @@ def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
             continue
         if until is not None and when < until:
             break
-        closings, open_runs = _sort(objects.entries(hour))
+        closed, unclosed = _sort(objects.entries(hour))
         ahead = now is not None and when > now + _WINDOW
-        if until is None and closings and not ahead:
+        if until is None and closed and not ahead:
             until = when - _WINDOW
-            entry = max(closings, key=lambda e: (e.modified, e.name))
+            entry = max(closed, key=lambda e: (e.modified, e.name))
             newest = _read_closing(objects, entry.name, tail)
             tail.saw |= {
                 n: h for n, h in newest.get("saw", {}).items() if n >= f"{ROOT}{until:%Y/%m/%d/%H}"
             }
-        for entry in closings:
+        for entry in closed:
             if entry.name not in tail.saw:
                 _read_closing(objects, entry.name, tail)
-        for prefix, names in open_runs.items():
+        for prefix, names in unclosed.items():
             seen.add(prefix)
-            _read_open(objects, prefix, names, newest.get("open", {}), tail)
+            _read_unclosed(objects, prefix, names, newest.get("open", {}), tail)
     if until is not None:
         _carry(objects, newest.get("open", {}), seen, until, tail)
     return tail
@@ -79,32 +86,32 @@ def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
 def _carry(
     objects: Objects, known: Mapping[str, Any], seen: set[str], until: datetime, tail: Tail
 ) -> None:
-    """Look again at runs from before these hours that were open when the newest run closed."""
+    """Look again at older runs that had no closing record when the newest run closed."""
     for prefix in sorted(known.keys() - seen):
         if prefix < f"{ROOT}{until - _CARRIED:%Y/%m/%d/%H}":
             continue
         names = [entry.name for entry in objects.entries(prefix)]
         closing = object_name(prefix, CLOSING_SEQ)
         if closing not in names:
-            _read_open(objects, prefix, names, known, tail)
+            _read_unclosed(objects, prefix, names, known, tail)
         elif closing not in tail.saw:
             _read_closing(objects, closing, tail)
 
 
-def pending_actions(tail: Tail) -> list[dict[str, Any]]:
-    """Return the actions of open runs that have no outcome, and those still unresolved, once."""
-    found = [action for action in tail.unresolved if action.get("at")]
-    for prefix, records in tail.news.items():
+def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
+    """Return each unresolved action once: those carried on, and those without an outcome."""
+    unresolved = [action for action in tail.unresolved if action.get("at")]
+    for prefix, records in tail.unreported.items():
         settled = {
             identity(result)
             for record in records
             if record["type"] == OUTCOME
             for result in record["results"]
-            if not is_open(result)
+            if not is_unresolved(result)
         }
         for record in records:
             if record["type"] == INTENT:
-                found += [
+                unresolved += [
                     {
                         **action,
                         "of_run": prefix,
@@ -114,7 +121,7 @@ def pending_actions(tail: Tail) -> list[dict[str, Any]]:
                     for action in record["actions"]
                     if identity(action) not in settled
                 ]
-    return list({identity(action): action for action in found}.values())
+    return list({identity(action): action for action in unresolved}.values())
 
 
 def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
@@ -130,7 +137,13 @@ def history(
 ) -> Iterator[dict[str, Any]]:
     """Yield what was done, oldest first: one entry for each result, with its run's who and why.
 
-    ``key_id`` and ``since`` narrow it. Raises :class:`~daena_kms.errors.AuditUnavailable`.
+    Args:
+        objects: The log.
+        key_id: Only entries of this key.
+        since: Only entries from this time on; an aware datetime.
+
+    Raises:
+        AuditUnavailable: The log can't be read, or one of its objects is no record.
     """
     start = f"{ROOT}{since.astimezone(UTC):%Y/%m/%d/%H}" if since is not None else ROOT
     rows: list[dict[str, Any]] = []
@@ -155,33 +168,33 @@ def entries_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def revokes(action: Mapping[str, Any]) -> bool:
     """Whether an action is the retirement of a compromised version."""
-    return action["kind"] == "retire" and action.get("compromised") is True
+    return action["kind"] == Kind.RETIRE and action.get("compromised") is True
 
 
-def is_open(result: Mapping[str, Any]) -> bool:
-    """Whether a later run has to see to it: nobody knows what became of it, or it may not be lost.
-
-    The retirement of a compromised version is owed until it is done.
-    """
-    owed = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
-    return owed or result["result"] == Outcome.UNKNOWN
+def is_unresolved(result: Mapping[str, Any]) -> bool:
+    """Whether a later run must look at the key: the result is unknown, or a revocation pending."""
+    pending = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
+    return pending or result["result"] == Outcome.UNKNOWN
 
 
 def closings(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the closing records with their names, those of the newest hour first.
 
-    Records that are none are passed over. Raises :class:`~daena_kms.errors.AuditUnavailable`.
+    Broken records are skipped.
+
+    Raises:
+        AuditUnavailable: The log can't be read.
     """
     for hour in hours(objects):
-        found, _ = _sort(objects.entries(hour))
-        for entry in sorted(found, key=lambda e: (e.modified, e.name), reverse=True):
+        closed, _ = _sort(objects.entries(hour))
+        for entry in sorted(closed, key=lambda e: (e.modified, e.name), reverse=True):
             record = _decode(objects.get(entry.name) or b"", entry.name)
             if record:
                 yield entry.name, record
 
 
 def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what tells one action of a run from the others, and its result by."""
+    """Return what an action and its result have in common, and no other action of the run has."""
     return action["key"], action["kind"], action.get("base"), action.get("version")
 
 
@@ -198,7 +211,7 @@ def hours(objects: Objects) -> Iterator[str]:
 
 
 def _hour(folder: str) -> datetime | None:
-    """Return the hour that a folder is named for, or ``None``: no run made any other folder."""
+    """Return the hour that a folder is named for, or ``None`` for a folder that no run made."""
     try:
         when = datetime.strptime(folder, _HOUR).replace(tzinfo=UTC)
     except ValueError:
@@ -207,8 +220,8 @@ def _hour(folder: str) -> datetime | None:
 
 
 def _sort(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[str]]]:
-    """Part the objects of one hour into closing records and the objects of open runs."""
-    closings: list[Entry] = []
+    """Return the closing records of one hour, and the objects of each run that has none."""
+    closed: list[Entry] = []
     runs: dict[str, list[str]] = {}
     for entry in entries:
         parts = split_name(entry.name)
@@ -216,10 +229,10 @@ def _sort(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[str]]]:
             continue
         runs.setdefault(parts[0], []).append(entry.name)
         if parts[2] == CLOSING_SEQ:
-            closings.append(entry)
-    for entry in closings:
+            closed.append(entry)
+    for entry in closed:
         del runs[entry.name[: entry.name.rindex("/") + 1]]
-    return closings, runs
+    return closed, runs
 
 
 def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
@@ -230,21 +243,21 @@ def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
     return record
 
 
-def _read_open(
+def _read_unclosed(
     objects: Objects, prefix: str, names: list[str], reported: Mapping[str, Any], tail: Tail
 ) -> None:
     """Read a run that has no closing record, unless an earlier run has reported just that."""
     if len(reported.get(prefix, ())) == len(names):
-        tail.open_hashes[prefix] = reported[prefix]
+        tail.unclosed[prefix] = reported[prefix]
         return
     datas = [objects.get(name) or b"" for name in names]
-    tail.open_hashes[prefix] = [digest(data) for data in datas]
+    tail.unclosed[prefix] = [digest(data) for data in datas]
     pairs = zip(datas, names, strict=True)
-    tail.news[prefix] = [record for data, name in pairs if (record := _decode(data, name))]
+    tail.unreported[prefix] = [record for data, name in pairs if (record := _decode(data, name))]
 
 
 def _decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return a record, or an empty one: what is broken is for verify, and stops no rotation."""
+    """Return a record, or an empty one for a broken record: verify reports it, no run stops."""
     try:
         return decode(data, name)
     except AuditUnavailable:

@@ -89,15 +89,18 @@ def split_name(name: str) -> tuple[str, str, int] | None:
 
 
 def encode(record: Mapping[str, Any]) -> bytes:
-    """Return a record's one and only form: sorted keys, no spaces, ASCII, one line."""
+    """Return the only form that a record has: sorted keys, no spaces, ASCII, one line."""
     text = json.dumps(record, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return text.encode("ascii") + b"\n"
 
 
 def decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return the record in an object. Raises :class:`AuditUnavailable` when it is none.
+    """Return the record in an object.
 
-    Whoever may add to the log may add nonsense: a record is believed only in its exact form.
+    Whoever may add to the log may add nonsense, so a record counts only in its exact form.
+
+    Raises:
+        AuditUnavailable: The object is no record.
     """
     record: dict[str, Any] | None
     try:
@@ -122,21 +125,21 @@ def _well_formed(record: Mapping[str, Any]) -> bool:
     if not all(isinstance(record[name], wanted) for name, wanted in shape.items()):
         return False
     entries = [e for name in ("actions", "results", "unresolved") for e in record.get(name, ())]
-    hashes = [record.get("objects", []), list(record.get("saw", {}).values())]
-    hashes += [*record.get("open", {}).values(), *record.get("runs", {}).values()]
+    lists = [record.get("objects", []), list(record.get("saw", {}).values())]
+    lists += [*record.get("open", {}).values(), *record.get("runs", {}).values()]
     return (
         _is_time(record["time"])
         and all(_RUN.fullmatch(p) for n in ("open", "runs") for p in record.get(n, ()))
         and all(_NAME.fullmatch(n) for n in record.get("saw", ()))
         and all(_is_entry(entry) for entry in entries)
         and all(isinstance(entry.get("result"), str) for entry in record.get("results", ()))
-        and all(isinstance(found, list) for found in hashes)
-        and all(isinstance(hashed, str) for found in hashes for hashed in found)
+        and all(isinstance(hashes, list) for hashes in lists)
+        and all(isinstance(hashed, str) for hashes in lists for hashed in hashes)
     )
 
 
 def _is_entry(entry: object) -> bool:
-    """Whether this is an action or a result: the fields that are there are of their types."""
+    """Whether this is an action or a result: each member that is there has the right type."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(n), str) for n in _NAMED):
         return False
     if not isinstance(entry.get("compromised", True), bool):
@@ -146,7 +149,7 @@ def _is_entry(entry: object) -> bool:
         return False
     manifest = entry.get("manifest")
     if manifest is not None and not (isinstance(manifest, str) and _MANIFEST.fullmatch(manifest)):
-        return False  # a reader of the log gets what is named here
+        return False  # a reader of the log opens what is named here
     optional = all(isinstance(entry.get(name), (str, type(None))) for name in _OPTIONAL)
     return optional and all(_is_time(entry[name]) for name in _TIMES if entry.get(name) is not None)
 

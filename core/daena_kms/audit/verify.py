@@ -5,7 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Finding, compare, gone
+from daena_kms.audit.compare import (
+    CONFIRMED,
+    OUT_OF_BAND,
+    UNCONFIRMED,
+    Finding,
+    compare,
+    missing_keys,
+)
 from daena_kms.audit.reader import records
 from daena_kms.audit.records import (
     CLOSING,
@@ -26,7 +33,7 @@ __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Rep
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that must not be; ``name`` is the object, or the run, that is wrong."""
+    """What is wrong with the log; ``name`` is the object or the run that is wrong."""
 
     name: str
     what: str
@@ -76,31 +83,39 @@ class _Run:
 def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | None = None) -> Report:
     """Check every object of the log.
 
-    ``since`` is a closing record as an earlier report gave it, ``name@hash``: it, and all that it
-    covers, must be there still, unchanged. With ``keys`` (a store's listing)
-    each version in the store is found confirmed (a record says it was made), unconfirmed (an
-    intent and no outcome: a crash) or out-of-band (neither). Raises
-    :class:`~daena_kms.errors.AuditUnavailable` when the log can't be read and
-    :class:`~daena_kms.errors.ConfigError` for a ``since`` that is none.
+    Args:
+        objects: The log.
+        keys: A store's listing. Each version in it is then found confirmed (a result names it),
+            unconfirmed (there is an intent and no result: a crash) or out-of-band (neither).
+        since: A closing record as an earlier report gave it, ``name@hash``: it, and all that it
+            covers, must still be there, unchanged.
+
+    Raises:
+        AuditUnavailable: The log can't be read.
+        ConfigError: ``since`` names no closing record.
     """
     report = Report()
     anchor = check_anchor(since)
-    # The store first: of each version that it shows by then the log holds at least the intent.
-    found = None if keys is None else list(keys)
+    # The store first: the log then holds at least the intent of each version that it shows.
+    listed = None if keys is None else list(keys)
     runs = _load(objects, report)
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
     _check_manifests(objects, runs, report)
-    if found is not None:
-        rows = [record for run in runs.values() for record in run.records.values()]
-        report.findings = compare(rows, found)
-        report.notes += gone(rows, {key.id for key in found})
+    if listed is not None:
+        every = [record for run in runs.values() for record in run.records.values()]
+        report.findings = compare(every, listed)
+        report.notes += missing_keys(every, {key.id for key in listed})
     return report
 
 
 def check_anchor(since: str | None) -> tuple[str, str] | None:
-    """Return the name and the hash in ``since``. Raises :class:`ConfigError` for what is none."""
+    """Return the name and the hash in ``since``.
+
+    Raises:
+        ConfigError: It names no closing record, or has no hash.
+    """
     if since is None:
         return None
     name, _, hashed = since.partition("@")
@@ -167,36 +182,36 @@ def _check_run(prefix: str, run: _Run, report: Report) -> None:
 
 
 def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] | None) -> None:
-    """Check what runs say of each other: closings seen must be there, open runs unchanged."""
+    """Check what runs say of each other's closing records and of runs that have none."""
     closings = {
         object_name(prefix, CLOSING_SEQ): run.hashes[CLOSING_SEQ]
         for prefix, run in runs.items()
         if CLOSING_SEQ in run.hashes
     }
-    claims = [anchor] if anchor else []
+    expected = [anchor] if anchor else []
     reported: set[str] = set()
     for run in runs.values():
         for record in run.records.values():
             if record["type"] == CLOSING:
-                claims += record["saw"].items()
-                _check_open(record["open"], runs, report)
+                expected += record["saw"].items()
+                _check_unclosed(record["open"], runs, report)
                 reported |= record["open"].keys()
             elif record["type"] == RECOVERY:
-                _check_open(record["runs"], runs, report)
+                _check_unclosed(record["runs"], runs, report)
                 reported |= record["runs"].keys()
-    for name, hashed in sorted(set(claims)):
+    for name, hashed in sorted(set(expected)):
         if name not in closings:
             report.problems.append(Problem(name, "is missing: a later run saw this closing record"))
         elif closings[name] != hashed:
             what = "was changed: a later run saw another closing record"
             report.problems.append(Problem(name, what))
-    _note_open(runs, reported, report)
+    _note_unclosed(runs, reported, report)
     newest = max(closings, key=lambda name: _time(runs, name), default=None)
     report.newest = f"{newest}@{closings[newest]}" if newest is not None else None
 
 
 def _check_manifests(objects: Objects, runs: dict[str, _Run], report: Report) -> None:
-    """Check that the manifests that results name are there; what they say is not looked at."""
+    """Check that the manifests that results name are there; their content is not checked."""
     records = (record for run in runs.values() for record in run.records.values())
     rows = (row for record in records for row in record.get("results", ()))
     for ref in sorted({row["manifest"] for row in rows if row.get("manifest")}):
@@ -208,7 +223,7 @@ def _check_manifests(objects: Objects, runs: dict[str, _Run], report: Report) ->
             report.problems.append(Problem(name, "was changed: a result names another"))
 
 
-def _note_open(runs: dict[str, _Run], reported: set[str], report: Report) -> None:
+def _note_unclosed(runs: dict[str, _Run], reported: set[str], report: Report) -> None:
     for prefix, run in runs.items():
         if CLOSING_SEQ not in run.hashes:
             known = "a later run recovered it" if prefix in reported else "the next run will look"
@@ -222,8 +237,9 @@ def _time(runs: dict[str, _Run], name: str) -> tuple[bool, datetime]:
     return True, datetime.fromisoformat(record["time"])
 
 
-def _check_open(claimed: dict[str, Any], runs: dict[str, _Run], report: Report) -> None:
-    for prefix, hashes in claimed.items():
+def _check_unclosed(reported: dict[str, Any], runs: dict[str, _Run], report: Report) -> None:
+    """Check that what a later run saw of unclosed runs is still there, unchanged."""
+    for prefix, hashes in reported.items():
         run = runs.get(prefix, _Run())
         for seq, hashed in enumerate(hashes):
             name = object_name(prefix, seq)

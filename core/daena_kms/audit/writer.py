@@ -25,10 +25,10 @@ from daena_kms.rules.durations import format_time
 
 
 class RunWriter:
-    """The one writer of one run. Not for several threads.
+    """The only writer of one run's records, for one thread.
 
-    Every method raises :class:`AuditUnavailable` when the record did not become durable; after
-    that the run must change nothing more, and the writer refuses to go on.
+    Every method raises :class:`AuditUnavailable` when the record did not become durable. After
+    that the run must change nothing more, and the writer refuses to write.
     """
 
     def __init__(self, objects: Objects, context: Context, clock: Callable[[], datetime]) -> None:
@@ -54,20 +54,20 @@ class RunWriter:
         self._write(OUTCOME, len(self._hashes), {"results": list(results)})
 
     def recovery(self, runs: Mapping[str, list[str]], results: Iterable[Mapping[str, Any]]) -> None:
-        """Write what became of earlier runs that did not close: their objects and their actions."""
+        """Write what became of runs without a closing record: their objects, their actions."""
         self._write(RECOVERY, len(self._hashes), {"runs": dict(runs), "results": list(results)})
 
     def close(
         self, tail: Tail, unresolved: Iterable[Mapping[str, Any]], counts: Mapping[str, int]
     ) -> None:
-        """Write the closing record: all hashes of this run, and the closings before it."""
+        """Write the closing record: all hashes of this run, and the closing records before it."""
         self._write(
             CLOSING,
             CLOSING_SEQ,
             {
                 "objects": list(self._hashes),
                 "saw": dict(tail.saw),
-                "open": dict(tail.open_hashes),
+                "open": dict(tail.unclosed),
                 "unresolved": list(unresolved),
                 "counts": dict(counts),
             },
@@ -102,7 +102,7 @@ class RunWriter:
         try:
             self._objects.put_new(name, data)
         except AlreadyExists:
-            # A retry of a put whose answer was lost finds its own object.
+            # The retry of a put whose answer was lost finds its own object.
             if self._objects.get(name) != data:
                 msg = f"the audit object {name} exists, and it is not ours"
                 raise AuditUnavailable(msg, todo="Run audit verify") from None

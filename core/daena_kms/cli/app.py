@@ -70,7 +70,7 @@ def plan(
             console().print(plan_table(summary.actions))
         else:
             console().print("There is no managed key. Make one with create, or enrol with adopt.")
-        late = summary.behind if fail_if_overdue else []
+        late = summary.overdue_or_failing if fail_if_overdue else []
         if late:
             console(stderr=True).print(f"Overdue: {', '.join(late)}", style="red", markup=False)
             raise typer.Exit(FAILED)

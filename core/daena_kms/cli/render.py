@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from daena_kms.rules.durations import about, format_duration
-from daena_kms.rules.plan import Action, Kind
+from daena_kms.rules.plan import Action, Kind, Outcome
 
 if TYPE_CHECKING:
     from daena_kms.audit.verify import Report
@@ -119,7 +119,7 @@ def history_table(rows: Iterable[dict[str, Any]]) -> Table:
             cell(str(row["time"])[:19].replace("T", " ")),
             cell(row["key"]),
             cell(row["kind"]),
-            cell(row["result"], "green" if row["result"] == "done" else "yellow"),
+            cell(row["result"], "green" if row["result"] == Outcome.DONE else "yellow"),
             cell(f"{row['principal']} ({row['trigger']})"),
             cell(why),
         )

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import utc
 
-#: What a run may be limited by: the time at which, the time after which, or seconds.
+#: When a run begins no more work: a time, or a time span or seconds from its beginning.
 Deadline = datetime | timedelta | float
 
 _LEAST_MARGIN = timedelta(seconds=2)
@@ -15,7 +15,7 @@ _SHARE = 10
 
 
 class RunClock:
-    """``now`` plus the monotonic time since the run began; a wall clock that jumps does no harm."""
+    """``now`` plus the monotonic time since the run began; the wall clock may jump."""
 
     def __init__(
         self, now: datetime | None, monotonic: Callable[[], float] = time.monotonic
@@ -35,10 +35,13 @@ class RunClock:
 
 
 class Budget:
-    """How much time a run has left. A key's work begins only if it should end within it.
+    """How much time a run has left. Work on a key begins only if it should end in time.
 
-    The margin is twice the slowest key's work so far, and at first two seconds or a tenth of the
-    whole, whichever is less.
+    The margin is twice the time of the slowest key so far. At first it is two seconds, or a tenth
+    of the whole time if that is less.
+
+    Raises:
+        ConfigError: The deadline is no time, time span or number.
     """
 
     def __init__(self, clock: RunClock, deadline: Deadline | None) -> None:
@@ -47,12 +50,12 @@ class Budget:
         self._margin = min(_LEAST_MARGIN, (self._total or timedelta()) / _SHARE)
 
     def took(self, duration: timedelta) -> None:
-        """Learn how long one key's work took."""
+        """Adjust the margin to how long the work on one key took."""
         self._margin = max(self._margin, 2 * duration)
 
     @property
     def left(self) -> timedelta | None:
-        """What is left of the whole; ``None``: it is not limited."""
+        """How much time is left; ``None``: there is no limit."""
         return None if self._total is None else self._total - self._clock.elapsed
 
     @property
@@ -62,7 +65,7 @@ class Budget:
 
     @property
     def over_for_planning(self) -> bool:
-        """Whether looks for planning have taken a third of the whole: the rest is for the work."""
+        """Whether planning has taken a third of the whole time: the rest is for the work."""
         spent = self._total is not None and 3 * self._clock.elapsed >= self._total
         return spent or self.over
 

@@ -11,7 +11,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def listed_key(key: Key, adapter: CloudKMSAdapter) -> dict[str, Any]:
-    """Return what a listing knows of a key on every store."""
+    """Return what a listing shows of a key on every store."""
     current = key.current
     return {
         "key": key.id,
@@ -47,7 +47,7 @@ def _version(version: Version) -> dict[str, Any]:
 
 
 def _due(key: Key, adapter: CloudKMSAdapter) -> str | None:
-    """Return when the key is due, as far as its policy can be read and it has a version."""
+    """Return when the key is due, or ``None`` if it has no version or its policy is malformed."""
     try:
         return format_time(due_at(key, parse_policy(key.tags, adapter.defaults, adapter.store.can)))
     except DaenaKMSError:

@@ -1,24 +1,24 @@
-"""One run's side of the audit log: what earlier runs left open, and what this one does."""
+"""One run's side of the audit log: what earlier runs left unresolved, and what this one does."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.reader import Tail, is_open, pending_actions, read_tail, revokes
+from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unresolved_actions
 from daena_kms.audit.records import Context
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import NEVER_CURRENT, Key, VersionState
-from daena_kms.rules.plan import Outcome
+from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
 from daena_kms.rules.policy import HOLD
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
 
 Clock = Callable[[], datetime]
 
-#: No run takes longer than this to come to an action that it has written down.
+#: No run takes longer than this from an intent to the action.
 STILL_RUNNING = timedelta(hours=1)
 
 
@@ -34,7 +34,7 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
-        #: What :meth:`recover` found to have become current by runs that did not know it.
+        #: Results of versions that became current without their run learning it.
         self.recovered: list[dict[str, Any]] = []
 
     @classmethod
@@ -48,29 +48,32 @@ class Journal:
         return self._writer.run_id
 
     def interrupted(self) -> dict[str, str | None]:
-        """Return the keys that an earlier run began to rotate, with no outcome, and their bases."""
+        """Return, by key, the bases of rotations that earlier runs began and did not finish."""
         return {
             action["key"]: action.get("base")
-            for action in pending_actions(self._tail)
-            if action["kind"] in {"rotate", "finish"} and self._concerns(action)
+            for action in unresolved_actions(self._tail)
+            if action["kind"] in ROTATIONS and self._concerns(action)
         }
 
-    def owed(self) -> dict[str, set[str]]:
-        """Return, by key, the compromised versions that earlier runs did not come to retire."""
-        found: dict[str, set[str]] = {}
-        for action in pending_actions(self._tail):
+    def pending_revocations(self) -> dict[str, set[str]]:
+        """Return, by key, the compromised versions that must still be retired."""
+        pending: dict[str, set[str]] = {}
+        for action in unresolved_actions(self._tail):
             if revokes(action) and self._concerns(action):
-                found.setdefault(action["key"], set()).add(str(action.get("version")))
-        return found
+                pending.setdefault(action["key"], set()).add(str(action.get("version")))
+        return pending
 
     def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
-        """Find out what became of earlier runs' unfinished actions, and write it.
+        """Find out what became of the actions that earlier runs left unresolved, and write it.
 
-        Each key is looked at anew: a listing may be older than the crash. When the time is
-        ``over``, the rest is left to the next run.
+        Each key is looked at anew, because a listing may be older than the crash.
+
+        Args:
+            store: The store that the run is on.
+            over: Says when the time is over; what is then unresolved is left to the next run.
         """
         results = []
-        for action in pending_actions(self._tail):
+        for action in unresolved_actions(self._tail):
             if over() or not self._concerns(action):
                 self._unresolved.append(action)
                 continue
@@ -84,33 +87,33 @@ class Journal:
             except DaenaKMSError:
                 self._unresolved.append(action)
                 continue
-            found = _what_became(action, key)
-            results.append({**result, **found})
-            if found["result"] == Outcome.DONE and "new_version" in found:
+            outcome = _what_became(action, key)
+            results.append({**result, **outcome})
+            if outcome["result"] is Outcome.DONE and "new_version" in outcome:
                 self.recovered.append(results[-1])
-            owed = revokes(action) and not _is_current(action, key)
-            if found["result"] == Outcome.NOT_DONE and (owed or self._may_run_still(action)):
+            pending = revokes(action) and not _is_current(action, key)
+            if outcome["result"] is Outcome.NOT_DONE and (pending or self._may_still_run(action)):
                 self._unresolved.append(action)
-        if results or self._tail.news:
-            runs = {prefix: self._tail.open_hashes[prefix] for prefix in self._tail.news}
+        if results or self._tail.unreported:
+            runs = {prefix: self._tail.unclosed[prefix] for prefix in self._tail.unreported}
             self._writer.recovery(runs, results)
 
     def leave(self) -> None:
-        """Leave to a later run what earlier ones left open: this one has no store to look at."""
-        self._unresolved += pending_actions(self._tail)
+        """Carry on what is unresolved without a look: this run has no store."""
+        self._unresolved += unresolved_actions(self._tail)
 
     def _concerns(self, action: Mapping[str, Any]) -> bool:
-        """Whether an action was one on this kind of store: no other can say what became of it."""
+        """Whether an action was on this kind of store: no other shows what became of it."""
         provider = self._writer.provider
         return bool(action.get("provider", provider) == provider)
 
-    def _may_run_still(self, action: Mapping[str, Any]) -> bool:
-        """Whether the run that intended this may be at it yet, so that a later run must look."""
+    def _may_still_run(self, action: Mapping[str, Any]) -> bool:
+        """Whether the run that intended this may still do it, so that a later run must look."""
         at = datetime.fromisoformat(str(action["at"]))
         return self._clock() - at < STILL_RUNNING
 
     def intend(self, actions: list[dict[str, Any]]) -> None:
-        """Write what will be done; it is durable when this returns."""
+        """Write what will be done. The record is durable when this returns."""
         self._writer.intent(actions)
 
     def record(self, results: list[Result]) -> None:
@@ -126,7 +129,7 @@ class Journal:
             for action in self._unresolved
             if not revokes(action) or (action["key"], action.get("version")) not in settled
         ]
-        self._unresolved += [{**row, **unknown} for row in rows if is_open(row)]
+        self._unresolved += [{**row, **unknown} for row in rows if is_unresolved(row)]
         self._writer.outcome(rows)
 
     def close(self, counts: Mapping[str, int]) -> None:
@@ -135,7 +138,7 @@ class Journal:
 
 
 def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return whether an action of an earlier run took effect, as the key shows now."""
+    """Return the result of an earlier run's action, as the key shows it now."""
     kind, version_id = action["kind"], action.get("version")
     version = key.version(version_id) if isinstance(version_id, str) else None
     if kind == "delete":
@@ -149,16 +152,16 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     elif revokes(action):
         # A deleted key's versions can't be seen everywhere, and come back with it.
         done = key.deleted is None and (version is None or version.over)
-    elif kind == "retire":
+    elif kind == Kind.RETIRE:
         over = {VersionState.RETIRED, VersionState.DESTROYED}
         done = version is None or version.state in over or version.retired is not None
-    elif kind == "destroy":
+    elif kind == Kind.DESTROY:
         done = version is None or version.state is VersionState.DESTROYED
     else:
-        made = _made_from(action.get("base"), key)
-        return (
-            {"result": Outcome.DONE, "new_version": made} if made else {"result": Outcome.NOT_DONE}
-        )
+        new_version = _version_made_from(action.get("base"), key)
+        if new_version is not None:
+            return {"result": Outcome.DONE, "new_version": new_version}
+        done = False
     return {"result": Outcome.DONE if done else Outcome.NOT_DONE}
 
 
@@ -167,8 +170,8 @@ def _is_current(action: Mapping[str, Any], key: Key) -> bool:
     return key.current is not None and key.current.id == action.get("version")
 
 
-def _made_from(base: object, key: Key) -> str | None:
+def _version_made_from(base: object, key: Key) -> str | None:
     """Return the version that was made from ``base`` and became current: at most one ever does."""
     ref = base if isinstance(base, str) else None
-    ours = (v for v in key.versions if key.made_from(v, ref) and v.state not in NEVER_CURRENT)
-    return next((v.id for v in ours), None)
+    promoted = (v.id for v in key.versions if v.was_current and key.made_from(v, ref))
+    return next(promoted, None)

@@ -1,4 +1,4 @@
-"""The whole run: plan, write the plan to the audit log, do it, write what became of it."""
+"""The whole run: plan, write the plan to the audit log, do it, write the results."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,24 +9,22 @@ from itertools import batched
 from daena_kms.audit.records import MAX_ACTIONS, Context
 from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.engine.journal import Journal
+from daena_kms.engine.request import Request, checked_ids
 from daena_kms.engine.survey import Survey
 from daena_kms.engine.worker import Worker
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.notify import notify, wanted
 from daena_kms.objects.base import Objects
-from daena_kms.rules.emergency import check_emergency
 from daena_kms.rules.model import Key
-from daena_kms.rules.names import check_key_id
 from daena_kms.rules.plan import CHANGES, Action, Kind, Outcome
 from daena_kms.rules.summary import Result, Summary, action_record
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-log_of_runs = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 _BATCH = 50
 _BATCH_AGE = timedelta(seconds=5)
-_MAX_WORKERS = 64
 
 
 def run(
@@ -34,7 +32,7 @@ def run(
     log: Objects | None,
     now: datetime | None = None,
     keys: Iterable[str] | None = None,
-    dry_run: bool = False,  # noqa: FBT001, FBT002 - as above
+    dry_run: bool = False,  # noqa: FBT001, FBT002 - the public signature
     deadline: Deadline | None = None,
     workers: int = 16,
     trigger: str = "manual",
@@ -48,124 +46,136 @@ def run(
 ) -> Summary:
     """Rotate what is due, retire and destroy by policy, and return what was done.
 
-    ``log`` is :func:`daena_kms.audit.open_log`'s; only a dry run does without. ``now`` is an aware
-    datetime, by default the wall clock. ``keys`` names the keys to rotate instead of what is due,
-    or with ``if_due`` those of which what is due is done. ``dry_run`` plans and changes nothing.
-    ``deadline`` (a time, a timedelta or seconds from now) is when no more work is begun; what is
-    left is reported. ``workers`` keys are worked on at once. ``trigger``, ``reason`` and
-    ``principal`` say in the audit log what began the run, why, and who asked. ``looks`` are
-    named keys that were looked at just now, which are not looked at again to plan. ``progress(done,
-    of)`` is called as keys are done.
-
-    ``compromised`` says that the values of the named keys have leaked: each gets a new version,
-    and the old one is retired at once, whatever its grace. It takes a ``reason``. What such a run
-    leaves undone the next one does that looks at the key: any but one that names others alone.
-
     A key's failure stands in the summary. When the log is closed, the endpoint in the environment
-    is told what was rotated, failed or is overdue (:mod:`daena_kms.notify`).
+    is told which keys were rotated, failed or are overdue (:mod:`daena_kms.notify`).
 
-    Raises :class:`AuditUnavailable` when the log can't be read or written (then nothing more is
-    changed), :class:`~daena_kms.errors.Paused` when changes are switched off,
-    :class:`ConfigError` and :class:`~daena_kms.errors.InvalidKeyId` for bad arguments, and the
-    store's errors when it can't be listed.
+    Args:
+        adapter: The store and the policy of keys whose tags say nothing.
+        log: What :func:`daena_kms.audit.open_log` returns; only a dry run does without.
+        now: An aware datetime; by default the wall clock.
+        keys: Ids of the keys to rotate, due or not; by default all managed keys are looked at, and
+            what is due is done.
+        dry_run: Plan, and change nothing.
+        deadline: When no more work is begun: a time, a timedelta, or seconds from now. What is
+            left is reported.
+        workers: How many keys are worked on at once, 1 to 64.
+        trigger: What began the run, for the audit log.
+        reason: Why, for the audit log.
+        principal: Who asked, for the audit log; by default ``DAENA_OPERATOR``.
+        if_due: Do only what is due for the ``keys``.
+        compromised: The values of the ``keys`` have leaked: each key gets a new version, and the
+            old one is retired at once, whatever its grace. It takes a ``reason``. A revocation
+            that stays pending is done by the next run that looks at the key: any run but one that
+            names other keys alone.
+        looks: Looks at the ``keys`` that were taken just now; planning takes no others.
+        progress: Called as ``progress(done, of)`` when keys are done.
+
+    Raises:
+        AuditUnavailable: The log can't be read or written; nothing more is changed then.
+        Paused: Changes are switched off.
+        ConfigError: An argument is wrong, or there is no log.
+        InvalidKeyId: One of the ``keys`` is no key id.
+        AccessDenied: The store refuses to list its keys.
+        StoreUnavailable: The store did not answer when its keys were listed.
     """
-    if not 1 <= workers <= _MAX_WORKERS:
-        msg = f"workers is {workers!r}"
-        raise ConfigError(msg, todo=f"Pass a number from 1 to {_MAX_WORKERS}")
     settings = Settings.load()
     if not dry_run:
         settings.check_not_paused()
-    ids = _checked(keys)
-    named = ids is not None and not if_due
-    if compromised:
-        check_emergency(named=named and bool(ids), reason=reason, dry_run=dry_run)
-    clock, given = RunClock(now), looks or {}
-    budget = Budget(clock, deadline)
+    clock = RunClock(now)
     # Without a log nobody is named.
     who = principal or (settings.operator if log is not None else "")
-    context = Context(adapter.store.provider, trigger, who, reason)
-    journal = Journal.begin(log, context, clock) if log is not None else None
+    request = Request(
+        adapter=adapter,
+        key_ids=checked_ids(keys),
+        if_due=if_due,
+        compromised=compromised,
+        dry_run=dry_run,
+        context=Context(adapter.store.provider, trigger, who, reason),
+        workers=workers,
+        looks=looks or {},
+        progress=progress or _no_progress,
+        clock=clock,
+        budget=Budget(clock, deadline),
+    )
+    request.check()
+    if log is None and not dry_run:
+        raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
+    journal = Journal.begin(log, request.context, clock) if log is not None else None
+    survey = Survey(
+        request=request,
+        interrupted=journal.interrupted() if journal is not None else {},
+        pending_revocations=journal.pending_revocations() if journal is not None else {},
+    )
     if dry_run or journal is None:
-        if not dry_run:
-            raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
-        interrupted = journal.interrupted() if journal is not None else {}
-        owed = journal.owed() if journal is not None else {}
-        survey = Survey(adapter, clock, budget, ids, interrupted, named, given, compromised, owed)
-        return _Run(survey).plan(dry_run=True)
-    interrupted, owed = journal.interrupted(), journal.owed()
-    journal.recover(adapter.store, lambda: budget.over)
-    survey = Survey(adapter, clock, budget, ids, interrupted, named, given, compromised, owed)
-    this = _Run(survey)
-    summary = this.plan(dry_run=False)
-    summary.run_id = journal.run_id
-    this.execute(journal, workers, progress or _no_progress)
+        return _Run(request, survey).plan()
+    journal.recover(adapter.store, lambda: request.budget.over)
+    this = _Run(request, survey)
+    summary = this.plan()
+    this.execute(journal)
     summary.finish(clock.elapsed)
     journal.close(summary.counts())
     if wanted(settings):
-        from daena_kms.notify.events import of_run
-
-        told = notify(of_run(summary, context, journal.recovered), settings, budget.left)
-        summary.notified, summary.undelivered = told
-    log_of_runs.info("run %s: %s", summary.run_id, summary.counts())
+        _notify(summary, request, journal, settings)
+    logger.info("run %s: %s", summary.run_id, summary.counts())
     return summary
 
 
-def _checked(keys: Iterable[str] | None) -> list[str] | None:
-    if keys is None:
-        return None
-    ids = [keys] if isinstance(keys, str) else list(keys)
-    return list(dict.fromkeys(check_key_id(key_id) for key_id in ids))
+def _notify(summary: Summary, request: Request, journal: Journal, settings: Settings) -> None:
+    """Tell the endpoint what the run did, and enter in the summary how many events it took."""
+    from daena_kms.notify.events import of_run
+
+    events = of_run(summary, request.context, journal.recovered)
+    summary.notified, summary.undelivered = notify(events, settings, request.budget.left)
+
+
+def _no_progress(done: int, of: int) -> None:
+    """Show nothing."""
 
 
 class _Run:
     """One run's plan and its execution."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, request: Request, survey: Survey) -> None:
+        self._request = request
         self._survey = survey
-        self._adapter = survey.adapter
-        self._clock = survey.clock
-        self._budget = survey.budget
-        self._named = survey.named
+        self._store = request.adapter.store
         self._done = 0
-        self._summary = Summary(None, self._clock.began)
+        self._summary = Summary(None, request.clock.began, dry_run=request.dry_run)
         self._batch: list[Result] = []
-        self._flushed = self._clock()
+        self._flushed = request.clock()
 
-    def plan(self, *, dry_run: bool) -> Summary:
+    def plan(self) -> Summary:
         """Plan every key, and return a summary that holds the plan, the most overdue key first."""
         summary = self._summary
-        summary.dry_run = dry_run
         for actions in self._survey.plans():
             summary.keys += 1
-            summary.actions += [a for a in actions if dry_run or a.kind is not Kind.NOTHING]
-        summary.actions.sort(key=lambda a: (a.due is None, a.due or self._clock.began))
+            summary.actions += [a for a in actions if summary.dry_run or a.kind is not Kind.NOTHING]
+        summary.actions.sort(key=lambda a: (a.due is None, a.due or summary.began))
         for action in summary.actions:
-            if action.kind is Kind.HELD and not self._named:
+            if action.kind is Kind.HELD and not self._request.named:
                 summary.held.append(action.key_id)
-        summary.overdue = len({a.key_id for a in summary.actions if _is_due(a, summary.began)})
+        summary.overdue = len(_due_keys(summary))
         if any(action.revokes for action in summary.actions):
-            summary.revoking = self._adapter.store.revoking
-        summary.duration = self._clock.elapsed
+            summary.revoking = self._store.revoking
+        summary.duration = self._request.clock.elapsed
         return summary
 
-    def execute(self, journal: Journal, workers: int, progress: Callable[[int, int], None]) -> None:
+    def execute(self, journal: Journal) -> None:
         """Do the plan, each part of it only after the log holds it."""
+        self._summary.run_id = journal.run_id
+        workers, progress = self._request.workers, self._request.progress
         work = self._groups()
         worker = Worker(
-            store=self._adapter.store,
-            defaults=self._adapter.defaults,
-            clock=self._clock,
-            budget=self._budget,
-            random=self._adapter.store.randomness(self._survey.random_bytes),
-            named=self._named,
+            request=self._request,
             interrupted=self._survey.interrupted,
             looks=self._survey.looks,
+            random=self._store.randomness(self._survey.random_bytes),
         )
         running: set[Future[list[Result]]] = set()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="daena-kms")
         try:
             for chunk in _chunks(work):
-                if self._budget.over:
+                if self._request.budget.over:
                     self._leave(chunk)
                     continue
                 journal.intend([action_record(a) for actions in chunk for a in actions])
@@ -187,14 +197,14 @@ class _Run:
         self._report(journal)
 
     def _groups(self) -> list[list[Action]]:
-        """Return the changes by key: what is destroyed or retired first, then what is rotated."""
+        """Return the changes by key, in order: destroy, retire, rotate."""
         groups: dict[str, list[Action]] = {}
         for action in self._summary.actions:
             if action.kind in CHANGES:
                 groups.setdefault(action.key_id, []).append(action)
         order = (Kind.DESTROY, Kind.RETIRE, Kind.ROTATE, Kind.FINISH)
         for actions in groups.values():
-            # What is compromised is current until the rotation away from it.
+            # A compromised version is current until it is rotated away from, so it is retired last.
             away = any(a.compromised and not a.revokes for a in actions)
             actions.sort(key=lambda a, away=away: (away and a.revokes, order.index(a.kind)))  # type: ignore[misc] # mypy infers no default
         return list(groups.values())
@@ -209,10 +219,10 @@ class _Run:
     ) -> set[Future[list[Result]]]:
         done, rest = wait(running, timeout=_BATCH_AGE.total_seconds(), return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()  # raises what not even one key's failure may swallow
+            future.result()  # raises what is no failure of one key: Ctrl-C, the end of the process
         self._enter_all(worker)
         self._done += len(done)
-        if len(self._batch) >= _BATCH or self._clock() - self._flushed > _BATCH_AGE:
+        if len(self._batch) >= _BATCH or self._request.clock() - self._flushed > _BATCH_AGE:
             self._flush(journal)
         return rest
 
@@ -222,7 +232,7 @@ class _Run:
             worker.ended.popleft()
 
     def _enter(self, results: list[Result]) -> None:
-        unlabelled = not self._adapter.store.can.destroys_version
+        unlabelled = not self._store.can.destroys_version
         for result in results:
             self._summary.add(result, unlabelled=unlabelled)
             self._batch.append(result)
@@ -231,35 +241,30 @@ class _Run:
         for part in batched(self._batch, MAX_ACTIONS, strict=False):
             journal.record(list(part))
         self._batch = []
-        self._flushed = self._clock()
+        self._flushed = self._request.clock()
 
     def _drain(self, worker: Worker, journal: Journal) -> None:
-        """Record what has come to its end, if the log still takes it."""
+        """Record the work that has ended, if the log can still be written."""
         self._enter_all(worker)
         try:
             self._flush(journal)
             journal.close(self._summary.counts())
         except AuditUnavailable:
-            log_of_runs.error("run %s: the audit log can't be written", journal.run_id)
+            logger.error("run %s: the audit log can't be written", journal.run_id)
 
     def _report(self, journal: Journal) -> None:
         """Enter the keys that can't be handled as they are, and write what is left to write."""
         for action in self._summary.actions:
-            named_and_held = action.kind is Kind.HELD and self._named
+            named_and_held = action.kind is Kind.HELD and self._request.named
             if action.kind is Kind.FAILING or named_and_held:
                 self._summary.add(Result(action, Outcome.FAILED, error=action.error))
                 self._batch.append(Result(action, Outcome.FAILED, error=action.error))
         self._flush(journal)
-        open_still = {*self._summary.undecided, *self._summary.failed, *self._summary.left}
-        decided = {*self._summary.skipped} - open_still
-        settled = {*self._summary.rotated, *self._summary.finished, *decided}
-        due = {a.key_id for a in self._summary.actions if _is_due(a, self._summary.began)}
-        self._summary.late = due - settled
-        self._summary.overdue = len(self._summary.late)
+        self._summary.note_overdue(_due_keys(self._summary))
 
 
 def _chunks(groups: Iterable[list[Action]]) -> Iterator[list[list[Action]]]:
-    """Part the keys' actions so that no intent holds too many; a key's own stay together."""
+    """Split the actions so that no intent holds too many; those of one key stay together."""
     chunk: list[list[Action]] = []
     for actions in groups:
         if chunk and sum(map(len, chunk)) + len(actions) > MAX_ACTIONS:
@@ -270,9 +275,12 @@ def _chunks(groups: Iterable[list[Action]]) -> Iterator[list[list[Action]]]:
         yield chunk
 
 
-def _is_due(action: Action, now: datetime) -> bool:
-    return action.due is not None and action.due <= now and action.kind is not Kind.NOTHING
-
-
-def _no_progress(done: int, of: int) -> None:
-    """Show nothing."""
+def _due_keys(summary: Summary) -> set[str]:
+    """Return the ids of the keys that the plan shows as due when the run began."""
+    return {
+        action.key_id
+        for action in summary.actions
+        if action.due is not None
+        and action.due <= summary.began
+        and action.kind is not Kind.NOTHING
+    }

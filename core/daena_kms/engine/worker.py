@@ -1,55 +1,55 @@
-"""Do what was planned for one key: look again, plan again, and do only what both plans say."""
+"""Do what was planned for one key: look again, plan again, do only what both plans agree on."""
 
 import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from daena_kms.engine.clock import Budget, RunClock
+from daena_kms.engine.clock import RunClock
+from daena_kms.engine.request import Request
 from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.emergency import revoked
 from daena_kms.rules.model import Key, VersionState
-from daena_kms.rules.plan import Action, Kind, Outcome, plan_key
+from daena_kms.rules.plan import ROTATIONS, Action, Kind, Outcome, plan_key
 from daena_kms.rules.policy import SPEC, Defaults
 from daena_kms.rules.specs import DEFAULT, Randomness, generate, parse_spec
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
 from daena_kms.stores.rotation import rotate
 
-#: A look at a key that is older than this is no look "right before the change".
+#: A look at a key serves for a change only if it is younger than this.
 FRESH = timedelta(seconds=10)
 
-_ROTATIONS = {Kind.ROTATE, Kind.FINISH}
 
-
-@dataclass
+@dataclass(kw_only=True)
 class Worker:
     """Does the work of one run, one key a call, from several threads at once."""
 
-    store: Store
-    defaults: Defaults
-    clock: RunClock
-    budget: Budget
+    request: Request
     random: Randomness
-    named: bool
     #: By key id, the bases from which the log shows an unfinished rotation.
-    interrupted: Mapping[str, str | None]
+    interrupted: Mapping[str, str | None] = field(default_factory=dict)
     #: Looks at keys taken while planning, with the time of the look since the run began.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
     stopped: bool = False
-    #: What became of each key's actions, until the run has entered it. A future won't do: Ctrl-C
-    #: may come after the pool has taken the work and before it has given the future back.
+    #: The results of each key, until the run has entered them. A future is not enough: Ctrl-C may
+    #: come after the pool has taken the work and before it has returned the future.
     ended: deque[list[Result]] = field(default_factory=deque)
-    _active: int = 0
-    _idle: threading.Condition = field(default_factory=threading.Condition)
+    _active: int = field(default=0, init=False)
+    _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
+
+    def __post_init__(self) -> None:
+        self._store = self.request.adapter.store
+        self._defaults = self.request.adapter.defaults
+        self._clock = self.request.clock
 
     def __call__(self, actions: Sequence[Action]) -> list[Result]:
-        """Do one key's actions in order and return what became of each. Never raises."""
+        """Do the actions of one key in order and return their results; errors are results, too."""
         with self._idle:
             self._active += 1
         try:
@@ -64,9 +64,9 @@ class Worker:
         return results
 
     def stop(self) -> None:
-        """Let nothing more begin, and return when what has begun has ended.
+        """Begin no more work, and return when the work that was begun has ended.
 
-        The pool's own shutdown does not wait for a thread that Ctrl-C kept it from noting down.
+        The pool's own shutdown does not wait for a thread that it could not register before Ctrl-C.
         """
         self.stopped = True
         with self._idle:
@@ -75,87 +75,55 @@ class Worker:
     def _timed(self, action: Action, before: Sequence[Result]) -> Result:
         # A rotation away from a compromised version has begun: its retirement belongs to it.
         begun = action.revokes and any(
-            r.action.compromised and r.result != Outcome.LEFT for r in before
+            r.action.compromised and r.result is not Outcome.LEFT for r in before
         )
-        if self.stopped or (self.budget.over and not begun):
+        if self.stopped or (self.request.budget.over and not begun):
             return Result(action, Outcome.LEFT)
-        began = time.monotonic()
-        result = self._one(action, before)
-        self.budget.took(timedelta(seconds=time.monotonic() - began))
+        started, began = self._clock(), time.monotonic()
+        result = replace(self._one(action, before), started=started, ended=self._clock())
+        self.request.budget.took(timedelta(seconds=time.monotonic() - began))
         return result
 
     def _one(self, action: Action, before: Sequence[Result]) -> Result:
-        started, new_version, message = self.clock(), None, None
+        """Do one action and return what became of it; ``before`` are the key's results so far."""
         try:
             if action.revokes:
-                message = self._revoke(action, before)
-            else:
-                new_version = self._look_and_do(action, first=not before)
-        except _NoLonger as finding:
-            return Result(
-                action, Outcome.SKIPPED, message=str(finding), started=started, ended=self.clock()
-            )
-        except RotationConflict as error:
-            message = f"already rotated, or being rotated: {error.what}"
-            # What is on hold is readable still: its retirement is owed.
-            owed = action.revokes
-            return Result(
-                action,
-                Outcome.FAILED if owed else Outcome.SKIPPED,
-                error=error if owed else None,
-                message=message,
-                started=started,
-                ended=self.clock(),
-                undecided=error.undecided,
-            )
-        except StoreUnavailable as error:
-            return Result(action, Outcome.UNKNOWN, error=error, started=started, ended=self.clock())
-        except DaenaKMSError as error:
-            return Result(action, Outcome.FAILED, error=error, started=started, ended=self.clock())
+                return Result(action, Outcome.DONE, message=self._revoke(action, before))
+            return Result(action, Outcome.DONE, self._look_and_do(action, first=not before))
         except Exception as error:  # noqa: BLE001 - one key's failure never stops the others
-            # Its text is not passed on: nobody knows what a foreign error quotes.
-            failure = DaenaKMSError(
-                f"an unexpected {type(error).__name__}",
-                key_id=action.key_id,
-                todo="Report it; the next run looks at the key again",
-            )
-            return Result(
-                action, Outcome.UNKNOWN, error=failure, started=started, ended=self.clock()
-            )
-        return Result(
-            action, Outcome.DONE, new_version, message=message, started=started, ended=self.clock()
-        )
+            return _result_of(action, error)
 
     def _look_and_do(self, action: Action, *, first: bool) -> str | None:
         look = self.looks.pop(action.key_id, None) if first else None
-        fenced = self.store.can.fenced and action.kind in _ROTATIONS
+        fenced = self._store.can.fenced and action.kind in ROTATIONS
         if look is not None and fenced:
-            # The store refuses a rotation on the word of a look that is no longer true.
+            # The store refuses a rotation from a look that is no longer true.
             with contextlib.suppress(RotationConflict, _NoLonger):
                 return self._do(action, look[0])
-        if look is not None and not self.store.can.fenced and self._is_fresh(look[1]):
+        if look is not None and not self._store.can.fenced and self._is_fresh(look[1]):
             return self._do(action, look[0])
         if action.kind is Kind.DESTROY:
             return self._do(action, self._look_before_destroying(action))
-        return self._do(action, look_at(self.store, action.key_id, self.defaults, self.clock))
+        return self._do(action, look_at(self._store, action.key_id, self._defaults, self._clock))
 
     def _look_before_destroying(self, action: Action) -> Key:
-        """Return the key with all its versions as they are: one that is gone is none to keep."""
-        key = self.store.describe(action.key_id, exact=True)
-        found = key.version(action.version or "")
-        if found is not None and found.state is not VersionState.RETIRED:
+        """Return the key with all its versions: one that is gone does not count for ``keep``."""
+        key = self._store.describe(action.key_id, exact=True)
+        version = key.version(action.version or "")
+        if version is not None and version.state is not VersionState.RETIRED:
             # As its notes have it: the store refuses what is enabled, and forgets what is gone.
-            return self.store.describe(action.key_id)
+            return self._store.describe(action.key_id)
         return key
 
     def _revoke(self, action: Action, before: Sequence[Result]) -> str:
-        """Retire a compromised version unless it is current, and say what that comes to."""
-        key = self.store.describe(action.key_id, exact=True)
+        """Retire a compromised version unless it is current; return what that did, in words."""
+        key = self._store.describe(action.key_id, exact=True)
         version = key.version(action.version or "")
         if version is not None and version.state is VersionState.CURRENT:
             raise _still_current(action, before)
         again = plan_key(
-            key, self.defaults, self.store.can, self.clock(), owed={str(action.version)}
+            *(key, self._defaults, self._store.can, self._clock()),
+            pending_revocations={str(action.version)},
         )
         if not any(now.revokes for now in again):
             for now in again:
@@ -165,51 +133,76 @@ class Worker:
                 raise _NoLonger(f"version {action.version} is retired already, or gone")
             msg = f"it is no longer managed, or deleted; version {action.version} is not retired"
             raise NotManaged(msg, key_id=key.id, todo="The next run does it if the key is managed")
-        self.store.revoke(key, str(action.version), self.clock())
-        return revoked(key, str(action.version), self.store.revoking, parse_spec(_spec(key)))
+        self._store.revoke(key, str(action.version), self._clock())
+        return revoked(key, str(action.version), self._store.revoking, parse_spec(_spec(key)))
 
     def _is_fresh(self, taken: timedelta) -> bool:
-        return self.clock.elapsed - taken < FRESH
+        return self._clock.elapsed - taken < FRESH
 
     def _do(self, action: Action, key: Key) -> str | None:
         self._check(action, key)
         if action.kind is Kind.RETIRE and action.version is not None:
-            self.store.retire(key, action.version, self.clock())
+            self._store.retire(key, action.version, self._clock())
         elif action.kind is Kind.DESTROY and action.version is not None:
-            self.store.destroy(key, action.version, self.clock())
+            self._store.destroy(key, action.version, self._clock())
         else:
             spec = parse_spec(_spec(key))
-            return rotate(self.store, key, generate(spec, self.random), self.clock)
+            return rotate(self._store, key, generate(spec, self.random), self._clock)
         return None
 
     def _check(self, action: Action, key: Key) -> None:
-        """Raise unless the key, as it is right now, is still to be treated as planned."""
+        """Raise unless a plan of the key as it is now has the same action from the same base."""
         again = plan_key(
             key,
-            self.defaults,
-            self.store.can,
-            self.clock(),
+            self._defaults,
+            self._store.can,
+            self._clock(),
             interrupted=was_interrupted(key, self.interrupted),
-            named=self.named,
+            named=self.request.named,
         )
         for now in again:
-            same_kind = now.kind is action.kind or {now.kind, action.kind} <= _ROTATIONS
+            same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
             if same_kind and (now.base, now.version) == (action.base, action.version):
                 return
         for now in again:
             if now.kind is Kind.FAILING and now.error is not None:
                 raise now.error
-        current = key.current_ref
-        if current != action.base:
-            msg = f"already rotated: {current} is current"
+        if key.current_ref != action.base:
+            msg = f"already rotated: {key.current_ref} is current"
         else:
             msg = again[0].reason if again else "it is no longer managed, or was deleted"
         raise _NoLonger(msg)
 
 
+def _result_of(action: Action, error: Exception) -> Result:
+    """Return what an error says about the action that it ended."""
+    if isinstance(error, _NoLonger):
+        return Result(action, Outcome.SKIPPED, message=str(error))
+    if isinstance(error, RotationConflict):
+        # A version of a key on hold is still readable: its revocation stays pending.
+        pending = action.revokes
+        return Result(
+            action,
+            Outcome.FAILED if pending else Outcome.SKIPPED,
+            error=error if pending else None,
+            message=f"already rotated, or being rotated: {error.what}",
+            undecided=error.undecided,
+        )
+    if isinstance(error, DaenaKMSError):
+        unknown = isinstance(error, StoreUnavailable)
+        return Result(action, Outcome.UNKNOWN if unknown else Outcome.FAILED, error=error)
+    # The text of a foreign error is not passed on: nobody knows what it quotes.
+    failure = DaenaKMSError(
+        f"an unexpected {type(error).__name__}",
+        key_id=action.key_id,
+        todo="Report it; the next run looks at the key again",
+    )
+    return Result(action, Outcome.UNKNOWN, error=failure)
+
+
 def _still_current(action: Action, before: Sequence[Result]) -> Exception:
-    """Return why a compromised version is not retired: nothing ever retires the current one."""
-    rotations = [r.result for r in before if r.action.kind in _ROTATIONS]
+    """Return why a compromised version is not retired: the current version never is."""
+    rotations = [r.result for r in before if r.action.kind in ROTATIONS]
     if not rotations or Outcome.FAILED in rotations:
         why = "the rotation failed" if rotations else "it was made current again"
         return _NoLonger(f"version {action.version} is current, since {why}, and is not retired")
@@ -223,13 +216,13 @@ def _spec(key: Key) -> str:
 
 
 class _NoLonger(Exception):
-    """What was planned is no longer to be done."""
+    """The planned action is no longer to be done."""
 
 
 def look_at(
     store: Store, key_id: str, defaults: Defaults, clock: RunClock, *, exact: bool = False
 ) -> Key:
-    """Return the key as it is now, with its exact age where bounds leave open if it is due."""
+    """Return the key as it is now, with its exact age if bounds leave open whether it is due."""
     key = store.describe(key_id, exact=exact)
     if not exact and needs_detail(key, defaults, store.can, clock()):
         return store.describe(key_id, exact=True)
@@ -237,5 +230,5 @@ def look_at(
 
 
 def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
-    """Whether a rotation from the key's present version was begun and not finished."""
+    """Whether a rotation from the key's current version was begun and not finished."""
     return key.id in bases and key.current is not None and bases[key.id] == key.current_ref

@@ -14,7 +14,7 @@ from daena_kms.kms.places import Places
 from daena_kms.kms.recording import Recording, note
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
-from daena_kms.operations import Attest
+from daena_kms.operations import Attestation
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
@@ -86,7 +86,7 @@ class Attestor:
         )
 
     def through_log(
-        self, metadata: Mapping[str, Any], change: Callable[[Recording, Attest], object]
+        self, metadata: Mapping[str, Any], change: Callable[[Recording, Attestation], object]
     ) -> ChainEntry:
         """Change a store through the log, and attest the version that became current.
 

@@ -12,7 +12,7 @@ from daena_kms.objects.base import Objects, Use
 from daena_kms.objects.files import FileObjects
 from daena_kms.settings import Settings
 
-log_of_kms = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: In the user's home, where ``DAENA_KMS_HOME`` is not set.
 HOME = ".daena-kms"
@@ -51,7 +51,7 @@ class Places:
         log = open_log((self._home / "audit").as_uri())
         if not self._local:
             # Nobody looks for it there by himself, and another machine does not see it.
-            log_of_kms.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", log.url)
+            logger.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", log.url)
         return log
 
     @property

@@ -30,14 +30,14 @@ from daena_kms.kms.manifests.verify import PublicKeys
 from daena_kms.kms.places import Places
 from daena_kms.kms.recording import Recording
 from daena_kms.objects.base import Objects
-from daena_kms.operations import Attest
+from daena_kms.operations import Attestation
 from daena_kms.rules.durations import MAX_DAYS, format_duration
 from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.policy import ROTATE_AFTER
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-log_of_kms = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: Who brings a key's values decides when: no run replaces such a value by a generated one.
 _NEW = {ROTATE_AFTER: format_duration(timedelta(days=MAX_DAYS))}
@@ -108,12 +108,14 @@ class KeyManagementService:
         given = self._checked(key_material, key_id, metadata)
         if store_in_cloud and self._adapter is not None:
 
-            def store(operations: Recording, write_manifest: Attest) -> str:
-                return operations.store(key_id, key_material, new_tags=_NEW, attest=write_manifest)
+            def store(operations: Recording, write_manifest: Attestation) -> str:
+                return operations.store(
+                    key_id, key_material, new_tags=_NEW, attestation=write_manifest
+                )
 
             return self._done(self._attestor.through_log(given, store))
         if store_in_cloud:
-            log_of_kms.warning("no provider is set: the value of %s is stored nowhere", key_id)
+            logger.warning("no provider is set: the value of %s is stored nowhere", key_id)
         return self._done(self._attestor.elsewhere("record", key_id, key_material, given))
 
     def create_manifest(
@@ -135,8 +137,8 @@ class KeyManagementService:
     def rollback_key(self, key_id: str, version: str = "previous") -> RotationRecord:
         """Make an older version's value current again, as a new version, and attest it."""
 
-        def roll_back(operations: Recording, write_manifest: Attest) -> str:
-            return operations.rollback(key_id, version, attest=write_manifest)
+        def roll_back(operations: Recording, write_manifest: Attestation) -> str:
+            return operations.rollback(key_id, version, attestation=write_manifest)
 
         return self._done(self._attestor.through_log({}, roll_back))
 
@@ -227,7 +229,7 @@ class KeyManagementService:
     def _done(self, entry: ChainEntry) -> RotationRecord:
         """Return the record of a rotation, after logging it and notifying the endpoint."""
         record = RotationRecord.of(entry)
-        log_of_kms.info(
+        logger.info(
             "%s of %s: version %s, manifest %s",
             record.kind,
             record.key_id,

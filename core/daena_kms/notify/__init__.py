@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from daena_kms.notify.base import Event, Timing
     from daena_kms.notify.wire import Network
 
-log_of_runs = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: Seconds that all of a run's events may take, and what they get when the run has used up its
 #: time: that is when no more work is begun, not when the process ends.
@@ -52,9 +52,9 @@ def notify(
         waiting += events
         return _send(waiting, settings, left, timing or Timing(), network)
     except ConfigError as error:
-        log_of_runs.error("no event is sent: %s", error)
+        logger.error("no event is sent: %s", error)
     except Exception as error:  # noqa: BLE001 - the run has done what it did, told or not
-        log_of_runs.error("no event is sent: an unexpected %s", type(error).__name__)
+        logger.error("no event is sent: an unexpected %s", type(error).__name__)
     return 0, len(waiting)
 
 

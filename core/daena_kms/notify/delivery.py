@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from daena_kms.notify.base import Event, Sink, Then, Timing, Undelivered
 
-log_of_runs = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: Seconds for one try, and how many tries there are for one event.
 ATTEMPT = 5.0
@@ -30,13 +30,11 @@ def deliver(
         if trouble is None:
             delivered += 1
             continue
-        log_of_runs.warning(
-            "%s was not told of %s %s: %s", where, event.type, event.subject, trouble
-        )
+        logger.warning("%s was not told of %s %s: %s", where, event.type, event.subject, trouble)
         if trouble.then is not Then.NEXT:
             rest = len(waiting) - number - 1
             if rest:
-                log_of_runs.warning("%s was not told of %d more events", where, rest)
+                logger.warning("%s was not told of %d more events", where, rest)
             break
     return delivered, len(waiting) - delivered
 

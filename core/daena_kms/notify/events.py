@@ -105,7 +105,7 @@ def _of_keys(summary: Summary) -> Iterator[_Told]:
     for key_id in summary.revoked:
         yield REVOKED, key_id, {"versions": summary.revoked_versions.get(key_id)}
     due = {a.key_id: a.due for a in summary.actions if a.due is not None}
-    for key_id in sorted(summary.late - {*summary.failed}):
+    for key_id in sorted(summary.overdue_keys - {*summary.failed}):
         since = due.get(key_id)
         yield OVERDUE, key_id, {} if since is None else {"due": format_time(since)}
     finished = {*summary.finished}

@@ -11,7 +11,7 @@ from daena_kms.rules.names import check_key_id
 if TYPE_CHECKING:
     from daena_kms.api.messages import Request
 
-log_of_events = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: https://learn.microsoft.com/azure/event-grid/event-schema-key-vault
 _NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"
@@ -38,7 +38,7 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
     try:
         return check_key_id(secret.lower())
     except InvalidKeyId:
-        log_of_events.info("an event of a secret that is no key of ours was passed over")
+        logger.info("an event of a secret that is no key of ours was passed over")
         return None
 
 

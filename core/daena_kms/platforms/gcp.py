@@ -27,7 +27,7 @@ from daena_kms.settings import Settings
 if TYPE_CHECKING:
     from daena_kms.cloud_kms import GCPSecretManagerAdapter
 
-log_of_events = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 #: https://cloud.google.com/secret-manager/docs/event-notifications
 _TIME_TO_ROTATE = "SECRET_ROTATE"
@@ -91,7 +91,7 @@ def google_request(request: Any) -> Request:
 
 def log_answer(answer: Response, asked: Request) -> None:
     """Log what was answered at which address."""
-    log_of_events.info(json.dumps({"event": "http", **answer.log_entry(asked)}))
+    logger.info(json.dumps({"event": "http", **answer.log_entry(asked)}))
 
 
 def seconds_left(most: int, environ: Mapping[str, str] = os.environ) -> float:
@@ -158,7 +158,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
     if kind is None:
         raise RefusedEvent("the message is no event of Secret Manager", todo=todo)
     if kind != _TIME_TO_ROTATE:
-        log_of_events.info("an event of type %.80r was passed over", kind)
+        logger.info("an event of type %.80r was passed over", kind)
         return None
     match = _SECRET.fullmatch(name)
     if match is None:
@@ -166,7 +166,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
     try:
         key_id = check_key_id(match[2])
     except InvalidKeyId:
-        log_of_events.info("an event of a secret that is no key of ours was passed over")
+        logger.info("an event of a secret that is no key of ours was passed over")
         return None
     if name not in _names(key_id, adapter):
         raise RefusedEvent(f"the event is of a secret that is not here, {name[:200]!r}", todo=todo)
@@ -195,7 +195,7 @@ def acknowledged() -> Iterator[None]:
     try:
         yield
     except RefusedEvent as refused:
-        log_of_events.error("an event was refused: %s", refused)
+        logger.error("an event was refused: %s", refused)
 
 
 def _message(data: object) -> tuple[object, bytes]:

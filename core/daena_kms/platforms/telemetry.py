@@ -13,7 +13,7 @@ from daena_kms.rules.summary import Summary
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, Meter, MeterProvider
 
-log_of_runs = logging.getLogger("daena_kms")
+logger = logging.getLogger("daena_kms")
 
 _FLUSH_MILLISECONDS = 5_000
 #: What is a state at the end of a run; all other counts add up. Each is a histogram, which tells of
@@ -24,7 +24,7 @@ _UNITS = {"lateness": "s"}
 
 def report(summary: Summary, trigger: str | None = None) -> None:
     """Log a run, measure it, and raise :class:`~daena_kms.errors.DaenaKMSError` if a key failed."""
-    log_of_runs.info(json.dumps({"event": "run", **summary.to_dict()}, sort_keys=True))
+    logger.info(json.dumps({"event": "run", **summary.to_dict()}, sort_keys=True))
     measure(summary, trigger)
     summary.raise_if_failed()
 
@@ -53,7 +53,7 @@ def measure(summary: Summary, trigger: str | None = None) -> None:
         try:
             flush(_FLUSH_MILLISECONDS)
         except Exception as error:  # noqa: BLE001 - the run has done what it did, sent or not
-            log_of_runs.warning("the metrics could not be sent (%s)", type(error).__name__)
+            logger.warning("the metrics could not be sent (%s)", type(error).__name__)
 
 
 @functools.cache

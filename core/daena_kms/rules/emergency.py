@@ -1,15 +1,19 @@
-"""A value has leaked: what a run must be told, and how people are told what came of it. Pure."""
+"""When a value has leaked: what a run needs to know, and what it says about the result. Pure."""
 
 from daena_kms.errors import ConfigError
 from daena_kms.rules.model import NEVER_CURRENT, Key, Revoking, VersionState
 from daena_kms.rules.specs import Spec
 
-#: What reads beside the current version, if only by its id.
+#: The states of versions that can be read beside the current one, if only by their ids.
 _READABLE = {VersionState.PREVIOUS, *NEVER_CURRENT}
 
 
 def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:
-    """Raise :class:`ConfigError` unless an emergency rotation names keys and says why."""
+    """Check that an emergency rotation names keys and gives a reason.
+
+    Raises:
+        ConfigError: It does not; a dry run needs no reason.
+    """
     if not named:
         msg = "an emergency rotation names no key"
         raise ConfigError(msg, todo="Name the keys whose values are compromised, and no other")
@@ -19,15 +23,19 @@ def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:
 
 
 def revoked(key: Key, version: str, revoking: Revoking, spec: Spec) -> str:
-    """Return what the retirement of a compromised version came to, in words for people.
+    """Return what revoking a compromised version has done, in words for people.
 
-    ``key`` is the key as it was right before.
+    Args:
+        key: The key as it was right before.
+        version: The id of the version.
+        revoking: What revoking means on this store.
+        spec: What kind of value it is.
     """
     readable = revoking.readable or "by nobody"
-    said = f"version {version} is retired: {revoking.means}; readable still: {readable}"
+    text = f"version {version} is retired: {revoking.means}; readable still: {readable}"
     others = [v.id for v in key.versions if v.state in _READABLE and v.id != version]
     if others:
-        said += f". Versions that were not current read on as before: {', '.join(others)}"
+        text += f". Versions that were not current read on as before: {', '.join(others)}"
     if spec.protects_data:
-        said += f". Older data may need it; to get at it: {revoking.undo}"
-    return said
+        text += f". Older data may need it; to get at it: {revoking.undo}"
+    return text

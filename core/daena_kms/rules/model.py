@@ -1,4 +1,55 @@
-"""Keys and versions as every store shows them, and what each store can do."""
+"""Keys and versions as every store shows them, and what each store can do.
+
+The words of this project, used in this sense in code, messages, records and documents:
+
+key
+    A named series of versions of one value: an encryption key, an API token, a password.
+version
+    One value; immutable, and known by the store's own version id.
+current, previous, pending
+    The version to use now; the version before it; a version that is written but not yet current.
+    An *abandoned* version was pending, and is never promoted.
+managed
+    A key that carries the tag ``daena.managed``. No other key is ever changed.
+base
+    The version that a rotation starts from: the one that is current when it begins. A base is
+    always named by its ref.
+ref
+    The name of a version in plans and intents. A listing and a closer look show the same ref. On
+    Azure it is a name of ours in a tag; on the other stores it is the version id.
+base mark
+    The short hash in a version id that shows which version it was made from.
+promote
+    Make a pending version the current one. Grace begins at promotion.
+grace
+    How long a previous version stays readable after a rotation.
+retire
+    Make a version unreadable, but recoverable. ``Capabilities`` says how far each store can.
+destroy
+    Erase a version for good.
+unlabelled
+    An AWS version whose last label we removed, because AWS can't destroy one version. AWS deletes
+    it later, if ever. A run's summary counts it as ``released``.
+revoke
+    Retire a version at once, without grace, because its value is *compromised*: others know it.
+pending revocation
+    A compromised version that must still be retired. The log carries it from run to run until a
+    run has retired it.
+hold, held
+    A key on hold is not changed until it is released, or until the hold's time has come.
+release
+    End a hold.
+claim
+    The right to rotate one key now, where the store can't decide a race by itself.
+unresolved
+    An action whose result nobody knows: it has an intent and no outcome, or the store did not
+    answer. A later run looks at the key and writes the result.
+interrupted
+    A rotation that was begun and not finished. If its base is still current, the next rotation of
+    the key *finishes* it: with a fresh value, never by promoting the pending version.
+overdue
+    Past its due time. The *lateness* says for how long.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,22 +58,22 @@ from enum import StrEnum
 
 from daena_kms.rules.names import mark
 
-#: A version is promoted at most this long after its id was stamped, or it is given up. Where a
-#: store keeps no time of promotion, grace counts from the stamp plus this bound, never earlier.
+#: A version is promoted at most this long after the time in its id, or it is abandoned. Where a
+#: store keeps no time of promotion, grace counts from the time in the id plus this bound.
 PROMOTION_BOUND = timedelta(minutes=15)
 
 
 class VersionState(StrEnum):
-    """Where a version stands in its life."""
+    """The state of a version."""
 
     CURRENT = "current"
     #: Was current once, and is readable.
     PREVIOUS = "previous"
-    #: Written by a rotation that has not promoted it; invisible to a reader of the current one.
+    #: Written by a rotation that has not promoted it; a reader of the current one does not see it.
     PENDING = "pending"
-    #: Written by a rotation that lost its race or crashed and was replaced; never promoted.
+    #: Written by a rotation that lost its race, or crashed and was replaced; never promoted.
     ABANDONED = "abandoned"
-    #: Unreadable (as far as the store can: see its capabilities) but recoverable.
+    #: Unreadable, as far as the store can make it so (see its capabilities), but recoverable.
     RETIRED = "retired"
     DESTROYED = "destroyed"
 
@@ -33,33 +84,38 @@ NEVER_CURRENT = frozenset({VersionState.PENDING, VersionState.ABANDONED})
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One immutable value, known by the store's own version id; the value is not in here."""
+    """One immutable value, known by the store's own version id. The value itself is not here."""
 
     id: str
     state: VersionState
-    #: When it was made; where the store does not say, the latest moment it can have been made.
+    #: When it was created; where the store does not say, the latest possible time.
     created: datetime
-    #: The earliest moment it can have been made, where ``created`` is only a bound.
+    #: The earliest possible time, where ``created`` is only a bound.
     created_earliest: datetime | None = None
     #: The mark (see :func:`daena_kms.rules.names.mark`) of the id of the version it was made from.
     base_mark: str | None = None
-    #: The latest moment at which it can have stopped being current: grace counts from here.
+    #: The latest time at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None
     retired: datetime | None = None
-    #: When its owner lets it expire, where the store knows such a date.
+    #: When it expires, where its owner has set such a date.
     expires: datetime | None = None
-    #: What a listing knows it by, where it does not show the id.
+    #: Its name in a listing, where the listing does not show the id.
     alias: str | None = None
 
     @property
+    def was_current(self) -> bool:
+        """Whether it is current, or once was."""
+        return self.state not in NEVER_CURRENT
+
+    @property
     def over(self) -> bool:
-        """Whether its retirement is complete: done, and noted with its time."""
+        """Whether its retirement is complete: done, and recorded with its time."""
         noted = self.state is VersionState.RETIRED and self.retired is not None
         return noted or self.state is VersionState.DESTROYED
 
     @property
     def ref(self) -> str:
-        """What plans and intents name the version by: the same in a listing and in a look."""
+        """The name of the version in plans and intents, the same in a listing and in a look."""
         return self.alias or self.id
 
 
@@ -71,19 +127,19 @@ class Key:
     #: The key's ``daena.*`` tags.
     tags: Mapping[str, str]
     versions: tuple[Version, ...]
-    #: Who else rotates it (``"Secrets Manager rotation"``), or ``None``.
+    #: The other rotation that owns the key (``"Secrets Manager rotation"``), or ``None``.
     owner: str | None = None
     deleted: datetime | None = None
     #: How many more versions the store can keep readable; ``None``: no limit that matters.
     room: int | None = None
-    #: Where only a closer look shows the versions before the current one: since when the oldest
-    #: that may be readable still was no longer current. ``None``: ``versions`` holds all there are.
+    #: Where only a closer look shows the versions before the current one: when the oldest of them
+    #: that may still be readable stopped being current. ``None``: ``versions`` holds all versions.
     older_since: datetime | None = None
     #: Why it has no current version, where the store knows.
     trouble: str | None = None
-    #: What somebody else's change has taken away that consumers or we need, and how to mend it.
+    #: What somebody else's change removed that consumers or we need, and how to restore it.
     drift: str | None = None
-    #: What the store's own file remembers of this look (labels, an etag); opaque to others.
+    #: What the store's driver keeps of this look (labels, an etag); only the driver reads it.
     handle: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -106,7 +162,7 @@ class Key:
             for version in readable:
                 if mark(version.id) == current.base_mark:
                     return version
-        # Where nothing says when one was superseded, an outsider's version came after it.
+        # A version of which nothing says when it was superseded: somebody else's came after it.
         return max(
             readable,
             key=lambda v: (v.superseded is None, v.superseded or v.created, v.created),
@@ -114,29 +170,29 @@ class Key:
         )
 
     def made_from(self, version: Version, ref: str | None) -> bool:
-        """Whether ``version`` was made from the one that plans name ``ref`` (``None``: from none).
+        """Whether ``version`` was made from the version with this ref (``None``: from none).
 
-        The mark in its id is that of an id, which not every listing shows.
+        The base mark is the mark of an id, which not every listing shows.
         """
         known = {mark(v.id) for v in self.versions if v.ref == ref} or {mark(ref)}
         return version.base_mark in known
 
     def version(self, version_id: str) -> Version | None:
-        """The version of that id, or ``None``."""
+        """Return the version with that id, or ``None``."""
         return next((v for v in self.versions if v.id == version_id), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Revoking:
-    """What it comes to when a compromised version is retired at once, in words for people."""
+    """What revoking a compromised version does on a store, in words for people."""
 
     #: What is done to the version.
     means: str
     #: Who can still read it after that; ``None``: nobody can.
     readable: str | None
-    #: Who is refused from then on, and for how long.
+    #: Which readers are refused from then on, and for how long.
     breaks: str
-    #: How a person who needs it after all gets at it again.
+    #: How a person who needs the version after all can read it again.
     undo: str
 
 
@@ -146,13 +202,13 @@ class Capabilities:
 
     #: What a retired version still allows, in words for people; ``None``: nothing reads it.
     retired_readable: str | None
-    #: Whether one version can be erased; ``False``: it can only be let go.
+    #: Whether one version can be erased; ``False``: at most its labels are removed.
     destroys_version: bool
-    #: What "destroy" means here, in words for people; ``None``: nothing can be done about one.
+    #: What "destroy" means here, in words for people; ``None``: nothing can be done.
     destroy_means: str | None
     #: Whether a deleted key can be brought back.
     restores_key: bool
-    #: For how long, in words for people.
+    #: For how long a deleted key can be brought back, in words for people.
     delete_means: str
     #: What an emergency does to the old version here.
     revoking: Revoking
@@ -164,7 +220,7 @@ class Capabilities:
     atomic_promotion: bool = True
     #: Whether a listing shows a key's versions before the current one.
     lists_versions: bool = True
-    #: Whether a rotation begun on the word of a listing fails if the key has changed since.
+    #: Whether a rotation that begins from a listing fails if the key has changed since.
     fenced: bool = False
-    #: What a person must know who enrols a key that consumers read already.
+    #: What a person must know before enrolling a key that consumers already read.
     adopt_note: str | None = None

@@ -23,9 +23,9 @@ from daena_kms.rules.model import Capabilities, Key, Version, VersionState
 from daena_kms.rules.names import check_key_id, mark
 from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
 
-#: What may be readable still, and is to be retired when its grace is over.
+#: The states of versions that may still be readable and are retired when their grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
-#: No rotation makes a version current that it wrote longer ago than this.
+#: No rotation promotes a version that it wrote longer ago than this.
 _UNDER_WAY = timedelta(hours=1)
 
 
@@ -39,12 +39,14 @@ class Kind(StrEnum):
     DESTROY = "destroy"
     NOTHING = "nothing"
     HELD = "held"
-    #: The key can't be handled as it is; the reason says what to mend.
+    #: The key can't be handled as it is; the reason says what to correct.
     FAILING = "failing"
 
 
+#: The kinds that make a new version current.
+ROTATIONS = frozenset({Kind.ROTATE, Kind.FINISH})
 #: The kinds that change a store.
-CHANGES = frozenset({Kind.ROTATE, Kind.FINISH, Kind.RETIRE, Kind.DESTROY})
+CHANGES = ROTATIONS | {Kind.RETIRE, Kind.DESTROY}
 
 
 class Outcome(StrEnum):
@@ -54,7 +56,8 @@ class Outcome(StrEnum):
     SKIPPED = "skipped"
     FAILED = "failed"
     LEFT = "left"
-    #: The store did not answer: the change may or may not have taken effect. A later run looks.
+    #: The store did not answer: the change may or may not have taken effect. A later run looks at
+    #: the key; until then the action is unresolved.
     UNKNOWN = "unknown"
     #: A later run looked, and the change had not taken effect.
     NOT_DONE = "not-done"
@@ -95,8 +98,13 @@ def plan(
 ) -> Iterator[Action]:
     """Yield what to do with each managed key at ``now``, at least one action for each.
 
-    ``interrupted`` holds the ids of keys that the audit log shows an unfinished rotation of;
-    ``named`` plans a rotation of each key whether it is due or not, as asked for by name.
+    Args:
+        keys: The keys, as a listing or closer looks show them.
+        defaults: The policy of keys whose tags say nothing.
+        can: What the store can do.
+        now: The time of the plan, in UTC.
+        interrupted: Ids of keys of which the audit log shows an interrupted rotation.
+        named: Plan a rotation of each key, due or not, because somebody named it.
     """
     for key in keys:
         was = key.id in interrupted
@@ -112,12 +120,19 @@ def plan_key(
     interrupted: bool = False,
     named: bool = False,
     compromised: bool = False,
-    owed: Collection[str] = (),
+    pending_revocations: Collection[str] = (),
 ) -> list[Action]:
     """Return what to do with one key; empty for a key that is not managed and was not named.
 
-    ``compromised`` also retires what is current now, right after its rotation. ``owed`` are
-    versions that earlier runs were to retire so and did not.
+    Args:
+        key: The key, as a listing or a closer look shows it.
+        defaults: The policy of a key whose tags say nothing.
+        can: What the store can do.
+        now: The time of the plan, in UTC.
+        interrupted: Whether a rotation from the current version was begun and not finished.
+        named: Plan a rotation, due or not, because somebody named the key.
+        compromised: Also retire the version that is current now, right after its rotation.
+        pending_revocations: Ids of compromised versions that must still be retired.
     """
     try:
         if not named and (key.deleted is not None or not _managed(key)):
@@ -127,14 +142,14 @@ def plan_key(
     except DaenaKMSError as refused:
         return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
     if policy.held(now):
-        return [_held(key, policy, owed, now)]
+        return [_held(key, policy, pending_revocations, now)]
     current = key.current
     if current is None:
         todo = "Give it a value or enable it, put it on hold, or delete it"
         msg = key.trouble or "it has no current version"
         missing = KeyNotFound(msg, key_id=key.id, todo=todo)
         return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
-    revocations = list(_revocations(key, owed, now))
+    revocations = list(_revocations(key, pending_revocations, now))
     if named:
         rotation = _rotation(key, policy, "asked for by name", interrupted=interrupted)
         away = _away_from(current, rotation) if compromised else [rotation]
@@ -146,9 +161,9 @@ def _regular(
     key: Key, policy: Policy, now: datetime, revocations: list[Action], *, interrupted: bool
 ) -> list[Action]:
     """Return what is to be done with a key that may be changed and was not named."""
-    gone = {action.version for action in revocations}
-    over = (a for a in _retirements(key, policy, now) if a.version not in gone)
-    actions = [*_destroys(key, policy, now), *revocations, *over]
+    revoked = {action.version for action in revocations}
+    retirements = (a for a in _retirements(key, policy, now) if a.version not in revoked)
+    actions = [*_destroys(key, policy, now), *revocations, *retirements]
     due = due_at(key, policy)
     if now >= due:
         freed = sum(a.kind is Kind.DESTROY for a in actions)
@@ -166,10 +181,10 @@ def _regular(
     return actions
 
 
-def _held(key: Key, policy: Policy, owed: Collection[str], now: datetime) -> Action:
+def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> Action:
     until = "released" if policy.hold is True else format_time(_time(policy.hold))
     reason = f"on hold until {until}"
-    for action in _revocations(key, owed, now):
+    for action in _revocations(key, pending, now):
         reason += f"; its compromised version {action.version} is readable still"
     todo = "Release it first (remove the tag daena.hold)"
     error = RotationConflict(reason, key_id=key.id, todo=todo)
@@ -177,9 +192,13 @@ def _held(key: Key, policy: Policy, owed: Collection[str], now: datetime) -> Act
 
 
 def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
-    """Return the key's policy when the key may be changed at all, whether on hold or not.
+    """Return the policy of a key that may be changed, whether it is on hold or not.
 
-    Raises :class:`NotManaged`, :class:`KeyNotFound` or :class:`ConfigError` with the reason.
+    Raises:
+        KeyNotFound: The key is deleted.
+        NotManaged: The key is not managed, or another rotation owns it.
+        ConfigError: A tag of the key is malformed.
+        InvalidKeyId: Somebody else gave the key a name that is no key id.
     """
     if key.deleted is not None:
         msg = f"it is deleted since {format_time(key.deleted)}"
@@ -206,8 +225,8 @@ def _managed(key: Key) -> bool:
         raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
 
 
-def overdue_by(action: Action, now: datetime) -> timedelta:
-    """Return how long the key of ``action`` has been due; zero when it is not."""
+def lateness_of(action: Action, now: datetime) -> timedelta:
+    """Return for how long the key of ``action`` has been due; zero when it is not due."""
     return max(timedelta(), now - action.due) if action.due is not None else timedelta()
 
 
@@ -229,7 +248,7 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
 
 
 def _away_from(current: Version, rotation: Action) -> list[Action]:
-    """Return a rotation away from a compromised version, and the retirement of that."""
+    """Return the rotation away from a compromised version, then that version's retirement."""
     if rotation.error is not None:
         return [rotation]
     rotation = replace(rotation, reason=f"compromised; {rotation.reason}", compromised=True)
@@ -240,15 +259,16 @@ def _away_from(current: Version, rotation: Action) -> list[Action]:
     return [rotation, retirement]
 
 
-def _revocations(key: Key, owed: Collection[str], now: datetime) -> Iterator[Action]:
-    """Yield the retirements that earlier runs owe; what is current again is nobody's to retire.
+def _revocations(key: Key, pending: Collection[str], now: datetime) -> Iterator[Action]:
+    """Yield the retirements of compromised versions that earlier runs did not complete.
 
-    Nor is what somebody may be making current at this moment, whatever a log says of it.
+    Skip a version that is current again, and one that another run may be promoting right now,
+    whatever the log says of it.
     """
     for version in key.versions:
         new = version.state is VersionState.PENDING and now - version.created < _UNDER_WAY
-        owes = version.id in owed and version.state is not VersionState.CURRENT and not new
-        if owes and not version.over:
+        current = version.state is VersionState.CURRENT
+        if version.id in pending and not (current or new or version.over):
             why = "compromised, and readable still: its retirement was begun or failed"
             base = key.current_ref
             yield Action(key.id, Kind.RETIRE, why, base, version.id, compromised=True)
@@ -275,12 +295,12 @@ def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
         return
     kept = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
     spare = sum(v.state in kept for v in key.versions) - policy.keep
-    gone = {VersionState.RETIRED, VersionState.ABANDONED}
-    retired = [(v.retired, v) for v in key.versions if v.state in gone and v.retired]
+    unreadable = {VersionState.RETIRED, VersionState.ABANDONED}
+    retired = [(v.retired, v) for v in key.versions if v.state in unreadable and v.retired]
     for when, version in sorted(retired, key=lambda pair: (pair[0], pair[1].id)):
         if now < when + policy.destroy_after:
             return
-        if version.state is VersionState.RETIRED:  # what never was current is not one to keep
+        if version.state is VersionState.RETIRED:  # ``keep`` counts no abandoned version
             if spare < 1:
                 continue
             spare -= 1
@@ -293,14 +313,15 @@ def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
 
 def _check_clock(key: Key, now: datetime) -> None:
     for version in key.versions:
-        made = version.created_earliest or version.created
-        if made > now + CLOCK_SKEW and version.state is not VersionState.DESTROYED:
-            msg = f"its version {version.id} is dated {about(made - now)} in the future"
+        created = version.created_earliest or version.created
+        if created > now + CLOCK_SKEW and version.state is not VersionState.DESTROYED:
+            msg = f"its version {version.id} is dated {about(created - now)} in the future"
             todo = "Check the clocks of this machine and of whoever wrote the version"
             raise ConfigError(msg, key_id=key.id, todo=todo)
 
 
 def _pending(key: Key) -> Version | None:
+    """Return a version that an interrupted rotation from the current one left."""
     base_mark = mark(key.current.id if key.current is not None else None)
     pending = (v for v in key.versions if v.state is VersionState.PENDING)
     return next((v for v in pending if v.base_mark in {base_mark, None}), None)

@@ -8,7 +8,7 @@ from typing import Any
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Revoking
-from daena_kms.rules.plan import Action, Kind, Outcome, overdue_by
+from daena_kms.rules.plan import Action, Kind, Outcome, lateness_of
 
 #: How many keys an error names; the summary names all.
 _NAMED = 20
@@ -25,12 +25,12 @@ class Result:
     message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
-    #: Skipped because another rotation holds the key, of which nobody knows if it will end well.
+    #: Skipped because another rotation has claimed the key, and nobody knows yet how it will end.
     undecided: bool = False
 
     def record(self) -> dict[str, Any]:
         """Return the result as it stands in the audit log."""
-        found = {
+        row = {
             **action_record(self.action),
             "result": self.result,
             "new_version": self.new_version,
@@ -39,12 +39,12 @@ class Result:
             "started": format_time(self.started) if self.started is not None else None,
             "ended": format_time(self.ended) if self.ended is not None else None,
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in row.items() if value is not None}
 
 
 def action_record(action: Action) -> dict[str, Any]:
     """Return an action as it stands in the audit log and in machine-readable plans."""
-    found = {
+    row = {
         "key": action.key_id,
         "kind": action.kind.value,
         "base": action.base,
@@ -53,7 +53,7 @@ def action_record(action: Action) -> dict[str, Any]:
         "due": format_time(action.due) if action.due is not None else None,
         "compromised": True if action.compromised else None,
     }
-    return {name: value for name, value in found.items() if value is not None}
+    return {name: value for name, value in row.items() if value is not None}
 
 
 @dataclass(slots=True)
@@ -68,15 +68,15 @@ class Summary:
     #: Rotated after an earlier rotation of the key had been interrupted.
     finished: list[str] = field(default_factory=list)
     retired: list[str] = field(default_factory=list)
-    #: A compromised version of it was retired at once; ``revoked_versions`` says which.
+    #: A compromised version of the key was retired at once; ``revoked_versions`` says which.
     revoked: list[str] = field(default_factory=list)
     destroyed: list[str] = field(default_factory=list)
-    #: Retired versions let go where the store erases nothing at our word.
+    #: A retired version is unlabelled now, where the store can't destroy one: AWS deletes it later.
     released: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
-    #: Due, and not begun before the deadline; the next run takes them first.
+    #: Due, and not begun before the deadline; the next run takes these keys first.
     left: list[str] = field(default_factory=list)
-    #: Planned, and found already done by somebody else or no longer to be done.
+    #: Planned, but already done by somebody else, or no longer to be done.
     skipped: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
     #: The plan: every action with its reason. In a real run, without those of kind nothing.
@@ -85,31 +85,31 @@ class Summary:
     notes: dict[str, str] = field(default_factory=dict)
     new_versions: dict[str, str] = field(default_factory=dict)
     revoked_versions: dict[str, list[str]] = field(default_factory=dict)
-    #: Compromised versions that could not be retired: if not current, the next run does it.
+    #: Compromised versions that could not be retired; the next run retires those not current.
     unrevoked: dict[str, list[str]] = field(default_factory=dict)
-    #: In an emergency: what retiring comes to on this store, and who can read the version still.
+    #: In an emergency: what revoking means on this store, and who can still read the version.
     revoking: Revoking | None = None
     #: How many managed keys were looked at, and how many of them are still due at the end.
     keys: int = 0
     overdue: int = 0
-    #: The ids of those that are still due.
-    late: set[str] = field(default_factory=set)
+    #: The ids of the keys that are still due.
+    overdue_keys: set[str] = field(default_factory=set)
     #: How many events were delivered to the endpoint, and how many were not.
     notified: int = 0
     undelivered: int = 0
-    #: Of the skipped ones, those that another rotation holds still: if due, they are overdue.
+    #: Skipped keys that another rotation has claimed and not finished: if due, they are overdue.
     undecided: set[str] = field(default_factory=set)
 
     @property
-    def behind(self) -> list[str]:
-        """The keys that the plan shows as due by then, or can't handle; those on hold are not."""
-        wanting = {
+    def overdue_or_failing(self) -> list[str]:
+        """The keys that the plan shows as due or can't handle; a key on hold is neither."""
+        found = {
             a.key_id
             for a in self.actions
             if a.kind is Kind.FAILING
             or (a.kind is not Kind.NOTHING and a.due is not None and a.due <= self.began)
         }
-        return sorted(wanting)
+        return sorted(found)
 
     @property
     def ok(self) -> bool:
@@ -118,11 +118,10 @@ class Summary:
 
     @property
     def lateness(self) -> int:
-        """By how many seconds the oldest key is over its limit, of those that are still due."""
-        waits = (
-            overdue_by(action, self.began) for action in self.actions if action.key_id in self.late
-        )
-        return int(max(waits, default=timedelta()).total_seconds())
+        """For how many seconds the most overdue key has been due."""
+        overdue = (action for action in self.actions if action.key_id in self.overdue_keys)
+        longest = max((lateness_of(a, self.began) for a in overdue), default=timedelta())
+        return int(longest.total_seconds())
 
     def raise_if_failed(self) -> None:
         """Raise an error that names the keys that failed: a function must fail visibly."""
@@ -133,7 +132,7 @@ class Summary:
             raise DaenaKMSError(msg, todo=todo)
 
     def add(self, result: Result, *, unlabelled: bool = False) -> None:
-        """Enter a result."""
+        """Enter a result. ``unlabelled`` says that destroying only takes a label off here."""
         action = result.action
         done = {
             Kind.ROTATE: self.rotated,
@@ -149,10 +148,10 @@ class Summary:
         }
         if action.revokes:
             done[Kind.RETIRE] = self.revoked
-            if result.result != Outcome.SKIPPED:
-                where = self.revoked_versions if result.result == Outcome.DONE else self.unrevoked
+            if result.result is not Outcome.SKIPPED:
+                where = self.revoked_versions if result.result is Outcome.DONE else self.unrevoked
                 where.setdefault(action.key_id, []).append(str(action.version))
-        target = done[action.kind] if result.result == Outcome.DONE else lists[result.result]
+        target = done[action.kind] if result.result is Outcome.DONE else lists[result.result]
         if action.key_id not in target:
             target.append(action.key_id)
         if result.undecided:
@@ -166,6 +165,13 @@ class Summary:
         if result.new_version is not None:
             self.new_versions[action.key_id] = result.new_version
 
+    def note_overdue(self, due: set[str]) -> None:
+        """Enter which of the keys that were due when the run began are still due at its end."""
+        unsettled = {*self.undecided, *self.failed, *self.left}
+        settled = {*self.rotated, *self.finished, *({*self.skipped} - unsettled)}
+        self.overdue_keys = due - settled
+        self.overdue = len(self.overdue_keys)
+
     def finish(self, duration: timedelta) -> None:
         """Note how long the run took, and put every list in order."""
         self.duration = duration
@@ -175,7 +181,8 @@ class Summary:
     def counts(self) -> dict[str, int]:
         """Return the numbers, for metrics and for the closing record.
 
-        Those of the events are there when there was something to send: after the closing record.
+        The numbers of events are there when there was something to send, which is after the
+        closing record.
         """
         counts = {name: len(ids) for name, ids in self._lists()} | {
             "keys": self.keys,

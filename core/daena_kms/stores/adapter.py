@@ -1,9 +1,9 @@
 """The adapter: one portable type over every store.
 
-An adapter's own methods are the store alone. They check what the engine checks (the key is
-managed, not on hold, not held by another rotation), but they write no audit record: a version
-made so shows as out-of-band in ``audit verify``. The command line, the functions and
-:mod:`daena_kms.engine` go through the audit log.
+An adapter's own methods change the store alone. They check what the engine checks (the key is
+managed, not on hold, not claimed by another rotation), but they write no audit record: a version
+that they make shows as out-of-band in ``audit verify``. The command line, the functions and
+:mod:`daena_kms.engine` write to the audit log.
 """
 
 from collections.abc import Mapping
@@ -46,10 +46,18 @@ class CloudKMSAdapter:
     ) -> str:
         """Create a managed key and return its value.
 
-        The value is ``key_material`` (text of 1 to 25,000 bytes) or a fresh one of ``spec``
-        (``aes-256``); ``tags`` are further ``daena.*`` tags. Raises ``InvalidKeyId``,
-        ``ConfigError`` for a bad value, spec or policy, ``KeyExists``, ``AccessDenied``,
-        ``StoreUnavailable``.
+        Args:
+            key_id: The key's id.
+            key_material: The value, text of 1 to 25,000 bytes; by default a fresh one of ``spec``.
+            spec: What kind of value it is; by default ``aes-256``.
+            tags: Further ``daena.*`` tags: the key's policy.
+
+        Raises:
+            InvalidKeyId: The id is not portable.
+            ConfigError: The value, the spec or the policy is malformed.
+            KeyExists: There is such a key already.
+            AccessDenied: The store refuses the call.
+            StoreUnavailable: The store did not answer.
         """
         given = self.new_tags(key_id, spec, tags)
         material = self.new_material(key_id, given, key_material, check=spec is not None)
@@ -57,10 +65,18 @@ class CloudKMSAdapter:
         return material
 
     def get_key(self, key_id: str, version: str | None = None) -> str:
-        """Return a key's current value, or that of ``version``: an id, or ``previous``.
+        """Return a key's current value, or the value of another version.
 
-        Raises ``InvalidKeyId``, ``KeyNotFound`` for a key or version that is not there or can't
-        be read, ``ConfigError`` for an id that is none, ``AccessDenied``, ``StoreUnavailable``.
+        Args:
+            key_id: The key's id.
+            version: The store's version id, or ``previous``; by default the current version.
+
+        Raises:
+            InvalidKeyId: The id is not portable.
+            KeyNotFound: There is no such key or version, or it can't be read.
+            ConfigError: The store never gives such a version id.
+            AccessDenied: The store refuses the call.
+            StoreUnavailable: The store did not answer.
         """
         check_key_id(key_id)
         if version is None:
@@ -71,10 +87,19 @@ class CloudKMSAdapter:
         return self.store.read(key_id, self.store.check_version_id(version))
 
     def rotate_key(self, key_id: str, key_material: str | None = None) -> str:
-        """Make a fresh value current, due or not, and return it. The old one stays readable.
+        """Make a new value current, due or not, and return it. The old one stays readable.
 
-        Raises ``NotManaged``, ``RotationConflict`` when the key is on hold or another rotation
-        was faster, ``KeyNotFound``, ``ConfigError``, ``AccessDenied``, ``StoreUnavailable``.
+        Args:
+            key_id: The key's id.
+            key_material: The value; by default a fresh one of the key's spec.
+
+        Raises:
+            NotManaged: The key is not managed, or another rotation owns it.
+            RotationConflict: The key is on hold, or another rotation was faster.
+            KeyNotFound: There is no such key, or it is deleted.
+            ConfigError: The value or a tag of the key is malformed.
+            AccessDenied: The store refuses the call.
+            StoreUnavailable: The store did not answer.
         """
         key = self._changeable(key_id)
         material = self.new_material(key_id, key.tags, key_material)
@@ -84,8 +109,14 @@ class CloudKMSAdapter:
     def rollback_key(self, key_id: str, version: str = "previous") -> str:
         """Make a new version with the value of an older one current, and return that value.
 
-        ``version`` is an id that once was current. The version rolled back from becomes the
-        previous one. Raises what :meth:`rotate_key` and :meth:`get_key` raise.
+        The version that was current becomes the previous one.
+
+        Args:
+            key_id: The key's id.
+            version: The id of a version that once was current, or ``previous``.
+
+        Raises:
+            DaenaKMSError: What :meth:`rotate_key` and :meth:`get_key` raise.
         """
         key = self._changeable(key_id, exact=True)
         material = self.store.read(key_id, self.store.find_version(key, version))
@@ -95,8 +126,12 @@ class CloudKMSAdapter:
     def delete_key(self, key_id: str) -> None:
         """Delete a managed key, recoverably; :meth:`restore_key` undoes it.
 
-        Raises ``NotManaged``, ``RotationConflict`` when it is on hold, ``KeyNotFound``,
-        ``AccessDenied``, ``StoreUnavailable``.
+        Raises:
+            NotManaged: The key is not managed, or another rotation owns it.
+            RotationConflict: The key is on hold.
+            KeyNotFound: There is no such key.
+            AccessDenied: The store refuses the call.
+            StoreUnavailable: The store did not answer.
         """
         check_key_id(key_id)
         key = self.store.describe(key_id)
@@ -105,13 +140,22 @@ class CloudKMSAdapter:
         self.store.delete(key, _now())
 
     def restore_key(self, key_id: str) -> None:
-        """Bring a deleted key back, with all its versions. Raises as :meth:`delete_key`."""
+        """Bring a deleted key back, with all its versions.
+
+        Raises:
+            DaenaKMSError: What :meth:`delete_key` raises, except for a key on hold.
+        """
         key = self.store.describe(check_key_id(key_id))
         self.check_managed(key)
         self.store.restore(key)
 
     def list_keys(self) -> list[str]:
-        """Return the ids of the managed keys, sorted. Raises ``AccessDenied``, …."""
+        """Return the ids of the managed keys, sorted.
+
+        Raises:
+            AccessDenied: The store refuses the call.
+            StoreUnavailable: The store did not answer.
+        """
         return sorted(key.id for key in self.store.scan() if key.tags.get(MANAGED) == "true")
 
     def new_tags(
@@ -120,7 +164,7 @@ class CloudKMSAdapter:
         """Return the tags of a key to be created, checked as a whole before any call."""
         check_key_id(key_id)
         given = {**(tags or {}), MANAGED: "true"}
-        # Callers without a type checker pass what an SDK trips over, or quotes.
+        # Callers without a type checker may pass what makes an SDK fail and quote it.
         if not all(_is_text(part) for pair in given.items() for part in pair):
             msg = "its tags are not all printable text"
             raise ConfigError(msg, key_id=key_id, todo="Pass names and values of tags as str")
@@ -147,18 +191,18 @@ class CloudKMSAdapter:
         return material
 
     def check_managed(self, key: Key) -> None:
-        """Raise ``NotManaged`` for a key, deleted or not, that is not ours to change."""
+        """Raise ``NotManaged`` for a key, deleted or not, that does not carry our tag."""
         if not is_managed(key.tags):
             msg = "it does not carry daena.managed=true"
             raise NotManaged(msg, key_id=key.id, todo="Restore it with the cloud's own tools")
 
     def check_changeable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids to change this key: not managed, owned by others, on hold."""
+        """Raise what forbids changing this key: not managed, owned by others, on hold."""
         if check_key(key, self.defaults, self.store.can).held(now):
             self.check_rotatable(key, now)
 
     def check_rotatable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids to rotate this key; a store that has no room for it does, too."""
+        """Raise what forbids rotating this key: also a store without room for a new version."""
         for action in plan_key(key, self.defaults, self.store.can, now, named=True):
             if action.error is not None:
                 raise action.error
@@ -166,8 +210,8 @@ class CloudKMSAdapter:
     def _changeable(self, key_id: str, *, exact: bool = False) -> Key:
         check_key_id(key_id)
         key = self.store.describe(key_id, exact=exact)
-        self.check_changeable(key, _now())  # a hold is judged by the time that it is
-        # A version dated ahead stops a run, not a person: the new one is dated no earlier.
+        self.check_changeable(key, _now())  # whether a hold has ended depends on the time now
+        # A version dated in the future stops a run, not a person: the new one is dated no earlier.
         newest = max((version.created for version in key.versions), default=_now())
         self.check_rotatable(key, max(newest, _now()))
         return key
@@ -184,7 +228,7 @@ def _is_text(value: object) -> bool:
 
 
 def _check_text(version: object, key_id: str) -> None:
-    # Callers without a type checker pass numbers, as a store's console shows them.
+    # Callers without a type checker may pass a number, as a store's console shows it.
     if not isinstance(version, str):
         msg = f"the version is {type(version).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a version id, or previous")

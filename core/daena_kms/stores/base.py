@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from daena_kms.errors import ConfigError, KeyNotFound
-from daena_kms.rules.model import NEVER_CURRENT, Capabilities, Key, Revoking
+from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.names import base_mark_of
 from daena_kms.rules.specs import Randomness
 from daena_kms.stores.randomness import local_random
@@ -191,9 +191,9 @@ class Store(ABC):
         base_mark = base_mark_of(version) if known is None else None
         # Of the versions that were made from one base, only one ever was current.
         lost = base_mark is not None and any(
-            v.base_mark == base_mark and v.state not in NEVER_CURRENT for v in key.versions
+            v.base_mark == base_mark and v.was_current for v in key.versions
         )
-        if lost or (known is not None and known.state in NEVER_CURRENT):
+        if lost or (known is not None and not known.was_current):
             msg = f"its version {version} never was current"
             raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
         return version

@@ -13,32 +13,34 @@ Clock = Callable[[], datetime]
 
 
 def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
-    """Make ``material`` the key's new current version and return that version's id.
+    """Make ``material`` the key's new current version.
 
     Args:
-        store: The store.
+        store: The store that has the key.
         key: A fresh look at the key; its current version is the base.
         material: The new value.
-        clock: Returns the time of the run.
+        clock: The time of the run.
+
+    Returns:
+        The id of the new version.
 
     Raises:
-        RotationConflict: Another rotation was faster. Nothing of this one is left that a reader
-            could see.
-        DaenaKMSError: At most a pending version is left. It is never promoted, and the next
-            rotation replaces it.
+        RotationConflict: Another rotation was faster; no reader can see anything of this one.
+        DaenaKMSError: Any other failure. It leaves at most a pending version, which is never
+            promoted and which the next rotation replaces.
     """
     newest = max((version.created for version in key.versions), default=clock())
 
     def now() -> datetime:
-        # Clocks differ a little; no version is dated before the versions that it follows.
+        # Clocks differ a little; a version is never dated before the versions that it follows.
         return max(newest, clock())
 
     staged = store.stage(key, material, now())
     try:
         return store.promote(key, staged, now())
     except RotationConflict:
-        # If that fails, a pending version stays; nobody promotes it, and the next rotation removes
-        # it. The caller must hear of the lost race.
+        # If this fails, the version stays pending: nobody promotes it, and the next rotation
+        # replaces it. What the caller must learn is that the race was lost.
         with contextlib.suppress(DaenaKMSError):
             store.abandon(key, staged)
         raise

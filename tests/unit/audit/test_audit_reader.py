@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
-from daena_kms.audit.reader import history, pending_actions, read_tail, records
+from daena_kms.audit.reader import history, read_tail, records, unresolved_actions
 from daena_kms.audit.records import digest, encode
 from daena_kms.audit.writer import RunWriter
 
@@ -31,7 +31,7 @@ def closing(prefix: str) -> str:
 def test_an_empty_log(log: MemoryObjects) -> None:
     """A first run sees nothing."""
     tail = read_tail(log)
-    assert (tail.saw, tail.open_hashes, tail.news, tail.unresolved) == ({}, {}, {}, [])
+    assert (tail.saw, tail.unclosed, tail.unreported, tail.unresolved) == ({}, {}, {}, [])
     assert list(records(log)) == []
     assert list(history(log)) == []
 
@@ -93,16 +93,16 @@ def test_an_open_run_is_news_once_and_carried_on(log: MemoryObjects, clock: Hand
     clock.pass_(minutes=5)
     opened = write_run(log, clock, closing=False)
     clock.pass_(minutes=5)
-    assert list(read_tail(log).news) == [opened]
+    assert list(read_tail(log).unreported) == [opened]
     write_run(log, clock)
     for _ in range(20):
         clock.pass_(hours=1)
         tail = read_tail(log)
-        assert (list(tail.news), list(tail.open_hashes)) == ([], [opened])
+        assert (list(tail.unreported), list(tail.unclosed)) == ([], [opened])
         write_run(log, clock)
     clock.pass_(hours=10)
     write_run(log, clock)
-    assert read_tail(log).open_hashes == {}
+    assert read_tail(log).unclosed == {}
 
 
 def test_an_open_run_that_went_on_is_news_again(log: MemoryObjects, clock: Hands) -> None:
@@ -111,9 +111,9 @@ def test_an_open_run_that_went_on_is_news_again(log: MemoryObjects, clock: Hands
     writer.intent([action("one-key")])
     clock.pass_(hours=3)
     write_run(log, clock)
-    assert read_tail(log).news == {}
+    assert read_tail(log).unreported == {}
     writer.outcome([done("one-key")])
-    assert list(read_tail(log).news) == [writer.prefix]
+    assert list(read_tail(log).unreported) == [writer.prefix]
 
 
 def test_a_run_that_took_long_is_in_the_chain(log: MemoryObjects, clock: Hands) -> None:
@@ -128,7 +128,7 @@ def test_a_run_that_took_long_is_in_the_chain(log: MemoryObjects, clock: Hands) 
     clock.pass_(minutes=1)
     seen = read_tail(log)
     assert closing(slow.prefix) in seen.saw
-    assert [found["key"] for found in pending_actions(seen)] == ["slow-key"]
+    assert [found["key"] for found in unresolved_actions(seen)] == ["slow-key"]
 
 
 def test_what_is_pending(log: MemoryObjects, clock: Hands) -> None:
@@ -137,7 +137,7 @@ def test_what_is_pending(log: MemoryObjects, clock: Hands) -> None:
     writer.intent([action("one-key"), action("two-key"), action("three-key")])
     unknown = {**action("two-key"), "result": "unknown"}
     writer.outcome([done("one-key"), unknown])
-    found = pending_actions(read_tail(log))
+    found = unresolved_actions(read_tail(log))
     assert [(a["key"], a["at"], a["of_run"]) for a in found] == [
         (key, "2026-03-01T12:00:00Z", writer.prefix) for key in ("two-key", "three-key")
     ]
@@ -151,9 +151,9 @@ def test_what_is_unresolved_is_carried_until_it_is_resolved(
     for _ in range(3):
         write_run(log, clock, unresolved=(row,))
         clock.pass_(minutes=45)
-        assert [a["key"] for a in pending_actions(read_tail(log))] == ["some-key"]
+        assert [a["key"] for a in unresolved_actions(read_tail(log))] == ["some-key"]
     write_run(log, clock)
-    assert pending_actions(read_tail(log)) == []
+    assert unresolved_actions(read_tail(log)) == []
 
 
 JUNK_NAMES = [
@@ -189,7 +189,7 @@ def test_junk_stops_no_run(log: MemoryObjects, clock: Hands, name: str) -> None:
             other.held[name] = data
             tail = read_tail(other)
             assert closing(prefix) in tail.saw
-            assert pending_actions(tail) == []
+            assert unresolved_actions(tail) == []
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_closing_that_no_run_writes_is_junk(
     log.held[closing(prefix)] = edited_raw(log.held[closing(prefix)], changes)
     tail = read_tail(log)
     assert tail.saw.keys() == {closing(prefix)}
-    assert pending_actions(tail) == []
+    assert unresolved_actions(tail) == []
 
 
 def edited_raw(data: bytes, changes: dict[str, object]) -> bytes:

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from daena_kms.audit.records import decode
+from daena_kms.audit.records import Context, decode
 from daena_kms.audit.verify import Report, verify
 from daena_kms.engine import run
+from daena_kms.engine.clock import Budget, Deadline, RunClock
+from daena_kms.engine.request import Request
 from daena_kms.errors import StoreUnavailable
 from daena_kms.operations import Operations
 from daena_kms.rules.model import Key
@@ -20,6 +22,29 @@ from tests.worlds.memory import MemoryObjects, Wrapped
 
 DAY = timedelta(days=1)
 DUE = timedelta(days=91)
+
+
+def a_request(
+    adapter: CloudKMSAdapter,
+    now: datetime | None = None,
+    *,
+    deadline: Deadline | None = None,
+    **changes: Any,
+) -> Request:
+    """Return what a run over all keys was asked, but for ``changes``."""
+    clock = RunClock(now)
+    asked: dict[str, Any] = {
+        "key_ids": None,
+        "if_due": False,
+        "compromised": False,
+        "dry_run": False,
+        "context": Context(adapter.store.provider, "manual", "someone", None),
+        "workers": 1,
+        "looks": {},
+        "progress": lambda _done, _of: None,
+        **changes,
+    }
+    return Request(adapter=adapter, clock=clock, budget=Budget(clock, deadline), **asked)
 
 
 class HookedStore(LocalStore):

@@ -10,7 +10,7 @@ from daena_kms.audit.records import decode
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import Objects
-from daena_kms.rules.model import NEVER_CURRENT, Key, Version, VersionState
+from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED
 
@@ -206,7 +206,7 @@ def _check_key(key: Key, state: State) -> None:
     if key.deleted is None:
         assert (key.id, current.id) in state.values
     for version in key.versions:
-        assert version.state not in NEVER_CURRENT
+        assert version.was_current
         # Who writes past us keeps a clock of their own.
         assert version.created <= current.created + _SKEW
 

@@ -85,8 +85,9 @@ class Machine(World):
             assert not over & {v for (k, v) in after.values if k == key_id}
             if self.state.frozen(key_id):
                 assert key == self.state.keys[key_id]
-        owed = Journal.begin(self.their_log, CONTEXT, lambda: self.now).owed()
-        for key_id, versions in owed.items():
+        journal = Journal.begin(self.their_log, CONTEXT, lambda: self.now)
+        pending = journal.pending_revocations()
+        for key_id, versions in pending.items():
             # What is current, or was until this run rotated it: the next run retires that.
             around = {now.keys[key_id].current for now in (self.state, after)}
             assert after.frozen(key_id) or versions <= {v.id for v in around if v is not None}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daena_kms.engine.clock import Budget, RunClock
 from daena_kms.engine.survey import Survey
 from daena_kms.errors import AccessDenied, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Capabilities, Key
@@ -17,7 +16,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.base import Staged
 from daena_kms.stores.local.store import LocalStore
 
-from tests.unit.engine.engines import DAY, DUE, HookedStore, World
+from tests.unit.engine.engines import DAY, DUE, HookedStore, World, a_request
 from tests.unit.keys import MINUTE, bounded
 
 KEY = "some-key"
@@ -73,10 +72,13 @@ class Planning(World):
 
     def survey(self, *, after: timedelta = DUE, **options: Any) -> Survey:
         """Return the survey of a run that begins after that time."""
-        clock = RunClock(datetime.now(UTC) + after)
-        budget = Budget(clock, options.pop("deadline", None))
-        given = {"ids": None, "interrupted": {}, "named": False, **options}
-        return Survey(self.adapter, clock, budget, **given)
+        asked = {
+            name: options.pop(name)
+            for name in ("key_ids", "if_due", "looks", "deadline")
+            if name in options
+        }
+        request = a_request(self.adapter, datetime.now(UTC) + after, **asked)
+        return Survey(request=request, **options)
 
     def plans(self, **options: Any) -> list[tuple[str, Kind]]:
         """Return what a survey plans, by key."""
@@ -122,6 +124,22 @@ def test_a_closer_look_is_taken_where_it_decides(world: Planning) -> None:
     assert world.store.looked == [("b", True)]
 
 
+def test_a_pending_revocation_takes_a_closer_look(world: Planning) -> None:
+    """A listing does not show everywhere whether the version is still readable."""
+    world.create("a", "b", spec="token")
+    world.store.looked.clear()
+    world.plans(after=timedelta(), pending_revocations={"b": {"a version"}})
+    assert world.store.looked == [("b", True)]
+    world.store.looked.clear()
+    key = world.store.describe("b")
+    looks = {"key_ids": ("b",), "looks": {"b": key}}
+    world.store.looked.clear()
+    world.plans(**looks)
+    assert world.store.looked == []
+    world.plans(pending_revocations={"b": {"a version"}}, **looks)
+    assert world.store.looked == [("b", True)]
+
+
 def test_closer_looks_take_no_more_than_a_share_of_the_time(world: Planning) -> None:
     """What a listing shows is planned all the same."""
     world.create("a", spec="token")
@@ -150,7 +168,7 @@ def test_a_key_that_cannot_be_looked_at_fails_alone(world: Planning) -> None:
         ("c", Kind.ROTATE),
     ]
     assert found[1].error is error
-    assert world.plans(ids=["c", "b", "a"], named=True) == [
+    assert world.plans(key_ids=("c", "b", "a")) == [
         ("c", Kind.ROTATE),
         ("b", Kind.FAILING),
         ("a", Kind.ROTATE),
@@ -160,7 +178,7 @@ def test_a_key_that_cannot_be_looked_at_fails_alone(world: Planning) -> None:
 def test_keys_that_are_named_are_rotated_due_or_not(world: Planning) -> None:
     """In the order in which they were named; a look at each serves for the change."""
     world.create("a", "b", spec="token")
-    survey = world.survey(after=timedelta(), ids=["b", "a"], named=True)
+    survey = world.survey(after=timedelta(), key_ids=("b", "a"))
     kinds = [(a.key_id, a.kind) for each in survey.plans() for a in each]
     assert kinds == [("b", Kind.ROTATE), ("a", Kind.ROTATE)]
     assert set(survey.looks) == {"a", "b"}
@@ -170,10 +188,10 @@ def test_keys_that_are_named_are_rotated_due_or_not(world: Planning) -> None:
 def test_keys_that_are_asked_for_if_due(world: Planning) -> None:
     """An event is a hint: what is not due is not done, and what is not there is nothing."""
     world.create("a", "b", spec="token")
-    assert world.plans(after=timedelta(), ids=["a"]) == [("a", Kind.NOTHING)]
-    assert world.plans(ids=["a"]) == [("a", Kind.ROTATE)]
-    assert world.plans(ids=["missing"]) == []
-    assert world.plans(ids=["missing"], named=True) == [("missing", Kind.FAILING)]
+    assert world.plans(after=timedelta(), key_ids=("a",), if_due=True) == [("a", Kind.NOTHING)]
+    assert world.plans(key_ids=("a",), if_due=True) == [("a", Kind.ROTATE)]
+    assert world.plans(key_ids=("missing",), if_due=True) == []
+    assert world.plans(key_ids=("missing",)) == [("missing", Kind.FAILING)]
 
 
 def test_a_run_of_one_key_if_due(world: Planning) -> None:
@@ -194,7 +212,7 @@ def test_a_key_of_others_that_is_asked_for_if_due(world: Planning) -> None:
     """Events come for all secrets: one that is not managed is none of ours, and no failure."""
     world.create("a", spec="token")
     world.store.tag(world.store.describe("a"), {"daena.managed": None})
-    assert world.plans(ids=["a"]) == []
+    assert world.plans(key_ids=("a",), if_due=True) == []
     done = world.run(keys=["a"], if_due=True)
     assert (done.rotated, done.failed, world.count("a")) == ([], [], 1)
 
@@ -203,7 +221,7 @@ def test_no_time_to_look(world: Planning) -> None:
     """What was named is left, not forgotten."""
     world.create("a", spec="token")
     world.store.looked.clear()
-    (actions,) = world.survey(ids=["a"], named=True, deadline=timedelta()).plans()
+    (actions,) = world.survey(key_ids=("a",), deadline=timedelta()).plans()
     assert [(a.kind, a.reason) for a in actions] == [
         (Kind.ROTATE, "no time was left to look at it")
     ]

@@ -4,9 +4,9 @@ import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from daena_kms.engine.clock import Budget, RunClock
 from daena_kms.engine.worker import FRESH, Worker, was_interrupted
 from daena_kms.errors import (
     AccessDenied,
@@ -19,10 +19,11 @@ from daena_kms.errors import (
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import Action, Kind, plan_key
 from daena_kms.rules.policy import Defaults
+from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.local.store import LocalStore
 from daena_kms.stores.randomness import local_random
 
-from tests.unit.engine.engines import DAY, DUE, HookedStore
+from tests.unit.engine.engines import DAY, DUE, HookedStore, a_request
 
 KEY = "some-key"
 DEFAULTS = Defaults()
@@ -37,11 +38,11 @@ def store(tmp_path: Path) -> Iterator[HookedStore]:
     made.close()
 
 
-def worker(store: LocalStore, *, named: bool = False, **options: object) -> Worker:
+def worker(store: LocalStore, *, named: bool = False, **options: Any) -> Worker:
     """Return a worker of a run that begins now."""
-    clock = RunClock(None)
-    given = {"looks": {}, "interrupted": {}, **options}
-    return Worker(store, DEFAULTS, clock, Budget(clock, None), local_random, named, **given)  # type: ignore[arg-type] # as a run gives them
+    adapter = CloudKMSAdapter(store, DEFAULTS)
+    request = a_request(adapter, key_ids=(KEY,) if named else None)
+    return Worker(request=request, random=local_random, **options)
 
 
 def planned(store: LocalStore, after: timedelta = timedelta()) -> list[Action]:

@@ -9,6 +9,7 @@ import pytest
 from daena_kms.engine import run
 from daena_kms.engine.clock import Budget
 from daena_kms.engine.worker import Worker
+from daena_kms.errors import RotationConflict
 from daena_kms.objects.files import FileObjects
 from daena_kms.rules.plan import Action, Outcome, plan_key
 from daena_kms.rules.policy import Defaults
@@ -102,9 +103,24 @@ def test_what_a_stopped_run_left_the_next_one_does(
     assert run(adapter, log).revoked_versions == {KEY: [old.id]}
 
 
+def test_a_hold_in_between_is_a_failure_with_its_reason(
+    store: HookedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version is still readable: its revocation is pending, and nothing hides that."""
+
+    def hold() -> None:
+        store.tag(store.describe(KEY), {"daena.hold": "true"})
+
+    after_promoting(store, monkeypatch, hold)
+    rotation, retirement = worker(store, named=True)(planned(store))
+    assert (rotation.result, retirement.result) == (Outcome.DONE, Outcome.FAILED)
+    assert isinstance(retirement.error, RotationConflict)
+    assert "on hold" in str(retirement.message)
+
+
 def test_the_key_is_looked_at_anew(store: HookedStore) -> None:
     """A look that was taken while planning serves for no retirement."""
     stale = store.describe(KEY)
-    looks = {KEY: (stale, worker(store).clock.elapsed)}
+    looks = {KEY: (stale, worker(store).request.clock.elapsed)}
     results = worker(store, named=True, looks=looks)(planned(store))
     assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]

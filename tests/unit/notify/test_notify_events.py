@@ -90,7 +90,7 @@ def test_what_pressed_most_comes_first() -> None:
         retired=["r"],
         skipped=["s"],
         held=["h"],
-        late={"x", "w", "z"},
+        overdue_keys={"x", "w", "z"},
         errors={
             "y": StoreUnavailable("no answer", key_id="y", todo="Wait"),
             "z": ConfigError("bad tag", key_id="z"),
@@ -139,7 +139,7 @@ def test_too_many_keys_are_told_as_one() -> None:
     """The first few by themselves, and before them how many of which kind are left out."""
     failed = [f"f{number:02}" for number in range(15)]
     rotated = [f"r{number:02}" for number in range(15)]
-    found = summary(rotated=rotated, failed=failed, late={"late"}, keys=31)
+    found = summary(rotated=rotated, failed=failed, overdue_keys={"late"}, keys=31)
     events = list(of_run(found, CONTEXT))
     assert len(events) == MAX_EVENTS + 1
     assert (events[0].type, events[0].subject) == (RUN, RUN_ID)
@@ -179,7 +179,7 @@ def test_every_key_is_told_or_counted(
     rotated: list[str], failed: list[str], late: list[str]
 ) -> None:
     """However many there are, none is lost, and the events are few."""
-    found = summary(rotated=rotated, failed=failed, late=set(late))
+    found = summary(rotated=rotated, failed=failed, overdue_keys=set(late))
     events = list(of_run(found, CONTEXT))
     of_keys = [event for event in events if event.type != RUN]
     unsent = sum(sum(e.data["unsent"].values()) for e in events if e.type == RUN)

@@ -23,7 +23,6 @@ from infra.local.azure.sim import AzureSimulator
 from tests.unit.logs import Hands, write_run
 from tests.unit.objects.azure_logs import opened
 from tests.worlds.memory import START
-from tests.worlds.servers import LocalBlobs
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -97,7 +96,7 @@ def test_a_run_is_written_read_and_verified(log: Objects) -> None:
     write_run(log, clock)
     clock.pass_(minutes=5)
     prefix = write_run(log, clock, closing=False)
-    assert list(read_tail(log).news) == [prefix]
+    assert list(read_tail(log).unreported) == [prefix]
     assert verify(log).ok
 
 

@@ -201,5 +201,5 @@ def test_a_run_is_written_read_and_verified(log: Objects) -> None:
     write_run(log, clock)
     clock.pass_(minutes=5)
     prefix = write_run(log, clock, closing=False)
-    assert list(read_tail(log).news) == [prefix]
+    assert list(read_tail(log).unreported) == [prefix]
     assert verify(log).ok

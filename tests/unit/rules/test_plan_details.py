@@ -7,7 +7,7 @@ import pytest
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
-from daena_kms.rules.plan import Action, Kind, overdue_by, plan, plan_key
+from daena_kms.rules.plan import Action, Kind, lateness_of, plan, plan_key
 from daena_kms.rules.policy import MANAGED
 
 from tests.unit.keys import (
@@ -210,7 +210,7 @@ def test_a_failing_key_does_not_hide_another() -> None:
 )
 def test_overdue_is_never_negative(due: datetime | None, over: timedelta) -> None:
     """How long a key has been due is zero for one that is not."""
-    assert overdue_by(Action("k", Kind.NOTHING, "", due=due), NOW) == over
+    assert lateness_of(Action("k", Kind.NOTHING, "", due=due), NOW) == over
 
 
 @pytest.mark.parametrize("hold", ["false", at(timedelta()), at(-SECOND)])

@@ -1,4 +1,4 @@
-"""What is planned when a value has leaked, and of what earlier runs owe."""
+"""What is planned when a value has leaked, and for revocations that are pending."""
 
 from dataclasses import replace
 
@@ -20,15 +20,17 @@ from tests.unit.keys import (
     version,
 )
 
-OWED = "compromised, and readable still: its retirement was begun or failed"
+PENDING = "compromised, and readable still: its retirement was begun or failed"
 
 
 def planned(
-    key: Key, *owed: Version, named: bool = False, compromised: bool = False
+    key: Key, *revocations: Version, named: bool = False, compromised: bool = False
 ) -> list[Action]:
     """Return what is planned for a key at NOW."""
-    ids = {found.id for found in owed}
-    return plan_key(key, DEFAULTS, CAN, NOW, named=named, compromised=compromised, owed=ids)
+    ids = {found.id for found in revocations}
+    return plan_key(
+        key, DEFAULTS, CAN, NOW, named=named, compromised=compromised, pending_revocations=ids
+    )
 
 
 def kinds(actions: list[Action]) -> list[tuple[Kind, str | None, bool]]:
@@ -73,18 +75,18 @@ def test_what_can_t_be_rotated_has_nothing_retired(key: Key, kind: Kind) -> None
 
 
 @pytest.mark.parametrize("state", [VersionState.PREVIOUS, VersionState.ABANDONED])
-def test_what_is_owed_is_retired_without_grace(state: VersionState) -> None:
+def test_a_pending_revocation_is_done_without_grace(state: VersionState) -> None:
     """A minute after its promotion, and where the grace is never."""
     old, other = replace(previous(HOUR), state=state), previous(2 * HOUR)
     key = tagged({}, version(HOUR), old, other)
     (action,) = planned(key, old)
-    assert (action.kind, action.version, action.reason) == (Kind.RETIRE, old.id, OWED)
+    assert (action.kind, action.version, action.reason) == (Kind.RETIRE, old.id, PENDING)
     assert action.revokes
     assert key.current is not None
     assert action.base == key.current.ref
 
 
-def test_a_retirement_that_was_not_noted_is_owed_still() -> None:
+def test_a_retirement_that_was_not_noted_is_still_pending() -> None:
     """It was cut off between its two halves."""
     half = replace(retired(DAY), retired=None)
     assert kinds(planned(tagged({}, version(HOUR), half), half)) == [
@@ -93,7 +95,7 @@ def test_a_retirement_that_was_not_noted_is_owed_still() -> None:
 
 
 @pytest.mark.parametrize("state", [VersionState.RETIRED, VersionState.DESTROYED])
-def test_what_is_done_is_owed_no_longer(state: VersionState) -> None:
+def test_what_is_done_is_no_longer_pending(state: VersionState) -> None:
     """Nothing is planned but what is planned anyway."""
     over = replace(retired(DAY), state=state)
     assert [a.kind for a in planned(tagged({}, version(HOUR), over), over)] == [Kind.NOTHING]
@@ -114,7 +116,7 @@ def test_what_may_become_current_now_is_left_alone() -> None:
     assert [a.version for a in planned(key, new, old, ahead) if a.revokes] == [old.id]
 
 
-def test_a_key_not_managed_owes_nothing() -> None:
+def test_no_revocation_is_done_on_a_key_that_is_not_managed() -> None:
     """Whoever took it out of management decides."""
     old = previous(HOUR)
     for tags in ({"daena.managed": "false"}, {}):
@@ -123,7 +125,7 @@ def test_a_key_not_managed_owes_nothing() -> None:
 
 
 def test_a_hold_tells_what_is_readable_still() -> None:
-    """It holds what is owed, too; the reason names the version."""
+    """It keeps a pending revocation from being done, too; the reason names the version."""
     old, done = previous(HOUR), retired(DAY)
     (action,) = planned(tagged({"hold": "true"}, version(HOUR), old, done), old, done)
     assert (action.kind, action.reason) == (
@@ -132,7 +134,7 @@ def test_a_hold_tells_what_is_readable_still() -> None:
     )
 
 
-def test_what_is_owed_is_not_retired_twice() -> None:
+def test_a_pending_revocation_is_not_planned_twice() -> None:
     """When its grace is over as well, one action is enough; others have theirs."""
     old, other = previous(10 * DAY), previous(9 * DAY)
     key = tagged({"spec": "token"}, version(9 * DAY), old, other)
@@ -142,18 +144,18 @@ def test_what_is_owed_is_not_retired_twice() -> None:
     ]
 
 
-def test_what_is_owed_comes_with_whatever_else_is_planned() -> None:
+def test_a_pending_revocation_comes_with_whatever_else_is_planned() -> None:
     """With a rotation that is due, one by name, a further emergency, and a drift."""
     old = previous(91 * DAY)
     key = tagged({}, version(91 * DAY), old)
     assert key.current is not None
-    owed, rotate = (Kind.RETIRE, old.id, True), (Kind.ROTATE, None, False)
-    assert kinds(planned(key, old)) == [owed, rotate]
-    assert kinds(planned(key, old, named=True)) == [owed, rotate]
+    revocation, rotate = (Kind.RETIRE, old.id, True), (Kind.ROTATE, None, False)
+    assert kinds(planned(key, old)) == [revocation, rotate]
+    assert kinds(planned(key, old, named=True)) == [revocation, rotate]
     assert kinds(planned(key, old, named=True, compromised=True)) == [
-        owed,
+        revocation,
         (Kind.ROTATE, None, True),
         (Kind.RETIRE, key.current.id, True),
     ]
     fresh = replace(tagged({}, version(HOUR), old), drift="an alias is gone")
-    assert kinds(planned(fresh, old)) == [owed, (Kind.FAILING, None, False)]
+    assert kinds(planned(fresh, old)) == [revocation, (Kind.FAILING, None, False)]

@@ -122,7 +122,7 @@ def test_the_oldest_key_says_how_far_it_is_behind() -> None:
         for key_id, hours in (("a-key", 1), ("b-key", 3), ("c-key", 9))
     ]
     assert made.counts()["lateness"] == 0
-    made.late = {"a-key", "b-key"}
+    made.overdue_keys = {"a-key", "b-key"}
     assert made.counts()["lateness"] == 3 * 3600
 
 

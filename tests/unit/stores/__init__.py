@@ -1,1 +1,1 @@
-"""Tests of `daena_kms.stores`."""
+"""Tests of what the stores have in common, and of each store without its cloud."""

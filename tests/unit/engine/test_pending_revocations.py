@@ -1,7 +1,7 @@
 """The retirement of a compromised version is carried from run to run until it is done."""
 
 import pytest
-from daena_kms.audit.reader import pending_actions, read_tail
+from daena_kms.audit.reader import read_tail, unresolved_actions
 from daena_kms.audit.writer import RunWriter
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import StoreUnavailable
@@ -37,13 +37,13 @@ def begun(log: MemoryObjects, clock: Hands, version: str) -> RunWriter:
     return writer
 
 
-def owed(log: MemoryObjects, clock: Hands) -> dict[str, set[str]]:
-    """Return what a run that begins now owes."""
-    return Journal.begin(log, CONTEXT, clock).owed()
+def pending(log: MemoryObjects, clock: Hands) -> dict[str, set[str]]:
+    """Return the revocations that are pending for a run that begins now."""
+    return Journal.begin(log, CONTEXT, clock).pending_revocations()
 
 
 @pytest.mark.parametrize(
-    ("result", "is_owed"),
+    ("result", "is_pending"),
     [
         (Outcome.DONE, False),
         (Outcome.SKIPPED, False),
@@ -53,21 +53,21 @@ def owed(log: MemoryObjects, clock: Hands) -> dict[str, set[str]]:
         (None, True),
     ],
 )
-def test_which_results_leave_it_owed(
-    log: MemoryObjects, clock: Hands, store: LocalStore, result: str | None, *, is_owed: bool
+def test_which_results_leave_it_pending(
+    log: MemoryObjects, clock: Hands, store: LocalStore, result: str | None, *, is_pending: bool
 ) -> None:
     """Of a run that crashed before its end, and of one that closed."""
     version = old(store)
     writer = begun(log, clock, version)
     if result is not None:
         writer.outcome([row(version, result)])
-    assert owed(log, clock) == ({KEY: {version}} if is_owed else {})
+    assert pending(log, clock) == ({KEY: {version}} if is_pending else {})
     if result is not None:
         other = MemoryObjects(clock)
         closing = Journal.begin(other, CONTEXT, clock)
         closing.record_rows([row(version, result)])
         closing.close({})
-        assert bool(newest_closing(other)["unresolved"]) is is_owed
+        assert bool(newest_closing(other)["unresolved"]) is is_pending
 
 
 @pytest.mark.parametrize("result", [Outcome.FAILED, Outcome.LEFT])
@@ -91,11 +91,11 @@ def test_it_is_carried_for_as_long_as_it_takes(
     for _ in range(5):
         clock.pass_(minutes=50)
         assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
-        assert owed(log, clock) == {KEY: {version}}
+        assert pending(log, clock) == {KEY: {version}}
     store.retire(store.describe(KEY), version, clock())
     clock.pass_(minutes=1)
     assert [r["result"] for r in recovered(log, clock, store)] == ["done"]
-    assert owed(log, clock) == {}
+    assert pending(log, clock) == {}
 
 
 def test_done_in_this_run_it_is_not_handed_on(
@@ -111,21 +111,21 @@ def test_done_in_this_run_it_is_not_handed_on(
         journal.record_rows([row(version, result, base="another")])
         journal.close({})
         assert len(newest_closing(log)["unresolved"]) == carried
-        assert len(pending_actions(read_tail(log))) == carried
+        assert len(unresolved_actions(read_tail(log))) == carried
 
 
 def test_what_is_current_is_given_up_after_an_hour(
     log: MemoryObjects, clock: Hands, store: LocalStore
 ) -> None:
-    """No rotation came about, or a hand made it current again: then nobody is owed anything."""
+    """No rotation came about, or a hand made it current again: then no revocation is pending."""
     version = current(store)
     begun(log, clock, version)
     clock.pass_(minutes=59)
     assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
-    assert owed(log, clock) == {KEY: {version}}
+    assert pending(log, clock) == {KEY: {version}}
     clock.pass_(minutes=2)
     assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
-    assert owed(log, clock) == {}
+    assert pending(log, clock) == {}
 
 
 def test_a_deleted_key_keeps_it_and_one_that_is_gone_does_not(
@@ -138,7 +138,7 @@ def test_a_deleted_key_keeps_it_and_one_that_is_gone_does_not(
     store.delete(store.describe(KEY), clock())
     clock.pass_(minutes=70)
     assert [r["result"] for r in recovered(log, clock, store)] == ["not-done", "not-done"]
-    assert owed(log, clock) == {KEY: {version}}
+    assert pending(log, clock) == {KEY: {version}}
 
 
 def test_a_version_that_is_gone_is_done(
@@ -148,7 +148,7 @@ def test_a_version_that_is_gone_is_done(
     begun(log, clock, "some-version-that-is-gone")
     clock.pass_(minutes=70)
     assert [r["result"] for r in recovered(log, clock, store)] == ["done"]
-    assert owed(log, clock) == {}
+    assert pending(log, clock) == {}
 
 
 def test_a_store_that_does_not_answer_loses_nothing(
@@ -168,7 +168,7 @@ def test_a_store_that_does_not_answer_loses_nothing(
     hurried = Journal.begin(log, CONTEXT, clock)
     hurried.recover(store, lambda: True)
     hurried.close({})
-    assert owed(log, clock) == {KEY: {version}}
+    assert pending(log, clock) == {KEY: {version}}
 
 
 def test_another_store_s_is_not_ours(log: MemoryObjects, clock: Hands) -> None:
@@ -177,5 +177,5 @@ def test_another_store_s_is_not_ours(log: MemoryObjects, clock: Hands) -> None:
     journal = Journal.begin(log, CONTEXT, clock)
     journal._unresolved.append(foreign)
     journal.close({})
-    assert owed(log, clock) == {}
+    assert pending(log, clock) == {}
     assert [a["provider"] for a in newest_closing(log)["unresolved"]] == ["elsewhere"]

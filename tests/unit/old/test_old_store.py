@@ -1,0 +1,153 @@
+"""A store and its audit log that an older version left read, run and verify as they did then."""
+
+import base64
+import json
+import os
+import re
+import sqlite3
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from daena_kms.audit import open_log
+from daena_kms.audit.reader import history
+from daena_kms.audit.records import digest
+from daena_kms.audit.verify import verify
+from daena_kms.cloud_kms import LocalAdapter
+from daena_kms.kms import KeyManagementService
+from daena_kms.objects.base import Objects
+
+from tests.unit.old.make import LEAKED, Life, master_key, objects_in, seen, signing_key
+
+HERE = Path(__file__).parent
+SEEN: dict[str, Any] = json.loads((HERE / "seen.json").read_text())
+OBJECTS = [json.loads(line) for line in (HERE / "audit.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def _the_master_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAENA_KMS_MASTER_KEY", master_key())
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> LocalAdapter:
+    """Give the store."""
+    home = tmp_path / "home"
+    home.mkdir()
+    with closing(sqlite3.connect(home / "keys.db")) as connection:
+        connection.executescript((HERE / "store.sql").read_text())
+    return LocalAdapter(home)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Objects:
+    """Give the log, each object as old as the record in it."""
+    root = tmp_path / "audit"
+    for entry in OBJECTS:
+        path = root / entry["name"]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(entry["text"])
+        written = datetime.fromisoformat(entry["time"]).timestamp()
+        os.utime(path, (written, written))
+    return open_log(root.as_uri())
+
+
+def test_it_is_seen_and_run_as_by_the_version_that_made_it(
+    adapter: LocalAdapter, log: Objects
+) -> None:
+    """Keys, history, findings, the plan, and a later run, which retires what was leaked."""
+    found = json.loads(json.dumps(seen(adapter, log)))
+    for part, expected in SEEN.items():
+        assert found[part] == expected, part
+    assert found["verified"]["ok"]
+    assert found["verified_after"]["ok"]
+    assert found["run"]["revoked"] == [LEAKED]
+
+
+def test_what_the_fixture_holds() -> None:
+    """A rotation, a finish after a crash, a retirement, …: it can't shrink unnoticed."""
+    rows = {(row["key"], row["kind"], row["result"]) for row in SEEN["history"]}
+    assert rows >= {
+        ("data-key", "rotate", "done"),
+        ("data-key", "rollback", "done"),
+        ("interrupted-key", "finish", "done"),
+        ("unrecorded-key", "rotate", "done"),
+        ("session-token", "retire", "done"),
+        ("session-token", "destroy", "done"),
+        (LEAKED, "retire", "unknown"),
+        ("brought-key", "rollback", "done"),
+        ("elsewhere-key", "record", "done"),
+        ("deleted-key", "delete", "done"),
+        ("held-key", "hold", "done"),
+    }
+    (left,) = json.loads(OBJECTS[-1]["text"])["unresolved"]
+    assert (left["key"], left["kind"], left["compromised"]) == (LEAKED, "retire", True)
+
+
+def test_every_value_that_may_be_read_opens(adapter: LocalAdapter) -> None:
+    """Current and previous ones, and one that was rolled back to is the same value again."""
+    for key in adapter.store.scan():
+        for version in key.versions:
+            if version.state.value in {"current", "previous"}:
+                assert adapter.get_key(key.id, version.id)
+    first = min(v.id for v in adapter.store.describe("data-key").versions)
+    # Compared here, so that a failure prints no value.
+    assert (adapter.get_key("data-key") == adapter.get_key("data-key", first)) is True
+
+
+def test_its_manifests_verify(adapter: LocalAdapter, log: Objects) -> None:
+    """The chain is whole, agrees with the log, and each attests the value that is stored."""
+    service = KeyManagementService("local", adapter=adapter, log=log, signing_key=signing_key())
+    report = service.verify_chain()
+    assert (report.ok, report.problems, report.notes, report.manifests) == (True, [], [], 4)
+    for manifest in service.iter_manifests():
+        if manifest.key_id == "brought-key":
+            value = adapter.get_key(manifest.key_id, manifest.version)
+            assert service.matches(manifest, value)
+
+
+def test_the_chain_grows_on(adapter: LocalAdapter, log: Objects) -> None:
+    """A manifest of today stands on the last one of then."""
+    service = KeyManagementService("local", adapter=adapter, log=log, signing_key=signing_key())
+    service.record_rotation(base64.b64encode(os.urandom(24)).decode(), "brought-key")
+    assert service.verify_chain().ok
+    assert verify(log, adapter.store.scan()).ok
+
+
+def test_the_same_life_leaves_the_same_log(tmp_path: Path) -> None:
+    """Record for record and member for member, ids, hashes and fractions of a second apart."""
+    life = Life(tmp_path / "home", tmp_path / "audit")
+    life.live()
+    assert _comparable(objects_in(tmp_path / "audit")) == _comparable(OBJECTS)
+    assert [_kinds(row) for row in history(life.log)] == [_kinds(row) for row in SEEN["history"]]
+
+
+def _kinds(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["key"], row["kind"], row["result"]
+
+
+def _comparable(objects: list[dict[str, str]]) -> list[Any]:
+    """Return the records with names for what no two runs have in common, in order of appearance."""
+    names: dict[str, str] = {}
+    for number, entry in enumerate(objects):
+        names[digest(entry["text"].encode())] = f"hash of object {number}"
+    random = re.compile(r"sha256:[0-9a-f]{64}|\b[0-9a-f]{32}\b|daena-\d{8}T\d{6}Z-[0-9a-f-]+")
+
+    def named(match: re.Match[str]) -> str:
+        return names.setdefault(match[0], f"id {len(names)}")
+
+    found = []
+    for entry in objects:
+        record = json.loads(entry["text"])
+        if "manifest_id" in record:
+            # Its members are values of their own: hashes of hashes, and a signature.
+            found.append([entry["name"], sorted(record), record["kind"], record["metadata"]])
+            continue
+        # In the order of the records' members; what lies in an object has none.
+        text = random.sub(named, entry["name"] + entry["text"])
+        text = re.sub(r"(T\d\d:\d\d):\d\d(\.\d+)?Z", r"\1Z", text)
+        name, _, rest = text.partition(".json")
+        found.append([name, json.loads(rest)])
+    return found
