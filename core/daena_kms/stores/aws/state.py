@@ -74,13 +74,13 @@ class Labels:
         value right after it, AWSPREVIOUS also leaves the version that is current now.
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
-        found = []
+        unpinned = []
         if previous is not None and not self.ours(previous, KEEP):
             proved = mark(previous) in self._proofs() and self.ours(previous, MADE)
-            found += [] if proved else [previous]
+            unpinned += [] if proved else [previous]
         if current is not None and not self.ours(current, MADE, KEEP):
-            found.append(current)
-        return found
+            unpinned.append(current)
+        return unpinned
 
     def orphans(self, *version_ids: str) -> list[str]:
         """Return the versions that only these versions prove to have been current."""
@@ -198,10 +198,12 @@ def labels_of(key: Key) -> Labels:
     raise TypeError(msg)
 
 
-def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None = None) -> Key:
+def to_key(
+    answer: Mapping[str, Any], region: str | None, current_created: datetime | None = None
+) -> Key:
     """Return the key that an entry of ``ListSecrets`` or an answer of ``DescribeSecret`` shows.
 
-    ``made`` is when the current version was made, where that was looked up.
+    ``current_created`` is when the current version was made, where that was looked up.
     """
     labels = Labels(answer.get("SecretVersionsToStages") or answer.get("VersionIdsToStages") or {})
     created = answer["CreatedDate"].astimezone(UTC)
@@ -210,7 +212,7 @@ def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None 
     for version_id in labels.stages:
         parsed = parse_version_id(version_id)
         state = labels.state(version_id)
-        exact = parsed.made if parsed is not None else made
+        exact = parsed.made if parsed is not None else current_created
         if state is not VersionState.CURRENT and parsed is None:
             exact = None
         versions.append(
