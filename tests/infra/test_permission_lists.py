@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from infra.local.aws.sim import ACCESS_KEY
-from tests.functions.world import FUNCTION_KEY
+from tests.functions.aws_world import FUNCTION_KEY
 from tests.infra.built import ROOT
 from tests.infra.template import load, resources, statements
 

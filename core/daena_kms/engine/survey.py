@@ -67,7 +67,7 @@ class Survey:
         return self.request.adapter.store
 
     def _can_wait(self, key: Key) -> bool:
-        by_others = key.current is None or key.current.base is None
+        by_others = key.current is None or key.current.base_mark is None
         return by_others and key.id not in self.pending_revocations
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:

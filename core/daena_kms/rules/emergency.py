@@ -1,11 +1,11 @@
 """When a value has leaked: what a run needs to know, and what it says about the result. Pure."""
 
 from daena_kms.errors import ConfigError
-from daena_kms.rules.model import Key, Revoking, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, Revoking, VersionState
 from daena_kms.rules.specs import Spec
 
 #: The states of versions that can be read beside the current one, if only by their ids.
-_READABLE = {VersionState.PREVIOUS, VersionState.PENDING, VersionState.ABANDONED}
+_READABLE = {VersionState.PREVIOUS, *NEVER_CURRENT}
 
 
 def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:

@@ -78,6 +78,10 @@ class VersionState(StrEnum):
     DESTROYED = "destroyed"
 
 
+#: The states of a version that never was current.
+NEVER_CURRENT = frozenset({VersionState.PENDING, VersionState.ABANDONED})
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One immutable value, known by the store's own version id. The value itself is not here."""
@@ -88,8 +92,8 @@ class Version:
     created: datetime
     #: The earliest possible time, where ``created`` is only a bound.
     created_earliest: datetime | None = None
-    #: The mark (see :func:`daena_kms.rules.names.mark`) of the version it was made from.
-    base: str | None = None
+    #: The mark (see :func:`daena_kms.rules.names.mark`) of the id of the version it was made from.
+    base_mark: str | None = None
     #: The latest time at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None
     retired: datetime | None = None
@@ -101,7 +105,7 @@ class Version:
     @property
     def was_current(self) -> bool:
         """Whether it is current, or once was."""
-        return self.state not in {VersionState.PENDING, VersionState.ABANDONED}
+        return self.state not in NEVER_CURRENT
 
     @property
     def over(self) -> bool:
@@ -154,9 +158,9 @@ class Key:
         """The version that was current right before the current one, if it is still readable."""
         readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]
         current = self.current
-        if current is not None and current.base is not None:
+        if current is not None and current.base_mark is not None:
             for version in readable:
-                if mark(version.id) == current.base:
+                if mark(version.id) == current.base_mark:
                     return version
         # A version of which nothing says when it was superseded: somebody else's came after it.
         return max(
@@ -171,7 +175,7 @@ class Key:
         The base mark is the mark of an id, which not every listing shows.
         """
         known = {mark(v.id) for v in self.versions if v.ref == ref} or {mark(ref)}
-        return version.base in known
+        return version.base_mark in known
 
     def version(self, version_id: str) -> Version | None:
         """Return the version with that id, or ``None``."""

@@ -22,7 +22,8 @@ MAX_VALUE_BYTES = 25_000
 PLAUSIBLE_YEARS = range(2000, 9000)
 
 _KEY_ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
-_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
+#: The form of a version id of our own.
+OWN_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -68,26 +69,30 @@ class ParsedId:
     """What a version id of our own says: when the version was made and the mark of its base."""
 
     made: datetime
-    base: str
+    base_mark: str
 
 
 def mark(version_id: str | None) -> str:
-    """Return the short fingerprint of a version id that the next version's id carries.
+    """Return the mark of a version id: a short fingerprint, which the next version's id carries.
 
     It identifies a version among the few of one key; it is a hash of an id, never of a value.
     """
     return hashlib.sha256((version_id or "none").encode(errors="surrogatepass")).hexdigest()[:10]
 
 
-def new_version_id(base: str | None, at: datetime) -> str:
-    """Return a fresh id for a version made at ``at`` from ``base`` (``None``: the first)."""
+def new_version_id(base_id: str | None, at: datetime) -> str:
+    """Return a fresh id for a version made at ``at``.
+
+    ``base_id`` is the store's id of the version that it is made from; ``None`` for a key's first
+    version.
+    """
     stamp = at.astimezone(UTC).strftime(_STAMP)
-    return f"daena-{stamp}-{mark(base)}-{secrets.token_hex(8)}"
+    return f"daena-{stamp}-{mark(base_id)}-{secrets.token_hex(8)}"
 
 
 def parse_version_id(version_id: str) -> ParsedId | None:
     """Return what a version id of our own says, or ``None`` for anybody else's."""
-    match = _VERSION_ID.fullmatch(version_id)
+    match = OWN_VERSION_ID.fullmatch(version_id)
     if match is None:
         return None
     try:
@@ -96,3 +101,9 @@ def parse_version_id(version_id: str) -> ParsedId | None:
         return None
     # Anybody may write an id of this form; no sum of a far year and a policy may overflow.
     return ParsedId(made, match[2]) if made.year in PLAUSIBLE_YEARS else None
+
+
+def base_mark_of(version_id: str | None) -> str | None:
+    """Return the mark of the base in a version id of our own, ``None`` for anybody else's."""
+    parsed = parse_version_id(version_id or "")
+    return parsed.base_mark if parsed is not None else None

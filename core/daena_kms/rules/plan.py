@@ -322,9 +322,9 @@ def _check_clock(key: Key, now: datetime) -> None:
 
 def _pending(key: Key) -> Version | None:
     """Return a version that an interrupted rotation from the current one left."""
-    base = mark(key.current.id if key.current is not None else None)
+    base_mark = mark(key.current.id if key.current is not None else None)
     pending = (v for v in key.versions if v.state is VersionState.PENDING)
-    return next((v for v in pending if v.base in {base, None}), None)
+    return next((v for v in pending if v.base_mark in {base_mark, None}), None)
 
 
 def _time(hold: bool | datetime) -> datetime:  # noqa: FBT001 - the type of the field

@@ -9,7 +9,7 @@ from daena_kms.kms import KeyManagementService
 from daena_kms.kms.manifests import Signer
 
 from tests.unit.kms.manifests import one_signer, pem
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 VALUE = "a-value-to-record"
 

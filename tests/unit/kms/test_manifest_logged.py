@@ -17,7 +17,7 @@ from daena_kms.objects.base import Entry
 
 from tests.unit.kms.manifests import one_signer, resigned, rotation
 from tests.unit.kms.services import Service
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 FIRST, SECOND, THIRD = (f"manifests/00000000000{number}.json" for number in (1, 2, 3))
 

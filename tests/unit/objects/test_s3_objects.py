@@ -17,7 +17,8 @@ from daena_kms.objects.base import AlreadyExists, Objects
 from infra.local.aws.s3 import Stored
 from infra.local.aws.sim import BUCKET, REGION, AwsSimulator
 from infra.local.faults import only
-from tests.unit.logs import CONTEXT, START, Hands, action, write_run
+from tests.unit.logs import CONTEXT, Hands, action, write_run
+from tests.worlds.memory import START
 
 NAME = "log/2026/03/01/12/run/000000.json"
 PUT, GET, LIST = (only("s3", name) for name in ("PutObject", "GetObject", "ListObjectsV2"))

@@ -120,14 +120,14 @@ TIMES = st.datetimes(
 )
 
 
-@given(base=st.none() | st.text(st.characters(codec="utf-8"), max_size=70), at=TIMES)
-def test_a_version_id_tells_its_age_and_its_base(base: str | None, at: datetime) -> None:
+@given(base_id=st.none() | st.text(st.characters(codec="utf-8"), max_size=70), at=TIMES)
+def test_a_version_id_tells_its_age_and_its_base(base_id: str | None, at: datetime) -> None:
     """The second and the mark of the base that an id was made with are read from it."""
-    version_id = new_version_id(base, at)
+    version_id = new_version_id(base_id, at)
     parsed = parse_version_id(version_id)
     assert parsed is not None
     assert parsed.made == at.replace(microsecond=0)
-    assert parsed.base == mark(base)
+    assert parsed.base_mark == mark(base_id)
     assert 32 <= len(version_id) <= 64
 
 

@@ -39,9 +39,9 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
     return action
 
 
-def pending(base: str | None) -> Version:
+def pending(base_mark: str | None) -> Version:
     """Return what a rotation from a version of that id left an hour ago."""
-    return version(HOUR, VersionState.PENDING, base=base)
+    return version(HOUR, VersionState.PENDING, base_mark=base_mark)
 
 
 def test_an_interrupted_rotation_is_finished() -> None:
@@ -60,8 +60,8 @@ def test_an_interrupted_rotation_is_finished() -> None:
 def test_what_a_loser_left_says_nothing_of_this_rotation(state: VersionState) -> None:
     """A version made from another base, or given up, does not make a rotation a finished one."""
     current = version(91 * DAY)
-    base = "0123456789" if state is VersionState.PENDING else mark(current.id)
-    action = one(tagged({}, current, version(HOUR, state, base=base)))
+    base_mark = "0123456789" if state is VersionState.PENDING else mark(current.id)
+    action = one(tagged({}, current, version(HOUR, state, base_mark=base_mark)))
     assert (action.kind, action.reason) == (Kind.ROTATE, DUE)
 
 

@@ -1,6 +1,6 @@
 """The local store's file: SQLite, with every value sealed under a master key.
 
-One connection per process, one writer at a time across processes, full durability: a commit that
+There is one connection per process and one writer at a time across processes. A commit that has
 returned survives a power cut.
 """
 
@@ -39,9 +39,16 @@ CREATE TABLE IF NOT EXISTS versions (
 class Database:
     """The file ``keys.db`` in ``home`` and the master key that opens its values.
 
-    ``master_key`` is base64 of 32 bytes; without it the file ``master.key`` beside the database is
-    used, and made on first use with mode 0600. Raises :class:`ConfigError` for a key that is
-    malformed, wrong or readable by others, and for a database that is damaged.
+    Args:
+        home: The folder.
+        master_key: Base64 of 32 bytes. Without it the file ``master.key`` in ``home`` is used, and
+            created on first use with mode 0600.
+
+    Raises:
+        AccessDenied: The folder can't be used.
+        ConfigError: The master key is malformed, wrong or readable by others, or the database is
+            damaged.
+        StoreUnavailable: Another process has locked the database, or the disk is full.
     """
 
     def __init__(self, home: Path, master_key: str | None) -> None:
@@ -59,7 +66,7 @@ class Database:
         return nonce + self._opened()[1].encrypt(nonce, value.encode(), name.encode())
 
     def unseal(self, sealed: bytes, name: str) -> str:
-        """Return what was sealed under ``name``. Raises :class:`ConfigError` if it was altered."""
+        """Return a value sealed under ``name``. Raises ``ConfigError`` if it was altered."""
         try:
             cipher = self._opened()[1]
             return cipher.decrypt(
@@ -90,7 +97,7 @@ class Database:
                 raise
 
     def forget(self) -> None:
-        """Take out of the write-ahead log what was erased from the database."""
+        """Remove from the write-ahead log what was erased from the database."""
         with self._lock, self._errors():
             self._opened()[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -106,8 +113,8 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            # One that Python raises itself, for a column that is no text, has no code and may
-            # quote the column: an error's text is not passed on.
+            # Python itself raises one for a column that is not text. It has no code and may quote
+            # the column, so an error's text is not passed on.
             name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 msg = f"the local store {self.path} is locked by another process"
@@ -119,7 +126,7 @@ class Database:
             msg = f"the local store {self.path} is damaged ({name})"
             raise ConfigError(msg, todo="Restore the file from a backup") from None
         except (ValueError, TypeError, AttributeError) as error:
-            # A row that is not as this package writes it; its content is not quoted.
+            # A row that this package did not write; its content is not quoted.
             msg = f"the local store {self.path} holds a row that is malformed"
             raise ConfigError(msg, todo="Restore the file from a backup") from error
 
@@ -129,7 +136,7 @@ class Database:
             if self._connection is None or self._cipher is None or self._pid != os.getpid():
                 self._connection, self._cipher = self._open()
                 self._pid = os.getpid()
-                # Whoever drops the store need not close it.
+                # A store that is dropped needs no close().
                 weakref.finalize(self, _close, self._connection, self._pid)
             return self._connection, self._cipher
 
@@ -149,7 +156,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                # What is destroyed is overwritten, not only unlinked from its page.
+                # An erased value is overwritten, not only unlinked from its page.
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.executescript(_SCHEMA)
                 self._check_master_key(connection, cipher)
@@ -176,10 +183,10 @@ class Database:
         if self._master_key is not None:
             return _decode(self._master_key, "DAENA_KMS_MASTER_KEY")
         path = self._home / "master.key"
-        # Looked at in this order: whoever makes a store makes its key first.
-        made = self.path.exists()
+        # In this order: a process that creates a store creates its master key first.
+        database_exists = self.path.exists()
         if not path.exists():
-            if made:
+            if database_exists:
                 msg = f"{path} is missing, and {self.path} can't be opened without it"
                 raise ConfigError(msg, todo="Put the file back, or set DAENA_KMS_MASTER_KEY")
             self._make_master_key(path)
@@ -189,8 +196,7 @@ class Database:
         return _decode(path.read_bytes(), str(path))
 
     def _make_master_key(self, path: Path) -> None:
-        # Written whole and then linked: of several processes at once one wins, and none ever
-        # reads half a key.
+        # Written whole and then linked: of several processes one wins, and none reads half a key.
         handle, name = tempfile.mkstemp(dir=self._home, prefix=".master-")
         with os.fdopen(handle, "wb") as file:
             file.write(base64.b64encode(os.urandom(_KEY_BYTES)))

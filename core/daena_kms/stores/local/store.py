@@ -1,6 +1,7 @@
-"""The local store: one folder, no account. The reference implementation of the contract."""
+"""The local store: keys in one folder. It is the reference implementation of the contract."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
-from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionState
-from daena_kms.rules.names import mark, new_version_id, parse_version_id
+from daena_kms.rules.names import OWN_VERSION_ID, mark, new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
@@ -30,6 +31,8 @@ class LocalStore(Store):
     """
 
     provider: ClassVar[str] = "local"
+    title: ClassVar[str] = "the local store"
+    version_form: ClassVar[re.Pattern[str]] = OWN_VERSION_ID
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
@@ -68,15 +71,8 @@ class LocalStore(Store):
             raise _not_found(key_id)
         return key
 
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it has the form of an id made here."""
-        if parse_version_id(version) is None:
-            msg = f"{version[:80]!r} is no version id of the local store"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
-
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value, current or previous; a retired or destroyed one is not readable."""
+        """Return a current or previous value; a retired or destroyed one can't be read."""
         with self._db.reading() as connection:
             row = connection.execute(
                 "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
@@ -138,10 +134,10 @@ class LocalStore(Store):
         return staged.version_id
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Do nothing: a rotation that lost has written nothing."""
+        """Do nothing: a rotation that lost a race has written nothing."""
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Mark a previous version retired; its value stays, sealed, and is not readable."""
+        """Mark a previous version retired; its value stays, sealed, and can't be read."""
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
@@ -166,7 +162,7 @@ class LocalStore(Store):
         self._set_deleted(key.id, _text(now))
 
     def restore(self, key: Key) -> None:
-        """Take the mark of deletion off."""
+        """Remove the mark of deletion."""
         self._set_deleted(key.id, None)
 
     def _set_deleted(self, key_id: str, when: str | None) -> None:
@@ -192,7 +188,7 @@ class LocalStore(Store):
         return next(iter(self._query("k.id = ?", key_id)), None)
 
     def _query(self, where: str, *values: str) -> list[Key]:
-        # One statement, so that a key and its versions are of one moment.
+        # One statement, so that a key and its versions are read at the same moment.
         statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
         with self._db.reading() as connection:
             rows = connection.execute(statement, values).fetchall()
@@ -223,19 +219,19 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _version(row: tuple[str, ...]) -> Version:
-    version_id, base, state, created, superseded, retired = row[3:]
+    version_id, base_mark, state, created, superseded, retired = row[3:]
     return Version(
         id=version_id,
         state=VersionState(state),
         created=datetime.fromisoformat(created),
-        base=base,
+        base_mark=base_mark,
         superseded=_time(superseded),
         retired=_time(retired),
     )
 
 
 def _text(time: datetime) -> str:
-    # Of one width, so that the order of the texts is the order of the times.
+    # All of one length, so that sorting the texts sorts the times.
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -247,11 +243,11 @@ def _insert(
     connection: sqlite3.Connection,
     key_id: str,
     version_id: str,
-    base: str,
+    base_mark: str,
     now: datetime,
     sealed: bytes,
 ) -> None:
     connection.execute(
         "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
-        (key_id, version_id, base, VersionState.CURRENT, _text(now), sealed),
+        (key_id, version_id, base_mark, VersionState.CURRENT, _text(now), sealed),
     )

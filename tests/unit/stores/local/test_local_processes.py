@@ -237,7 +237,7 @@ def test_processes_share_a_store_from_its_first_moment(tmp_path: Path) -> None:
         assert keys.keys() == {"shared", *(f"own-{number}" for number in range(6))}
         versions = keys["shared"].versions
         assert len(versions) == 1 + sum(won)
-        assert {v.base for v in versions} == {
+        assert {v.base_mark for v in versions} == {
             mark(None),
             *(mark(v.id) for v in versions if v is not keys["shared"].current),
         }
