@@ -113,7 +113,7 @@ def test_versions_before_it_keep_their_grace(harness: Harness) -> None:
     harness.run(HOUR, keys=["app-key"])
     summary = harness.run(2 * HOUR, keys=["app-key"], compromised=True, reason=WHY)
     assert summary.revoked == ["app-key"]
-    assert f"read on as before: {oldest.id}" in summary.notes["app-key"]
+    assert f"not current stay readable: {oldest.id}" in summary.notes["app-key"]
     assert harness.adapter.get_key("app-key", "previous") == first
     assert harness.run(7 * DAY).actions == []
     assert harness.run(9 * DAY).retired == ["app-key"]

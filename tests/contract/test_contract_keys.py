@@ -151,7 +151,7 @@ def test_values_of_one_s_own(harness: Harness) -> None:
             harness.adapter.create_key("own-bad", bad)
     with pytest.raises(ConfigError, match="not text"):
         harness.adapter.create_key("own-bad", b"bytes")  # type: ignore[arg-type] # as above
-    with pytest.raises(ConfigError, match="not of the spec"):
+    with pytest.raises(ConfigError, match="does not fit the spec"):
         harness.adapter.create_key("own-bad", "short", spec="aes-256")
     assert harness.calls() == before
     assert "own-bad" not in harness.adapter.list_keys()

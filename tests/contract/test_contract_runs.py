@@ -93,7 +93,7 @@ def test_retired_versions_go_by_policy_and_never_below_keep(harness: Harness) ->
     """destroy-after counts from retirement, and keep versions always stay."""
     tags = {"daena.grace": "1d", "daena.destroy-after": "5d", "daena.rotate-after": "10d"}
     if harness.adapter.store.can.destroy_means is None:
-        with pytest.raises(ConfigError, match="can't destroy one version"):
+        with pytest.raises(ConfigError, match="can't destroy a single version"):
             harness.adapter.create_key("api-token", spec="token", tags=tags)
         return
     harness.adapter.create_key("api-token", spec="token", tags=tags)
