@@ -1,4 +1,4 @@
-"""A pool of random bytes that many keys draw from, so that one KMS call serves many of them."""
+"""A pool of random bytes for many keys, so that one KMS call serves many of them."""
 
 import secrets
 import threading
@@ -9,7 +9,7 @@ from daena_kms.errors import DaenaKMSError
 #: ``GenerateDataKey`` and ``GenerateRandom`` give at most this many bytes a call.
 #: https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
 MAX_DRAW = 1024
-#: With fewer bytes left than this, the next are drawn.
+#: If fewer bytes than this are left, more are drawn.
 _LOW = MAX_DRAW // 2
 
 
@@ -21,9 +21,12 @@ def local_random(count: int) -> bytes:
 class Pool:
     """Random bytes drawn from a source in few large calls; each byte is handed out once.
 
-    A pool belongs to one run and is dropped with it: what is left in it serves nobody later.
-    ``source(n)`` returns n bytes; ``expected`` is how many the run will need, about. May be called
-    from several threads: one of them draws ahead while the others use what is there.
+    A pool belongs to one run. The bytes that are left at its end are discarded. Several threads
+    may call it at once: one of them draws ahead while the others use the bytes that are there.
+
+    Args:
+        source: Returns as many random bytes as it is asked for.
+        expected: About how many bytes the run will need.
     """
 
     def __init__(self, source: Callable[[int], bytes], expected: int) -> None:
@@ -49,7 +52,7 @@ class Pool:
         try:
             draw = self._source(self._wanted(0))
         except DaenaKMSError:
-            draw = b""  # whoever needs the bytes asks again, and hears of it
+            draw = b""  # the next caller that needs the bytes draws again, and gets the error
         with self._lock:
             self._add(draw)
             self._drawing = False
