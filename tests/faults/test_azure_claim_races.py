@@ -134,7 +134,7 @@ def test_a_claim_whose_answer_is_lost(due: AzureWorld, how: Effect) -> None:
     fault(2, when=only("blob", "PutBlob"))
     summary = due.run(LATER, keys=[KEY])
     assert summary.failed == [KEY]
-    assert "the place of the claims" in str(summary.errors[KEY])
+    assert "the place for claims" in str(summary.errors[KEY])
     again = due.run(LATER + MINUTE)
     done = [KEY] if how is Effect.BEFORE else []
     assert (again.finished, again.skipped) == (done, [] if done else [KEY])

@@ -137,7 +137,7 @@ def test_an_orphan_is_never_what_previous_names(due: GcpWorld) -> None:
     due.run(LATER + OVER)
     due.operations(LATER + DAY).rollback(KEY)
     assert due.adapter.get_key(KEY) == first != orphan
-    with pytest.raises(DaenaKMSError, match="never was current"):
+    with pytest.raises(DaenaKMSError, match="was never current"):
         due.operations(LATER + DAY).rollback(KEY, "2")
 
 

@@ -1,8 +1,8 @@
-"""Key ids that every store accepts, and version ids that tell their own age and origin.
+"""Key ids that every store accepts, and version ids that show their age and origin.
 
-A store whose versions are named by the caller (Secrets Manager's ``ClientRequestToken``, the
-local file) gets ids of this form, so that a listing alone says when a version was made and from
-which base, with no call per key::
+A store where the caller names a version (Secrets Manager's ``ClientRequestToken``, the local
+file) gets ids of this form. So a listing alone shows when a version was made and from which base,
+and no call per key is needed::
 
     daena-20261124T155018Z-0f1e2d3c4b-9a8b7c6d5e4f3a2b
           UTC second       base mark   randomness
@@ -28,9 +28,12 @@ _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def check_key_id(key_id: object) -> str:
-    """Return ``key_id`` when it is portable. Raises :class:`InvalidKeyId` and calls nothing.
+    """Return ``key_id`` if it is portable; no store is called.
 
-    The form is the meet of what the stores allow: ``^[a-z][a-z0-9-]{0,99}$``, no trailing hyphen.
+    The form is what all stores allow: ``^[a-z][a-z0-9-]{0,99}$``, no trailing hyphen.
+
+    Raises:
+        InvalidKeyId: It is not.
     """
     if isinstance(key_id, str) and _KEY_ID.fullmatch(key_id) and not key_id.endswith("-"):
         return key_id
@@ -46,7 +49,11 @@ def check_key_id(key_id: object) -> str:
 
 
 def check_material(material: object, key_id: str) -> str:
-    """Return ``material`` when every store can hold it. Raises :class:`ConfigError` without it."""
+    """Return ``material`` if every store can hold it.
+
+    Raises:
+        ConfigError: It is not text of 1 to 25,000 bytes. The error never quotes it.
+    """
     if not isinstance(material, str):
         msg = f"the value is {type(material).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a str; encode binary values as base64")
@@ -54,8 +61,8 @@ def check_material(material: object, key_id: str) -> str:
     with contextlib.suppress(UnicodeEncodeError):
         encoded = material.encode()
     if encoded is None:
-        # Raised out here: that error holds the value, and would be the context of ours.
-        msg = "the value holds lone surrogates and is no UTF-8 text"
+        # Raised outside the handler: that error holds the value and would be the context of ours.
+        msg = "the value has lone surrogates, so it is not UTF-8 text"
         raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64")
     size = len(encoded)
     if not 1 <= size <= MAX_VALUE_BYTES:
@@ -66,7 +73,7 @@ def check_material(material: object, key_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParsedId:
-    """What a version id of our own says: when the version was made and the mark of its base."""
+    """What a version id of our form says: when the version was made and the mark of its base."""
 
     made: datetime
     base_mark: str
@@ -75,7 +82,7 @@ class ParsedId:
 def mark(version_id: str | None) -> str:
     """Return the mark of a version id: a short fingerprint, which the next version's id carries.
 
-    It identifies a version among the few of one key; it is a hash of an id, never of a value.
+    It identifies a version among the few of one key. It is a hash of an id, never of a value.
     """
     return hashlib.sha256((version_id or "none").encode(errors="surrogatepass")).hexdigest()[:10]
 
@@ -99,7 +106,7 @@ def parse_version_id(version_id: str) -> ParsedId | None:
         made = datetime.fromisoformat(match[1])
     except ValueError:
         return None
-    # Anybody may write an id of this form; no sum of a far year and a policy may overflow.
+    # Anybody may write an id of this form, and a far year plus a policy's interval would overflow.
     return ParsedId(made, match[2]) if made.year in PLAUSIBLE_YEARS else None
 
 

@@ -26,7 +26,7 @@ class Staged:
     Depending on the store it stands for a pending version, a claim, or nothing that is stored.
     """
 
-    #: The id that the new version has or will have; empty where only the store assigns it.
+    #: The id that the new version has or will have; empty if the store assigns it.
     version_id: str
     #: The version that was current when the rotation began, by its ``ref``.
     base: str
@@ -37,7 +37,7 @@ class Staged:
 
 
 class Store(ABC):
-    """Primitives over one store. All of them raise the errors of :mod:`daena_kms.errors`.
+    """Primitives over one store. They raise only errors of :mod:`daena_kms.errors`.
 
     ``now`` is always the time of the run, an aware datetime in UTC. Methods may be called from
     several threads at once.
@@ -86,7 +86,8 @@ class Store(ABC):
     def check_version_id(self, version: str) -> str:
         """Return ``version``, without a call, if it has the form of this store's version ids.
 
-        Raises :class:`~daena_kms.errors.ConfigError`.
+        Raises:
+            ConfigError: It does not.
         """
         if self.version_form.fullmatch(version) is None:
             msg = f"{version[:80]!r} is no version id of {self.title}"
@@ -95,13 +96,14 @@ class Store(ABC):
 
     @abstractmethod
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return the value of the current version, or of the one with this id."""
+        """Return the value of the current version, or of the version with this id."""
 
     @abstractmethod
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create a key with a first version and return that version's id.
 
-        Raises :class:`~daena_kms.errors.KeyExists`.
+        Raises:
+            KeyExists: There is already a key with that id.
         """
 
     @abstractmethod
@@ -133,7 +135,10 @@ class Store(ABC):
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Retire a compromised version, by every means that the store has. Idempotent.
 
-        ``key`` is an exact look at the key, in which the version is not the current one.
+        Args:
+            key: An exact look at the key.
+            version: The id of the version, which is not the current one.
+            now: The time of the run.
         """
         self.retire(key, version, now)
 
@@ -182,8 +187,8 @@ class Store(ABC):
         if version == "previous":
             previous = key.previous
             if previous is None:
-                msg = "no previous version of it is readable"
-                todo = "Name a version by its id: show lists them"
+                msg = "it has no readable previous version"
+                todo = "Name a version by its id; show lists the ids"
                 raise KeyNotFound(msg, key_id=key.id, todo=todo)
             return previous.id
         self.check_version_id(version)
@@ -194,6 +199,6 @@ class Store(ABC):
             v.base_mark == base_mark and v.was_current for v in key.versions
         )
         if lost or (known is not None and not known.was_current):
-            msg = f"its version {version} never was current"
-            raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
+            msg = f"its version {version} was never current"
+            raise KeyNotFound(msg, key_id=key.id, todo="Name one that was; show lists them")
         return version

@@ -9,7 +9,7 @@ from daena_kms.errors import DaenaKMSError
 #: ``GenerateDataKey`` and ``GenerateRandom`` return at most this many bytes a call.
 #: https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
 MAX_DRAW = 1024
-#: With fewer bytes left than this, the next are drawn.
+#: If fewer bytes than this are left, more are drawn.
 _LOW = MAX_DRAW // 2
 
 

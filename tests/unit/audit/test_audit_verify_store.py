@@ -100,7 +100,7 @@ NAME = "log/2026/03/01/12/" + "0" * 32 + "/999999.json"
 )
 def test_what_is_no_anchor(log: MemoryObjects, since: str) -> None:
     """Anything but name@sha256:… of a closing record is refused, with the form."""
-    with pytest.raises(ConfigError, match=r"is no closing record.*name@sha256") as caught:
+    with pytest.raises(ConfigError, match=r"is not a closing record.*name@sha256") as caught:
         verify(log, since=since)
     assert len(str(caught.value)) < 250
 

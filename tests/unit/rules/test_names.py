@@ -86,7 +86,7 @@ def test_a_value_is_measured_in_bytes(unit: str, size: int) -> None:
     ("value", "what"),
     [
         ("", "the value has 0 bytes"),
-        ("\ud800", "the value holds lone surrogates and is no UTF-8 text"),
+        ("\ud800", "the value has lone surrogates, so it is not UTF-8 text"),
         (secrets.token_bytes(8), "the value is bytes, not text"),
         (None, "the value is NoneType, not text"),
     ],

@@ -24,10 +24,10 @@ _SELECT = (
 
 
 class LocalStore(Store):
-    """Keys in ``keys.db`` under ``home``, each value sealed with AES-256-GCM.
+    """Keys in ``keys.db`` under ``home``, each value encrypted with AES-256-GCM.
 
     A rotation is one transaction, so :meth:`stage` writes nothing and there is nothing to abandon.
-    It needs read and write access to the folder, and no other permission.
+    The store needs read and write access to the folder, and no other permission.
     """
 
     provider: ClassVar[str] = "local"
@@ -40,12 +40,12 @@ class LocalStore(Store):
         restores_key=True,
         delete_means="kept until it is restored",
         revoking=Revoking(
-            means="marked retired in keys.db; its value stays there, sealed",
+            means="marked retired in keys.db; its value stays there, encrypted",
             readable=None,
-            breaks="readers of that version's id, and of previous where it was that, at once",
+            breaks="readers of that version's id, and of previous if it was the previous version",
             undo=(
-                "no command does; with sqlite3, set its state in the table versions of keys.db "
-                "to previous, and retired to NULL"
+                "no command does this; with sqlite3, set its state in the table versions of "
+                "keys.db to previous, and retired to NULL"
             ),
         ),
     )
@@ -64,7 +64,7 @@ class LocalStore(Store):
                 yield key
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the key; its ages are always exact here."""
+        """Return the key; this store always shows exact ages."""
         del exact
         key = self._load(key_id)
         if key is None:
@@ -84,7 +84,7 @@ class LocalStore(Store):
         version_id, state, sealed = row
         if state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
             msg = f"its version {version_id} is {state} and can't be read"
-            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is not")
+            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
         return self._db.unseal(sealed, f"{key_id}/{version_id}")
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
@@ -95,7 +95,7 @@ class LocalStore(Store):
             key = self._load(key_id)
             if key is not None:
                 deleted = key.deleted is not None
-                msg = "it exists already" + (", deleted but kept" if deleted else "")
+                msg = "it exists already" + (", deleted but recoverable" if deleted else "")
                 todo = "Restore it" if deleted else "Use it, or another id"
                 raise KeyExists(msg, key_id=key_id, todo=todo)
             connection.execute(
@@ -106,12 +106,12 @@ class LocalStore(Store):
         return version_id
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Choose the new version's id; nothing is written before the promotion."""
+        """Choose the new version's id; nothing is written until the promotion."""
         base = key.current.id if key.current is not None else ""
         return Staged(new_version_id(base, now), base, now, material)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
-        """Insert the version and make it current, if the base still is, in one transaction."""
+        """Insert the version and make it current if the base still is, in one transaction."""
         sealed = self._db.seal(staged.material, f"{key.id}/{staged.version_id}")
         with self._db.writing() as connection:
             row = connection.execute(
@@ -120,8 +120,8 @@ class LocalStore(Store):
             if row is None:
                 raise _not_found(key.id)
             if row[0] != staged.base or _tags(row[1]) != key.tags:
-                what = "was rotated" if row[0] != staged.base else "had its tags changed"
-                msg = f"it {what} by somebody else meanwhile"
+                what = "rotated it" if row[0] != staged.base else "changed its tags"
+                msg = f"somebody else {what} meanwhile"
                 raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
             connection.execute(
                 "UPDATE versions SET state = ?, superseded = ? WHERE key_id = ? AND id = ?",
@@ -202,12 +202,12 @@ class LocalStore(Store):
         if key is None or version is None:
             return _not_found(key_id, deleted=key is not None and key.deleted is not None)
         msg = f"it has no version {version}"
-        return KeyNotFound(msg, key_id=key_id, todo="show lists its versions")
+        return KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
 
 
 def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
     if deleted:
-        return KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
+        return KeyNotFound("it is deleted", key_id=key_id, todo="Restore it first")
     return KeyNotFound("there is no such key", key_id=key_id, todo="Create it, or check the name")
 
 

@@ -231,9 +231,9 @@ def test_a_container_that_does_not_answer(
     put(objects, "0", until(NOW - SECOND))
 
     def fail(*_arguments: object) -> None:
-        raise StoreUnavailable("the place of the claims can't be reached")
+        raise StoreUnavailable("the place for claims can't be reached")
 
     monkeypatch.setattr(objects, method, fail)
-    with pytest.raises(StoreUnavailable, match="the place of the claims"):
+    with pytest.raises(StoreUnavailable, match="the place for claims"):
         take(claims)
     assert len(objects.held) == 1
