@@ -36,10 +36,12 @@ def test_it_comes_right(world: FaultWorld, kind: type[Operation], effect: Effect
     calls = world.calls()
     writes = world.writes()
     assert calls > len(writes) > 2
+    world.load()
+    kept = kind().kept(world)
     for at in range(1, calls + 1) if effect is Effect.BEFORE else writes:
         operation = kind()
         world.load()
-        kept = operation.kept(world)
+        assert world.state() == untouched[0]
         world.arm(at, effect)
         before = world.promotions()
         with contextlib.suppress(DaenaKMSError, Killed):

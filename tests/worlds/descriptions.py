@@ -22,4 +22,4 @@ def share() -> None:
     def load_file(_self: JSONFileLoader, path: str) -> Any:
         return loaded(path)
 
-    JSONFileLoader.load_file = load_file  # type: ignore[method-assign] # for this process
+    JSONFileLoader.load_file = load_file  # type: ignore[method-assign, assignment] # for this process
