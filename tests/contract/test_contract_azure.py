@@ -234,7 +234,7 @@ def test_a_value_set_by_hand_without_tags_is_noted(azure: AzureWorld) -> None:
 def test_claims_are_shared_by_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment only a container is taken; the default is beside the audit log."""
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "file:///tmp/claims")
-    with pytest.raises(ConfigError, match="other machines don't share"):
+    with pytest.raises(ConfigError, match="which is not in Blob Storage"):
         _ = Settings.load().claims_url
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "")
     monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"az://{ACCOUNT}/audit/prefix")

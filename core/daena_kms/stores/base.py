@@ -90,7 +90,7 @@ class Store(ABC):
             ConfigError: It does not.
         """
         if self.version_form.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of {self.title}"
+            msg = f"{version[:80]!r} is not a version id of {self.title}"
             raise ConfigError(msg, todo=f"Use previous, or {self.version_word} that show lists")
         return version
 

@@ -238,7 +238,7 @@ def test_a_secret_of_others_is_not_created_again(
 @pytest.mark.parametrize("version", ["", "latest", "A" * 32, "g" * 32, "0" * 31, "0" * 32 + "\n"])
 def test_what_is_no_version_id(store: AzureStore, version: str) -> None:
     """It is refused before any call."""
-    with pytest.raises(ConfigError, match="no version id of Key Vault"):
+    with pytest.raises(ConfigError, match="not a version id of Key Vault"):
         store.check_version_id(version)
     assert store.check_version_id("0123456789abcdef" * 2)
 

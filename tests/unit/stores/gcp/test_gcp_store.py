@@ -56,7 +56,7 @@ def test_a_value_that_is_no_text(world: Project) -> None:
 @pytest.mark.parametrize("number", ["", "0", "01", "-1", "1.0", "latest", "²", "1" * 11, "1\n"])
 def test_what_is_no_version_id(world: Project, number: str) -> None:
     """An alias is none: it may lead elsewhere by the next call."""
-    with pytest.raises(ConfigError, match="no version id of Secret Manager"):
+    with pytest.raises(ConfigError, match="not a version id of Secret Manager"):
         world.store.check_version_id(number)
     assert world.store.check_version_id("4711") == "4711"
     assert len(world.sim.calls) == 0
