@@ -60,16 +60,21 @@ nitpick_ignore_regex = [(r"py:.*", r"(?!daena_kms).*")]
 def _resolve(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, text: nodes.TextElement
 ) -> nodes.Node | None:
-    """Resolve ``ConfigError`` to the one documented object of that name, wherever it is.
+    """Resolve ``ConfigError`` to the only documented object of that name and kind, wherever it is.
 
-    A docstring names what its module imports, as its code does. What exists and has no page stays
-    plain; what does not exist is reported.
+    A docstring names what its module imports, as its code does. A name that exists but has no page
+    stays plain text. A name that does not exist is reported.
     """
     if node.get("refdomain") != "py":
         return None
     domain: Any = env.get_domain("py")
     target, last = node["reftarget"], node["reftarget"].rpartition(".")[2]
-    found = [name for name in domain.objects if name.rpartition(".")[2] == last]
+    kinds = domain.objtypes_for_role(node["reftype"], ())
+    found = [
+        name
+        for name, entry in domain.objects.items()
+        if name.rpartition(".")[2] == last and entry.objtype in kinds and not entry.aliased
+    ]
     if len(found) == 1:
         resolved: nodes.Node | None = domain.resolve_xref(
             env, node["refdoc"], app.builder, "obj", found[0], node, text

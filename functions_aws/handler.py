@@ -1,8 +1,7 @@
 """The AWS Lambda functions: ``scheduled`` for EventBridge, ``http`` for a function URL.
 
-Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the
-policy's defaults. Permissions: see :mod:`daena_kms.stores.aws.store` and
-:mod:`daena_kms.objects.s3`.
+Environment: ``DAENA_KMS_AUDIT_URL`` (``s3://bucket/prefix``), ``AWS_KMS_KEY_ID``, and the defaults
+of the policy. Permissions: see :mod:`daena_kms.stores.aws.store` and :mod:`daena_kms.objects.s3`.
 """
 
 import functools
@@ -11,10 +10,8 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from daena_kms import AWSKMSAdapter, open_log, run
 from daena_kms.api import respond
-from daena_kms.audit import open_log
-from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.aws import lambda_request, lambda_response, seconds_to_answer
@@ -25,21 +22,26 @@ metrics = Metrics(namespace="daena-kms", service="rotation")
 
 @functools.cache
 def services() -> tuple[AWSKMSAdapter, Objects]:
-    """Make the adapter and the log once per process; both use the function's own role."""
+    """Make the adapter and the log once per process. Both use the function's own role."""
     adapter = AWSKMSAdapter()
     return adapter, open_log(session=adapter.aws.session())
 
 
 def seconds_left(context: Any) -> float:
-    """Return how long a run may begin work: what is left, less what closing it may take."""
+    """Return for how many seconds a run may begin work; the rest is for closing the run."""
     left = float(context.get_remaining_time_in_millis()) / 1000
     return left - min(30.0, left / 4)
 
 
 def scheduled(event: object, context: Any) -> dict[str, Any]:
-    """Rotate what is due. Fails when a key failed, after all that could be done was done.
+    """Rotate what is due, and fail if a key failed, after everything else has been done.
 
-    ``event`` is what EventBridge Scheduler or a rule sends, or ``{"dry_run": true}``.
+    Args:
+        event: what EventBridge Scheduler or a rule sends, or ``{"dry_run": true}`` for a plan.
+        context: Lambda's context of the invocation.
+
+    Raises:
+        DaenaKMSError: a key failed, or nothing could be done.
     """
     if not isinstance(event, Mapping) or not isinstance(event.get("dry_run", False), bool):
         todo = 'Send what EventBridge sends, or {"dry_run": true}'
@@ -53,7 +55,7 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:
         trigger="schedule",
         principal=str(context.invoked_function_arn),
     )
-    # An alarm takes these for a run that has come to its end, which a plan is not.
+    # A plan sends no metrics: an alarm would take them for a run that has ended.
     if not summary.dry_run:
         for name, count in summary.counts().items():
             unit = MetricUnit.Seconds if name == "lateness" else MetricUnit.Count
@@ -67,8 +69,8 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:
 
 
 def http(event: object, context: Any) -> dict[str, Any]:
-    """Answer the event of a function URL or an API Gateway: the API of :mod:`daena_kms.api`."""
-    asked = lambda_request(event)
-    answer = respond(asked, services, min(seconds_to_answer(event), seconds_left(context)))
-    logger.info("http", extra=answer.log_entry(asked))
+    """Answer a request from a function URL or an API Gateway by :mod:`daena_kms.api`."""
+    request = lambda_request(event)
+    answer = respond(request, services, min(seconds_to_answer(event), seconds_left(context)))
+    logger.info("http", extra=answer.log_entry(request))
     return lambda_response(answer)

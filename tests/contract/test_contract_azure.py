@@ -82,13 +82,13 @@ def test_a_lost_answer_and_then_somebody_else_s_value(
     """The version that the log names is ours, also where another has the same tag, copied."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.sim.faults.fail_after(1, when=only("keyvault", "SetSecret"))
-    made = Looker.made
+    find_named = Looker.find_named
 
     def meddled(self: Looker, key_id: str, name: str) -> str | None:
         azure.overwrite(KEY, value())
-        return made(self, key_id, name)
+        return find_named(self, key_id, name)
 
-    monkeypatch.setattr(Looker, "made", meddled)
+    monkeypatch.setattr(Looker, "find_named", meddled)
     summary = azure.run(keys=[KEY])
     assert summary.new_versions == {KEY: azure.sim.secrets.versions(KEY)[1].id}
     report = verify(azure.log, azure.adapter.store.inventory())
@@ -234,7 +234,7 @@ def test_a_value_set_by_hand_without_tags_is_noted(azure: AzureWorld) -> None:
 def test_claims_are_shared_by_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment only a container is taken; the default is beside the audit log."""
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "file:///tmp/claims")
-    with pytest.raises(ConfigError, match="other machines don't share"):
+    with pytest.raises(ConfigError, match="which is not in Blob Storage"):
         _ = Settings.load().claims_url
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "")
     monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"az://{ACCOUNT}/audit/prefix")

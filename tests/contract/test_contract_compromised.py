@@ -113,7 +113,7 @@ def test_versions_before_it_keep_their_grace(world: World) -> None:
     world.run(HOUR, keys=["app-key"])
     summary = world.run(2 * HOUR, keys=["app-key"], compromised=True, reason=WHY)
     assert summary.revoked == ["app-key"]
-    assert f"read on as before: {oldest.id}" in summary.notes["app-key"]
+    assert f"not current stay readable: {oldest.id}" in summary.notes["app-key"]
     assert world.adapter.get_key("app-key", "previous") == first
     assert world.run(7 * DAY).actions == []
     assert world.run(9 * DAY).retired == ["app-key"]

@@ -151,7 +151,7 @@ def test_values_of_one_s_own(world: World) -> None:
             world.adapter.create_key("own-bad", bad)
     with pytest.raises(ConfigError, match="not text"):
         world.adapter.create_key("own-bad", b"bytes")  # type: ignore[arg-type] # as above
-    with pytest.raises(ConfigError, match="not of the spec"):
+    with pytest.raises(ConfigError, match="does not fit the spec"):
         world.adapter.create_key("own-bad", "short", spec="aes-256")
     assert world.calls() == before
     assert "own-bad" not in world.adapter.list_keys()

@@ -94,7 +94,7 @@ def test_retired_versions_go_by_policy_and_never_below_keep(world: World) -> Non
     """destroy-after counts from retirement, and keep versions always stay."""
     tags = {"daena.grace": "1d", "daena.destroy-after": "5d", "daena.rotate-after": "10d"}
     if world.adapter.store.can.destroy_means is None:
-        with pytest.raises(ConfigError, match="can't destroy one version"):
+        with pytest.raises(ConfigError, match="can't destroy a single version"):
             world.adapter.create_key("api-token", spec="token", tags=tags)
         return
     world.adapter.create_key("api-token", spec="token", tags=tags)

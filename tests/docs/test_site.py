@@ -1,11 +1,13 @@
 """The documentation site builds without a warning, and no link in it is dead."""
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlsplit
 
+import daena_kms
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -85,11 +87,21 @@ def test_the_reader_s_machine_fetches_nothing_from_elsewhere(site: Path) -> None
         assert '<img src="http' not in text, path
 
 
-@pytest.mark.parametrize("name", ["get_cloud_kms_adapter", "run", "verify", "ConfigError"])
+@pytest.mark.parametrize("name", daena_kms.__all__)
 def test_the_reference_holds_what_the_package_offers(site: Path, name: str) -> None:
-    """What the readers of README.md import is described."""
-    pages = (site / "docs" / "reference").glob("*.html")
-    assert any(f'.{name}"' in path.read_text() for path in pages)
+    """Each public name is described once."""
+    pages = "".join(path.read_text() for path in (site / "docs" / "reference").glob("*.html"))
+    places = re.findall(rf'<dt [^>]*id="(daena_kms\.[a-z_.]*\b{name})"', pages)
+    assert len(places) == 1, places
+
+
+def test_the_first_page_of_the_reference_leads_to_the_others(site: Path) -> None:
+    """It is that of the package, and has a link for whatever its text names."""
+    index = (site / "docs" / "reference" / "index.html").read_text()
+    assert re.findall(r'href="(\w+)\.html"', index.partition("<article")[2])[0] == "package"
+    text = (site / "docs" / "reference" / "package.html").read_text()
+    linked = {name.rpartition(".")[2] for name in re.findall(r'href="\w+\.html#([\w.]+)"', text)}
+    assert linked >= set(re.findall(r":(?:func|class):`(\w+)`", daena_kms.__doc__ or ""))
 
 
 #: What must fail a build, and how its warning names it.

@@ -8,12 +8,10 @@ from daena_kms.rules.summary import Summary
 from tests.faults.operations import KEY, Operation
 from tests.worlds.base import DAY, FaultWorld
 
-_NEVER = {VersionState.PENDING, VersionState.ABANDONED}
-
 
 def lived(world: FaultWorld, key_id: str = KEY) -> list[Version]:
     """Return the versions that are or were current, the oldest first."""
-    versions = [v for v in world.look(key_id).versions if v.state not in _NEVER]
+    versions = [v for v in world.look(key_id).versions if v.was_current]
     return sorted(versions, key=lambda v: (v.state is VersionState.CURRENT, v.created))
 
 

@@ -40,7 +40,7 @@ def test_one_action_less_on_the_claims(azure: AzureWorld, action: str) -> None:
     azure.operations().create(KEY)
     allow_what_is_listed(azure, but=action, on="claims")
     error: type[DaenaKMSError] = StoreUnavailable
-    with refused(azure, error, "the place of the claims .*the permissions on it"):
+    with refused(azure, error, "the place for claims .*the permissions on it"):
         _rotate_after_a_crash(azure)
     allow_what_is_listed(azure)
     assert azure.run(LATER + 3 * CLAIMED).failed == []

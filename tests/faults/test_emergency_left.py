@@ -114,7 +114,7 @@ def test_a_dry_run_shows_what_is_owed(world: FaultWorld, refusing: Refusing) -> 
     before = world.state()
     actions = world.run(2 * HOUR, dry_run=True).actions
     assert [(a.kind.value, a.version) for a in actions] == [("retire", old)]
-    assert "compromised, and readable still" in actions[0].reason
+    assert "compromised and still readable" in actions[0].reason
     assert world.state() == before
 
 
@@ -125,7 +125,7 @@ def test_a_hold_keeps_it_and_its_end_lets_it_go(world: FaultWorld, refusing: Ref
     world.operations(2 * HOUR).hold(KEY)
     summary = world.run(3 * HOUR, dry_run=True)
     assert summary.held == [KEY]
-    assert f"its compromised version {old} is readable still" in summary.actions[0].reason
+    assert f"its compromised version {old} is still readable" in summary.actions[0].reason
     assert world.run(30 * HOUR).held == [KEY]
     assert states(world) == [PREVIOUS, CURRENT]
     world.operations(31 * HOUR).release(KEY)

@@ -30,7 +30,10 @@ def test_a_rotation_that_failed_retires_nothing(
         patch.setattr(world.adapter.store, "stage", stage)
         summary = world.run(HOUR, keys=[KEY], compromised=True, reason=WHY)
     assert (summary.failed, summary.skipped, summary.revoked) == ([KEY], [KEY], [])
-    assert f"version {old} is current, since the rotation failed" in summary.notes[KEY]
+    assert (
+        f"version {old} is not retired: it is current, because the rotation failed"
+        in summary.notes[KEY]
+    )
     assert world.run(HOUR + MINUTE).actions == []
     assert states(world) == [CURRENT]
     assert world.run(2 * HOUR, keys=[KEY]).rotated == [KEY]

@@ -82,8 +82,7 @@ def overlapping(world: InCloud) -> Iterator[None]:
 
 def was_current(world: FaultWorld) -> list[str]:
     """Return the versions of the key that are or were current."""
-    never = {VersionState.PENDING, VersionState.ABANDONED}
-    return [v.id for v in world.look(KEY).versions if v.state not in never]
+    return [v.id for v in world.look(KEY).versions if v.was_current]
 
 
 def values_set(world: InCloud) -> int:

@@ -25,11 +25,11 @@ MINUTE = timedelta(minutes=1)
 @pytest.mark.parametrize("provider", ["", "AWS", "amazon", "x" * 500, "gcp\n"])
 def test_an_unknown_provider(provider: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A provider that there is not is refused with those that there are."""
-    with pytest.raises(ConfigError, match=r"is no provider.*aws, azure, gcp, local") as caught:
+    with pytest.raises(ConfigError, match=r"is not a provider.*aws, azure, gcp, local") as caught:
         get_cloud_kms_adapter(provider)
     assert len(str(caught.value)) < 200
     monkeypatch.setenv("DAENA_CLOUD_KMS_PROVIDER", provider or "none")
-    with pytest.raises(ConfigError, match="is no provider"):
+    with pytest.raises(ConfigError, match="is not a provider"):
         get_cloud_kms_adapter()
 
 

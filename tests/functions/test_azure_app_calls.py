@@ -145,10 +145,13 @@ def test_an_event_of_what_is_not_ours_is_passed_over(world: AzureApp) -> None:
 @pytest.mark.parametrize(
     ("changes", "what"),
     [
-        ({"eventType": "Microsoft.KeyVault.SecretExpired"}, "is of type"),
+        ({"eventType": "Microsoft.KeyVault.SecretExpired"}, "has the type"),
         ({"data": {"VaultName": "another", "ObjectName": "due-key"}}, "another vault"),
-        ({"data": {"VaultName": "localhost"}}, "names no vault and no secret"),
-        ({"data": {"VaultName": 1, "ObjectName": ["due-key"]}}, "names no vault and no secret"),
+        ({"data": {"VaultName": "localhost"}}, "does not name a vault and a secret"),
+        (
+            {"data": {"VaultName": 1, "ObjectName": ["due-key"]}},
+            "does not name a vault and a secret",
+        ),
     ],
 )
 def test_an_event_that_should_not_come_fails(

@@ -20,13 +20,13 @@ from tests.functions.gcp_world import (
 
 #: Events that no second delivery would make right, and what the log says of them.
 MALFORMED: dict[str, tuple[object, str]] = {
-    "no message": ({}, "no Pub/Sub message"),
-    "nothing": (None, "no Pub/Sub message"),
-    "a list": ([], "no Pub/Sub message"),
-    "a message of text": ({"message": "x"}, "no Pub/Sub message"),
-    "no base64": (message({}, "%%%"), "no base64"),
-    "half base64": (message({}, "abc"), "no base64"),
-    "a number for data": ({"message": {"data": 7}}, "no base64"),
+    "no message": ({}, "does not hold a Pub/Sub message"),
+    "nothing": (None, "does not hold a Pub/Sub message"),
+    "a list": ([], "does not hold a Pub/Sub message"),
+    "a message of text": ({"message": "x"}, "does not hold a Pub/Sub message"),
+    "no base64": (message({}, "%%%"), "is not base64"),
+    "half base64": (message({}, "abc"), "is not base64"),
+    "a number for data": ({"message": {"data": 7}}, "is not base64"),
 }
 BY_MODE = pytest.mark.parametrize("structured", [False, True], ids=["binary", "structured"])
 
@@ -236,30 +236,30 @@ def test_other_events_are_passed_over(gcp: GcpProject, event: dict[str, Any]) ->
 
     entries = function.logged()
     assert [entry["severity"] for entry in entries] == ["INFO"]
-    assert "was passed over" in entries[0]["message"]
+    assert "ignored an event" in entries[0]["message"]
     assert len(gcp.sim.calls) == 0
 
 
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (message({}), "no event of Secret Manager"),
-        (message(), "no event of Secret Manager"),
-        (rotate_event("due-key", secretId=""), "names no secret"),
-        (rotate_event("due-key", secretId="due-key"), "names no secret"),
+        (message({}), "not an event of Secret Manager"),
+        (message(), "not an event of Secret Manager"),
+        (rotate_event("due-key", secretId=""), "does not name a secret"),
+        (rotate_event("due-key", secretId="due-key"), "does not name a secret"),
         (
             rotate_event("due-key", secretId=f"projects/{PROJECT}/secrets/due-key/versions/1"),
-            "names no secret",
+            "does not name a secret",
         ),
-        (rotate_event("due-key", secretId="projects/999/secrets/due-key"), "not here"),
-        (rotate_event("due-key", secretId="projects/other/secrets/due-key"), "not here"),
-        (rotate_event("no-such-key"), "not here"),
+        (rotate_event("due-key", secretId="projects/999/secrets/due-key"), "not in this project"),
+        (rotate_event("due-key", secretId="projects/other/secrets/due-key"), "not in this project"),
+        (rotate_event("no-such-key"), "not in this project"),
         (
             rotate_event(
                 "due-key",
                 secretId=f"projects/{PROJECT_NUMBER}/locations/europe-west1/secrets/due-key",
             ),
-            "not here",
+            "not in this project",
         ),
     ],
     ids=range(9),

@@ -284,8 +284,12 @@ def test_what_must_not_change_is_refused(
 def test_a_key_that_is_not_ours_is_not_restored(
     adapter: LocalAdapter, log: MemoryObjects, ops: Operations
 ) -> None:
-    """Whose key it is counts for a restoration, too."""
+    """Only a managed key is held or restored, and the error says what to do instead."""
     ops.create("k")
+    retag(adapter, "k", {MANAGED: None})
+    with pytest.raises(NotManaged, match=r"daena\.managed=true\. Adopt it first$"):
+        ops.hold("k")
+    retag(adapter, "k", {MANAGED: "true"})
     ops.delete("k")
     retag(adapter, "k", {MANAGED: None})
     written = dict(log.held)

@@ -1,7 +1,7 @@
 """The HTTP API, written once and mounted by every cloud's function.
 
-A handler makes a :class:`~daena_kms.api.messages.Request` of its platform's event and hands it to
-:func:`respond`. No answer holds a value. An error is a problem document (RFC 9457) with a stable
+A handler makes a :class:`~daena_kms.api.messages.Request` from its platform's event and passes it
+to :func:`respond`. No answer holds a value. An error is a problem document (RFC 9457) with a stable
 ``type``.
 """
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from daena_kms.objects.base import Objects
     from daena_kms.stores.adapter import CloudKMSAdapter
 
-#: What a platform that wants a list is to hand on: what an address does not take is refused by us,
-#: the same on every cloud.
+#: The methods that a platform passes on if it wants a list. The API itself refuses what an address
+#: does not take, in the same way on every cloud.
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
@@ -25,10 +25,10 @@ def respond(
     services: "Callable[[], tuple[CloudKMSAdapter, Objects]]",
     deadline: "Deadline | None" = None,
 ) -> "Response":
-    """Answer one request: :func:`daena_kms.api.router.respond`, loaded when it is first asked.
+    """Answer one request by :func:`daena_kms.api.router.respond`, which is loaded on first use.
 
-    A function that runs on a schedule has the handlers' module in common with the one that answers
-    HTTP, and its cold start is spared the addresses.
+    The scheduled function shares its module with the one that answers HTTP, but does not need the
+    API at its cold start.
     """
     from daena_kms.api import router
 

@@ -1,12 +1,15 @@
-"""Who may do what: a small policy over the callers that the platform has verified.
+"""The access policy: which callers may do what to which keys.
+
+The platform verifies the caller; this policy decides what the caller may do.
 
 ``DAENA_KMS_ACCESS`` holds it as JSON, a list of rules::
 
     [{"who": "arn:aws:sts::*:assumed-role/oncall/*", "may": ["read", "rotate"], "keys": "pay-*"},
      {"who": ["audit@example.com"], "may": ["read", "audit"]}]
 
-``*`` in ``who`` and ``keys`` stands for any text; ``keys`` is ``*`` where it is left out. What no
-rule allows is denied. Without the setting, whoever the platform lets through may do everything.
+``*`` in ``who`` and ``keys`` stands for any text; ``keys`` is ``*`` if it is left out. Anything
+that no rule allows is denied. Without the setting, anybody whom the platform lets through may do
+everything.
 """
 
 import json
@@ -26,36 +29,36 @@ _FORM = (
 )
 
 
-class Deed(StrEnum):
-    """What a rule may allow."""
+class Permission(StrEnum):
+    """What a rule may allow; the words of ``may``."""
 
-    #: Keys, their versions and the plan; never values.
+    #: See keys, their versions and the plan; never values.
     READ = "read"
     ROTATE = "rotate"
-    #: A rotation that retires the old version at once.
+    #: Rotate a key and retire its old version at once.
     COMPROMISE = "compromise"
     ROLLBACK = "rollback"
-    #: Hold and release.
+    #: Hold and release a key.
     HOLD = "hold"
-    #: A run over all keys: needs a rule for all keys.
+    #: Start a run over all keys; only a rule for all keys allows it.
     RUN = "run"
-    #: The audit log; its verification needs a rule for all keys.
+    #: See the audit log; only a rule for all keys allows verifying it.
     AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: callers, deeds, keys."""
+    """One rule: these callers have these permissions on these keys."""
 
     who: tuple[re.Pattern[str], ...]
-    may: frozenset[Deed]
+    may: frozenset[Permission]
     keys: tuple[re.Pattern[str], ...]
     all_keys: bool
 
-    def allows(self, principal: str, deed: Deed, key_id: str | None) -> bool:
-        """Whether this rule allows it; ``None`` asks for all keys."""
+    def allows(self, principal: str, permission: Permission, key_id: str | None) -> bool:
+        """Whether this rule gives the permission on a key; ``None``: on all keys."""
         return (
-            deed in self.may
+            permission in self.may
             and any(who.fullmatch(principal) for who in self.who)
             and (self.all_keys or any(key_id and keys.fullmatch(key_id) for keys in self.keys))
         )
@@ -63,60 +66,60 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The policy; ``None``: everybody whom the platform has verified may do everything."""
+    """The policy. ``rules`` is ``None`` if none is set: every verified caller may do everything."""
 
     rules: tuple[Rule, ...] | None
 
     @classmethod
     def load(cls, settings: Settings) -> "Access":
-        """Return the policy that is set. Raises :class:`ConfigError` for one that is malformed."""
+        """Return the policy of the environment. Raises :class:`ConfigError` if it is malformed."""
         text = settings.get(VARIABLE)
         if text is None:
             return cls(None)
         try:
-            found = json.loads(text)
+            rules = json.loads(text)
         except (ValueError, RecursionError):
-            raise ConfigError(f"{VARIABLE} is no JSON", todo=_FORM) from None
-        if not isinstance(found, list):
-            raise ConfigError(f"{VARIABLE} is no list", todo=_FORM)
-        return cls(tuple(_rule(rule, number) for number, rule in enumerate(found, 1)))
+            raise ConfigError(f"{VARIABLE} is not JSON", todo=_FORM) from None
+        if not isinstance(rules, list):
+            raise ConfigError(f"{VARIABLE} is not a list", todo=_FORM)
+        return cls(tuple(_rule(rule, number) for number, rule in enumerate(rules, 1)))
 
-    def allows(self, principal: str, deed: Deed, key_id: str | None = None) -> bool:
-        """Whether ``principal`` may do this to the key, or to all keys where none is named."""
+    def allows(self, principal: str, permission: Permission, key_id: str | None = None) -> bool:
+        """Whether the caller has a permission on a key; ``None``: on all keys."""
         if self.rules is None:
             return True
-        return any(rule.allows(principal, deed, key_id) for rule in self.rules)
+        return any(rule.allows(principal, permission, key_id) for rule in self.rules)
 
-    def touches(self, principal: str, deed: Deed) -> bool:
-        """Whether ``principal`` may do this to any key at all."""
+    def allows_any(self, principal: str, permission: Permission) -> bool:
+        """Whether the caller has a permission on any key at all."""
         if self.rules is None:
             return True
         return any(
-            deed in rule.may and any(who.fullmatch(principal) for who in rule.who)
+            permission in rule.may and any(who.fullmatch(principal) for who in rule.who)
             for rule in self.rules
         )
 
 
 def _rule(rule: object, number: int) -> Rule:
     if not isinstance(rule, dict) or not {"who", "may"} <= rule.keys() <= {"who", "may", "keys"}:
-        msg = f"rule {number} of {VARIABLE} is no object of who, may and keys"
+        msg = f"rule {number} of {VARIABLE} is not an object with who, may and keys"
         raise ConfigError(msg, todo=_FORM)
     who, may, keys = (_texts(rule, name, number) for name in ("who", "may", "keys"))
-    unknown = [deed for deed in may if deed not in {*Deed, "*"}]
+    unknown = [word for word in may if word not in {*Permission, "*"}]
     if unknown:
-        msg = f"rule {number} of {VARIABLE} allows {unknown[0][:40]!r}"
-        raise ConfigError(msg, todo=f"Use {', '.join(Deed)}, or *")
-    deeds = frozenset(Deed if "*" in may else map(Deed, may))
-    return Rule(_patterns(who), deeds, _patterns(keys), all_keys="*" in keys)
+        msg = f"rule {number} of {VARIABLE} allows {unknown[0][:40]!r}, which is not a permission"
+        raise ConfigError(msg, todo=f"Use {', '.join(Permission)}, or *")
+    allowed = frozenset(Permission if "*" in may else map(Permission, may))
+    return Rule(_patterns(who), allowed, _patterns(keys), all_keys="*" in keys)
 
 
 def _texts(rule: dict[str, Any], name: str, number: int) -> list[str]:
     given = rule.get(name, "*")
-    found = [given] if isinstance(given, str) else given
-    if not isinstance(found, list) or not found or not all(isinstance(t, str) and t for t in found):
-        msg = f"{name} in rule {number} of {VARIABLE} is neither text nor a list of texts"
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) and t for t in texts):
+        msg = f"{name} in rule {number} of {VARIABLE} is neither a string nor a list of strings"
         raise ConfigError(msg, todo=_FORM)
-    return found
+    return texts
 
 
 def _patterns(texts: Iterable[str]) -> tuple[re.Pattern[str], ...]:

@@ -1,4 +1,4 @@
-"""``/v1/health``: can the configuration, the store and the log be used? For everybody to ask."""
+"""``/v1/health``: whether the configuration, the store and the log can be used."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,7 +12,12 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:
-    """Answer in stable words: no account, no address, no key, no text of an error."""
+    """Answer the state of each, in stable words.
+
+    Anybody may ask, so the answer holds no account, address, key or error text.
+
+    Permissions: those of :meth:`Store.probe`, and listing the log.
+    """
     checks: dict[str, str] = {}
     settings = Settings.load()
     try:

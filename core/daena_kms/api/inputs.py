@@ -1,8 +1,13 @@
-"""What a request brings, read strictly: what an address does not know is refused, not ignored."""
+"""How a request is read: strictly, so that an unknown field is refused, not ignored.
+
+A :class:`Field` is one field of a query or one member of a body: how its value is checked, and how
+the OpenAPI document describes it. The fields themselves are in :mod:`daena_kms.api.fields`.
+"""
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -14,55 +19,85 @@ from daena_kms.api.messages import (
     WrongMediaType,
     etag,
 )
+from daena_kms.api.schemas import Form, Schema, record
 from daena_kms.rules.model import Key
 
+#: Bytes of a body, and characters of a query.
 MAX_BODY = 10_000
 MAX_QUERY = 4_000
-MAX_REASON = 500
-#: The pages of lists: how many entries at most, and by default.
-MAX_PAGE, PAGE = 1_000, 100
 
 _STRONG_TAG = re.compile(r'\s*(?:"([\x21\x23-\x7e\x80-\xff]*)"|W/"[^"]*"|(\*))\s*')
 
 
-def read_query(request: Request, known: Collection[str]) -> dict[str, str]:
-    """Return the query's fields. Raises :class:`BadRequest` for others than those known."""
+@dataclass(frozen=True, slots=True)
+class Field[T]:
+    """One field of a query, or one member of a body."""
+
+    name: str
+    #: Checks what was sent, given with the name for the message, and returns what it means.
+    read: Callable[[Any, str], T]
+    #: What it means to leave the field out.
+    default: T
+    form: Form | Schema
+    description: str | None = None
+
+    def value(self, given: Mapping[str, Any]) -> T:
+        """Return this field's value in a query or body.
+
+        Raises:
+            BadRequest: the value does not have the form that the field requires.
+            InvalidKeyId: the field takes a key id, and this is not one.
+        """
+        return self.read(given[self.name], self.name) if self.name in given else self.default
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The members that a body may have, and the name of its schema."""
+
+    name: str
+    fields: tuple[Field[Any], ...]
+    #: A rule over several members, and the same rule as a part of the schema.
+    check: Callable[[Mapping[str, Any]], None] | None = None
+    rule: Form | None = None
+
+    @property
+    def schema(self) -> Schema:
+        """The body as JSON Schema; every member may be left out."""
+        return Schema(
+            self.name, record(**{f.name: f.form for f in self.fields}) | (self.rule or {})
+        )
+
+
+def read_query(request: Request, fields: Collection[Field[Any]]) -> dict[str, str]:
+    """Return the query as it was sent. Raises :class:`BadRequest` for a field that is not known."""
+    names = [field.name for field in fields]
+    todo = f"Use {', '.join(names)}" if names else "Send no query"
     if len(request.query) > MAX_QUERY:
-        raise BadRequest(f"the query is over {MAX_QUERY} characters", todo=_known_fields(known))
+        raise BadRequest(f"the query is over {MAX_QUERY} characters", todo=todo)
     pairs = parse_qsl(request.query, keep_blank_values=True, errors="replace")
-    found = dict(pairs)
-    unknown = [name for name in found if name not in known]
+    given = dict(pairs)
+    unknown = [name for name in given if name not in names]
     if unknown:
-        raise BadRequest(f"the query has a field {unknown[0][:40]!r}", todo=_known_fields(known))
-    if len(found) < len(pairs):
-        raise BadRequest("a field of the query is there twice", todo="Write each field once")
-    return found
+        raise BadRequest(f"the query has a field {unknown[0][:40]!r}", todo=todo)
+    if len(given) < len(pairs):
+        raise BadRequest("a field occurs twice in the query", todo="Write each field once")
+    return given
 
 
-def _known_fields(known: Collection[str]) -> str:
-    return f"Use {', '.join(known)}" if known else "Send no query"
+def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any]:
+    """Return the members of the body as they were sent; no body is the same as an empty object.
 
-
-def read_limit(query: Mapping[str, str]) -> int:
-    """Return how many entries a page may have."""
-    text = query.get("limit", str(PAGE))
-    few = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_PAGE))
-    if not few or not 1 <= int(text) <= MAX_PAGE:
-        msg = f"limit is {text[:40]!r}"
-        raise BadRequest(msg, todo=f"Write a whole number from 1 to {MAX_PAGE}")
-    return int(text)
-
-
-def read_body(request: Request, known: Collection[str]) -> dict[str, Any]:
-    """Return the body's members: those known, and none given twice.
-
-    Raises :class:`TooLarge`, :class:`WrongMediaType` and :class:`BadRequest`.
+    Raises:
+        TooLarge: the body is over :data:`MAX_BODY` bytes.
+        WrongMediaType: its ``Content-Type`` is not JSON.
+        BadRequest: it is not a JSON object, or a member is unknown or occurs twice.
     """
     body = request.body
     if not body:
         return {}
-    members = ", ".join(known)
-    todo = f"Send nothing, or a JSON object with {members}" if known else "Send no body"
+    names = [field.name for field in fields]
+    todo = f"Send nothing, or a JSON object with {', '.join(names)}" if names else "Send no body"
     size = len(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
     if size > MAX_BODY:
         raise TooLarge(f"the body is over {MAX_BODY} bytes", todo=todo)
@@ -71,65 +106,44 @@ def read_body(request: Request, known: Collection[str]) -> dict[str, Any]:
         msg = f"the body is of type {kind[:60]!r}"
         raise WrongMediaType(msg, todo="Send the header Content-Type: application/json")
     try:
-        found = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+        given = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise BadRequest("the body is no JSON", todo=todo) from None
-    if not isinstance(found, dict):
-        raise BadRequest("the body is no JSON object", todo=todo)
-    unknown = [name for name in found if name not in known]
+        raise BadRequest("the body is not JSON", todo=todo) from None
+    if not isinstance(given, dict):
+        raise BadRequest("the body is not a JSON object", todo=todo)
+    unknown = [name for name in given if name not in names]
     if unknown:
         raise BadRequest(f"the body has a member {unknown[0][:40]!r}", todo=todo)
-    return found
+    return given
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         raise ValueError
-    return found
+    return members
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(name)
 
 
-def read_text(body: Mapping[str, Any], name: str, most: int) -> str | None:
-    """Return a member that is one line of text of so many characters at most, or ``None``."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-        msg = f"{name} is no line of text of 1 to {most} characters"
-        raise BadRequest(msg, todo="Leave it out, or write printable text")
-    return value
-
-
-def read_reason(body: Mapping[str, Any]) -> str | None:
-    """Return why, for the audit log."""
-    return read_text(body, "reason", MAX_REASON)
-
-
-def read_flag(body: Mapping[str, Any], name: str) -> bool:
-    """Return a member that is true or false, by default false."""
-    value = body.get(name, False)
-    if not isinstance(value, bool):
-        raise BadRequest(f"{name} is neither true nor false", todo="Write true or false")
-    return value
-
-
 def check_match(request: Request, key: Key) -> bool:
-    """Whether ``If-Match`` was sent; if so, it names the key's current version.
+    """Return whether ``If-Match`` was sent. If it was, it names the key's current version.
 
-    Raises :class:`KeyMoved` when it names another, and :class:`BadRequest` for what is no list of
-    entity tags: https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1.
+    https://www.rfc-editor.org/rfc/rfc9110#section-13.1.1
+
+    Raises:
+        KeyMoved: it names another version.
+        BadRequest: it is not a list of entity tags.
     """
-    given = request.headers.get("if-match")
-    if given is None:
+    sent = request.headers.get("if-match")
+    if sent is None:
         return False
-    tags = [_STRONG_TAG.fullmatch(part) for part in given.split(",")]
+    tags = [_STRONG_TAG.fullmatch(part) for part in sent.split(",")]
     if not all(tags):
-        todo = 'Send the ETag as it came: If-Match: "…"'
-        raise BadRequest("If-Match is no list of entity tags", todo=todo)
+        todo = 'Send the ETag as you received it: If-Match: "…"'
+        raise BadRequest("If-Match is not a list of entity tags", todo=todo)
     if key.current is None:
         raise moved(key)
     if not any(
@@ -140,13 +154,18 @@ def check_match(request: Request, key: Key) -> bool:
 
 
 def moved(key: Key, done: str | None = None) -> KeyMoved:
-    """Return the error that another version is current than was asked for; ``done`` is what was."""
+    """Return the error that the current version is not the one that ``If-Match`` names.
+
+    Args:
+        key: the key as it is now.
+        done: what was done all the same, if anything was.
+    """
     current = key.current
-    what = "another version is current than If-Match names"
+    what = "the current version is not the one that If-Match names"
     return KeyMoved(
         what if done is None else f"{what}; {done}",
         key_id=key.id,
-        todo="If this answers a repeated request, the first one made it: GET the key and look",
+        todo="If you sent the request twice, the first one may have made it: GET the key to see",
         more={"current": current.id if current is not None else None},
         headers={} if current is None else {"etag": etag(current.id)},
     )

@@ -1,72 +1,50 @@
-"""``/v1/audit``: the log's entries, and whether it holds together."""
+"""The handlers of ``/v1/audit``: the entries of the log, and its verification."""
 
-import re
 from collections.abc import Iterable, Iterator
 
-from daena_kms.api.access import Deed
+from daena_kms.api.access import Permission
 from daena_kms.api.call import Call
-from daena_kms.api.inputs import read_limit
+from daena_kms.api.fields import AFTER_RECORD, KEY, LIMIT, RUN, SINCE, SINCE_ANCHOR, UNTIL
 from daena_kms.api.messages import BadRequest, OutOfTime, Response
 from daena_kms.audit.pages import Filter, page
-from daena_kms.audit.verify import check_anchor
 from daena_kms.audit.verify import verify as verify_log
 from daena_kms.engine.clock import Budget
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects
-from daena_kms.rules.durations import parse_time
-from daena_kms.rules.names import check_key_id
-
-_RUN = re.compile("[0-9a-f]{32}", re.ASCII)
 
 
 def entries(call: Call) -> Response:
-    """Answer what was done, in the log's order, a page at a time.
+    """Answer one page of what was done, in the log's order.
 
-    A page ends with a whole object of the log, so it may hold more entries than asked for; one
-    that ends early because its time is over says where to go on, like any other.
+    A page ends with a whole object of the log, so it may hold more entries than requested. A page
+    that ends early because the time is over says where to continue, like any other page.
     """
-    call.check_any(Deed.AUDIT)
-    query = call.query
-    if "key" in query:
-        check_key_id(query["key"])
-    if "run" in query and not _RUN.fullmatch(query["run"]):
-        msg = f"run is {query['run'][:40]!r}, which is no run's id"
-        raise BadRequest(msg, todo="Write the 32 hexadecimal digits of an entry's run")
+    wanted = Filter(call.value(KEY), call.value(RUN), call.value(SINCE), call.value(UNTIL))
     try:
-        since, until = (
-            parse_time(query[name], name) if name in query else None for name in ("since", "until")
-        )
-        wanted = Filter(query.get("key"), query.get("run"), since, until)
-        found, after = page(
+        rows, after = page(
             call.log,
             wanted,
-            after=query.get("after"),
-            limit=read_limit(query),
+            after=call.value(AFTER_RECORD),
+            limit=call.value(LIMIT),
             over=lambda: call.budget.over,
         )
     except ConfigError as error:
         raise BadRequest(error.what, todo=error.todo) from None
     allowed = [
-        row for row in found if call.access.allows(call.principal, Deed.AUDIT, str(row["key"]))
+        row for row in rows if call.access.allows(call.principal, Permission.AUDIT, str(row["key"]))
     ]
     return Response(200, {"entries": allowed, **({"next": after} if after else {})})
 
 
 def verify(call: Call) -> Response:
-    """Check the log against itself and the store."""
-    call.check(Deed.AUDIT)
-    within = _Within(call.log, call.budget)
-    since = call.query.get("since")
-    try:
-        check_anchor(since)
-    except ConfigError as error:
-        raise BadRequest(error.what, todo=error.todo) from None
-    report = verify_log(within, within.each(call.adapter.store.inventory()), since)
-    return Response(200, report.to_dict())
+    """Answer whether the log agrees with itself and with the store."""
+    limited = _Limited(call.log, call.budget)
+    inventory = limited.each(call.adapter.store.inventory())
+    return Response(200, verify_log(limited, inventory, call.value(SINCE_ANCHOR)).to_dict())
 
 
-class _Within(Objects):
-    """The log, for as long as there is time."""
+class _Limited(Objects):
+    """The log, readable until the time for the answer is over."""
 
     def __init__(self, log: Objects, budget: Budget) -> None:
         self.url = log.url
@@ -74,7 +52,7 @@ class _Within(Objects):
         self._budget = budget
 
     def each[T](self, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items while there is time."""
+        """Yield the items while there is time. Raises :class:`OutOfTime`."""
         for item in items:
             self._check()
             yield item
@@ -99,6 +77,6 @@ class _Within(Objects):
 
     def _check(self) -> None:
         if self._budget.over:
-            msg = "there is more to verify than fits into the time that an answer may take"
-            todo = "Run daena-kms audit verify, which takes the time that it needs"
+            msg = "verifying takes longer than the time that an answer may take"
+            todo = "Run daena-kms audit verify, which has no time limit"
             raise OutOfTime(msg, todo=todo)

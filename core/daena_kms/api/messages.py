@@ -1,4 +1,4 @@
-"""Requests and answers, apart from any platform."""
+"""Requests, answers and errors of the API, independent of any platform."""
 
 import base64
 import json
@@ -20,24 +20,24 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a cloud's own event says, after its handler has taken it apart."""
+    """A request, as a platform's handler has read it from the platform's event."""
 
     method: str
     path: str
     body: str | bytes | None
-    #: Who asks, from what the platform has verified and from nothing else.
+    #: The caller, as the platform has verified it; ``None`` if it has verified none.
     principal: str | None
-    #: The query as it stands in the address, without the question mark.
+    #: The query string of the address, without the question mark.
     query: str = ""
     #: Headers by their names in lower case.
     headers: Mapping[str, str] = field(default_factory=dict)
-    #: What the platform calls this request in its own logs.
+    #: The platform's id of the request, as in its own logs.
     request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A status, a JSON document and further headers."""
+    """An answer: a status, a JSON document, and headers beside its media type."""
 
     status: int
     document: Mapping[str, Any]
@@ -60,7 +60,7 @@ class Response:
         return {"content-type": self.content_type, **self.headers}
 
     def log_entry(self, request: Request) -> dict[str, Any]:
-        """Return what the function's log says of a request: bounded, and no values."""
+        """Return what the function's log records about a request: bounded, and never a value."""
         return {
             "status": self.status,
             "method": request.method[:20],
@@ -71,7 +71,7 @@ class Response:
 
 
 class Refusal(DaenaKMSError):
-    """A request that is not done, and the status that says so."""
+    """A request that is refused; ``status`` is the status of the answer."""
 
     status = 400
 
@@ -91,7 +91,7 @@ class Refusal(DaenaKMSError):
 
 
 class BadRequest(Refusal):
-    """The query, a header or the body is not of the form that the address takes."""
+    """The query, a header or the body does not have the form that the address requires."""
 
     code = "bad-request"
 
@@ -118,14 +118,14 @@ class NoSuchAddress(Refusal):
 
 
 class WrongMethod(Refusal):
-    """The address has other methods."""
+    """The address does not take this method."""
 
     code = "wrong-method"
     status = 405
 
 
 class KeyMoved(Refusal):
-    """Another version is current than ``If-Match`` names."""
+    """The current version is not the one that ``If-Match`` names."""
 
     code = "key-moved"
     status = 412
@@ -139,27 +139,27 @@ class TooLarge(Refusal):
 
 
 class WrongMediaType(Refusal):
-    """The body is of another type than JSON."""
+    """The media type of the body is not JSON."""
 
     code = "wrong-media-type"
     status = 415
 
 
 class TooSoon(Refusal):
-    """The key's current version is younger than the least interval between rotations on demand."""
+    """The version is younger than the minimum interval between rotations over HTTP."""
 
     code = "too-soon"
     status = 429
 
 
 class OutOfTime(Refusal):
-    """The time that an answer may take is over, and nothing was begun."""
+    """The time that an answer may take is over, and nothing was done."""
 
     code = "out-of-time"
     status = 503
 
 
-#: The status of an error that is no :class:`Refusal`; all others are 500.
+#: The status of an error that is not a :class:`Refusal`, by its code; any other is 500.
 STATUS = {
     "invalid-key-id": 400,
     "key-not-found": 404,
@@ -173,7 +173,13 @@ STATUS = {
 }
 
 
-#: What to do in this API's words, where the stores speak of the command line and of themselves.
+def status_of(error: DaenaKMSError | type[DaenaKMSError]) -> int:
+    """Return the status that an error, or a class of errors, is answered with."""
+    kind = error if isinstance(error, type) else type(error)
+    return kind.status if issubclass(kind, Refusal) else STATUS.get(kind.code, 500)
+
+
+#: What to do in this API's terms, where a store's own text speaks of the command line.
 _ADVICE = {
     "key-not-found": "GET /v1/keys lists the keys, and GET /v1/keys/{key_id} a key's versions",
 }
@@ -182,7 +188,7 @@ _ADVICE = {
 def problem(error: DaenaKMSError, request_id: str | None = None) -> Response:
     """Return an error as a problem document: https://www.rfc-editor.org/rfc/rfc9457."""
     refusal = error if isinstance(error, Refusal) else None
-    status = refusal.status if refusal is not None else STATUS.get(error.code, 500)
+    status = status_of(error)
     document = {
         "type": f"urn:daena-kms:{error.code}",
         "title": error.code.replace("-", " "),
@@ -202,19 +208,19 @@ def etag(version: str) -> str:
 
 
 def request_id(given: str | None) -> str:
-    """Return the platform's id of a request, or a fresh one where it gives none of a safe form."""
+    """Return the platform's id of a request, or a fresh one if there is none of a safe form."""
     return given if given and _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
 
 
 def dig(event: object, *path: str) -> str | None:
-    """Return the text at ``path`` in an event of any shape, or ``None``."""
+    """Return the string at ``path`` in an event of any shape, or ``None``."""
     for name in path:
         event = event.get(name) if isinstance(event, Mapping) else None
     return event if isinstance(event, str) else None
 
 
 def decoded(body: str | None, *, is_base64: bool) -> str | bytes | None:
-    """Return a body as its event carries it; one that is no base64 is passed on and refused."""
+    """Return the body of an event; malformed base64 is passed on as it is, to be refused."""
     if body is None or not is_base64:
         return body
     try:

@@ -1,22 +1,62 @@
-"""The API's own description, OpenAPI 3.1: https://spec.openapis.org/oas/v3.1.0."""
+"""The OpenAPI 3.1 document of the API, made from the table of routes.
+
+https://spec.openapis.org/oas/v3.1.0
+"""
 
 import functools
 from typing import Any
 
 import daena_kms
-from daena_kms.api import schemas
-from daena_kms.api.inputs import MAX_PAGE, PAGE
+from daena_kms.api.inputs import Field
+from daena_kms.api.messages import (
+    JSON,
+    PROBLEM,
+    BadRequest,
+    Forbidden,
+    TooLarge,
+    Unauthenticated,
+    WrongMediaType,
+    status_of,
+)
+from daena_kms.api.routes import OPEN, ROUTES, OpenRoute, Route
+from daena_kms.api.schemas import KEY_ID, Schema
+from daena_kms.api.schemas import PROBLEM as PROBLEM_SCHEMA
+from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
 
 type Json = dict[str, Any]
 
 _DESCRIPTION = (
     "Rotates the keys that applications use, in the cloud where they live, and proves what it did. "
-    "No answer holds a key's value. Who calls is decided by the cloud's own authentication; what "
-    "they may do, by the deployment's access policy. A POST with If-Match does its work once, "
-    "however often it is delivered."
+    "No answer holds a key's value. The cloud's own authentication verifies the caller, and the "
+    "deployment's access policy says what the caller may do. A POST with If-Match does its work "
+    "once, however often it is delivered."
 )
-#: What may go wrong at every address that needs a caller.
-_ALWAYS = ("400", "401", "403", "500", "502", "503")
+#: What each status of an error means.
+PROBLEMS = {
+    "400": "The request does not have the form that the address requires.",
+    "401": "The platform has verified no caller.",
+    "403": "The access policy does not let the caller do this.",
+    "404": "There is no such key, or no such readable version of it.",
+    "409": "The key is on hold, somebody else is rotating it, or it is not managed.",
+    "412": "The current version is not the one that If-Match names; the answer says which it is.",
+    "413": "The body is too large.",
+    "415": "The media type of the body is not JSON.",
+    "429": "The version is too young to be replaced; Retry-After says when.",
+    "500": "The deployment's configuration or a key's policy must be corrected.",
+    "502": "The store refuses the function's own identity.",
+    "503": (
+        "The store or the log did not answer; changes are switched off; no time was left to begin; "
+        "or an emergency rotation made the new version, but did not retire the old one yet."
+    ),
+}
+#: Errors of every address that needs a caller, and of every one that takes a body.
+_ALWAYS: tuple[type[DaenaKMSError], ...] = (
+    *(BadRequest, Unauthenticated, Forbidden),
+    *(ConfigError, AccessDenied, StoreUnavailable),
+)
+_OF_BODY: tuple[type[DaenaKMSError], ...] = (TooLarge, WrongMediaType)
+
+_PATH_KEY = {"name": "key_id", "in": "path", "required": True, "schema": KEY_ID}
 _MATCH: Json = {
     "name": "If-Match",
     "in": "header",
@@ -34,6 +74,17 @@ _ETAG: Json = {
 @functools.cache
 def document() -> Json:
     """Return the description of every address."""
+    paths: dict[str, Json] = {}
+    for route in ROUTES:
+        item = paths.setdefault(route.path, {})
+        if route.names_key:
+            item["parameters"] = [_PATH_KEY, *([_MATCH] if route.takes_match else [])]
+        item[route.method.lower()] = _operation(route)
+    for open_route in OPEN:
+        paths[open_route.path] = {"get": _open_operation(open_route)}
+    problems = {status: _answer(what, PROBLEM_SCHEMA, PROBLEM) for status, what in PROBLEMS.items()}
+    named: dict[str, Json] = {}
+    responses = _referring(problems, named)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -42,141 +93,55 @@ def document() -> Json:
             "description": _DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "paths": _paths(),
-        "components": {
-            "schemas": schemas.SCHEMAS,
-            "responses": {
-                status: _answer(what, "Problem", "application/problem+json")
-                for status, what in schemas.PROBLEMS.items()
-            },
-        },
+        "paths": _referring(paths, named),
+        "components": {"schemas": named, "responses": responses},
     }
 
 
-def _paths() -> Json:
+def _operation(route: Route) -> Json:
+    if route.body is None:
+        takes: Json = {"parameters": [_parameter(field) for field in route.query]}
+    else:
+        takes = {"requestBody": {"content": {JSON: {"schema": route.body.schema}}}}
+    errors = (*_ALWAYS, *(_OF_BODY if route.body is not None else ()), *route.errors)
+    statuses = sorted({str(status_of(error)) for error in errors})
+    tagged = {"headers": _ETAG} if route.names_key else {}
     return {
-        "/v1/keys": {
-            "get": _get(
-                "listKeys",
-                "List the managed keys, by id.",
-                "KeyList",
-                *_page("The last key id of the page before."),
-            )
-        },
-        "/v1/keys/{key_id}": {
-            "parameters": [_key()],
-            "get": _get("showKey", "Show one key and its versions.", "Key", also=("404", "409")),
-        },
-        "/v1/keys/{key_id}/rotate": _change(
-            "rotateKey", "Make a fresh value current, due or not.", "Rotated", "RotateBody", "429"
-        ),
-        "/v1/keys/{key_id}/rollback": _change(
-            "rollBackKey",
-            "Make a new version with an older one's value current.",
-            "RolledBack",
-            "RollbackBody",
-            "429",
-        ),
-        "/v1/keys/{key_id}/hold": _change(
-            "holdKey", "Let no run change the key until it is released.", "Held", "HoldBody"
-        ),
-        "/v1/keys/{key_id}/release": _change("releaseKey", "End a hold.", "Held", "ReasonBody"),
-        "/v1/runs": {"post": _post("startRun", "Do what is due.", "Run", "RunBody")},
-        "/v1/plan": {
-            "get": _get("showPlan", "Show what a run would do with each key, and why.", "Plan")
-        },
-        "/v1/audit": {
-            "get": _get(
-                "listAudit",
-                "List what was done, in the log's order; a page may hold more than asked for.",
-                "Entries",
-                _query("key", {"$ref": "#/components/schemas/KeyId"}),
-                _query("run", {"type": "string", "pattern": "^[0-9a-f]{32}$"}),
-                _query("since", {"$ref": "#/components/schemas/Time"}),
-                _query("until", {"$ref": "#/components/schemas/Time"}),
-                *_page("What the page before gave as next.", schemas.RECORD),
-            )
-        },
-        "/v1/audit/verify": {
-            "get": _get(
-                "verifyAudit",
-                "Check the log against itself and the store.",
-                "Report",
-                _query("since", {"type": "string", "maxLength": 300, "pattern": schemas.ANCHOR}),
-            )
-        },
-        "/v1/health": {
-            "get": {
-                "operationId": "health",
-                "summary": "Say whether configuration, store and log can be used. Needs no caller.",
-                "security": [],
-                "responses": {
-                    "200": _answer("All can be used.", "Health"),
-                    "503": _answer("One can't.", "Health"),
-                },
-            }
-        },
-        "/v1/openapi.json": {
-            "get": {
-                "operationId": "openapi",
-                "summary": "This document. Needs no caller.",
-                "security": [],
-                "responses": {"200": _answer("OpenAPI 3.1.", "Anything")},
-            }
+        "operationId": route.name,
+        "summary": route.summary,
+        **takes,
+        "responses": {
+            "200": _answer("Done.", route.answer) | tagged,
+            **{status: {"$ref": f"#/components/responses/{status}"} for status in statuses},
         },
     }
 
 
-def _get(
-    name: str, summary: str, schema: str, *parameters: Json, also: tuple[str, ...] = ()
-) -> Json:
-    tagged = {"headers": _ETAG} if schema == "Key" else {}
+def _open_operation(route: OpenRoute) -> Json:
     return {
-        "operationId": name,
-        "summary": summary,
-        "parameters": list(parameters),
-        "responses": {"200": _answer("Done.", schema) | tagged, **_problems(*also)},
+        "operationId": route.name,
+        "summary": route.summary,
+        "security": [],
+        "responses": {s: _answer(what, route.answer) for s, what in route.statuses.items()},
     }
 
 
-def _post(name: str, summary: str, schema: str, body: str, *also: str) -> Json:
-    reference = {"$ref": f"#/components/schemas/{body}"}
-    return {
-        "operationId": name,
-        "summary": summary,
-        "requestBody": {"content": {"application/json": {"schema": reference}}},
-        "responses": {"200": _answer("Done.", schema), **_problems("413", "415", *also)},
-    }
+def _answer(what: str, schema: Schema, kind: str = JSON) -> Json:
+    return {"description": what, "content": {kind: {"schema": schema}}}
 
 
-def _change(name: str, summary: str, schema: str, body: str, *also: str) -> Json:
-    post = _post(name, summary, schema, body, "404", "409", "412", *also)
-    post["responses"]["200"]["headers"] = _ETAG
-    return {"parameters": [_key(), _MATCH], "post": post}
+def _parameter(field: Field[Any]) -> Json:
+    described = {"description": field.description} if field.description else {}
+    return {"name": field.name, "in": "query", "schema": field.form, **described}
 
 
-def _problems(*also: str) -> Json:
-    return {
-        status: {"$ref": f"#/components/responses/{status}"} for status in sorted({*_ALWAYS, *also})
-    }
-
-
-def _answer(what: str, schema: str, kind: str = "application/json") -> Json:
-    reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {"description": what, "content": {kind: {"schema": reference}}}
-
-
-def _key() -> Json:
-    reference = {"$ref": "#/components/schemas/KeyId"}
-    return {"name": "key_id", "in": "path", "required": True, "schema": reference}
-
-
-def _query(name: str, schema: Json, description: str | None = None) -> Json:
-    told = {"description": description} if description else {}
-    return {"name": name, "in": "query", "schema": schema, **told}
-
-
-def _page(after: str, pattern: str = schemas.KEY_ID) -> tuple[Json, Json]:
-    number = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}
-    text = {"type": "string", "maxLength": 200, "pattern": pattern}
-    return _query("limit", number), _query("after", text, after)
+def _referring(part: Any, named: dict[str, Json]) -> Any:
+    """Return a part with each schema replaced by a reference; the schema goes into ``named``."""
+    if isinstance(part, Schema):
+        named[part.name] = _referring(part.form, named)
+        return {"$ref": f"#/components/schemas/{part.name}"}
+    if isinstance(part, dict):
+        return {name: _referring(value, named) for name, value in part.items()}
+    if isinstance(part, list):
+        return [_referring(value, named) for value in part]
+    return part

@@ -1,37 +1,35 @@
-"""``/v1/plan`` and ``/v1/runs``: what is due, and doing it."""
+"""The handlers of ``/v1/plan`` and ``/v1/runs``: show what is due, and do it."""
 
-from daena_kms.api.access import Deed
+from daena_kms.api.access import Permission
 from daena_kms.api.call import TRIGGER, Call
-from daena_kms.api.inputs import read_flag, read_reason
+from daena_kms.api.fields import DRY_RUN, REASON
 from daena_kms.api.messages import Response
 from daena_kms.engine import run
 from daena_kms.rules.summary import action_record
 
 
 def plan(call: Call) -> Response:
-    """Answer what a run would do with each key that the caller may read, and why."""
-    call.check_any(Deed.READ)
+    """Answer what a run would do with each key that the caller may read. Changes nothing."""
     summary = run(
         call.adapter, call.log, dry_run=True, deadline=call.deadline, principal=call.principal
     )
     actions = [
         action_record(action)
         for action in summary.actions
-        if call.access.allows(call.principal, Deed.READ, action.key_id)
+        if call.access.allows(call.principal, Permission.READ, action.key_id)
     ]
     return Response(200, {"actions": actions})
 
 
 def start(call: Call) -> Response:
-    """Do what is due, as the schedule does, within the time that an answer may take."""
-    call.check(Deed.RUN)
+    """Do what is due, as the schedule does, as far as the time for the answer allows."""
     summary = run(
         call.adapter,
         call.log,
-        dry_run=read_flag(call.body, "dry_run"),
+        dry_run=call.value(DRY_RUN),
         deadline=call.deadline,
         trigger=TRIGGER,
-        reason=read_reason(call.body),
+        reason=call.value(REASON),
         principal=call.principal,
     )
     return Response(200, summary.to_dict())

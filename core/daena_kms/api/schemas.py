@@ -1,212 +1,175 @@
-"""The forms of what the API takes and answers, as JSON Schema."""
+"""The forms of what the API takes and answers, as JSON Schema.
 
-from collections.abc import Iterable
+A :class:`Schema` has a name; wherever it stands inside another form, the OpenAPI document refers to
+it by that name, and lists it once. Which one an address takes or answers is in
+:mod:`daena_kms.api.routes`.
+"""
+
+from dataclasses import dataclass
 from typing import Any
 
-from daena_kms.api.inputs import MAX_REASON
-
-#: A closing record of the log and its hash, as an earlier verification gave it.
-ANCHOR = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/999999\.json@sha256:[0-9a-f]{64}$"
-#: An object of the log.
-RECORD = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/[0-9]{6}\.json$"
-
-KEY_ID = "^[a-z]([a-z0-9-]{0,98}[a-z0-9])?$"
-
-PROBLEMS = {
-    "400": "The request is not of the form that the address takes.",
-    "401": "The platform has verified no caller.",
-    "403": "The access policy does not let the caller do this.",
-    "404": "There is no such key, or no such readable version of it.",
-    "409": "The key is on hold, not managed, or being rotated by somebody else.",
-    "412": "Another version is current than If-Match names; the answer says which.",
-    "413": "The body is too large.",
-    "415": "The body is not JSON by its type.",
-    "429": "The key's version is too young to be replaced on demand.",
-    "500": "The deployment's configuration, or a key's policy, must be mended.",
-    "502": "The store refuses the function's own identity.",
-    "503": "No answer from store or log, changes are off, no time, or half an emergency done.",
-}
-
-_TEXT: dict[str, Any] = {"type": "string"}
-_FLAG: dict[str, Any] = {"type": "boolean"}
-_COUNT: dict[str, Any] = {"type": "integer", "minimum": 0}
-_TEXTS: dict[str, Any] = {"type": "array", "items": _TEXT}
-_KEY_ID = {"$ref": "#/components/schemas/KeyId"}
-_TIME = {"$ref": "#/components/schemas/Time"}
-_MAYBE_TIME = {"anyOf": [_TIME, {"type": "null"}]}
-_MAYBE_TEXT = {"type": ["string", "null"]}
-_REASON = {
-    "type": ["string", "null"],
-    "minLength": 1,
-    "maxLength": MAX_REASON,
-    "pattern": "^[ -~]*$",
-    "description": "Why, for the audit log: one line of printable text.",
-}
+#: A JSON Schema whose parts may be :class:`Schema` objects.
+type Form = dict[str, Any]
 
 
-def _object(*required: str, more: bool = False, **members: Any) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """A form with a name."""
+
+    name: str
+    form: Form
+
+
+def record(*required: str, **members: Any) -> Form:
+    """Return the form of an object with these members and no others."""
     return {
         "type": "object",
         "properties": members,
         "required": list(required),
-        "additionalProperties": more,
+        "additionalProperties": False,
     }
 
 
-def _all(**members: Any) -> dict[str, Any]:
-    return _object(*members, **members)
+def _complete(**members: Any) -> Form:
+    """Return the form of an object that has all of these members."""
+    return record(*members, **members)
 
 
-def _map(values: Any) -> dict[str, Any]:
+def _map(values: Any) -> Form:
     return {"type": "object", "additionalProperties": values}
 
 
-def _same(names: Iterable[str], schema: dict[str, Any]) -> dict[str, Any]:
-    return dict.fromkeys(names, schema)
+def _list(items: Any) -> Form:
+    return {"type": "array", "items": items}
 
 
-_LISTED = {
-    "key": _TEXT,
-    "tags": _map(_TEXT),
-    "deleted": _MAYBE_TIME,
-    "created": _MAYBE_TIME,
-    "due": _MAYBE_TIME,
-}
-_VERSION = _all(
-    id=_TEXT,
-    state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
-    **dict.fromkeys(("created", "superseded", "retired", "expires"), _MAYBE_TIME),
-)
-_REVOKING = _all(means=_TEXT, readable=_MAYBE_TEXT, breaks=_TEXT, undo=_TEXT) | {
-    "description": "What retiring at once comes to on this store, and who can read it still."
-}
-_LISTS = (
-    "rotated",
-    "finished",
-    "retired",
-    "revoked",
-    "destroyed",
-    "released",
-    "failed",
-    "left",
-    "skipped",
-    "held",
-)
+#: The pattern of a key id; and of an object of the log, and of a closing record with its hash.
+KEY_ID_PATTERN = "^[a-z]([a-z0-9-]{0,98}[a-z0-9])?$"
+RECORD_PATTERN = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/[0-9]{6}\.json$"
+ANCHOR_PATTERN = r"^log/[0-9]{4}(/[0-9]{2}){3}/[0-9a-f]{32}/999999\.json@sha256:[0-9a-f]{64}$"
 
-SCHEMAS: dict[str, Any] = {
-    "Anything": {"type": "object"},
-    "KeyId": {"type": "string", "pattern": KEY_ID},
-    "Time": {
+TEXT: Form = {"type": "string"}
+FLAG: Form = {"type": "boolean"}
+KEY_ID = Schema("KeyId", {"type": "string", "pattern": KEY_ID_PATTERN})
+TIME = Schema(
+    "Time",
+    {
         "type": "string",
         "format": "date-time",
         "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)$",
     },
-    "Problem": _object(
+)
+MAYBE_TIME: Form = {"anyOf": [TIME, {"type": "null"}]}
+_MAYBE_TEXT: Form = {"type": ["string", "null"]}
+_COUNT: Form = {"type": "integer", "minimum": 0}
+_TEXTS = _list(TEXT)
+
+PROBLEM = Schema(
+    "Problem",
+    record(
         *("type", "title", "status", "detail", "request_id"),
         type={"type": "string", "pattern": "^urn:daena-kms:[a-z-]+$"},
-        title=_TEXT,
+        title=TEXT,
         status={"type": "integer"},
-        detail=_TEXT,
+        detail=TEXT,
         todo={"type": "string", "description": "What to do next."},
-        request_id=_TEXT,
-        current={**_MAYBE_TEXT, "description": "The version that is current by now."},
+        request_id=TEXT,
+        current={**_MAYBE_TEXT, "description": "The version that is current now."},
     ),
-    "KeyList": _object("keys", keys={"type": "array", "items": _all(**_LISTED)}, next=_TEXT),
-    "Key": _all(**_LISTED, current=_MAYBE_TEXT, versions={"type": "array", "items": _VERSION}),
-    "Rotated": _object(
+)
+
+_LISTED = {
+    "key": TEXT,
+    "tags": _map(TEXT),
+    "deleted": MAYBE_TIME,
+    "created": MAYBE_TIME,
+    "due": MAYBE_TIME,
+}
+_VERSION = _complete(
+    id=TEXT,
+    state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
+    **dict.fromkeys(("created", "superseded", "retired", "expires"), MAYBE_TIME),
+)
+KEY_LIST = Schema("KeyList", record("keys", keys=_list(_complete(**_LISTED)), next=TEXT))
+KEY = Schema("Key", _complete(**_LISTED, current=_MAYBE_TEXT, versions=_list(_VERSION)))
+
+_REVOKING = _complete(means=TEXT, readable=_MAYBE_TEXT, breaks=TEXT, undo=TEXT) | {
+    "description": "What retiring at once means on this store, and who can still read the version."
+}
+ROTATED = Schema(
+    "Rotated",
+    record(
         *("key", "version", "run"),
-        key=_KEY_ID,
-        version=_TEXT,
-        run=_TEXT,
+        key=KEY_ID,
+        version=TEXT,
+        run=TEXT,
         revoked={**_TEXTS, "description": "Compromised versions that were retired at once."},
         revoking=_REVOKING,
-        note=_TEXT,
+        note=TEXT,
     ),
-    "RolledBack": _all(key=_KEY_ID, version=_TEXT, value_of=_TEXT),
-    "Held": _all(key=_KEY_ID, hold=_TEXT),
-    "ReasonBody": _object(reason=_REASON),
-    "RotateBody": _object(
-        reason=_REASON,
-        compromised={**_FLAG, "description": "The value has leaked: retire its version at once."},
-    )
-    | {
-        "anyOf": [
-            {"properties": {"compromised": {"const": False}}},
-            {"required": ["reason"], "properties": {"reason": {**_TEXT, "pattern": "[!-~]"}}},
-        ]
-    },
-    "RollbackBody": _object(
-        reason=_REASON,
-        version={
-            "type": ["string", "null"],
-            "minLength": 1,
-            "maxLength": 200,
-            "pattern": "^[!-~]*$",
-            "description": "A version that once was current; by default the previous one.",
-        },
-    ),
-    "HoldBody": _object(reason=_REASON, until={"anyOf": [_TIME, {"type": "null"}]}),
-    "RunBody": _object(reason=_REASON, dry_run=_FLAG),
-    "Run": _object(
-        *("run", "began", "dry_run", "seconds", "ok", "counts", *_LISTS, "errors"),
+)
+ROLLED_BACK = Schema("RolledBack", _complete(key=KEY_ID, version=TEXT, value_of=TEXT))
+HELD = Schema("Held", _complete(key=KEY_ID, hold=TEXT))
+
+_OUTCOMES = (
+    *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
+    *("failed", "left", "skipped", "held"),
+)
+RUN = Schema(
+    "Run",
+    record(
+        *("run", "began", "dry_run", "seconds", "ok", "counts", *_OUTCOMES, "errors"),
         run=_MAYBE_TEXT,
-        began=_TIME,
-        dry_run=_FLAG,
+        began=TIME,
+        dry_run=FLAG,
         seconds={"type": "number"},
-        ok=_FLAG,
+        ok=FLAG,
         counts=_map(_COUNT),
-        **_same(_LISTS, _TEXTS),
-        errors=_map(_all(error=_TEXT, message=_TEXT)),
-        notes=_map(_TEXT),
-        new_versions=_map(_TEXT),
+        **dict.fromkeys(_OUTCOMES, _TEXTS),
+        errors=_map(_complete(error=TEXT, message=TEXT)),
+        notes=_map(TEXT),
+        new_versions=_map(TEXT),
         revoked_versions=_map(_TEXTS),
         unrevoked=_map(_TEXTS),
         revoking={"anyOf": [_REVOKING, {"type": "null"}]},
     ),
-    "Plan": _all(
-        actions={
-            "type": "array",
-            "items": _object(
-                *("key", "kind", "why"),
-                key=_TEXT,
-                kind=_TEXT,
-                why=_TEXT,
-                base=_TEXT,
-                version=_TEXT,
-                due=_TIME,
-                compromised=_FLAG,
-            ),
-        }
-    ),
-    "Entries": _object(
-        "entries",
-        entries={
-            "type": "array",
-            "items": _object(
-                *("time", "run", "trigger", "principal", "reason", "provider"),
-                *("key", "kind", "result"),
-                more=True,
-                time=_TIME,
-                run=_TEXT,
-                trigger=_TEXT,
-                principal=_TEXT,
-                reason=_MAYBE_TEXT,
-                provider=_TEXT,
-                key=_TEXT,
-                kind=_TEXT,
-                result=_TEXT,
-            ),
-        },
-        next=_TEXT,
-    ),
-    "Report": _all(
-        ok=_FLAG,
+)
+_ACTION = record(
+    *("key", "kind", "why"),
+    key=TEXT,
+    kind=TEXT,
+    why=TEXT,
+    base=TEXT,
+    version=TEXT,
+    due=TIME,
+    compromised=FLAG,
+)
+PLAN = Schema("Plan", _complete(actions=_list(_ACTION)))
+
+_ENTRY = record(
+    *("time", "run", "trigger", "principal", "reason", "provider", "key", "kind", "result"),
+    time=TIME,
+    run=TEXT,
+    trigger=TEXT,
+    principal=TEXT,
+    reason=_MAYBE_TEXT,
+    provider=TEXT,
+    key=TEXT,
+    kind=TEXT,
+    result=TEXT,
+) | {"additionalProperties": True}
+ENTRIES = Schema("Entries", record("entries", entries=_list(_ENTRY), next=TEXT))
+REPORT = Schema(
+    "Report",
+    _complete(
+        ok=FLAG,
         objects=_COUNT,
         runs=_COUNT,
         newest=_MAYBE_TEXT,
-        problems={"type": "array", "items": _all(object=_TEXT, what=_TEXT)},
+        problems=_list(_complete(object=TEXT, what=TEXT)),
         notes=_TEXTS,
-        versions={"type": "array", "items": _all(key=_TEXT, version=_TEXT, status=_TEXT)},
+        versions=_list(_complete(key=TEXT, version=TEXT, status=TEXT)),
     ),
-    "Health": _object(*("ok", "checks"), ok=_FLAG, provider=_TEXT, checks=_map(_TEXT)),
-}
+)
+HEALTH = Schema("Health", record("ok", "checks", ok=FLAG, provider=TEXT, checks=_map(TEXT)))
+ANYTHING = Schema("Anything", {"type": "object"})

@@ -1,34 +1,34 @@
 """The command line: ``daena-kms``.
 
-Exit status: 0 done, 1 something failed, 2 bad usage, 130 ended by Ctrl-C.
+Exit status: 0 done, 1 something failed or is wrong, 2 bad usage or settings, 130 ended by Ctrl-C.
 """
 
 import gc
 import io
 import sys
 
-#: How many objects there may be more before Python looks for garbage. What a command imports is
-#: none: with Python's own number a tenth of a start goes into looking at it again and again.
-_OBJECTS = 50_000
+#: How many new objects make Python look for garbage. Imported modules are none, but with Python's
+#: default a tenth of the start is spent on looking at them again and again.
+_GARBAGE_THRESHOLD = 50_000
 
-#: As a shell has it for a command that Ctrl-C ended.
+#: The exit status that a shell uses for a command that Ctrl-C ended.
 INTERRUPTED = 130
 
 
 def main() -> None:
     """Run the command line."""
-    gc.set_threshold(_OBJECTS)
+    gc.set_threshold(_GARBAGE_THRESHOLD)
     from daena_kms.cli.app import app
 
-    # What an old locale can't show is escaped: a log entry is no reason to fail.
+    # Characters that an old locale can't show are escaped, so that no log entry makes it fail.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="daena-kms")
-    except KeyboardInterrupt:  # between what Typer and we wait for it in
+    except KeyboardInterrupt:  # outside the code in which Typer or we handle it
         sys.stderr.write("Interrupted.\n")
         sys.exit(INTERRUPTED)
     finally:
-        # The process ends: Python would look at all of it once more, for garbage.
+        # The process ends; otherwise Python would look at all objects once more, for garbage.
         gc.freeze()

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Rotate the keys that applications use, in the cloud where they live, and prove it.",
-    epilog="Exit status: 0 done, 1 something failed, 2 bad usage.",
+    epilog="Exit status: 0 done, 1 something failed or is wrong, 2 bad usage or settings.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # drawing the help took longer than all else of it
+    rich_markup_mode=None,  # drawing the help took longer than everything else
 )
 app.add_typer(audit.app, name="audit")
 
@@ -51,7 +51,7 @@ def plan(
         bool,
         typer.Option(
             "--fail-if-overdue",
-            help="End with 1 when a key is due already, or can't be handled: to gate a release.",
+            help="End with 1 if a key is due or can't be rotated, to gate a release.",
         ),
     ] = False,
     provider: Provider = None,
@@ -69,10 +69,12 @@ def plan(
         elif summary.actions:
             console().print(plan_table(summary.actions))
         else:
-            console().print("There is no managed key. Make one with create, or enrol with adopt.")
-        late = summary.overdue_or_failing if fail_if_overdue else []
-        if late:
-            console(stderr=True).print(f"Overdue: {', '.join(late)}", style="red", markup=False)
+            console().print(
+                "There is no managed key. Create one with create, or enrol one with adopt."
+            )
+        overdue = summary.overdue_or_failing if fail_if_overdue else []
+        if overdue:
+            console(stderr=True).print(f"Overdue: {', '.join(overdue)}", style="red", markup=False)
             raise typer.Exit(FAILED)
 
 
@@ -107,20 +109,21 @@ def create(
 @app.command()
 def adopt(
     key: KeyId,
-    spec: Annotated[str, typer.Option(help="The kind of value that it holds.")],
+    spec: Annotated[str, typer.Option(help="The kind of value that the key holds.")],
     rotate_after: RotateAfter = None,
     grace: Grace = None,
     destroy_after: DestroyAfter = None,
     keep: Keep = None,
     first_due: Annotated[
-        str | None, typer.Option(help="When it is first due; by default spread over the interval.")
+        str | None,
+        typer.Option(help="When the key is first due. By default spread over the interval."),
     ] = None,
     reason: Reason = None,
     provider: Provider = None,
     as_json: AsJson = False,
     yes: Yes = False,
 ) -> None:
-    """Enrol a key that is in the store already. It is not rotated before it is first due."""
+    """Enrol a key that is already in the store. It is not rotated before it is first due."""
     from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
@@ -131,13 +134,13 @@ def adopt(
             keep=keep,
             first_due=first_due,
         )
-        confirm(f"From then on {key} gets new values. Does every consumer read the store?", yes=yes)
+        confirm(f"{key} will get new values. Does every consumer read it from the store?", yes=yes)
         adapter, log = services(provider)
         due = Operations(adapter, log, reason=reason).adopt(key, spec=spec, tags=tags)
         text = f"Adopted {key}; first due at {format_time(due)}."
-        found: dict[str, object] = {"key": key, "first_due": format_time(due)}
+        document: dict[str, object] = {"key": key, "first_due": format_time(due)}
         note = adapter.store.can.adopt_note
-        say(found | ({"note": note} if note else {}), f"{text} {note or ''}".rstrip(), as_json)
+        say(document | ({"note": note} if note else {}), f"{text} {note or ''}".rstrip(), as_json)
 
 
 @app.command("list")
@@ -168,7 +171,7 @@ def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
 def show(
     key: KeyId,
     version: Annotated[
-        str | None, typer.Option(help="With --reveal: a version's id, or previous.")
+        str | None, typer.Option(help="With --reveal: the id of a version, or previous.")
     ] = None,
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Print the value, and nothing else.")
@@ -176,7 +179,7 @@ def show(
     provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show one key and its versions; the value only with --reveal."""
+    """Show one key and its versions. The value is shown only with --reveal."""
     from daena_kms.cli.render import versions_table
     from daena_kms.engine.documents import key_document
     from daena_kms.rules.names import check_key_id
@@ -186,15 +189,15 @@ def show(
         if reveal:
             typer.echo(adapter.get_key(key, version))
             return
-        found = adapter.store.describe(check_key_id(key), exact=True)
+        seen = adapter.store.describe(check_key_id(key), exact=True)
         if as_json:
-            print_json(key_document(found, adapter))
+            print_json(key_document(seen, adapter))
             return
-        for name, value in sorted(found.tags.items()):
+        for name, value in sorted(seen.tags.items()):
             console().print(f"{name} = {value}", markup=False)
-        if found.deleted is not None:
-            console().print(f"deleted {format_time(found.deleted)}", style="red")
-        console().print(versions_table(found, datetime.now(UTC)))
+        if seen.deleted is not None:
+            console().print(f"deleted {format_time(seen.deleted)}", style="red")
+        console().print(versions_table(seen, datetime.now(UTC)))
         _print_capabilities(adapter)
 
 
@@ -208,10 +211,14 @@ for _change in (
 
 @app.command()
 def demo(
-    part: Annotated[str, typer.Argument(help="local; the clouds' parts need a clone.")] = "local",
-    keep: Annotated[bool, typer.Option("--keep", help="Keep the files, and say where.")] = False,
+    part: Annotated[
+        str, typer.Argument(help="local. The parts for the clouds need a clone of the project.")
+    ] = "local",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Keep the files, and say where they are.")
+    ] = False,
 ) -> None:
-    """Show it at work with no account: keys planned, rotated, audited, a tampered log caught."""
+    """Show daena-kms without an account: plan, rotate, recover, audit, and detect tampering."""
     from daena_kms.cli.demo import check_part, show
     from daena_kms.cli.page import Page, scratch
 

@@ -21,9 +21,10 @@ app = typer.Typer(
 
 @app.command("log")
 def show_log(
-    key: Annotated[str | None, typer.Option(help="Only this key.")] = None,
+    key: Annotated[str | None, typer.Option(help="Show only this key.")] = None,
     since: Annotated[
-        str | None, typer.Option(help="Only from this time on, such as 2026-11-24T00:00:00Z.")
+        str | None,
+        typer.Option(help="Show only entries since this time, such as 2026-11-24T00:00:00Z."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,16 +48,16 @@ def verify_log(
     since: Annotated[
         str | None,
         typer.Option(
-            help="A closing record kept elsewhere, name@sha256:…, which must be there still."
+            help="A closing record that you kept elsewhere, name@sha256:…; it must still be there."
         ),
     ] = None,
     log_only: Annotated[
-        bool, typer.Option("--log-only", help="Do not compare with the store.")
+        bool, typer.Option("--log-only", help="Do not compare the log with the store.")
     ] = False,
     provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check the log against itself and the store. Ends with 1 when something is wrong."""
+    """Check the log against itself and the store. Ends with 1 if something is wrong."""
     from daena_kms.audit import open_log
     from daena_kms.audit.verify import Problem, verify
     from daena_kms.cli.render import report_table
@@ -66,8 +67,10 @@ def verify_log(
         keys = None if log_only else adapter_for(provider).store.inventory()
         report = verify(log, keys, since)
         if not report.objects:
-            # A mistyped address looks the same, and must not pass for a clean log.
-            report.problems.append(Problem(log.url, "holds no record: is the address right?"))
+            # A mistyped address looks like an empty log, which must not pass as verified.
+            report.problems.append(
+                Problem(log.url, "holds no record: check the address of the log")
+            )
         if as_json:
             print_json(report.to_dict())
         else:

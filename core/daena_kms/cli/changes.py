@@ -1,4 +1,4 @@
-"""The commands that change one key otherwise than by rotating it."""
+"""The commands that change one key other than by rotating it: hold, roll back, delete, restore."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 def hold(
     key: KeyId,
     until: Annotated[
-        str | None, typer.Option(help="Until when, such as 2026-12-24T08:00:00Z.")
+        str | None, typer.Option(help="When the hold ends, such as 2026-12-24T08:00:00Z.")
     ] = None,
     reason: Reason = None,
     provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let no run change a key until it is released, or until a time."""
+    """Put a key on hold: no run changes it until it is released, or until a time."""
     from daena_kms.rules.durations import parse_time
 
     with reporting(as_json=as_json):
@@ -46,7 +46,7 @@ def hold(
 def release(
     key: KeyId, reason: Reason = None, provider: Provider = None, as_json: AsJson = False
 ) -> None:
-    """End a hold. Nothing is rotated by that; the next run does what is due by then."""
+    """End a hold. This rotates nothing; the next run does what is due by then."""
     with reporting(as_json=as_json):
         _operations(provider, reason).release(key)
         say({"key": key, "hold": "false"}, f"{key} is released.", as_json)
@@ -55,19 +55,19 @@ def release(
 def rollback(
     key: KeyId,
     version: Annotated[
-        str, typer.Option(help="A version that once was current, as show lists it.")
+        str, typer.Option(help="A version that was current before, as show lists it.")
     ] = "previous",
     reason: Reason = None,
     provider: Provider = None,
     as_json: AsJson = False,
     yes: Yes = False,
 ) -> None:
-    """Make a new version with an older one's value current. The next run does not undo it."""
+    """Make a new version with an older version's value current. The next run does not undo it."""
     with reporting(as_json=as_json):
         confirm(f"Make the value of {version} current in {key} again?", yes=yes)
-        made = _operations(provider, reason).rollback(key, version)
-        text = f"Rolled {key} back to {version}: version {made} has its value."
-        say({"key": key, "version": made, "value_of": version}, text, as_json)
+        new_version = _operations(provider, reason).rollback(key, version)
+        text = f"Rolled {key} back to {version}: version {new_version} has its value."
+        say({"key": key, "version": new_version, "value_of": version}, text, as_json)
 
 
 def delete(
@@ -77,7 +77,7 @@ def delete(
     as_json: AsJson = False,
     yes: Yes = False,
 ) -> None:
-    """Delete a key, recoverably. Asks for its name on a terminal, and needs --yes off it."""
+    """Delete a key, recoverably. Asks for its name on a terminal; a script needs --yes."""
     with reporting(as_json=as_json):
         _confirm_by_name(key, yes=yes)
         means = _operations(provider, reason).delete(key)
@@ -103,8 +103,11 @@ def _confirm_by_name(key: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        msg = "deleting is not confirmed, and there is no terminal to ask at"
+        msg = "the deletion is not confirmed, and there is no terminal to ask on"
         raise ConfigError(msg, key_id=key, todo="Pass --yes")
-    if typer.prompt(f"Nobody can read {key} then. Type its name to delete it", err=True) != key:
+    if (
+        typer.prompt(f"Nobody will be able to read {key}. Type its name to delete it", err=True)
+        != key
+    ):
         console(stderr=True).print("Nothing was changed.")
         raise typer.Exit(FAILED)

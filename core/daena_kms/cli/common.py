@@ -1,4 +1,4 @@
-"""What the commands share: options, services, output, and how errors end a command."""
+"""What the commands share: options, services, output, and the end of a command after an error."""
 
 import contextlib
 import json
@@ -17,30 +17,32 @@ if TYPE_CHECKING:
     from daena_kms.stores.adapter import CloudKMSAdapter
 
 FAILED, USAGE = 1, 2
-#: Wide enough that a reason stays on its line where nobody's terminal sets a width.
+#: Wide enough that a reason stays on one line if no terminal sets a width.
 _PLAIN_WIDTH = 200
 
 KeyId = Annotated[str, typer.Argument(help="The key's id.", metavar="KEY")]
 Provider = Annotated[
     str | None,
-    typer.Option(help="aws, azure, gcp or local; by default what the environment points to."),
+    typer.Option(help="aws, azure, gcp or local. By default the one in the environment."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask on a terminal.")]
-Reason = Annotated[str | None, typer.Option(help="Why, for the audit log.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+Reason = Annotated[str | None, typer.Option(help="The reason, for the audit log.")]
 Spec = Annotated[str | None, typer.Option(help="The kind of value, such as aes-256 or token.")]
-RotateAfter = Annotated[str | None, typer.Option(help="The interval, such as 90d or 12h.")]
+RotateAfter = Annotated[
+    str | None, typer.Option(help="How often it is rotated, such as 90d or 12h.")
+]
 Grace = Annotated[
     str | None, typer.Option(help="How long the previous version stays readable, or never.")
 ]
 DestroyAfter = Annotated[
-    str | None, typer.Option(help="When a retired version is destroyed, or never.")
+    str | None, typer.Option(help="How long after its retirement a version is destroyed, or never.")
 ]
-Keep = Annotated[int | None, typer.Option(help="How many versions are never destroyed.")]
+Keep = Annotated[int | None, typer.Option(help="How many versions are always kept.")]
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return a console for people: the terminal's width, or a wide plain page."""
+    """Return a console for people, as wide as the terminal; a wide one if there is no terminal."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
@@ -55,14 +57,14 @@ def services(provider: str | None) -> "tuple[CloudKMSAdapter, Objects]":
 
 
 def adapter_for(provider: str | None) -> "CloudKMSAdapter":
-    """Return the adapter for ``--provider`` or the environment."""
+    """Return the adapter for ``--provider``, or for the environment."""
     from daena_kms.cloud_kms import get_cloud_kms_adapter
 
     return get_cloud_kms_adapter(provider)
 
 
 def tags_from(**options: object) -> dict[str, str]:
-    """Return the ``daena.*`` tags that the given options ask for."""
+    """Return the ``daena.*`` tags for the options that were given."""
     return {
         f"daena.{name.replace('_', '-')}": str(value)
         for name, value in options.items()
@@ -71,12 +73,12 @@ def tags_from(**options: object) -> dict[str, str]:
 
 
 def print_json(document: Any) -> None:
-    """Print a document to standard output, one that a pipe can read whole."""
+    """Print a document to standard output."""
     sys.stdout.write(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def say(document: dict[str, object], text: str, as_json: bool) -> None:
-    """Print what was done: JSON for machines, or a line for people."""
+    """Print what was done: JSON for machines, or one line for people."""
     if as_json:
         print_json(document)
     else:
@@ -84,7 +86,7 @@ def say(document: dict[str, object], text: str, as_json: bool) -> None:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask on a terminal, unless told not to; a script is not asked. Ends the command on a no."""
+    """Ask for confirmation on a terminal, unless ``yes``. Ends the command if the answer is no."""
     if not yes and sys.stdin.isatty() and not typer.confirm(question, default=False, err=True):
         console(stderr=True).print("Nothing was changed.")
         raise typer.Exit(FAILED)
@@ -92,14 +94,14 @@ def confirm(question: str, *, yes: bool) -> None:
 
 @contextlib.contextmanager
 def reporting(*, as_json: bool) -> Iterator[None]:
-    """End the command with a clear message when one of our errors comes up."""
+    """End the command with a message and an exit status if a :class:`DaenaKMSError` is raised."""
     try:
         yield
     except DaenaKMSError as error:
         if as_json:
             print_json({"error": {"error": error.code, "message": str(error)}})
         else:
-            # Not markup: a key id or an answer may hold brackets.
+            # No markup: a key id or an answer may hold brackets.
             console(stderr=True).print(f"Error: {error}", style="red", markup=False)
         usage = isinstance(error, (ConfigError, InvalidKeyId))
         raise typer.Exit(USAGE if usage else FAILED) from None

@@ -1,4 +1,4 @@
-"""A run that is killed right before its first change: ``python -m daena_kms.cli.crash``."""
+"""The run that the demo kills right before its first change: ``python -m daena_kms.cli.crash``."""
 
 import os
 import signal
@@ -19,13 +19,13 @@ from daena_kms.stores.local.store import LocalStore
 class _Killed(LocalStore):
     def promote(self, key: Key, staged: Staged, now: datetime) -> NoReturn:
         del key, staged, now
-        # No handler, no cleanup, no last word: as when a machine goes away.
+        # No handler and no cleanup runs, as if the machine failed.
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError
 
 
 def main(folder: str, now: str) -> None:
-    """Begin a run at ``now`` on the demo's store in ``folder``, and die in it."""
+    """Begin a run at ``now`` on the demo's store in ``folder``, and be killed in it."""
     adapter = CloudKMSAdapter(_Killed(Path(folder) / "store"), Defaults())
     log = open_log((Path(folder) / "audit").as_uri())
     run(adapter, log, now=datetime.fromisoformat(now), trigger="schedule", principal="demo")

@@ -1,4 +1,4 @@
-"""The demo on the embedded store: plan, rotate, read, crash, finish, verify, tamper."""
+"""The demo on the local store: plan, rotate, read, crash, recover, verify, tamper."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from daena_kms.rules.policy import Defaults
 from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.local.store import LocalStore
 
-#: What make shows in a clone.
+#: The parts that only ``make`` in a clone of the project can show.
 _IN_A_CLONE = ("aws", "azure", "gcp", "all")
 #: Key, spec, age in days, and further tags.
 _KEYS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
@@ -35,22 +35,22 @@ _KEYS: tuple[tuple[str, str, int, dict[str, str]], ...] = (
 def check_part(part: str) -> None:
     """Raise :class:`ConfigError` for a part that the installed package can't show."""
     if part in _IN_A_CLONE:
-        msg = f"the demo's part {part!r} runs clouds on this machine, which the package leaves out"
+        msg = f"the part {part!r} of the demo needs clouds on this machine, which the package lacks"
         target = "demo" if part == "all" else f"demo-{part}"
         raise ConfigError(msg, todo=f"Clone the project and run make {target}")
     if part != "local":
-        raise ConfigError(f"{part[:40]!r} is no part of the demo", todo="Use local")
+        raise ConfigError(f"{part[:40]!r} is not a part of the demo", todo="Use local")
 
 
 def show(page: Page, folder: Path) -> None:
     """Show the engine on a local store in ``folder``."""
-    # With no setting of the person's in between.
+    # The defaults, whatever the environment says.
     adapter = CloudKMSAdapter(LocalStore(folder / "store"), Defaults())
     log = open_log((folder / "audit").as_uri())
     now = datetime.now(UTC)
     for key_id, spec, age, tags in _KEYS:
-        made = now - timedelta(days=age, minutes=1)
-        Operations(adapter, log, now=made, principal="demo").create(key_id, spec=spec, tags=tags)
+        then = now - timedelta(days=age, minutes=1)
+        Operations(adapter, log, now=then, principal="demo").create(key_id, spec=spec, tags=tags)
 
     page.head("1. Five keys of different ages and policies. What would a run do, and why?")
     page.table(plan_table(run(adapter, log, dry_run=True, now=now).actions))
@@ -61,9 +61,9 @@ def show(page: Page, folder: Path) -> None:
     page.table(summary_table(summary))
     page.check("the key has a new value", holds=adapter.get_key("orders-encryption-key") != old)
     still = adapter.get_key("orders-encryption-key", "previous") == old
-    page.check("the previous version still reads, for whoever needs it", holds=still)
+    page.check("the previous version is still readable", holds=still)
 
-    page.head("3. The same trigger again, as at-least-once delivery brings it.")
+    page.head("3. The same trigger fires again, as every at-least-once trigger does.")
     again = run(adapter, log, now=now, trigger="schedule", principal="demo")
     page.check("it finds nothing to do", holds=not again.rotated)
 
@@ -74,7 +74,7 @@ def show(page: Page, folder: Path) -> None:
 def _crash(
     page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path, later: datetime
 ) -> None:
-    page.head("4. 31 days later a run is killed between its intent and the change.")
+    page.head("4. 31 days later, a run is killed between its intent and the change.")
     crash = [sys.executable, "-m", "daena_kms.cli.crash", str(folder), later.isoformat()]
     killed = subprocess.run(crash, check=False, timeout=60)  # noqa: S603 - this very package
     page.check("the process was killed", holds=killed.returncode == -9)  # noqa: PLR2004 - SIGKILL
@@ -82,11 +82,11 @@ def _crash(
     summary = run(adapter, log, now=later, trigger="schedule", principal="demo")
     page.table(summary_table(summary))
     page.check(
-        "the next run finished it, with a fresh value, and nobody had to help",
+        "the next run finished it with a fresh value, without help",
         holds=summary.finished == ["session-signing-key"],
     )
     page.check(
-        "the db password's old version is retired: its grace is over",
+        "the old version of db-password is retired, because its grace period is over",
         holds=summary.retired == ["db-password"],
     )
 
@@ -99,7 +99,7 @@ def _tamper(page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path) ->
     confirmed = sum(finding.status == "confirmed" for finding in report.findings)
     page.say(f"{report.objects} objects of {report.runs} runs; {confirmed} versions in the store")
     page.check(
-        "every version in the store is confirmed by the log, and the chain is whole",
+        "the log confirms every version in the store, and its chain is complete",
         holds=report.ok and confirmed == len(report.findings),
     )
 
@@ -113,5 +113,5 @@ def _tamper(page: Page, adapter: CloudKMSAdapter, log: Objects, folder: Path) ->
     for problem in tampered.problems:
         page.say(f"{problem.name} {problem.what}")
     name = victim.relative_to(copy).as_posix()
-    found = not tampered.ok and any(problem.name == name for problem in tampered.problems)
-    page.check("verify names the object", holds=found)
+    named = not tampered.ok and any(problem.name == name for problem in tampered.problems)
+    page.check("verify names the object", holds=named)

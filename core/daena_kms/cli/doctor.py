@@ -1,4 +1,4 @@
-"""The command that looks whether everything is there, and says how to mend what is not."""
+"""The command that checks everything that rotations need, and says how to fix it."""
 
 from typing import Annotated
 
@@ -10,14 +10,16 @@ from daena_kms.cli.common import FAILED, AsJson, Provider, console, print_json, 
 def doctor(
     expect_every: Annotated[
         str,
-        typer.Option(help="The longest time between two scheduled runs, such as 24h or 7d."),
+        typer.Option(
+            help="The longest expected time between two scheduled runs, such as 24h or 7d."
+        ),
     ] = "26h",
     provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check what rotations need, one by one, and say how to mend it. Changes nothing.
+    """Check everything that rotations need, and say how to fix it. Changes nothing.
 
-    Ends with 1 when something is wrong.
+    Ends with 1 if something is wrong.
     """
     from daena_kms.cli.render import checks_table
     from daena_kms.doctor import Status, examine

@@ -1,10 +1,10 @@
-"""An example or two for each command, at the end of its help."""
+"""Examples for each command, shown at the end of its help."""
 
 from collections.abc import Mapping
 
 import typer
 
-#: By the command's name, as it is typed.
+#: By the name of the command, as it is typed.
 EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "plan": (
         "daena-kms plan",
@@ -46,11 +46,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
 
 
 def add_examples(app: typer.Typer, group: str = "") -> None:
-    """Give every command of ``app`` its examples; a command without any keeps its help."""
+    """Add the examples to the help of every command of ``app`` that has some."""
     for command in app.registered_commands:
         name = command.name or getattr(command.callback, "__name__", "")
         lines = EXAMPLES.get(f"{group} {name}".strip(), ())
-        # The mark keeps the lines as they are: a command that wraps can't be copied.
+        # The mark keeps the lines as they are: a command that is wrapped can't be copied.
         text = "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
         command.epilog = text if lines else None
     for inner in app.registered_groups:

@@ -1,4 +1,4 @@
-"""How the demo talks: headings, lines and the command line's own tables."""
+"""The output of the demo: headings, lines and tables."""
 
 import contextlib
 import shutil
@@ -14,7 +14,7 @@ _WIDTH = 110
 
 
 class Page:
-    """Prints to standard output; the width is fixed, so that it reads the same everywhere."""
+    """Prints to standard output with a fixed width, so that it looks the same everywhere."""
 
     def __init__(self) -> None:
         self._console = Console(width=_WIDTH, highlight=False)
@@ -32,15 +32,15 @@ class Page:
         self._console.print(table)
 
     def check(self, text: str, *, holds: bool) -> None:
-        """Print what was found true. Raises when it is not: the demo shows, it does not claim."""
+        """Print what holds. Raises :class:`DaenaKMSError` if it does not hold."""
         if not holds:
-            raise DaenaKMSError(f"the demo expected this, and it is not so: {text}")
+            raise DaenaKMSError(f"the demo expected this, but it does not hold: {text}")
         self._console.print(f"  [green]yes[/green]  {text}")
 
 
 @contextlib.contextmanager
 def scratch(page: Page, *, keep: bool) -> Iterator[Path]:
-    """Give a temporary folder, which is removed at the end unless ``keep`` is set."""
+    """Yield a temporary folder, which is removed at the end unless ``keep`` is set."""
     folder = Path(tempfile.mkdtemp(prefix="daena-kms-demo-"))
     try:
         yield folder

@@ -31,59 +31,59 @@ _STATUS = {"confirmed": "green", "unconfirmed": "yellow", "out-of-band": "red"}
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Return a text without what would steer the terminal: the log holds other people's words."""
+    """Return a text without control characters: the log holds text that other people wrote."""
     return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style)
 
 
 def table(*columns: str) -> Table:
-    """Return a table in the one look that all have; long texts fold, none is cut."""
-    made = Table(box=None, header_style="bold", pad_edge=False)
+    """Return an empty table. Long text is folded, never cut."""
+    new = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+        new.add_column(column, overflow="fold")
+    return new
 
 
 def plan_table(actions: Iterable[Action]) -> Table:
-    """Return a plan: each key, what is to be done with it, and why."""
-    made = table("key", "action", "why")
+    """Return a plan: each key, what will be done with it, and why."""
+    page = table("key", "action", "why")
     for action in actions:
-        made.add_row(
+        page.add_row(
             cell(action.key_id), cell(action.kind, _STYLES[action.kind]), cell(action.reason)
         )
-    return made
+    return page
 
 
 def summary_table(summary: "Summary") -> Table:
-    """Return what a run did: each key and what became of it, with the reason where it failed."""
-    made = table("key", "result", "")
+    """Return what a run did: each key and its result, with the reason if it failed."""
+    page = table("key", "result", "")
     counted = summary.to_dict()
     styles = {"failed": "red", "left": "yellow", "skipped": "blue", "held": "blue"}
     for name in counted["counts"]:
         ids = counted.get(name)
         for key_id in ids if isinstance(ids, list) else ():
             error = summary.errors.get(key_id)
-            about_it = str(error) if error is not None and name == "failed" else ""
+            detail = str(error) if error is not None and name == "failed" else ""
             if name in {"skipped", "revoked"}:
-                about_it = summary.notes.get(key_id, "")
+                detail = summary.notes.get(key_id, "")
             elif name in {"rotated", "finished"}:
-                about_it = f"version {summary.new_versions.get(key_id, '')}"
-            made.add_row(cell(key_id), cell(name, styles.get(name, "green")), cell(about_it))
-    return made
+                detail = f"version {summary.new_versions.get(key_id, '')}"
+            page.add_row(cell(key_id), cell(name, styles.get(name, "green")), cell(detail))
+    return page
 
 
 def revoking_text(revoking: "Revoking") -> str:
-    """Return what retiring a compromised version at once comes to on this store."""
+    """Return what retiring a compromised version at once means on this store."""
     return (
-        f"What is retired at once: {revoking.means}.\n"
-        f"Still reads it: {revoking.readable or 'nobody'}.\n"
-        f"Breaks off: {revoking.breaks}.\n"
+        f"What happens to the old version: {revoking.means}.\n"
+        f"Still readable: {revoking.readable or 'no'}.\n"
+        f"Breaks: {revoking.breaks}.\n"
         f"To undo it: {revoking.undo}."
     )
 
 
 def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> Table:
-    """Return the managed keys with their policy; a string says why a policy is refused."""
-    made = table("key", "spec", "rotate-after", "grace", "last rotated", "versions")
+    """Return the managed keys with their policies. A string says why a policy is refused."""
+    page = table("key", "spec", "rotate-after", "grace", "last rotated", "versions")
     for key, policy in rows:
         current = key.current
         age = f"{about(now - current.created)} ago" if current is not None else "never"
@@ -96,26 +96,26 @@ def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> T
                 cell(format_duration(policy.grace)),
             )
         )
-        made.add_row(cell(key.id), *words, age, str(len(key.versions)))
-    return made
+        page.add_row(cell(key.id), *words, age, str(len(key.versions)))
+    return page
 
 
 def versions_table(key: "Key", now: datetime) -> Table:
     """Return one key's versions."""
-    made = table("version", "state", "made", "superseded", "retired")
+    page = table("version", "state", "made", "superseded", "retired")
     for version in key.versions:
         times = (version.created, version.superseded, version.retired)
         ages = (f"{about(now - t)} ago" if t is not None else "" for t in times)
-        made.add_row(cell(version.id), cell(version.state), *ages)
-    return made
+        page.add_row(cell(version.id), cell(version.state), *ages)
+    return page
 
 
 def history_table(rows: Iterable[dict[str, Any]]) -> Table:
     """Return the log's entries, oldest first."""
-    made = table("time", "key", "action", "result", "by", "why")
+    page = table("time", "key", "action", "result", "by", "why")
     for row in rows:
         why = row.get("reason") or row.get("message") or row.get("why") or ""
-        made.add_row(
+        page.add_row(
             cell(str(row["time"])[:19].replace("T", " ")),
             cell(row["key"]),
             cell(row["kind"]),
@@ -123,26 +123,26 @@ def history_table(rows: Iterable[dict[str, Any]]) -> Table:
             cell(f"{row['principal']} ({row['trigger']})"),
             cell(why),
         )
-    return made
+    return page
 
 
 def report_table(report: "Report") -> Table:
-    """Return what a verification found, the wrong things first."""
-    made = table("what", "finding")
+    """Return the findings of a verification, the problems first."""
+    page = table("what", "finding")
     for problem in report.problems:
-        made.add_row(cell(problem.name), cell(problem.what, "red"))
+        page.add_row(cell(problem.name), cell(problem.what, "red"))
     for note in report.notes:
-        made.add_row(cell("note"), cell(note, "yellow"))
+        page.add_row(cell("note"), cell(note, "yellow"))
     for finding in report.findings:
         name = f"{finding.key_id} {finding.version}"
-        made.add_row(cell(name), cell(finding.status, _STATUS[finding.status]))
-    return made
+        page.add_row(cell(name), cell(finding.status, _STATUS[finding.status]))
+    return page
 
 
 def checks_table(checks: Iterable["Check"]) -> Table:
-    """Return what the doctor found, and how to mend it."""
-    made = table("check", "status", "found", "what to do")
+    """Return the findings of the doctor, and what to do."""
+    page = table("check", "status", "found", "what to do")
     for check in checks:
         status = cell(check.status, _CHECKS[check.status])
-        made.add_row(cell(check.name), status, cell(check.found), cell(check.todo))
-    return made
+        page.add_row(cell(check.name), status, cell(check.found), cell(check.todo))
+    return page

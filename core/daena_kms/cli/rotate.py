@@ -1,4 +1,4 @@
-"""The command that rotates: what is due, the keys that are named, or those that have leaked."""
+"""The command that rotates: keys that are due, keys that are named, or keys that have leaked."""
 
 import sys
 from collections.abc import Callable
@@ -24,12 +24,14 @@ from daena_kms.errors import ConfigError
 if TYPE_CHECKING:
     from daena_kms.rules.summary import Summary
 
-#: Runs, and tells of its progress if somebody listens.
+#: Runs, and reports its progress to a function if there is one.
 _Go = Callable[[Callable[[int, int], None] | None], "Summary"]
 
 
 def rotate(
-    keys: Annotated[list[str] | None, typer.Argument(help="Keys to rotate, due or not.")] = None,
+    keys: Annotated[
+        list[str] | None, typer.Argument(help="The keys to rotate, whether or not they are due.")
+    ] = None,
     compromised: Annotated[
         bool,
         typer.Option(
@@ -38,12 +40,12 @@ def rotate(
         ),
     ] = False,
     reason: Reason = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan only.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the plan.")] = False,
     provider: Provider = None,
     as_json: AsJson = False,
     yes: Yes = False,
 ) -> None:
-    """Rotate what is due, and retire and destroy by policy; or rotate the KEYS that you name."""
+    """Rotate the keys that are due, and retire and destroy by policy; or rotate the named KEYS."""
     from daena_kms.cli.render import plan_table, revoking_text, summary_table
     from daena_kms.engine import run
 
@@ -89,12 +91,12 @@ def rotate(
 def _check_emergency(
     keys: list[str] | None, reason: str | None, *, dry_run: bool, may_begin: bool
 ) -> None:
-    """Raise unless the emergency is complete; a script must have said that it means it."""
+    """Raise :class:`ConfigError` if a reason, a key or a confirmation is missing."""
     from daena_kms.rules.emergency import check_emergency
 
     check_emergency(named=bool(keys), reason=reason, dry_run=dry_run)
     if not dry_run and not may_begin:
-        msg = "retiring at once is not confirmed, and there is no terminal to ask at"
+        msg = "retiring at once is not confirmed, and there is no terminal to ask on"
         raise ConfigError(msg, todo="Pass --yes")
 
 
@@ -103,8 +105,8 @@ def _interruptible(go: _Go, *, as_json: bool) -> "Summary":
         return go(None) if as_json else _with_progress(go)
     except KeyboardInterrupt:
         console(stderr=True).print(
-            "Interrupted. What had begun has come to its end and is in the audit log; the rest "
-            "is left. Run it again to go on."
+            "Interrupted. Work that had begun is finished and in the audit log; the rest is left. "
+            "Run the command again to continue."
         )
         raise typer.Exit(INTERRUPTED) from None
 
@@ -113,7 +115,7 @@ def _with_progress(go: _Go) -> "Summary":
     from rich.progress import Progress
 
     page = console(stderr=True)
-    # Off a terminal Rich would print an empty line.
+    # Without a terminal, Rich would print an empty line.
     with Progress(console=page, transient=True, disable=not page.is_terminal) as bar:
         task = bar.add_task("rotating", total=None)
         return go(lambda done, of: bar.update(task, completed=done, total=of))
@@ -123,10 +125,10 @@ def _in_words(summary: "Summary") -> str:
     states = {"keys", "overdue", "lateness"}
     counts = {n: c for n, c in summary.counts().items() if c and n not in states}
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
-    owed = "".join(
-        f"Compromised and not retired: version {version} of {key_id}. "
-        "If another version is current by now, the next run of all keys, or of this one, does it.\n"
+    unrevoked = "".join(
+        f"Version {version} of {key_id} is compromised, but not retired yet. "
+        "Once another version is current, the next run of all keys, or of this one, retires it.\n"
         for key_id, versions in summary.unrevoked.items()
         for version in versions
     )
-    return f"{owed}{words}; {summary.keys} keys looked at (run {summary.run_id})"
+    return f"{unrevoked}{words}; {summary.keys} keys looked at (run {summary.run_id})"

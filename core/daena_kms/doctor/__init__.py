@@ -1,7 +1,7 @@
-"""Is everything there that rotations need? Each finding says what was looked at and how to mend it.
+"""Checks everything that rotations need, and says how to fix what is not in order.
 
-Nothing is changed: no key, no setting, no permission. What can't be tried without making something
-is reported as unknown, with the permission to look for.
+It changes nothing: no key, no setting, no permission. A permission that can't be tried without
+creating something is reported as unknown, with its name to look for.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 __all__ = ["EXPECTED", "Check", "Status", "examine"]
 
-#: A daily schedule, and two hours.
+#: How long after a scheduled run the next must have ended: a daily schedule, and two hours.
 EXPECTED = timedelta(hours=26)
 
 
@@ -35,10 +35,14 @@ def examine(
     expected: timedelta = EXPECTED,
     now: Callable[[], datetime] = _utc_now,
 ) -> Iterator[Check]:
-    """Yield every finding, in the order in which they are best mended.
+    """Yield every finding, in the order in which they are best fixed.
 
-    ``provider`` is as for the adapter; ``expected`` is how long after a scheduled run the next
-    must have ended. No error of ours is raised: each is a finding.
+    An error of a check is a finding itself, so that no :class:`DaenaKMSError` is raised.
+
+    Args:
+        provider: as for :func:`get_cloud_kms_adapter`.
+        expected: how long after a scheduled run the next must have ended.
+        now: this machine's clock.
     """
     settings = Settings.load()
     yield from guarded("settings: changes", lambda: portable.switches(settings))
@@ -58,8 +62,8 @@ def examine(
     except DaenaKMSError as error:
         yield failed("settings: audit log", error)
         return
-    kind = None if adapter is None else adapter.store.provider
-    yield from guarded("audit log: read", lambda: log_checks(log, place, kind, now(), expected))
+    known = None if adapter is None else adapter.store.provider
+    yield from guarded("audit log: read", lambda: log_checks(log, place, known, now(), expected))
     yield from guarded("audit log: deletion protection", place.protection)
 
 
@@ -74,7 +78,9 @@ def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Ch
     yield from guarded("clock", lambda: [portable.clock(exam.clock())])
     yield from _keys(adapter, exam, now)
     yield from guarded("encryption", exam.encryption)
-    yield from guarded("places", exam.places)
+    # One name for both since they were one check: scripts may look for it.
+    yield from guarded("places", exam.infrastructure)
+    yield from guarded("places", exam.claims)
 
 
 def _keys(adapter: CloudKMSAdapter, exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:

@@ -1,7 +1,7 @@
-"""The seams of the doctor: what one store's, and one log's place, has to say of itself.
+"""The seams of the doctor: an :class:`Exam` for each store, and a :class:`Place` for each log.
 
-A module for each implements one of these; :mod:`daena_kms.doctor.factory` chooses. What is the
-same everywhere is in :mod:`daena_kms.doctor.portable`.
+Each implementation is a module of its own, and :mod:`daena_kms.doctor.factory` chooses. What is
+checked in the same way everywhere is in :mod:`daena_kms.doctor.portable`.
 """
 
 from abc import ABC, abstractmethod
@@ -14,16 +14,16 @@ from daena_kms.doctor.check import Check
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """The time that a service told in an answer, and this machine's when it came."""
+class ServerTime:
+    """The time in a service's answer, and this machine's time when the answer arrived."""
 
     service: str
     theirs: datetime
     ours: datetime
 
 
-def told(service: str, date: str | None, ours: datetime) -> Told | None:
-    """Read the ``Date`` of an answer; ``None`` for one that has none.
+def server_time(service: str, date: str | None, ours: datetime) -> ServerTime | None:
+    """Read the ``Date`` header of an answer; ``None`` if there is none or it is malformed.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.date
     """
@@ -31,58 +31,67 @@ def told(service: str, date: str | None, ours: datetime) -> Told | None:
         theirs = parsedate_to_datetime(date or "")
     except ValueError:
         return None
-    return Told(service, theirs.replace(tzinfo=theirs.tzinfo or UTC), ours)
+    return ServerTime(service, theirs.replace(tzinfo=theirs.tzinfo or UTC), ours)
 
 
 class Exam(ABC):
-    """What can be asked of one store. Nothing in it changes a key.
+    """The checks of one store. None of them changes a key.
 
-    The checks are asked for in the order of the methods; an error of ours in one of them ends
-    that one.
+    They are asked for in the order of the methods. A :class:`DaenaKMSError` in one of them ends
+    that one alone.
     """
 
     @abstractmethod
     def credentials(self) -> Iterator[Check]:
-        """Yield who we are. What follows makes sense only if none of them is wrong."""
+        """Yield who we are. If one of these is wrong, nothing else is asked of the store."""
 
     @abstractmethod
-    def clock(self) -> Told | None:
-        """Return what the store says the time is; ``None`` where there is nothing to compare."""
+    def clock(self) -> ServerTime | None:
+        """Return what time the store says it is; ``None`` if it does not say."""
 
     @abstractmethod
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
-        """Yield one check for each permission; ``keys`` are the managed keys that were listed."""
+        """Yield one check for each permission.
+
+        Args:
+            keys: the ids of the managed keys, as far as they could be listed.
+        """
 
     @abstractmethod
     def encryption(self) -> Iterator[Check]:
-        """Yield how the key beneath the keys is: its state and its own rotation."""
+        """Yield the state of the key that encrypts the values, and whether it rotates."""
 
-    def places(self) -> Iterator[Check]:
-        """Yield the state of what a rotation needs beside the store and the log."""
+    def infrastructure(self) -> Iterator[Check]:
+        """Yield which keys an infrastructure tool created, where the store shows it."""
+        yield from ()
+
+    def claims(self) -> Iterator[Check]:
+        """Yield the state of the place of the claims, where rotations need one."""
         yield from ()
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What writing and reading takes, and what it means when a put to an object is refused.
+    """What reading and writing a place takes, and what a refused write means there.
 
-    A service may refuse it for the object that is there, or for lack of permission; its code tells
-    where its documents say so.
+    A service may refuse a write because the object exists, or because the caller may not write at
+    all. Its error code tells the two apart where its documents say so.
     """
 
+    #: The permissions, as the service names them.
     write: str
     read: str
-    #: The codes that say that only overwriting is not allowed.
-    fine: frozenset[str] = frozenset()
-    #: The codes that say that writing is not.
-    missing: frozenset[str] = frozenset()
+    #: Error codes of a caller who may write, but not overwrite.
+    overwrite_codes: frozenset[str] = frozenset()
+    #: Error codes of a caller who may not write.
+    write_codes: frozenset[str] = frozenset()
 
 
 class Place(ABC):
-    """What can be asked of the place where the audit log lies."""
+    """The checks of one place where the audit log is kept."""
 
     needs: Needs
 
     @abstractmethod
     def protection(self) -> Iterator[Check]:
-        """Yield whether what was written can be deleted or overwritten."""
+        """Yield whether the objects of the log can be deleted or overwritten."""

@@ -1,4 +1,4 @@
-"""Which module knows the store, and which the place of the log: by provider and by address."""
+"""Chooses the exam for a store, and for the place of an audit log."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -12,7 +12,12 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 
 def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
-    """Return the questions for the store beneath ``adapter``. Nothing is called."""
+    """Return the checks of the store beneath ``adapter``. Makes no call.
+
+    Args:
+        adapter: the adapter that the checks use.
+        now: this machine's clock.
+    """
     settings = Settings.load()
     if isinstance(adapter, AWSKMSAdapter):
         from daena_kms.doctor.aws import AwsExam
@@ -21,7 +26,7 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
     if isinstance(adapter, AzureKeyVaultAdapter):
         from daena_kms.doctor.azure import AzureExam
 
-        return AzureExam(adapter, now)
+        return AzureExam(adapter, settings, now)
     if isinstance(adapter, GCPSecretManagerAdapter):
         from daena_kms.doctor.gcp import GcpExam
 
@@ -32,9 +37,9 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
 
 
 def place_of(log: Objects) -> Place:
-    """Return the questions for the place of the log. Nothing is called.
+    """Return the checks of the place of ``log``. Makes no call.
 
-    They are asked with the credentials that :func:`daena_kms.audit.open_log` finds.
+    They use the same credentials as :func:`daena_kms.audit.open_log`.
     """
     settings = Settings.load()
     parts = urlsplit(log.url)

@@ -1,8 +1,8 @@
-"""Google Cloud: who we are, what IAM allows, and which key the values are under.
+"""Google Cloud: who we are, what IAM allows, and which key encrypts the values.
 
-IAM itself is asked which of the permissions the caller has: first on the project, from which every
-secret inherits, then, for what is missing there, on a secret. Such an answer "may fail open", as
-Google says: it is for tools like this one, not for authorisation.
+IAM itself says which permissions the caller has: first on the project, from which every secret
+inherits, then, for a permission that is missing there, on one secret. Google says that such an
+answer "may fail open": it is meant for tools like this one, not for authorization.
 
 https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/testIamPermissions
 https://cloud.google.com/resource-manager/reference/rest/v1/projects/testIamPermissions
@@ -13,9 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
-from daena_kms.doctor.base import Exam, Told, told
-from daena_kms.doctor.check import Check, Permission, Status, refused
-from daena_kms.doctor.owners import owned
+from daena_kms.doctor.base import Exam, ServerTime, server_time
+from daena_kms.doctor.check import Check, Status
+from daena_kms.doctor.infrastructure import created_by
+from daena_kms.doctor.permission import Permission, refused
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.policy import MANAGED
@@ -27,10 +28,10 @@ _OK = 200
 _ROTATING = {
     "secrets.list": "every run lists the secrets",
     "secrets.get": "every rotation looks at the key",
-    "secrets.update": "claims, aliases and annotations are written by it",
+    "secrets.update": "every rotation writes claims, aliases and annotations",
     "versions.add": "every rotation needs it",
-    "versions.get": "after a crash, what it left is looked at",
-    "versions.list": "after a crash, and for audit verify",
+    "versions.get": "a run looks at the version that an interrupted one left",
+    "versions.list": "after an interrupted run, and for audit verify",
     "versions.disable": "retiring needs it",
     "versions.destroy": "destroying needs it",
 }
@@ -39,12 +40,12 @@ _PERSONAL = {
     "secrets.create": "for create",
     "versions.enable": "for restore",
 }
-#: What has no meaning on one secret.
+#: Permissions that have no meaning on one secret.
 _PROJECT_ALONE = {"secretmanager.secrets.list", "secretmanager.secrets.create"}
 
 
 class GcpExam(Exam):
-    """The questions for the secrets of one project. They need no permission of their own."""
+    """The checks of the secrets of one project. They need no permission of their own."""
 
     def __init__(
         self, adapter: GCPSecretManagerAdapter, settings: Settings, now: Callable[[], datetime]
@@ -56,19 +57,19 @@ class GcpExam(Exam):
         self._host = settings.get("GCP_RESOURCE_MANAGER_ENDPOINT") or _PROJECTS
 
     def credentials(self) -> Iterator[Check]:
-        """Get a token."""
+        """Yield the caller and the project; a token is fetched to try it."""
         self._login.token()
         who: Any = getattr(self._login.credentials(), "service_account_email", None)
         found = f"{who or 'a user, or a federated identity'}, in the project {self._login.project}"
         yield Check("credentials", Status.OK, found)
 
-    def clock(self) -> Told | None:
-        """Read the date of an answer over HTTP: those of gRPC carry none."""
+    def clock(self) -> ServerTime | None:
+        """Return the time in an answer over HTTP: an answer over gRPC has none."""
         date = self._ask([]).headers.get("date")
-        return told("Google Cloud", date, self._now())
+        return server_time("Google Cloud", date, self._now())
 
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
-        """Yield what IAM says of each permission."""
+        """Yield what IAM says about each permission."""
         wanted = [
             *(Permission(f"secretmanager.{n}", use, always=True) for n, use in _ROTATING.items()),
             *(Permission(f"secretmanager.{n}", use, always=False) for n, use in _PERSONAL.items()),
@@ -76,39 +77,39 @@ class GcpExam(Exam):
         names = [permission.name for permission in wanted]
         try:
             answer = self._ask(names)
-            whole = set(answer.document.get("permissions", ())) if answer.status == _OK else None
+            on_project = (
+                set(answer.document.get("permissions", ())) if answer.status == _OK else None
+            )
         except DaenaKMSError:
-            whole = None
-        on_one = self._on(keys[0], names) if keys else set()
+            on_project = None
+        on_secret = self._on(keys[0], names) if keys else None
         for permission in wanted:
-            yield _verdict(permission, whole, on_one, asked=bool(keys))
+            yield _finding(permission, on_project, on_secret)
 
     def encryption(self) -> Iterator[Check]:
-        """Say which key new secrets are under."""
+        """Yield which key encrypts new secrets."""
         if self._kms_keys is None:
-            found = "new secrets are under Google's own keys, which Google rotates"
+            found = "Google's own keys encrypt new secrets, and Google rotates them"
             yield Check("encryption", Status.OK, found)
             return
         found = (
-            "new secrets are under Cloud KMS keys of yours; their rotation is not seen from here"
+            "your own Cloud KMS keys encrypt new secrets; their rotation can't be checked from here"
         )
         todo = f"Run: gcloud kms keys describe {self._kms_keys.split(',')[0]}"
         yield Check("encryption", Status.UNKNOWN, found, todo)
 
-    def places(self) -> Iterator[Check]:
-        """Look for keys that Terraform's provider has marked as its own, as it does since 6.0.
+    def infrastructure(self) -> Iterator[Check]:
+        """Yield which keys Terraform created: its provider labels them since version 6.0.
 
         https://github.com/hashicorp/terraform-provider-google/issues/18300
         """
         pages = self._manager.pages(
             "list_secrets", None, parent=self._manager.parent, filter=f"labels.{_TERRAFORM}=true"
         )
-        found = (
-            secret.name.rpartition("/")[2] for secret in pages if MANAGED in secret.annotations
-        )
-        means = "an apply takes away the aliases and annotations that it is not told to ignore"
+        keys = (secret.name.rpartition("/")[2] for secret in pages if MANAGED in secret.annotations)
+        risk = "an apply removes aliases and annotations, unless it is told to ignore them"
         todo = "Write lifecycle { ignore_changes = [annotations, version_aliases, labels] }"
-        yield from owned(found, "Terraform", means, todo)
+        yield from created_by("Terraform", keys, risk, todo)
 
     def _ask(self, names: Sequence[str]) -> Answer:
         token, _ = self._login.token()
@@ -123,21 +124,25 @@ class GcpExam(Exam):
         return set(answer.permissions)
 
 
-def _verdict(
-    permission: Permission, whole: set[str] | None, on_one: set[str], *, asked: bool
+def _finding(
+    permission: Permission, on_project: set[str] | None, on_secret: set[str] | None
 ) -> Check:
-    """Return the check; ``whole`` is what is allowed on the project, if that could be asked."""
+    """Return the finding on one permission.
+
+    Args:
+        permission: the permission.
+        on_project: what is allowed on the project; ``None`` if it could not be asked.
+        on_secret: what is allowed on one secret; ``None`` if there is none to ask.
+    """
     name = f"permission {permission.name}"
-    if whole is not None and permission.name in whole:
+    if on_project is not None and permission.name in on_project:
         return Check(name, Status.OK, "allowed on the project")
-    if permission.name in on_one:
+    if on_secret is not None and permission.name in on_secret:
         return Check(name, Status.OK, "allowed on the first secret, if not on the project")
-    decided = asked and permission.name not in _PROJECT_ALONE
-    if decided or (whole is not None and permission.name in _PROJECT_ALONE):
+    if (on_project if permission.name in _PROJECT_ALONE else on_secret) is not None:
         return refused(permission)
     found = "neither the project nor a secret could be asked"
-    if whole is not None:
-        found = "not allowed on the project, and no secret is known to ask"
-    found = f"{found}; {permission.use}"
+    if on_project is not None:
+        found = "not allowed on the project, and there is no secret to ask"
     todo = f"Look for {permission.name} in the role, or enable the Cloud Resource Manager API"
-    return Check(name, Status.UNKNOWN, found, todo)
+    return Check(name, Status.UNKNOWN, f"{found}; {permission.use}", todo)

@@ -1,22 +1,24 @@
-"""The KMS key beneath the secrets: what may be done with it, its state, and its own rotation."""
+"""The KMS key that encrypts the secrets: permissions on it, its state, and its own rotation."""
 
 from collections.abc import Iterator
 from typing import Any
 
-from daena_kms.doctor.check import Check, Permission, Status, failed, probe
+from daena_kms.doctor.check import Check, Status, failed, unseen
+from daena_kms.doctor.permission import Permission, probe
 from daena_kms.errors import AccessDenied, DaenaKMSError
-from daena_kms.sdk.aws.client import AWS, FailedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import FailedError
 
 _NAME, _ROTATION = "KMS key", "KMS key rotation"
-#: What a call with DryRun answers when it would have succeeded.
+#: The error of a call with DryRun that would have succeeded.
 _WOULD = "DryRunOperationException"
 _BYTES = 32
 
 
 class KmsKey:
-    """One key, as ``AWS_KMS_KEY_ID`` names it, or none.
+    """The checks of the key that ``AWS_KMS_KEY_ID`` names, or of none.
 
-    ``DryRun`` tries a permission, the key's policy and its state together, exactly.
+    ``DryRun`` tests a permission, the key's policy and its state together, and exactly.
     https://docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
     """
 
@@ -25,12 +27,12 @@ class KmsKey:
         self._key = key
 
     def permissions(self) -> Iterator[Check]:
-        """Try what a rotation does with it."""
+        """Yield whether a rotation may use the key."""
         if self._key is None:
             yield probe(
                 Permission(
                     "kms:GenerateRandom",
-                    "new values come from it where there is no KMS key of one's own",
+                    "it generates new values if no KMS key of your own is set",
                     always=True,
                     call=lambda: self._aws.call("kms", "generate_random", None, NumberOfBytes=1),
                 )
@@ -39,7 +41,7 @@ class KmsKey:
         yield probe(
             Permission(
                 "kms:GenerateDataKey",
-                "new values come from it, and Secrets Manager encrypts by it",
+                "it generates new values, and Secrets Manager encrypts with it",
                 always=True,
                 call=self._generate,
             )
@@ -47,20 +49,20 @@ class KmsKey:
         yield self._decrypt()
 
     def checks(self) -> Iterator[Check]:
-        """Yield its state and its rotation."""
+        """Yield the key's state and its own rotation."""
         if self._key is None:
             found = (
-                "none of your own: the account's aws/secretsmanager, which AWS rotates by itself"
+                "not your own, but the account's aws/secretsmanager, which AWS rotates by itself"
             )
             yield Check(_NAME, Status.OK, found)
             return
         try:
             described = self._aws.call("kms", "describe_key", None, KeyId=self._key)["KeyMetadata"]
         except AccessDenied:
-            yield _unseen(_NAME, "kms:DescribeKey")
-            # An id or ARN serves as well; an alias does not.
+            yield unseen(_NAME, "kms:DescribeKey")
+            # The rotation can be asked for by an id or an ARN, but not by an alias.
             if "alias/" in self._key:
-                yield _unseen(_ROTATION, "kms:DescribeKey, as an alias alone does not do")
+                yield unseen(_ROTATION, "kms:DescribeKey, which finds the key of an alias")
                 return
             described = {"Arn": self._key}
         except DaenaKMSError as error:
@@ -85,13 +87,13 @@ class KmsKey:
                 raise
 
     def _decrypt(self) -> Check:
-        """Try to decrypt a data key of our own, of which nothing is kept."""
+        """Try to decrypt a data key that is generated for this and thrown away."""
         name = "permission kms:Decrypt"
         try:
-            made = self._aws.call(
+            data_key = self._aws.call(
                 "kms", "generate_data_key", None, KeyId=self._key, NumberOfBytes=_BYTES
             )
-            blob = made["CiphertextBlob"]
+            blob = data_key["CiphertextBlob"]
             self._aws.call("kms", "decrypt", None, CiphertextBlob=blob, DryRun=True)
         except FailedError as error:
             if error.reason == _WOULD:
@@ -99,8 +101,8 @@ class KmsKey:
             return failed(name, error, Status.UNKNOWN)
         except AccessDenied:
             found = (
-                "refused when asked directly, which is right for who may use it by way of "
-                "Secrets Manager alone (kms:ViaService)"
+                "refused for a direct call, which is right if the policy allows it only through "
+                "Secrets Manager (kms:ViaService)"
             )
             todo = "Look for kms:Decrypt in the role and the key's policy"
             return Check(name, Status.UNKNOWN, found, todo)
@@ -114,14 +116,13 @@ class KmsKey:
         try:
             answer = self._aws.call("kms", "get_key_rotation_status", None, KeyId=described["Arn"])
         except AccessDenied:
-            return _unseen(_ROTATION, "kms:GetKeyRotationStatus")
+            return unseen(_ROTATION, "kms:GetKeyRotationStatus")
         except DaenaKMSError as error:
             if getattr(error, "reason", "") != "UnsupportedOperationException":
                 return failed(_ROTATION, error, Status.UNKNOWN)
-            found = (
-                "this key can't rotate by itself (imported material, or a key store of one's own)"
-            )
-            return Check(_ROTATION, Status.WARNING, found, "Rotate it by hand, by an alias")
+            found = "KMS can't rotate this key (imported material, or a custom key store)"
+            todo = "Rotate it by hand: make a new key, and point an alias to it"
+            return Check(_ROTATION, Status.WARNING, found, todo)
         if answer["KeyRotationEnabled"]:
             days = answer.get("RotationPeriodInDays")
             every = f" every {days} d" if days else ""
@@ -136,13 +137,8 @@ def _state(described: dict[str, Any]) -> Check:
         return Check(_NAME, Status.OK, "enabled")
     if state == "PendingDeletion":
         when = described.get("DeletionDate")
-        found = f"to be deleted at {when}: then no value under it can be read any more"
-        todo = "Run: aws kms cancel-key-deletion, then enable-key"
+        found = f"will be deleted at {when}: then no value that it encrypts can be read"
+        todo = "Run: aws kms cancel-key-deletion, then aws kms enable-key, with the key's id"
         return Check(_NAME, Status.WRONG, found, todo)
-    found = f"its state is {state}: no value under it can be read or written"
+    found = f"its state is {state}: no value that it encrypts can be read or written"
     return Check(_NAME, Status.WRONG, found, "Run: aws kms enable-key, with the key's id")
-
-
-def _unseen(name: str, permission: str) -> Check:
-    found = "can't be seen by these credentials"
-    return Check(name, Status.UNKNOWN, found, f"Allow {permission}, to see it from here")

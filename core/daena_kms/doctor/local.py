@@ -5,78 +5,78 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from daena_kms.doctor.base import Exam, Told
+from daena_kms.doctor.base import Exam, ServerTime
 from daena_kms.doctor.check import Check, Status
 
 _NAME = "master key"
-#: Others may write.
+#: The bits of a mode that let others write,
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-#: They may come in; one bit lower each.
+#: and enter a folder: each is one bit lower.
 _ENTER = stat.S_IXGRP | stat.S_IXOTH
 
 
 class LocalExam(Exam):
-    """The questions for a folder. There is nobody to log in to, and no clock but ours."""
+    """The checks of a folder. There is no login and no other clock."""
 
     def __init__(self, home: Path, master_key: str | None) -> None:
         self._home = home
         self._given = master_key is not None
 
     def credentials(self) -> Iterator[Check]:
-        """Look that the store is there: opening one that is not, or is empty, would make it."""
+        """Yield that the store exists. Opening it would create one if it is missing or empty."""
         file = self._home / "keys.db"
         try:
             if file.stat().st_size:
                 yield Check("credentials", Status.OK, "none are needed: the store is a folder")
                 return
-            found = f"{file} is empty: it holds no key, or lost what it held"
+            found = f"{file} is empty: it holds no key, or has lost its keys"
         except (FileNotFoundError, NotADirectoryError):
             found = f"there is no store in {self._home}"
         except OSError as error:
-            found = f"the store in {self._home} can't be looked at: {error.strerror}"
-        todo = "Check DAENA_KMS_HOME and its permissions; the first create makes the store"
+            found = f"the store in {self._home} can't be read: {error.strerror}"
+        todo = "Check DAENA_KMS_HOME and its permissions; the first create creates the store"
         yield Check("store", Status.WRONG, found, todo)
 
-    def clock(self) -> Told | None:
-        """There is none but ours."""
+    def clock(self) -> ServerTime | None:
+        """Return ``None``: there is no other clock."""
         return None
 
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
-        """Yield whether the folder may be read and written."""
+        """Yield whether this user, and nobody else, may write to the folder."""
         del keys
         name = "permission on the folder"
         allowed = os.access(self._home, os.R_OK | os.W_OK | os.X_OK)
         if not allowed:
-            found = f"{self._home} can't be read and written by this user"
+            found = f"this user can't read and write {self._home}"
             yield Check(name, Status.WRONG, found, f"Run: chmod u+rwx {self._home}, as its owner")
             return
-        yield Check(name, Status.OK, f"{self._home} can be read and written")
+        yield Check(name, Status.OK, f"this user can read and write {self._home}")
         folder, file = self._home.stat().st_mode, self._home / "keys.db"
-        # A file's mode counts for those who come into its folder.
+        # A file's mode matters only to users who may enter its folder.
         reached = file.stat().st_mode & (folder & _ENTER) << 1
         open_to = self._home if folder & _OTHERS else file if reached & _OTHERS else None
         if open_to is not None:
-            found = f"others may write to {open_to}, and so replace the store"
+            found = f"others may write to {open_to}, and so could replace the store"
             yield Check(f"{name}: others", Status.WRONG, found, f"Run: chmod go-w {open_to}")
 
     def encryption(self) -> Iterator[Check]:
-        """Yield who can read the master key."""
+        """Yield whether only the owner can read the master key."""
         path = self._home / "master.key"
         if self._given:
-            found = "in DAENA_KMS_MASTER_KEY: who sees this process's environment sees it"
+            found = "in DAENA_KMS_MASTER_KEY: anybody who can read the environment can read it"
             yield Check(_NAME, Status.OK, found)
             return
         try:
             seen = path.stat()
         except OSError:
-            todo = "Put it back from a backup, or run create if there is no key yet"
-            yield Check(_NAME, Status.WARNING, f"{path} is not there", todo)
+            todo = "Restore it from a backup, or run create if there is no key yet"
+            yield Check(_NAME, Status.WARNING, f"{path} does not exist", todo)
             return
         if seen.st_mode & 0o077:
-            text = f"{path} can be read or written by others (mode {stat.S_IMODE(seen.st_mode):o})"
+            text = f"others may read or write {path} (mode {stat.S_IMODE(seen.st_mode):o})"
             yield Check(_NAME, Status.WRONG, text, f"Run: chmod 600 {path}")
         elif seen.st_uid != os.getuid():
             text = f"{path} belongs to another user (uid {seen.st_uid})"
             yield Check(_NAME, Status.WRONG, text, f"Run: chown {os.getuid()} {path}, as root")
         else:
-            yield Check(_NAME, Status.OK, f"{path} is for its owner alone")
+            yield Check(_NAME, Status.OK, f"only its owner can read {path}")

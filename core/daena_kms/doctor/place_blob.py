@@ -1,9 +1,9 @@
-"""The audit log in Blob Storage: whether what was written can be deleted."""
+"""The audit log in Blob Storage: whether its blobs can be deleted."""
 
 from collections.abc import Callable, Iterator
 
 from daena_kms.doctor.base import Needs, Place
-from daena_kms.doctor.check import Check, Status, failed
+from daena_kms.doctor.check import Check, Status, failed, unseen
 from daena_kms.doctor.web import ask
 from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.azure import SCOPE
@@ -16,8 +16,8 @@ _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 NEEDS = Needs(
     f"{_BLOBS}/add/action",
     f"{_BLOBS}/read",
-    fine=frozenset({"UnauthorizedBlobOverwrite"}),
-    missing=frozenset({"AuthorizationPermissionMismatch"}),
+    overwrite_codes=frozenset({"UnauthorizedBlobOverwrite"}),
+    write_codes=frozenset({"AuthorizationPermissionMismatch"}),
 )
 _VERSION = "2021-12-02"
 _OK, _FORBIDDEN = 200, (401, 403)
@@ -25,11 +25,11 @@ _READ = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
 
 
 class BlobPlace(Place):
-    """One container.
+    """The checks of one container.
 
-    A permission of its own, which a rotation does not need:
-    ``Microsoft.Storage/storageAccounts/blobServices/containers/read``, an action and no data
-    action, for Get Container Properties.
+    A permission that a rotation does not need:
+    ``Microsoft.Storage/storageAccounts/blobServices/containers/read``, for Get Container
+    Properties. It is an action, not a data action.
     https://learn.microsoft.com/rest/api/storageservices/get-container-properties
     """
 
@@ -43,9 +43,9 @@ class BlobPlace(Place):
         self._url = f"{endpoint.rstrip('/')}/{container}?restype=container"
 
     def protection(self) -> Iterator[Check]:
-        """Yield whether an immutability policy or a legal hold is on the container."""
+        """Yield whether the container has an immutability policy or a legal hold."""
         if self._emulated:
-            found = "reached by an account key, as an emulator is: no policy is asked for"
+            found = "an account key is set, as for an emulator: no policy is asked for"
             yield Check(_NAME, Status.UNKNOWN, found, "Unset AZURE_STORAGE_ACCOUNT_KEY")
             return
         token = fetch(self._login.credential(), SCOPE).token
@@ -55,28 +55,31 @@ class BlobPlace(Place):
             yield failed(_NAME, error, Status.UNKNOWN)
             return
         if answer.status in _FORBIDDEN:
-            found = "can't be seen by these credentials"
-            yield Check(_NAME, Status.UNKNOWN, found, f"Allow {_READ}, to see it from here")
+            yield unseen(_NAME, _READ)
         elif answer.status != _OK:
             found = f"the container's properties can't be read (status {answer.status})"
             yield Check(_NAME, Status.UNKNOWN, found, "Check the log's address")
         else:
-            yield _of(answer.headers.get)
+            yield _finding(answer.headers.get)
 
 
-def _of(header: Callable[[str], str | None]) -> Check:
+def _finding(header: Callable[[str], str | None]) -> Check:
     def is_on(name: str) -> bool:
         return header(f"x-ms-{name}") == "true"
 
     if is_on("has-immutability-policy"):
-        found = "an immutability policy is on the container; whether it is locked is not shown here"
-        return Check(_NAME, Status.OK, found, "See that the policy is locked")
+        found = (
+            "the container has an immutability policy; whether it is locked can't be seen from here"
+        )
+        return Check(_NAME, Status.OK, found, "Check that the policy is locked")
     if is_on("has-legal-hold"):
-        found = "a legal hold is on the container: nothing is deleted before somebody lifts it"
+        found = "the container has a legal hold: nothing can be deleted until somebody lifts it"
         return Check(_NAME, Status.WARNING, found, "Set an immutability policy as well")
     if is_on("immutable-storage-with-versioning-enabled"):
-        found = "each version may have a policy of its own, and the container has none for all"
+        found = "each version may have its own policy, and the container has none for all of them"
         return Check(_NAME, Status.WARNING, found, "Set a policy for the container or the account")
-    found = "no immutability policy and no legal hold: who may delete blobs can delete the log"
+    found = (
+        "no immutability policy and no legal hold: anybody who may delete blobs can delete the log"
+    )
     todo = "Set a time-based immutability policy on the container, and lock it"
     return Check(_NAME, Status.WRONG, found, todo)

@@ -7,14 +7,14 @@ from daena_kms.doctor.check import Check, Status
 
 
 class FolderPlace(Place):
-    """One folder. It can't protect what is in it."""
+    """One folder. A folder can't protect its files from whoever may write to it."""
 
     needs = Needs("write access to the folder", "read access to the folder")
 
     def protection(self) -> Iterator[Check]:
-        """Say so."""
+        """Yield that nothing protects the log."""
         found = "a folder: anybody who may write to it can delete from it"
         todo = (
-            "Keep the log of what matters in a bucket with a lock, and a closing record elsewhere"
+            "Keep an important log in a bucket with a lock, and its newest closing record elsewhere"
         )
         yield Check("audit log: deletion protection", Status.WARNING, found, todo)

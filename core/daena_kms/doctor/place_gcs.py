@@ -1,4 +1,4 @@
-"""The audit log in Cloud Storage: whether what was written can be deleted, and by us."""
+"""The audit log in Cloud Storage: whether its objects can be deleted, and whether we may."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from daena_kms.doctor.base import Needs, Place
-from daena_kms.doctor.check import Check, Permission, Status, failed, refused
+from daena_kms.doctor.check import Check, Status, failed, unseen
+from daena_kms.doctor.permission import Permission, refused
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.durations import about
@@ -19,23 +20,23 @@ _NAME = "audit log: deletion protection"
 _SHORTEST = timedelta(days=1)
 _OK, _FORBIDDEN = 200, (401, 403)
 _NEEDED = {
-    "storage.objects.create": "the log is written by it",
-    "storage.objects.get": "the log is read by it",
-    "storage.objects.list": "the log is read by it",
+    "storage.objects.create": "a run writes the log with it",
+    "storage.objects.get": "a run reads the log with it",
+    "storage.objects.list": "a run reads the log with it",
 }
-#: It overwrites, too. https://cloud.google.com/storage/docs/access-control/iam-permissions
+#: It also allows overwriting. https://cloud.google.com/storage/docs/access-control/iam-permissions
 _TOO_MUCH = "storage.objects.delete"
 
 
 class GcsPlace(Place):
-    """One bucket. Its JSON API is asked, because the XML API shows no retention policy.
+    """The checks of one bucket, by the JSON API: the XML API shows no retention policy.
 
-    A permission of its own, which a rotation does not need: ``storage.buckets.get``.
+    A permission that a rotation does not need: ``storage.buckets.get``.
     https://cloud.google.com/storage/docs/json_api/v1/buckets/get
     https://cloud.google.com/storage/docs/json_api/v1/buckets/testIamPermissions
     """
 
-    # Whether its own code is for the object that is there, no document says; IAM is asked below.
+    # No document says which code means that the object exists, so IAM is asked below.
     needs = Needs("storage.objects.create", "storage.objects.list and storage.objects.get")
 
     def __init__(self, login: GcpLogin, bucket: str, settings: Settings) -> None:
@@ -55,19 +56,21 @@ class GcsPlace(Place):
         asked = urlencode([("permissions", name) for name in (*_NEEDED, _TOO_MUCH)])
         answer = self._ask(f"/iam/testPermissions?{asked}")
         if answer.status != _OK:
-            found = f"the bucket can't be asked (status {answer.status})"
-            yield Check("permission storage.objects.*", Status.UNKNOWN, found, "Check its name")
+            found = f"the bucket does not say what is allowed (status {answer.status})"
+            yield Check(
+                "permission storage.objects.*", Status.UNKNOWN, found, "Check the log's address"
+            )
             return
-        held = set(answer.document.get("permissions", ()))
+        allowed = set(answer.document.get("permissions", ()))
         for name, use in _NEEDED.items():
             yield (
                 Check(f"permission {name}", Status.OK, "allowed on the bucket")
-                if name in held
+                if name in allowed
                 else refused(Permission(name, use, always=True))
             )
-        if _TOO_MUCH in held:
+        if _TOO_MUCH in allowed:
             found = "allowed: these credentials may delete and overwrite the log"
-            todo = "Take it from the role, unless who rotates is not who asks now"
+            todo = "Remove it from the role, unless these credentials never rotate"
             yield Check(f"permission {_TOO_MUCH}", Status.WARNING, found, todo)
 
     def _ask(self, rest: str) -> Answer:
@@ -77,8 +80,7 @@ class GcsPlace(Place):
 
 def _policy(answer: Answer) -> Check:
     if answer.status in _FORBIDDEN:
-        found = "can't be seen by these credentials"
-        return Check(_NAME, Status.UNKNOWN, found, "Allow storage.buckets.get, to see it")
+        return unseen(_NAME, "storage.buckets.get")
     if answer.status != _OK:
         found = f"the bucket's policies can't be read (status {answer.status})"
         return Check(_NAME, Status.UNKNOWN, found, "Check the log's address")
@@ -88,13 +90,15 @@ def _policy(answer: Answer) -> Check:
         found = f"a locked retention policy: nobody can delete an object for {about(span)}"
         if span >= _SHORTEST:
             return Check(_NAME, Status.OK, found)
-        return Check(_NAME, Status.WARNING, found, "Make the retention policy's time longer")
+        return Check(_NAME, Status.WARNING, found, "Make the retention policy's period longer")
     if retention:
-        found = "a retention policy that is not locked: who may change the bucket can take it off"
+        found = (
+            "a retention policy that is not locked: anybody who may change the bucket can remove it"
+        )
         return Check(_NAME, Status.WARNING, found, "Lock the retention policy")
     soft = int((answer.document.get("softDeletePolicy") or {}).get("retentionDurationSeconds", 0))
     if soft or (answer.document.get("versioning") or {}).get("enabled"):
-        found = "no retention policy; what is deleted can be brought back for a time"
+        found = "no retention policy; a deleted object can be restored for some time"
     else:
-        found = "no retention policy: who may delete objects can delete the log"
+        found = "no retention policy: anybody who may delete objects can delete the log"
     return Check(_NAME, Status.WRONG, found, "Set a retention policy on the bucket, and lock it")

@@ -1,9 +1,9 @@
-"""What is looked at in the same way on every store: switches, the clock and the keys."""
+"""The checks that are the same on every store: the settings, the clock and the keys."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from daena_kms.doctor.base import Told
+from daena_kms.doctor.base import ServerTime
 from daena_kms.doctor.check import Check, Status
 from daena_kms.engine import run
 from daena_kms.engine.clock import RunClock
@@ -14,25 +14,25 @@ from daena_kms.rules.summary import Summary
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
-#: The ``Date`` of an answer is to the second, and the answer was under way.
+#: The ``Date`` of an answer has no fractions of a second, and the answer takes time to arrive.
 _NOISE = timedelta(seconds=2)
 
 
 def switches(settings: Settings) -> Iterator[Check]:
-    """Yield whether changes are switched off, and whether events can be sent."""
+    """Yield whether changes are switched off."""
     name = "settings: changes"
     if settings.paused:
-        todo = "Take DAENA_KMS_PAUSED away to go on"
+        todo = "Unset DAENA_KMS_PAUSED to allow changes"
         yield Check(name, Status.WARNING, "switched off: nothing is rotated", todo)
     else:
         yield Check(name, Status.OK, "not switched off")
 
 
 def notifications(settings: Settings) -> Iterator[Check]:
-    """Yield whether the endpoint is one that events may be sent to. None is sent."""
+    """Yield whether events may be sent to the endpoint. None is sent."""
     name = "settings: notifications"
     if settings.get("DAENA_KMS_ENDPOINT") is None:
-        yield Check(name, Status.OK, "DAENA_KMS_ENDPOINT is not set: nobody is told")
+        yield Check(name, Status.OK, "DAENA_KMS_ENDPOINT is not set: no event is sent")
         return
     from daena_kms.notify.wire import look_up
 
@@ -42,46 +42,48 @@ def notifications(settings: Settings) -> Iterator[Check]:
         found = f"its host can't be looked up ({type(error).__name__})"
         yield Check(name, Status.UNKNOWN, found, "Check the name in DAENA_KMS_ENDPOINT, and DNS")
         return
-    yield Check(name, Status.OK, "the endpoint's address and secret are of the right form")
+    yield Check(name, Status.OK, "the endpoint's address and secret have the right form")
 
 
-def clock(told: Told | None) -> Check:
-    """Compare this machine's clock with the store's: rotations go wrong over five minutes."""
-    if told is None:
-        found = "no answer of this store says the time: there is nothing to compare with"
+def clock(server: ServerTime | None) -> Check:
+    """Compare this machine's clock with the store's: over five minutes, rotations go wrong."""
+    if server is None:
+        found = "this store's answers do not say the time, so there is nothing to compare with"
         return Check("clock", Status.OK, found)
-    ahead = told.ours - told.theirs
+    ahead = server.ours - server.theirs
     seconds = max(timedelta(), abs(ahead) - _NOISE).total_seconds()
     if not seconds:
-        return Check("clock", Status.OK, f"as the clock of {told.service}, to two seconds")
+        return Check("clock", Status.OK, f"within two seconds of the clock of {server.service}")
     side = "ahead of" if ahead > timedelta() else "behind"
-    found = f"{seconds:.0f} s {side} the clock of {told.service}"
+    found = f"{seconds:.0f} s {side} the clock of {server.service}"
     status = Status.WRONG if abs(ahead) > CLOCK_SKEW else Status.OK
-    todo = "Let this machine set its clock by NTP" if status is Status.WRONG else ""
+    todo = "Set this machine's clock by NTP" if status is Status.WRONG else ""
     return Check("clock", status, found, todo)
 
 
 def survey(adapter: CloudKMSAdapter, now: RunClock) -> Summary:
-    """Return what a run would do; nothing is changed. Raises the store's errors."""
+    """Return what a run would do. Changes nothing. Raises the store's errors."""
     return run(adapter, None, now(), dry_run=True)
 
 
 def managed(summary: Summary) -> list[str]:
-    """Return the ids of the keys that were looked at, those without trouble first."""
+    """Return the ids of the keys that were planned, those that fail last."""
     actions = sorted(summary.actions, key=lambda a: (a.kind is Kind.FAILING, a.key_id))
     return list(dict.fromkeys(action.key_id for action in actions))
 
 
 def keys(summary: Summary) -> Iterator[Check]:
-    """Yield how many keys there are, which are overdue, and which can't be rotated as they are."""
+    """Yield how many keys are managed and due, and which can't be rotated as they are."""
     count = len(managed(summary))
     if not count:
-        found = "no key is managed"
-        yield Check("keys", Status.WARNING, found, "Make one with create, or enrol with adopt")
+        found = "there is no managed key"
+        yield Check(
+            "keys", Status.WARNING, found, "Create one with create, or enrol one with adopt"
+        )
         return
     failing = [a for a in summary.actions if a.kind is Kind.FAILING]
-    overdue = f"{summary.overdue} of them due now"
-    yield Check("keys", Status.OK, f"{count} managed, {overdue}, {len(failing)} failing")
+    due = f"{summary.overdue} of them due now"
+    yield Check("keys", Status.OK, f"{count} managed, {due}, {len(failing)} failing")
     for action in failing:
         error = action.error
         what = action.reason if error is None else error.what

@@ -1,4 +1,4 @@
-"""One question over HTTP, where no SDK that we ship asks it."""
+"""One request over HTTP, for questions that no SDK among our dependencies asks."""
 
 import json
 import urllib.error
@@ -12,21 +12,21 @@ from urllib.parse import urlsplit
 from daena_kms.errors import ConfigError, StoreUnavailable
 
 _SECONDS = 10
-_MOST = 1_000_000
+_MAX_ANSWER = 1_000_000
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, headers by their names in lower case, and a document if it is JSON."""
+    """A status, headers by their names in lower case, and the document; empty if it is not JSON."""
 
     status: int
     headers: Mapping[str, str]
     document: Mapping[str, Any]
 
 
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Follows no redirect: a token is for the one who was asked."""
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: the token is only for the host that was asked."""
 
     def redirect_request(self, *_given: object) -> None:
         """Return no further request."""
@@ -38,31 +38,44 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Ask once, with a bearer token; any status is an answer.
+    """Send one request with a bearer token: a POST if there is a body, else a GET.
 
-    Raises :class:`StoreUnavailable` when there is none, and :class:`ConfigError` for an address
-    that would show the token to others on the way.
+    Any status is an answer. It waits at most 10 seconds for each part of it, and reads at most
+    1,000,000 bytes.
+
+    Args:
+        url: https, or http on this machine itself.
+        token: the bearer token; it is in no error.
+        headers: further headers.
+        body: a JSON object.
+
+    Raises:
+        StoreUnavailable: there was no answer.
+        ConfigError: the address would show the token to others on the way.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (
         parts.scheme == "http" and (parts.hostname or "") in _LOOPBACK
     ):
-        raise ConfigError(f"{url[:80]!r} is not https://", todo="Check the endpoint's variable")
+        raise ConfigError(
+            f"{url[:80]!r} is not https://",
+            todo="Write an https:// address into the endpoint's variable",
+        )
     data = None if body is None else json.dumps(body).encode()
-    given = {"Authorization": f"Bearer {token}", **(headers or {})}
+    sent = {"Authorization": f"Bearer {token}", **(headers or {})}
     if data is not None:
-        given["Content-Type"] = "application/json"
-    request = urllib.request.Request(url, data, given)  # noqa: S310 - the scheme was looked at
-    opener = urllib.request.build_opener(_Stay)
+        sent["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data, sent)  # noqa: S310 - the scheme was checked
+    opener = urllib.request.build_opener(_NoRedirect)
     try:
         with opener.open(request, timeout=_SECONDS) as answer:
-            return _answer(answer.status, answer.headers, answer.read(_MOST))
+            return _answer(answer.status, answer.headers, answer.read(_MAX_ANSWER))
     except urllib.error.HTTPError as error:
         with error:
-            return _answer(error.code, error.headers, error.read(_MOST))
+            return _answer(error.code, error.headers, error.read(_MAX_ANSWER))
     except (OSError, ValueError) as error:
         msg = f"{parts.hostname} did not answer ({type(error).__name__})"
-        raise StoreUnavailable(msg, todo="Check the network, and proxies") from None
+        raise StoreUnavailable(msg, todo="Check the network and its proxies") from None
 
 
 def _answer(status: int, headers: Message, body: bytes) -> Answer:

@@ -1,6 +1,6 @@
-"""Tell the endpoint in the environment what a run did, and never fail or hold up the run by it.
+"""Sends events to the endpoint in the environment. It never fails a run, nor delays it for long.
 
-Nothing of HTTP or TLS is imported unless an endpoint is set.
+HTTP and TLS are imported only if an endpoint is set.
 """
 
 import logging
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("daena_kms")
 
-#: Seconds that all of a run's events may take, and what they get when the run has used up its
-#: time: that is when no more work is begun, not when the process ends.
+#: Seconds that all events of a run may take.
 TOTAL = 10.0
+#: Seconds that they get even after the run's deadline: then no more work begins, but the process
+#: does not end yet.
 LEAST = 2.0
 
 _SET = "DAENA_KMS_ENDPOINT"
 
 
 def wanted(settings: Settings) -> bool:
-    """Whether there is an endpoint, so that it is worth making events at all."""
+    """Return whether an endpoint is set. If none is, no event is made."""
     return settings.get(_SET) is not None
 
 
@@ -38,10 +39,17 @@ def notify(
     timing: "Timing | None" = None,
     network: "Network | None" = None,
 ) -> tuple[int, int]:
-    """Send the events, and return how many were delivered, and how many were not. Never raises.
+    """Send the events. Never raises; without an endpoint it does nothing.
 
-    ``left`` is what is left of the run's time, if that is limited. Without an endpoint the events
-    are not even made.
+    Args:
+        events: what to send, in this order; an iterator is not started without an endpoint.
+        settings: the environment.
+        left: what is left of the run's time; ``None`` if that is not limited.
+        timing: the clocks, for tests.
+        network: the network, for tests.
+
+    Returns:
+        How many events were delivered, and how many were not.
     """
     if not wanted(settings):
         return 0, 0
@@ -52,19 +60,25 @@ def notify(
         waiting += events
         return _send(waiting, settings, left, timing or Timing(), network)
     except ConfigError as error:
-        logger.error("no event is sent: %s", error)
-    except Exception as error:  # noqa: BLE001 - the run has done what it did, told or not
-        logger.error("no event is sent: an unexpected %s", type(error).__name__)
+        logger.error("no event was sent: %s", error)
+    except Exception as error:  # noqa: BLE001 - the run is over, whether or not anybody hears of it
+        logger.error("no event was sent: an unexpected %s", type(error).__name__)
     return 0, len(waiting)
 
 
 def check_endpoint(
     settings: Settings, look_up: Callable[[str, int], Sequence[str]] | None = None
 ) -> None:
-    """Raise :class:`ConfigError` when events can't be sent as it is set; none set is no error.
+    """Check the settings of the endpoint; no endpoint is fine.
 
-    With ``look_up`` (:func:`daena_kms.notify.wire.look_up`) the host's addresses are checked too,
-    which takes as long as the name service does and may raise its OSError.
+    Args:
+        settings: the environment.
+        look_up: :func:`daena_kms.notify.wire.look_up`, to check the host's addresses, too. This
+            takes as long as the name service does.
+
+    Raises:
+        ConfigError: no event can be sent with these settings.
+        OSError: the host can't be looked up.
     """
     if not wanted(settings):
         return

@@ -1,4 +1,4 @@
-"""The seam between what happened and where it is told: an event, a sink, and how sending fails."""
+"""The seam between events and where they go: an event, a sink, and how sending fails."""
 
 import json
 import secrets
@@ -14,10 +14,10 @@ from daena_kms.rules.durations import format_time
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, as CloudEvents 1.0 describes it; no value is ever in it.
+    """One event, as CloudEvents 1.0 describes it. It never holds a key's value.
 
-    ``id`` depends on the run, the key and the type alone, so that a receiver can drop what it has
-    seen. It holds no full stop: Standard Webhooks parts what it signs by them.
+    ``id`` depends only on the run, the key and the type, so that a receiver can drop a duplicate.
+    It holds no full stop, because Standard Webhooks separates what it signs by full stops.
     """
 
     id: str
@@ -28,7 +28,7 @@ class Event:
     data: Mapping[str, Any]
 
     def encode(self) -> bytes:
-        """Return the event in CloudEvents' JSON format, structured mode, in one and only form."""
+        """Return the event in CloudEvents' JSON format, structured mode; always the same bytes."""
         attributes = {
             "specversion": "1.0",
             "id": self.id,
@@ -43,20 +43,20 @@ class Event:
 
 
 class Then(Enum):
-    """What follows from an event that was not delivered."""
+    """What to do after an event was not delivered."""
 
-    #: Send it again: the receiver may have been busy.
+    #: Send this event again: the receiver may have been busy.
     RETRY = "retry"
-    #: This one is refused; others may not be.
+    #: Go on with the next event: only this one was refused.
     NEXT = "next"
-    #: Nothing more will be delivered there.
+    #: Send nothing more to this receiver.
     STOP = "stop"
 
 
 class Undelivered(Exception):
-    """An event was not delivered. The text holds neither the event, an address's path nor a secret.
+    """An event was not delivered. The text holds no event, no path of an address and no secret.
 
-    ``after`` is how many seconds the receiver asks to wait.
+    ``after`` is how many seconds the receiver asks to wait, if it does.
     """
 
     def __init__(self, why: str, then: Then, *, after: float | None = None) -> None:
@@ -66,19 +66,19 @@ class Undelivered(Exception):
 
 
 class Sink(Protocol):
-    """Somewhere that events go: a webhook now, a cloud's own bus later."""
+    """A destination of events: a webhook now, a cloud's own bus later."""
 
     def send(self, event: Event, within: float) -> None:
-        """Deliver one event in that many seconds. Raises :class:`Undelivered`."""
+        """Deliver one event within so many seconds. Raises :class:`Undelivered`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Time and chance, so that a test need not wait for either."""
+    """The clocks and the chance that sending needs; a test brings its own."""
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], object] = time.sleep
     #: Seconds since 1970, for the receiver to compare with its own clock.
     wall: Callable[[], float] = time.time
-    #: From 0 to 1.
+    #: A random number from 0 to 1.
     chance: Callable[[], float] = secrets.SystemRandom().random

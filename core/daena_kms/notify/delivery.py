@@ -1,4 +1,4 @@
-"""Send events to a sink: a few tries each, and an end to all of it."""
+"""Sends events to a sink: a few tries for each, and a limit on the time for all of them."""
 
 import logging
 from collections.abc import Iterable
@@ -7,20 +7,30 @@ from daena_kms.notify.base import Event, Sink, Then, Timing, Undelivered
 
 logger = logging.getLogger("daena_kms")
 
-#: Seconds for one try, and how many tries there are for one event.
+#: Seconds for one try, and how many tries one event gets.
 ATTEMPT = 5.0
 ATTEMPTS = 4
-#: Seconds before the second try; twice as long before each further one.
+#: Seconds before the second try. Before each further one it is twice as long.
 BACKOFF = 0.5
 
 
 def deliver(
     events: Iterable[Event], sink: Sink, within: float, timing: Timing, where: str
 ) -> tuple[int, int]:
-    """Send the events in order and return how many were delivered, and how many were not.
+    """Send the events in order.
 
-    All of it takes at most ``within`` seconds. An event that is refused does not stop the next
-    one; a receiver that does not answer is not asked again. ``where`` is its name in the log.
+    An event that is refused does not stop the next one. After a receiver did not answer, it gets
+    nothing more.
+
+    Args:
+        events: what to send.
+        sink: where to send it.
+        within: how many seconds all of it may take.
+        timing: the clocks.
+        where: the receiver's name in the log.
+
+    Returns:
+        How many events were delivered, and how many were not.
     """
     end = timing.monotonic() + within
     waiting = list(events)
@@ -30,17 +40,19 @@ def deliver(
         if trouble is None:
             delivered += 1
             continue
-        logger.warning("%s was not told of %s %s: %s", where, event.type, event.subject, trouble)
+        logger.warning(
+            "%s did not receive %s for %s: %s", where, event.type, event.subject, trouble
+        )
         if trouble.then is not Then.NEXT:
             rest = len(waiting) - number - 1
             if rest:
-                logger.warning("%s was not told of %d more events", where, rest)
+                logger.warning("%s was not sent %d more events", where, rest)
             break
     return delivered, len(waiting) - delivered
 
 
 def _try(event: Event, sink: Sink, end: float, timing: Timing) -> Undelivered | None:
-    """Send one event, again if that may help, and return why it was not delivered."""
+    """Send one event, again if that may help. Returns why it was not delivered, or ``None``."""
     trouble = Undelivered("no time was left", Then.STOP)
     for attempt in range(ATTEMPTS):
         left = end - timing.monotonic()
@@ -48,11 +60,11 @@ def _try(event: Event, sink: Sink, end: float, timing: Timing) -> Undelivered | 
             break
         try:
             sink.send(event, min(left, ATTEMPT))
-        except Undelivered as found:
-            trouble = found
+        except Undelivered as error:
+            trouble = error
         else:
             return None
-        # Between half of it and all, so that many runs at once do not come back together.
+        # A random part of the second half, so that many runs do not try again at the same moment.
         wait = BACKOFF * 2**attempt * (1 + timing.chance()) / 2
         wait = max(wait, trouble.after or 0.0)
         last = attempt == ATTEMPTS - 1

@@ -1,4 +1,4 @@
-"""Where events go and how they are signed, as the environment says it; nothing is looked up."""
+"""The endpoint in the environment: where events go, and how they are signed. Looks up no name."""
 
 import base64
 import re
@@ -21,7 +21,7 @@ _MAX_PORT = 65_535
 _MAX_URL = 2_000
 _MAX_NAME = 253
 _MAX_SECRETS = 5
-#: By the specification of Standard Webhooks.
+#: As Standard Webhooks specifies it.
 _SECRET_BYTES = range(24, 65)
 _PREFIX = "whsec_"
 
@@ -31,14 +31,14 @@ _FORM = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
-#: What some libraries read as an IPv4 address: its last part is a number, in whatever spelling.
+#: Some libraries read such a name as an IPv4 address: its last part is a number in some notation.
 _NUMERIC = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)", re.ASCII)
 _OTHERS = re.compile(r"[^!-~]|\\")
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A place that takes events. Path and query stay out of every text: they may hold a token."""
+    """A receiver of events. Its path and query are in no text, because they may hold a token."""
 
     host: str
     port: int
@@ -48,13 +48,13 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """The host and the port, as a request's header names them."""
+        """The host and the port, as a ``Host`` header has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == _HTTPS else f"{host}:{self.port}"
 
 
 def endpoint_from(settings: Settings) -> Endpoint | None:
-    """Return the endpoint that is set, or ``None``. Raises :class:`ConfigError`."""
+    """Return the endpoint, or ``None`` if none is set. Raises :class:`ConfigError`."""
     url = settings.get(URL)
     if url is None:
         return None
@@ -76,38 +76,39 @@ def _parts(url: str) -> tuple[str, int, str]:
 
 
 def _what_is_wrong(url: str) -> str:
-    """Say it without the URL, in which anything may be secret."""
+    """Return what is wrong, without quoting the URL: any part of it may be secret."""
     scheme, _, rest = url.partition("://")
     if _OTHERS.search(url):
-        return "holds a space, a backslash, or a character that is not visible ASCII"
+        return "holds a space, a backslash, or a character that is not printable ASCII"
     if scheme.lower() != "https":
         return "does not begin with https://"
     if "@" in re.split(r"[/?#]", rest)[0]:
-        return "holds a user or a password"
+        return "holds a user name or a password"
     if "#" in rest:
         return "holds a fragment (#)"
-    return f"is not of the form https://host:port/path?query, or over {_MAX_URL} characters long"
+    return f"does not have the form https://host:port/path?query, or has over {_MAX_URL} characters"
 
 
 def _check_host(host: str, allowed: frozenset[str]) -> None:
     literal = _literal(host)
     if literal is None and not _is_name(host):
-        msg = f"the host in {URL} is not a name, nor an address in its usual form"
+        msg = f"the host in {URL} is neither a name nor an address in its usual form"
         raise ConfigError(msg, todo="Write the host's name, in ASCII and without a final dot")
     if (literal is not None or host in METADATA_NAMES) and host not in allowed:
-        msg = f"the host in {URL} is {'an address' if literal else 'a name of metadata'}"
-        raise ConfigError(msg, todo=f"Write a receiver's name, or put it into {ALLOW} if meant")
+        what = "an address" if literal else "a name of a cloud's metadata service"
+        msg = f"the host in {URL} is {what}"
+        raise ConfigError(msg, todo=f"Write a receiver's name, or allow this host in {ALLOW}")
     if literal is not None:
         check_address(host, host, allowed)
 
 
 def _literal(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a host is, if it is written in the one usual form."""
+    """Return the address that a host is, if it is written in its usual form."""
     try:
-        found = ip_address(host)
+        address = ip_address(host)
     except ValueError:
         return None
-    return found if str(found) == host else None
+    return address if str(address) == host else None
 
 
 def _is_name(host: str) -> bool:
@@ -123,20 +124,24 @@ def _allowed(text: str) -> Iterator[str]:
             continue
         if _literal(name) is None and not _is_name(name):
             msg = f"entry {number} of {ALLOW} is neither a host's name nor an address"
-            raise ConfigError(msg, todo="Write names parted by commas, without wildcards")
+            raise ConfigError(
+                msg, todo="Write names or addresses, separated by commas, without wildcards"
+            )
         yield name
 
 
 def _secrets(text: str | None) -> Iterator[bytes]:
     words = (text or "").split()
     if not 1 <= len(words) <= _MAX_SECRETS:
-        msg = f"{SECRET} holds {len(words)} secrets, and events are always signed"
-        todo = f"Set one, or up to {_MAX_SECRETS} parted by spaces while they change"
+        msg = f"{SECRET} holds {len(words)} secrets, but every event must be signed"
+        todo = (
+            f"Set one secret, or up to {_MAX_SECRETS}, separated by spaces, while you replace one"
+        )
         raise ConfigError(msg, todo=todo)
     for number, word in enumerate(words, 1):
         secret = _decoded(word.removeprefix(_PREFIX)) if word.startswith(_PREFIX) else b""
         if len(secret) not in _SECRET_BYTES:
-            msg = f"secret {number} of {SECRET} is not of the form of Standard Webhooks"
+            msg = f"secret {number} of {SECRET} does not have the form of Standard Webhooks"
             todo = f"Write {_PREFIX} and 24 to 64 random bytes in base64"
             raise ConfigError(msg, todo=todo)
         yield secret

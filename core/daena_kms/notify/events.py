@@ -1,4 +1,4 @@
-"""What a run or an operation did, as events. Pure: no I/O, no clock."""
+"""Makes events of what a run or an operation did. Pure: no I/O, no clock."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,37 +17,41 @@ ROLLED_BACK = "io.daena-kms.key.rolled-back"
 REVOKED = "io.daena-kms.key.revoked"
 FAILED = "io.daena-kms.key.failed"
 OVERDUE = "io.daena-kms.key.overdue"
-#: One for all keys that have no event of their own, because there are too many.
+#: One event for all keys that have none of their own, because there are too many.
 RUN = "io.daena-kms.run.summary"
 TYPES = (ROTATED, REVOKED, ROLLED_BACK, FAILED, OVERDUE, RUN)
 
-#: A run tells of at most so many keys one by one.
+#: A run sends at most so many events for single keys.
 MAX_EVENTS = 20
 
-#: The operations on single keys that are told, and as what; and what a log's rows are told as.
+#: The type of event for an operation on one key, and for an action that an earlier run had done.
 _OPERATIONS = {"rollback": ROLLED_BACK, "rotate": ROTATED, "record": ROTATED}
 _RECOVERED = {**_OPERATIONS, "finish": ROTATED}
-_LONGEST = 500
+_MAX_TEXT = 500
 
-#: Type, key and details of an event.
-type _Told = tuple[str, str, dict[str, Any]]
+#: Type, key id and details of an event.
+type _Draft = tuple[str, str, dict[str, Any]]
 
 
 def of_run(
     summary: Summary, context: Context, recovered: Iterable[Mapping[str, Any]] = ()
 ) -> Iterator[Event]:
-    """Yield what is to be told of a run that has ended: failures first, then the rest.
+    """Yield the events of a run that has ended: failures first, then the rest.
 
-    A key has one event; only one that was rotated and of which something else failed, or a
-    compromised version retired, has two, so that nobody misses the new version. ``recovered`` is
-    what the run found that earlier ones had done (see
-    :attr:`daena_kms.engine.journal.Journal.recovered`), of which nobody has told.
+    Most keys have one event. A key that was rotated has a second one if something else failed for
+    it, or if a compromised version was retired, so that nobody misses the new version.
+
+    Args:
+        summary: what the run did.
+        context: the run's trigger, reason and store.
+        recovered: what the run found out about actions of earlier runs, for which no event was sent
+            (``Journal.recovered`` in :mod:`daena_kms.engine.journal`).
     """
-    told = list(_of_keys(summary))
-    known = {key_id for kind, key_id, _ in told if kind == ROTATED}
-    told += [found for found in _of_recovered(recovered) if found[1] not in known]
+    drafts = list(_of_keys(summary))
+    known = {key_id for kind, key_id, _ in drafts if kind == ROTATED}
+    drafts += [draft for draft in _of_recovered(recovered) if draft[1] not in known]
     common = _common(summary.run_id or "", context, "run")
-    yield from _bounded(told, common, summary.began + summary.duration, summary.counts())
+    yield from _bounded(drafts, common, summary.began + summary.duration, summary.counts())
 
 
 def of_operation(
@@ -61,45 +65,53 @@ def of_operation(
     error: DaenaKMSError | None = None,
     recovered: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[Event]:
-    """Yield what is to be told of an operation on one key: of most of them nothing.
+    """Yield the events of an operation on one key; most operations have none.
 
-    ``recovered`` is as in :func:`of_run`.
+    Args:
+        kind: the operation, as the audit log names it.
+        key_id: the key.
+        run_id: the operation's run in the audit log.
+        context: the operation's trigger, reason and store.
+        at: when it ended.
+        new_version: the id of the version that it made, if it made one.
+        error: why it failed, if it did.
+        recovered: as in :func:`of_run`.
     """
-    told: list[_Told] = []
+    drafts: list[_Draft] = []
     if kind in _OPERATIONS and error is None:
-        told.append((_OPERATIONS[kind], key_id, {"new_version": new_version}))
+        drafts.append((_OPERATIONS[kind], key_id, {"new_version": new_version}))
     elif kind in _OPERATIONS:
-        told.append((FAILED, key_id, _failure(error)))
-    known = {(type_, key) for type_, key, _ in told}
-    told += [found for found in _of_recovered(recovered) if found[:2] not in known]
+        drafts.append((FAILED, key_id, _failure(error)))
+    known = {(type_, key) for type_, key, _ in drafts}
+    drafts += [draft for draft in _of_recovered(recovered) if draft[:2] not in known]
     counts = {kind if error is None else "failed": 1}
-    yield from _bounded(told, _common(run_id, context, kind), at, counts)
+    yield from _bounded(drafts, _common(run_id, context, kind), at, counts)
 
 
 def _bounded(
-    told: list[_Told], common: Mapping[str, Any], at: datetime, counts: Mapping[str, int]
+    drafts: list[_Draft], common: Mapping[str, Any], at: datetime, counts: Mapping[str, int]
 ) -> Iterator[Event]:
-    if len(told) > MAX_EVENTS:
-        silent = [kind.rpartition(".")[2] for kind, _, _ in told[MAX_EVENTS:]]
-        unsent = {kind: silent.count(kind) for kind in sorted(set(silent))}
+    if len(drafts) > MAX_EVENTS:
+        left_out = [kind.rpartition(".")[2] for kind, _, _ in drafts[MAX_EVENTS:]]
+        unsent = {kind: left_out.count(kind) for kind in sorted(set(left_out))}
         yield _event(RUN, common["run"], {**common, "counts": counts, "unsent": unsent}, at)
-    for kind, key_id, more in told[:MAX_EVENTS]:
+    for kind, key_id, more in drafts[:MAX_EVENTS]:
         yield _event(kind, key_id, {"key": key_id, **common, **more}, at)
 
 
-def _of_recovered(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Told]:
-    """Yield what earlier runs did without knowing: a key's last one, by type."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+def _of_recovered(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Draft]:
+    """Yield what earlier runs did without recording it: for each key and type, the last action."""
+    last: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if row["kind"] in _RECOVERED:
             more = {"new_version": row.get("new_version"), "operation": "recovery"}
-            found[_RECOVERED[row["kind"]], row["key"]] = more
-    for kind, key_id in sorted(found):
-        yield kind, key_id, found[kind, key_id]
+            last[_RECOVERED[row["kind"]], row["key"]] = more
+    for kind, key_id in sorted(last):
+        yield kind, key_id, last[kind, key_id]
 
 
-def _of_keys(summary: Summary) -> Iterator[_Told]:
-    """Yield type, key and details of each event, the most pressing first."""
+def _of_keys(summary: Summary) -> Iterator[_Draft]:
+    """Yield the drafts of a run, the most urgent first."""
     for key_id in summary.failed:
         yield FAILED, key_id, _failure(summary.errors.get(key_id))
     for key_id in summary.revoked:
@@ -121,17 +133,17 @@ def _failure(error: DaenaKMSError | None) -> dict[str, Any]:
 
 
 def _common(run_id: str, context: Context, operation: str) -> dict[str, Any]:
-    found = {
+    common = {
         "provider": context.provider,
         "run": run_id,
         "operation": operation,
         "trigger": _cut(context.trigger),
     }
-    return found if context.reason is None else {**found, "reason": _cut(context.reason)}
+    return common if context.reason is None else {**common, "reason": _cut(context.reason)}
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
 
 
 def _event(kind: str, subject: str, data: Mapping[str, Any], at: datetime) -> Event:

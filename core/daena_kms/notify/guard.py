@@ -1,8 +1,8 @@
-"""Which addresses an event may be sent to: judged from the address alone, with no I/O.
+"""Which addresses an event may be sent to, judged by the address alone. Pure: no I/O.
 
-Who may set the endpoint shall not reach what only this machine can reach: its own services, the
-private network, the cloud's metadata. The ranges are those of IANA's registries of special-purpose
-addresses, of which Python's ``is_global`` knows an older state, and the clouds' own
+Somebody who may set the endpoint must not reach what only this machine can reach: its own services,
+the private network, the cloud's metadata. The ranges are those of IANA's registries of
+special-purpose addresses (Python's ``is_global`` knows an older state of them), and the clouds' own
 (https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html,
 https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16,
 https://cloud.google.com/compute/docs/metadata/querying-metadata).
@@ -16,18 +16,18 @@ from daena_kms.errors import ConfigError
 
 
 class Grade(IntEnum):
-    """How far an address is from being anybody's: the higher, the more it takes to allow it."""
+    """How special an address is: the higher the grade, the more it takes to allow it."""
 
     PUBLIC = 0
-    #: Of this machine or of a private network: for hosts that are allowed by name.
+    #: Of this machine or a private network: allowed if the host is allowed by name.
     PRIVATE = 1
-    #: Link-local, a cloud's metadata, or an IPv4 address in disguise: only if it itself is allowed.
+    #: Link-local, a cloud's metadata, or a disguised IPv4 address: only if the address is allowed.
     SPECIAL = 2
-    #: No receiver can be there.
+    #: No receiver can have it.
     NEVER = 3
 
 
-#: Names that stand for metadata, whatever they resolve to.
+#: Names of the metadata services, whatever they resolve to.
 METADATA_NAMES = frozenset(
     {
         "instance-data",
@@ -40,68 +40,73 @@ METADATA_NAMES = frozenset(
 
 _WORDS = {
     Grade.PRIVATE: "private",
-    Grade.SPECIAL: "link-local, metadata, or an IPv4 address in disguise",
-    Grade.NEVER: "no address of a receiver",
+    Grade.SPECIAL: "link-local, a cloud's metadata, or a disguised IPv4 address",
+    Grade.NEVER: "not an address that a receiver can have",
 }
 _TODO = {
-    Grade.PRIVATE: "If that is meant, put the host into DAENA_KMS_ENDPOINT_ALLOW",
-    Grade.SPECIAL: "If that is meant, put the address into DAENA_KMS_ENDPOINT_ALLOW",
+    Grade.PRIVATE: "If that is intended, add the host to DAENA_KMS_ENDPOINT_ALLOW",
+    Grade.SPECIAL: "If that is intended, add the address to DAENA_KMS_ENDPOINT_ALLOW",
     Grade.NEVER: "Set DAENA_KMS_ENDPOINT to a host that receives events",
 }
 
-#: Azure's platform, which lies in public space.
+#: Azure's platform, which has a public address.
 _METADATA_4 = (IPv4Network("168.63.129.16/32"),)
 #: AWS's (metadata, DNS, time, pod identity), and Google's.
 _METADATA_6 = (IPv6Network("fd00:ec2::/32"), IPv6Network("fd20:ce::/64"))
-#: Protocol assignments and the relays of 6to4, some of which ``is_global`` lets pass.
+#: Protocol assignments and the relays of 6to4: ``is_global`` is true for some of them.
 _PRIVATE_4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _NOBODY_4 = (IPv4Network("0.0.0.0/8"), IPv4Network("240.0.0.0/4"))
 _GLOBAL_6 = IPv6Network("2000::/3")
 _UNIQUE_LOCAL = IPv6Network("fc00::/7")
-#: ``is_loopback`` is true of a disguise of 127.0.0.1 as well.
+#: ``is_loopback`` is also true for a disguise of 127.0.0.1.
 _LOOPBACK_6 = IPv6Address("::1")
-#: Protocol assignments, with Teredo in them, and 6to4.
+#: Protocol assignments, which include Teredo, and 6to4.
 _SPECIAL_6 = (IPv6Network("2001::/23"), IPv6Network("2002::/16"))
 _DOCUMENTATION_6 = (IPv6Network("2001:db8::/32"), IPv6Network("3fff::/20"))
-#: RFC 4291 (compatible, mapped), RFC 2765 (translated), RFC 8215 (NAT64 of one's own).
+#: RFC 4291 (compatible, mapped), RFC 2765 (translated), RFC 8215 (local NAT64).
 _DISGUISED = (
     IPv6Network("::/96"),
     IPv6Network("::ffff:0:0/96"),
     IPv6Network("::ffff:0:0:0/96"),
     IPv6Network("64:ff9b:1::/48"),
 )
-#: RFC 6052: how a network without IPv4 reaches every IPv4 host; the host itself decides.
+#: RFC 6052: how a network without IPv4 reaches IPv4 hosts; the IPv4 address in it decides.
 _NAT64 = IPv6Network("64:ff9b::/96")
-#: RFC 5214: the middle of an interface's id that ends in an IPv4 address.
+#: RFC 5214: the middle of an interface id that ends in an IPv4 address.
 _ISATAP = (0x0000_5EFE, 0x0200_5EFE)
 _32_BITS = 0xFFFF_FFFF
 
 
 def check_address(host: str, address: str, allowed: frozenset[str]) -> str:
-    """Return an address that ``host`` resolved to, in its usual form, if events may go there.
+    """Return an address in its usual form, if events may be sent to it.
 
-    ``allowed`` holds names, whose addresses may be private, and addresses. Raises
-    :class:`ConfigError` that says what the address is.
+    Args:
+        host: the endpoint's host.
+        address: what the host resolved to.
+        allowed: names of hosts that may have private addresses, and addresses.
+
+    Raises:
+        ConfigError: no event may be sent to it; the text says why.
     """
     try:
-        found = ip_address(address)
+        parsed = ip_address(address)
     except ValueError:
-        msg = f"{host} resolved to what is no address"
-        raise ConfigError(msg, todo="Look at this machine's name service") from None
-    grade = grade_of(found)
-    needed = Grade.PUBLIC
-    if str(found) in allowed:
-        needed = Grade.SPECIAL
+        msg = f"{host} resolved to something that is not an address"
+        raise ConfigError(msg, todo="Check this machine's name service") from None
+    grade = grade_of(parsed)
+    highest = Grade.PUBLIC
+    if str(parsed) in allowed:
+        highest = Grade.SPECIAL
     elif host in allowed:
-        needed = Grade.PRIVATE
-    if grade > needed:
-        msg = f"the endpoint's host {host} is {found}, which is {_WORDS[grade]}"
+        highest = Grade.PRIVATE
+    if grade > highest:
+        msg = f"the endpoint's host {host} is {parsed}, which is {_WORDS[grade]}"
         raise ConfigError(msg, todo=_TODO[grade])
-    return str(found)
+    return str(parsed)
 
 
 def grade_of(address: IPv4Address | IPv6Address) -> Grade:
-    """Return how far an address is from being public."""
+    """Return the grade of an address."""
     return _grade_4(address) if isinstance(address, IPv4Address) else _grade_6(address)
 
 

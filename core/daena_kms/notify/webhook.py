@@ -1,8 +1,8 @@
-"""Events to a webhook, signed by the scheme of Standard Webhooks 1.0.0.
+"""Sends events to a webhook, signed as Standard Webhooks 1.0.0 specifies.
 
-https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md; the
-body is that of https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md
-in structured mode.
+https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md;
+the body is in the structured mode of
+https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md.
 """
 
 import base64
@@ -21,7 +21,7 @@ from daena_kms.notify.wire import Network, Wire
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
-#: Of the refusals, those that say "not now".
+#: The 4xx statuses after which a retry may help.
 _NOT_NOW = frozenset({408, 425, 429})
 _GONE = 410
 _OK, _MOVED, _REFUSED, _BROKEN, _END = 200, 300, 400, 500, 600
@@ -29,14 +29,14 @@ _LONGEST_WAIT = 9
 
 
 def sign(secrets: Iterable[bytes], message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the header ``webhook-signature``: one signature by each secret."""
+    """Return the header ``webhook-signature``, which holds a signature with each secret."""
     signed = b".".join((message_id.encode("ascii"), str(timestamp).encode("ascii"), body))
     digests = (hmac.digest(secret, signed, hashlib.sha256) for secret in secrets)
     return " ".join(f"v1,{base64.b64encode(digest).decode('ascii')}" for digest in digests)
 
 
 class Webhook:
-    """A sink that posts each event to an endpoint, over one connection while it lasts."""
+    """A sink that posts each event to an endpoint, over one connection as long as that lasts."""
 
     def __init__(
         self, endpoint: Endpoint, timing: Timing | None = None, network: Network | None = None
@@ -46,7 +46,7 @@ class Webhook:
         self._wire = Wire(endpoint, network or Network())
 
     def send(self, event: Event, within: float) -> None:
-        """Post one event; the timestamp is that of this attempt, the id that of the event."""
+        """Post one event. The timestamp is that of this try; the id is the event's own."""
         end = self._timing.monotonic() + within
         body = event.encode()
         timestamp = int(self._timing.wall())
@@ -84,19 +84,19 @@ class Webhook:
 
 
 def _judge(status: int) -> Then | None:
-    """Return what a status asks for; ``None``: it was delivered."""
+    """Return what to do after a status; ``None`` if the event was delivered."""
     if _OK <= status < _MOVED:
         return None
     if status in _NOT_NOW or _BROKEN <= status < _END:
         return Then.RETRY
     if _REFUSED <= status < _BROKEN and status != _GONE:
         return Then.NEXT
-    # A redirect leads where nobody has checked; 410 asks for no more.
+    # A redirect leads to an address that nobody has checked; 410 asks for no more events.
     return Then.STOP if status >= _MOVED else Then.RETRY
 
 
 def _seconds(after: str | None, now: float) -> float | None:
-    """Return what ``Retry-After`` asks for (RFC 9110, 10.2.3), or ``None`` for what is none."""
+    """Return the seconds that ``Retry-After`` asks for (RFC 9110, 10.2.3), or ``None``."""
     text = (after or "").strip()
     if text.isascii() and text.isdigit():
         return float(text[:_LONGEST_WAIT])

@@ -1,1 +1,1 @@
-"""The platforms that run the functions: their events and requests, their logs and metrics."""
+"""The platforms that run the functions: their events, requests, logs and metrics."""

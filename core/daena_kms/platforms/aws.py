@@ -1,4 +1,4 @@
-"""What a Lambda function URL and an API Gateway send, taken apart without trusting it."""
+"""Reads the events of a Lambda function URL and an API Gateway; nothing in them is trusted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,26 +6,26 @@ from urllib.parse import urlencode
 
 from daena_kms.api.messages import Request, Response, decoded, dig
 
-_LONGEST_NAME = 1_000
-#: Seconds to begin work in for HTTP: whoever asks a function URL waits no longer.
+_MAX_NAME = 1_000
+#: Seconds within which a request may begin work: the caller of a function URL waits no longer.
 _ANSWER = 170.0
-#: An API Gateway answers by itself after 29 or 30 seconds, less what closing a run may take.
+#: An API Gateway itself answers after 29 or 30 seconds; the rest is for closing a run.
 #: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 _GATEWAY = 20.0
 
 
 def seconds_to_answer(event: object) -> float:
-    """Return how long work may be begun, by what stands before the function."""
+    """Return for how many seconds a request may begin work: more at a function URL."""
     at_url = ".lambda-url." in (dig(event, "requestContext", "domainName") or "")
     return _ANSWER if at_url else _GATEWAY
 
 
 def lambda_request(event: object) -> Request:
-    """Return what an event asks, and who asks if IAM or an authorizer has verified that.
+    """Return the request in an event, with its caller if IAM or an authorizer has verified one.
 
-    Known are the payload formats 2.0 (function URL, HTTP API) and 1.0 (REST API). The caller is in
-    ``requestContext``, which the platform writes and no header reaches; whoever may invoke the
-    function directly may write it, so grant ``lambda:InvokeFunctionUrl`` and not
+    It reads the payload formats 2.0 (function URL, HTTP API) and 1.0 (REST API). The caller is in
+    ``requestContext``, which the platform writes and no header can set. But anybody who may invoke
+    the function directly can write it, so grant ``lambda:InvokeFunctionUrl`` and not
     ``lambda:InvokeFunction``.
 
     https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
@@ -45,23 +45,23 @@ def lambda_request(event: object) -> Request:
 
 
 def lambda_response(answer: Response) -> dict[str, Any]:
-    """Return an answer in the form that both payload formats take."""
+    """Return an answer in the form of both payload formats."""
     return {"statusCode": answer.status, "headers": answer.all_headers, "body": answer.body}
 
 
 def _caller(event: object) -> str | None:
-    """Return the caller: IAM's, or the subject of a token that an authorizer has verified."""
-    found = (
+    """Return IAM's caller, or the subject of a token that an authorizer has verified."""
+    caller = (
         dig(event, "requestContext", "authorizer", "iam", "userArn")
         or dig(event, "requestContext", "identity", "userArn")
         or dig(event, "requestContext", "authorizer", "jwt", "claims", "sub")
     )
-    # Cut, two names would be one; an ARN has 700 characters at most.
-    return found if found and len(found) <= _LONGEST_NAME else None
+    # If a long name were cut, two callers could become one. An ARN has at most 700 characters.
+    return caller if caller and len(caller) <= _MAX_NAME else None
 
 
 def _path(event: object) -> str:
-    """Return the path below the stage: an HTTP API puts a stage with a name before it."""
+    """Return the path without the stage, which an HTTP API puts first if the stage has a name."""
     path, stage = dig(event, "rawPath") or "", dig(event, "requestContext", "stage")
     prefix = f"/{stage}"
     if stage not in {None, "", "$default"} and path.startswith(f"{prefix}/"):
@@ -70,25 +70,25 @@ def _path(event: object) -> str:
 
 
 def _headers(event: object) -> dict[str, str]:
-    found = event.get("headers") if isinstance(event, Mapping) else None
-    if not isinstance(found, Mapping):
+    headers = event.get("headers") if isinstance(event, Mapping) else None
+    if not isinstance(headers, Mapping):
         return {}
     return {
         name.lower(): text
-        for name, text in found.items()
+        for name, text in headers.items()
         if isinstance(name, str) and isinstance(text, str)
     }
 
 
 def _old_query(event: object) -> str:
-    """Return format 1.0's query, which comes decoded, in the form of an address again."""
-    found = event.get("multiValueQueryStringParameters") if isinstance(event, Mapping) else None
-    if not isinstance(found, Mapping):
+    """Return the query string of format 1.0, which arrives decoded, encoded again."""
+    fields = event.get("multiValueQueryStringParameters") if isinstance(event, Mapping) else None
+    if not isinstance(fields, Mapping):
         return ""
     return urlencode(
         [
             (name, text)
-            for name, texts in found.items()
+            for name, texts in fields.items()
             if isinstance(name, str) and isinstance(texts, list)
             for text in texts
             if isinstance(text, str)

@@ -1,4 +1,4 @@
-"""What the platforms' own events and headers say, taken apart without trusting them."""
+"""Reads Azure's events and requests; nothing in them is trusted but what the platform verified."""
 
 import logging
 from collections.abc import Mapping
@@ -18,27 +18,33 @@ _NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"
 
 
 def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
-    """Return the key id in Key Vault's event, or ``None`` for a secret that can't be a key.
+    """Return the key id in an event of Key Vault, or ``None`` for a secret that can't be a key.
 
-    Raises :class:`ConfigError` for an event of another type or of another vault than ``vault``:
-    the subscription sends what it should not.
+    Args:
+        event_type: the type in the event.
+        data: the data of the event.
+        vault: the name of the vault that this app rotates.
+
+    Raises:
+        ConfigError: the event has another type or is about another vault, so the subscription is
+            wrong.
     """
     from daena_kms.api.messages import dig
 
     todo = f"Subscribe to {_NEAR_EXPIRY} of the vault that this app rotates, and to nothing else"
     if event_type != _NEAR_EXPIRY:
-        msg = f"the event is of type {event_type[:80]!r}"
+        msg = f"the event has the type {event_type[:80]!r}"
         raise ConfigError(msg, todo=todo)
     named, secret = dig(data, "VaultName"), dig(data, "ObjectName")
     if named is None or secret is None:
-        raise ConfigError("the event names no vault and no secret", todo=todo)
+        raise ConfigError("the event does not name a vault and a secret", todo=todo)
     if named.lower() != vault:
-        msg = f"the event is of another vault, {named[:80]!r}"
+        msg = f"the event is about another vault, {named[:80]!r}"
         raise ConfigError(msg, todo=todo)
     try:
         return check_key_id(secret.lower())
     except InvalidKeyId:
-        logger.info("an event of a secret that is no key of ours was passed over")
+        logger.info("ignored an event about a secret that is not a managed key")
         return None
 
 
@@ -47,10 +53,13 @@ def function_app_request(
     invocation: str,
     environ: Mapping[str, str] | None = None,
 ) -> "Request":
-    """Return what a request to a Function App asks; with ``environ``, who asks, too.
+    """Return the request to a Function App.
 
-    The catch-all route gives the path, and nothing where that is empty; the address of the health
-    function is its own, and needs no caller.
+    Args:
+        request: the host's request.
+        invocation: the id of the invocation.
+        environ: the environment, which says how callers are verified. Without it this is a request
+            to the health function, which has its own path and needs no caller.
     """
     from daena_kms.api.messages import Request
 
@@ -68,14 +77,17 @@ def function_app_request(
 
 
 def function_app_caller(headers: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """Return who calls a function that the platform has let a caller through to.
+    """Return the caller of a function that the platform has let through.
 
-    With App Service authentication switched on, the platform sets and guards the headers that
-    name the caller; without it anybody can send them, and only the function's key was verified.
+    If App Service authentication is enabled, the platform sets and guards the headers that name the
+    caller. Otherwise anybody can send them, and only the function's key has been verified.
+
     https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
     """
     if environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true":
-        found = headers.get("X-MS-CLIENT-PRINCIPAL-ID") or headers.get("x-ms-client-principal-id")
-        if found:
-            return f"entra {found[:200]}"
+        object_id = headers.get("X-MS-CLIENT-PRINCIPAL-ID") or headers.get(
+            "x-ms-client-principal-id"
+        )
+        if object_id:
+            return f"entra {object_id[:200]}"
     return "function key"

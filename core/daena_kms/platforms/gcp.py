@@ -1,4 +1,4 @@
-"""What Google Cloud's events and requests say, taken apart without trusting them."""
+"""Reads Google Cloud's events and requests; nothing is trusted but what the platform verified."""
 
 import base64
 import contextlib
@@ -32,52 +32,52 @@ logger = logging.getLogger("daena_kms")
 #: https://cloud.google.com/secret-manager/docs/event-notifications
 _TIME_TO_ROTATE = "SECRET_ROTATE"
 _SECRET = re.compile(r"projects/([^/]+)(?:/locations/[^/]+)?/secrets/([^/]+)", re.ASCII)
-#: A token as Cloud Run hands it on after its own check, so that nobody can use it elsewhere.
+#: A token as Cloud Run passes it on after its own check: nobody can use it elsewhere.
 #: https://cloud.google.com/run/docs/troubleshooting#signature-removed
 _CHECKED_TOKEN = re.compile(
     r"bearer [A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.SIGNATURE_REMOVED_BY_GOOGLE",
     re.ASCII | re.IGNORECASE,
 )
 
-#: Seconds that Google Cloud gives an event's function at most, and that who asks may wait.
+#: Seconds that Google Cloud gives a function for an event, and that a caller over HTTP may wait.
 #: https://cloud.google.com/run/docs/configuring/request-timeout, Pub/Sub's longest: 10 minutes
 RUN, ANSWER = 540, 200
 
 
 class RefusedEvent(ConfigError):
-    """An event that no second delivery would make right."""
+    """An event that is wrong, and would be wrong if it were delivered again."""
 
 
 def google_caller(
     header: Callable[[str], str | None], environ: Mapping[str, str] = os.environ
 ) -> str | None:
-    """Return who calls a function that Cloud Run's IAM check has let a caller through to.
+    """Return the caller of a function that Cloud Run's IAM check has let through, if there is one.
 
-    With ``GCP_INVOKER_IAM_CHECK=true`` whoever deployed the function says that IAM decides who
-    may invoke it: then Cloud Run has checked the token and passes it on with its signature taken
-    off. A function open to everybody is sent whatever a caller makes up, and nothing in the
-    request tells the two apart, so without the setting nobody counts as verified. Of two tokens
-    only that in ``X-Serverless-Authorization`` has been checked.
+    ``GCP_INVOKER_IAM_CHECK=true`` states that IAM decides who may invoke the function. Then Cloud
+    Run has checked the token, and passes it on without its signature. A function that is open to
+    everybody receives whatever a caller makes up, and nothing in the request tells the two apart.
+    So without the setting no caller counts as verified. Of two tokens, only the one in
+    ``X-Serverless-Authorization`` has been checked.
 
     https://cloud.google.com/run/docs/authenticating/service-to-service
     """
     if not Settings.load(environ).flag("GCP_INVOKER_IAM_CHECK"):
         return None
-    other = header("X-Serverless-Authorization")
-    given = header("Authorization") if other is None else other
-    match = _CHECKED_TOKEN.fullmatch(given or "")
+    serverless = header("X-Serverless-Authorization")
+    token = header("Authorization") if serverless is None else serverless
+    match = _CHECKED_TOKEN.fullmatch(token or "")
     if match is None:
         return None
     try:
         claims = json.loads(base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    found = dig(claims, "email") or dig(claims, "sub")
-    return found[:200] if found else None
+    caller = dig(claims, "email") or dig(claims, "sub")
+    return caller[:200] if caller else None
 
 
 def google_request(request: Any) -> Request:
-    """Return what Flask's request asks, and who asks if that was verified."""
+    """Return Flask's request, with its caller if one was verified."""
     return Request(
         request.method,
         request.path,
@@ -90,40 +90,40 @@ def google_request(request: Any) -> Request:
 
 
 def log_answer(answer: Response, asked: Request) -> None:
-    """Log what was answered at which address."""
+    """Log which address was answered with which status."""
     logger.info(json.dumps({"event": "http", **answer.log_entry(asked)}))
 
 
 def seconds_left(most: int, environ: Mapping[str, str] = os.environ) -> float:
-    """Return how long a run may begin work in a function on Google Cloud.
+    """Return for how many seconds a run may begin work in a function on Google Cloud.
 
     That is ``most``, or the function's own timeout if it is shorter (Cloud Run sets
-    ``CLOUD_RUN_TIMEOUT_SECONDS``), less what closing a run may take.
+    ``CLOUD_RUN_TIMEOUT_SECONDS``), minus the time that closing a run may take.
     """
     limit = min(most, Settings.load(environ).number("CLOUD_RUN_TIMEOUT_SECONDS") or most)
     return limit - min(30.0, limit / 4)
 
 
 class Rotate(Protocol):
-    """What a scheduled function does: all that is due."""
+    """What the scheduled function does: everything that is due."""
 
     def __call__(self, trigger: str, *, dry_run: bool) -> Response:
-        """Do it, or plan it alone; raises the error of a key that failed."""
+        """Do it, or only plan it. Raises :class:`DaenaKMSError` if a key failed."""
         ...
 
 
 def answer_scheduler(request: Request, rotate: Rotate) -> Response:
-    """Answer Cloud Scheduler's request: do what is due, or with ``{"dry_run": true}`` plan it.
+    """Answer Cloud Scheduler's request: do what is due, or plan it with ``{"dry_run": true}``.
 
-    A failed key's error is raised, so that the job fails.
+    If a key failed, the error is raised, so that the job fails.
     """
     if request.principal is None:
         msg = "the platform has verified no caller"
         todo = "Let the job send an OIDC token, and let IAM decide who may invoke the function"
         return problem(Unauthenticated(msg, todo=todo, headers={"www-authenticate": "Bearer"}))
     if request.method != "POST":
-        msg = f"the method {request.method[:20]!r} is not for this function"
-        todo = "POST nothing, or a JSON object"
+        msg = f"this function does not take the method {request.method[:20]!r}"
+        todo = "Send a POST, with no body or a JSON object"
         return problem(WrongMethod(msg, todo=todo, headers={"allow": "POST"}))
     try:
         dry_run = _dry_run(request.body or b"")
@@ -133,9 +133,10 @@ def answer_scheduler(request: Request, rotate: Rotate) -> Response:
 
 
 def asks_dry_run(data: object) -> bool:
-    """Say whether a schedule's Pub/Sub message wants a plan alone.
+    """Return whether a schedule's Pub/Sub message asks only for a plan.
 
-    Raises :class:`RefusedEvent` for a message that says something else.
+    Raises:
+        RefusedEvent: the message is malformed.
     """
     _, body = _message(data)
     try:
@@ -145,85 +146,90 @@ def asks_dry_run(data: object) -> bool:
 
 
 def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | None:
-    """Return the key id in Secret Manager's event, or ``None`` where nothing is to be done.
+    """Return the key id in an event of Secret Manager, or ``None`` if there is nothing to do.
 
-    Events of other types, and of secrets that can't be keys, are passed over. Raises
-    :class:`RefusedEvent` for what is no such event, and for a secret of another project or
-    location than the adapter's. The event names the project by its number, as the secret's own
-    name does, which is asked for.
+    Events of other types, and about secrets that can't be keys, are ignored. The event names the
+    project by its number, as the secret's own name does, so the secret is looked up.
+
+    Raises:
+        RefusedEvent: this is no such event, or its secret is in another project or location than
+            the adapter's.
     """
     attributes, _ = _message(data)
     kind, name = dig(attributes, "eventType"), dig(attributes, "secretId") or ""
     todo = "Set this topic on secrets of this project and location, and on nothing else"
     if kind is None:
-        raise RefusedEvent("the message is no event of Secret Manager", todo=todo)
+        raise RefusedEvent("the message is not an event of Secret Manager", todo=todo)
     if kind != _TIME_TO_ROTATE:
-        logger.info("an event of type %.80r was passed over", kind)
+        logger.info("ignored an event of type %.80r", kind)
         return None
     match = _SECRET.fullmatch(name)
     if match is None:
-        raise RefusedEvent("the event names no secret", todo=todo)
+        raise RefusedEvent("the event does not name a secret", todo=todo)
     try:
         key_id = check_key_id(match[2])
     except InvalidKeyId:
-        logger.info("an event of a secret that is no key of ours was passed over")
+        logger.info("ignored an event about a secret that is not a managed key")
         return None
     if name not in _names(key_id, adapter):
-        raise RefusedEvent(f"the event is of a secret that is not here, {name[:200]!r}", todo=todo)
+        raise RefusedEvent(
+            f"the event is about a secret that is not in this project and location, {name[:200]!r}",
+            todo=todo,
+        )
     return key_id
 
 
 def _names(key_id: str, adapter: "GCPSecretManagerAdapter") -> set[str]:
-    """Return a secret's names, by the project's number and by its id; none if it is not there."""
+    """Return a secret's names, by the project's number and by its id; none if it does not exist."""
     from daena_kms.stores.gcp.state import secret_of
 
     try:
         name = secret_of(adapter.store.describe(key_id)).name
     except KeyNotFound:
         return set()
-    place = name.split("/", 2)[2]
-    return {name, f"projects/{adapter.login.project}/{place}"}
+    within_project = name.split("/", 2)[2]
+    return {name, f"projects/{adapter.login.project}/{within_project}"}
 
 
 @contextlib.contextmanager
 def acknowledged() -> Iterator[None]:
-    """Log a :class:`RefusedEvent` as an error and go on.
+    """Log a :class:`RefusedEvent` as an error instead of raising it.
 
-    Pub/Sub and Eventarc deliver what failed again, for a day or a week, and what can't become
-    right is to be acknowledged: https://cloud.google.com/run/docs/tips/function-retries
+    Pub/Sub and Eventarc deliver a failed event again, for a day or a week. An event that is wrong
+    must therefore be acknowledged: https://cloud.google.com/run/docs/tips/function-retries
     """
     try:
         yield
     except RefusedEvent as refused:
-        logger.error("an event was refused: %s", refused)
+        logger.error("refused an event: %s", refused)
 
 
 def _message(data: object) -> tuple[object, bytes]:
-    """Return the attributes and the content of a Pub/Sub message, as a CloudEvent carries it.
+    """Return the attributes and the content of a Pub/Sub message in a CloudEvent.
 
     https://cloud.google.com/eventarc/docs/cloudevents-json#pubsub
     """
     todo = "Send CloudEvents of type google.cloud.pubsub.topic.v1.messagePublished"
     message = data.get("message") if isinstance(data, Mapping) else None
     if not isinstance(message, Mapping):
-        raise RefusedEvent("the event holds no Pub/Sub message", todo=todo)
+        raise RefusedEvent("the event does not hold a Pub/Sub message", todo=todo)
     content = message.get("data") or ""
     try:
         return message.get("attributes"), base64.b64decode(content, validate=True)
     except (TypeError, ValueError):
-        raise RefusedEvent("the message's data is no base64", todo=todo) from None
+        raise RefusedEvent("the message's data is not base64", todo=todo) from None
 
 
 def _dry_run(body: str | bytes) -> bool:
-    """Read what a schedule sends. Raises :class:`ConfigError`."""
+    """Return whether a schedule asks only for a plan. Raises :class:`ConfigError`."""
     todo = 'Send nothing, or a JSON object such as {"dry_run": true}'
     if len(body) > MAX_BODY:
         raise ConfigError(f"the body is over {MAX_BODY} bytes", todo=todo)
     try:
-        found = json.loads(body or b"{}")
+        document = json.loads(body or b"{}")
     except (ValueError, RecursionError):
-        raise ConfigError("the body is no JSON", todo=todo) from None
-    dry_run = found.get("dry_run", False) if isinstance(found, dict) else None
+        raise ConfigError("the body is not JSON", todo=todo) from None
+    dry_run = document.get("dry_run", False) if isinstance(document, dict) else None
     if not isinstance(dry_run, bool):
-        raise ConfigError("the body is no object whose dry_run is true or false", todo=todo)
+        raise ConfigError("the body is not an object whose dry_run is true or false", todo=todo)
     return dry_run

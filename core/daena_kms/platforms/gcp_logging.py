@@ -1,4 +1,4 @@
-"""Logs as Cloud Logging reads them: one JSON object a line on standard output.
+"""Logs in the form that Cloud Logging reads: one JSON object a line on standard output.
 
 https://cloud.google.com/logging/docs/structured-logging
 """
@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: What Cloud Run and load balancers set, and what the W3C has made of it.
+#: The header that Cloud Run and load balancers set, and the one that the W3C has made of it.
 #: https://cloud.google.com/trace/docs/trace-context
 _TRACES = {
     "X-Cloud-Trace-Context": re.compile(r"([0-9a-fA-F]{32})(?:[/;].*)?"),
@@ -24,20 +24,21 @@ _OURS = "daena_kms"
 def start_logging(
     header: Callable[[str], str | None], environ: Mapping[str, str] = os.environ
 ) -> logging.Logger:
-    """Let every log record of this process be such a line, and return the functions' logger.
+    """Write every log record of this process as such a line, and return the functions' logger.
 
-    ``header`` returns a header of the request that the calling thread answers. The project of a
-    trace is ``GOOGLE_CLOUD_PROJECT``, or else ``GCP_PROJECT_ID``.
+    Args:
+        header: returns a header of the request that the calling thread answers.
+        environ: ``GOOGLE_CLOUD_PROJECT``, or else ``GCP_PROJECT_ID``, is the project of a trace.
     """
     handler = _Stdout()
     handler.setFormatter(CloudFormatter(header, environ))
-    # Handlers that are there already, the framework's, would write every record once more.
+    # The framework has set handlers already, which would write every record a second time.
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     return logging.getLogger(f"{_OURS}.function")
 
 
 class CloudFormatter(logging.Formatter):
-    """Makes a JSON object of a record; a record of ours that is one already keeps its fields."""
+    """Formats a record as a JSON object. A record of ours that already is one keeps its fields."""
 
     def __init__(
         self, header: Callable[[str], str | None], environ: Mapping[str, str] = os.environ
@@ -65,7 +66,7 @@ class CloudFormatter(logging.Formatter):
 
 
 def trace_id(header: Callable[[str], str | None]) -> str | None:
-    """Return the trace that a request belongs to, or ``None`` where no header names one."""
+    """Return the trace that a request belongs to, or ``None`` if no header names one."""
     for name, form in _TRACES.items():
         match = form.fullmatch(header(name) or "")
         if match is not None:
@@ -74,14 +75,14 @@ def trace_id(header: Callable[[str], str | None]) -> str | None:
 
 
 class _Stdout(logging.Handler):
-    """Writes to what is standard output by then: the framework may put its own there."""
+    """Writes to the current standard output, which the framework may have replaced."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         try:
             sys.stdout.write(self.format(record) + "\n")
             sys.stdout.flush()
-        except Exception:  # noqa: BLE001 - as every handler: a log that fails must not fail the work
+        except Exception:  # noqa: BLE001 - as in every handler: a log that fails must not fail the work
             self.handleError(record)
 
 
@@ -89,7 +90,7 @@ def _fields(text: str) -> dict[str, Any]:
     if not text.startswith("{"):
         return {}
     try:
-        found = json.loads(text)
+        fields = json.loads(text)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return fields if isinstance(fields, dict) else {}

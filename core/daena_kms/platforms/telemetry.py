@@ -1,6 +1,6 @@
-"""What a run did, as one line of JSON in the log and as metrics through OpenTelemetry's interface.
+"""Reports a run: one line of JSON in the log, and metrics through OpenTelemetry's interface.
 
-Who collects them is set up by the platform. Without a collector nothing is measured.
+The platform sets up a collector. Without one, nothing is measured.
 """
 
 import functools
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 logger = logging.getLogger("daena_kms")
 
 _FLUSH_MILLISECONDS = 5_000
-#: What is a state at the end of a run; all other counts add up. Each is a histogram, which tells of
-#: a run once: a gauge is sent again every minute while the process lives, as if runs went on.
+#: These counts are a state at the end of a run; all others add up. Each is a histogram, which
+#: reports a run once. A gauge would be sent every minute while the process lives, as if it ran on.
 _STATES = {"keys", "held", "overdue", "lateness"}
 _UNITS = {"lateness": "s"}
 
 
 def report(summary: Summary, trigger: str | None = None) -> None:
-    """Log a run, measure it, and raise :class:`~daena_kms.errors.DaenaKMSError` if a key failed."""
+    """Log a run and measure it. Raises :class:`~daena_kms.errors.DaenaKMSError` if a key failed."""
     logger.info(json.dumps({"event": "run", **summary.to_dict()}, sort_keys=True))
     measure(summary, trigger)
     summary.raise_if_failed()
@@ -32,7 +32,7 @@ def report(summary: Summary, trigger: str | None = None) -> None:
 def measure(summary: Summary, trigger: str | None = None) -> None:
     """Record a run's counts (``daena_kms.rotated``, …) and its duration in seconds.
 
-    Each with the trigger, because a run of one key, for an event, says nothing of the others.
+    Each carries the trigger, because a run of one key after an event says nothing about the others.
     """
     try:
         from opentelemetry import metrics
@@ -52,13 +52,13 @@ def measure(summary: Summary, trigger: str | None = None) -> None:
     if flush is not None:
         try:
             flush(_FLUSH_MILLISECONDS)
-        except Exception as error:  # noqa: BLE001 - the run has done what it did, sent or not
+        except Exception as error:  # noqa: BLE001 - the run is over, whether or not it is measured
             logger.warning("the metrics could not be sent (%s)", type(error).__name__)
 
 
 @functools.cache
 def _meter(provider: "MeterProvider") -> "Meter":
-    # Without a collector each meter that is asked for stays in memory for good.
+    # Without a collector, each new meter would stay in memory for ever.
     return provider.get_meter("daena-kms")
 
 

@@ -75,8 +75,8 @@ LOCAL_LINES = (
     "  yes  the key has a new value",
     "  yes  it finds nothing to do",
     "  yes  the process was killed",
-    "  yes  the next run finished it, with a fresh value, and nobody had to help",
-    "  yes  every version in the store is confirmed by the log, and the chain is whole",
+    "  yes  the next run finished it with a fresh value, without help",
+    "  yes  the log confirms every version in the store, and its chain is complete",
     "  yes  verify names the object",
 )
 AWS_LINES = (

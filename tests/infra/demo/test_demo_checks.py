@@ -28,7 +28,7 @@ from infra.demo import PARTS, aws, azure, gcp, show
 
 def test_a_check_that_does_not_hold_raises(capsys: pytest.CaptureFixture[str]) -> None:
     """The demo shows, it does not claim."""
-    with pytest.raises(DaenaKMSError, match="it is not so: pigs fly"):
+    with pytest.raises(DaenaKMSError, match="it does not hold: pigs fly"):
         Page().check("pigs fly", holds=False)
     assert capsys.readouterr().out == ""
 
@@ -91,12 +91,12 @@ class _Survivor:
 #: By the line that must not say yes then, what has stopped working.
 BROKEN: dict[str, tuple[object, str, Callable[..., object]]] = {
     "the key has a new value": (CloudKMSAdapter, "get_key", _stuck),
-    "the previous version still reads": (CloudKMSAdapter, "get_key", _no_previous),
+    "the previous version is still readable": (CloudKMSAdapter, "get_key", _no_previous),
     "it finds nothing to do": (local, "run", _again),
     "the process was killed": (subprocess, "run", lambda *_, **__: _Survivor()),
     "the next run finished it": (local, "run", _unfinished),
-    "the db password's old version is retired": (local, "run", _unretired),
-    "every version in the store is confirmed": (local, "verify", _doubtful),
+    "the old version of db-password is retired": (local, "run", _unretired),
+    "the log confirms every version in the store": (local, "verify", _doubtful),
     "verify names the object": (local, "verify", _blind),
 }
 
@@ -108,7 +108,7 @@ def test_what_is_not_so_ends_the_demo(
     """A part of the engine that stopped working is seen at the line that shows it."""
     monkeypatch.setattr(*BROKEN[words])
 
-    with pytest.raises(DaenaKMSError, match=f"it is not so: {words}"):
+    with pytest.raises(DaenaKMSError, match=f"it does not hold: {words}"):
         local.show(Page(), tmp_path)
 
 

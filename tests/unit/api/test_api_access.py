@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from daena_kms.api.access import Access, Deed
+from daena_kms.api.access import Access, Permission
 from daena_kms.errors import ConfigError, Paused
 from daena_kms.operations import Operations
 from daena_kms.settings import Settings
@@ -50,7 +50,7 @@ def ruled(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
 def test_what_no_rule_allows_is_denied(
     ruled: World, method: str, address: str, jane: int, auditor: int
 ) -> None:
-    """By caller, deed and key; on call may do everything."""
+    """By caller, permission and key; on call may do everything."""
     for who, status in ((JANE, jane), (AUDITOR, auditor), ("somebody else", 403)):
         expected = 200 if address == "/v1/health" else status
         puts = ruled.log.puts
@@ -116,8 +116,8 @@ def test_a_policy_that_can_t_be_read_lets_nobody_in(
 
 def test_an_empty_policy_allows_nothing() -> None:
     """A list without rules is a policy, and no setting is none."""
-    assert not Access.load(Settings({"DAENA_KMS_ACCESS": "[]"})).allows("x", Deed.READ, "key")
-    assert Access.load(Settings({"DAENA_KMS_ACCESS": ""})).allows("x", Deed.RUN)
+    assert not Access.load(Settings({"DAENA_KMS_ACCESS": "[]"})).allows("x", Permission.READ, "key")
+    assert Access.load(Settings({"DAENA_KMS_ACCESS": ""})).allows("x", Permission.RUN)
 
 
 def test_patterns_match_whole_texts() -> None:
@@ -133,7 +133,7 @@ def test_patterns_match_whole_texts() -> None:
         ("a.bc", "yy", False),
         ("a.bc", None, False),
     ):
-        assert access.allows(who, Deed.READ, key_id) is expected
+        assert access.allows(who, Permission.READ, key_id) is expected
 
 
 def test_a_young_version_is_not_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

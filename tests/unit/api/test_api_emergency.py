@@ -64,7 +64,9 @@ def test_it_takes_a_reason_and_a_plain_yes(world: World, old: str, body: object)
 
 
 @pytest.mark.parametrize("may", ["rotate", "compromise"])
-def test_it_is_a_deed_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch, may: str) -> None:
+def test_it_needs_a_permission_of_its_own(
+    world: World, monkeypatch: pytest.MonkeyPatch, may: str
+) -> None:
     """Who may rotate may not break off readers by that, nor the other way round."""
     world.create("app-key")
     monkeypatch.setenv("DAENA_KMS_ACCESS", json.dumps([{"who": "*", "may": may}]))
@@ -72,7 +74,7 @@ def test_it_is_a_deed_of_its_own(world: World, monkeypatch: pytest.MonkeyPatch, 
         "rotate": ask(world, "POST", ROTATE, {**LEAKED, "compromised": False}),
         "compromise": ask(world, "POST", ROTATE, LEAKED),
     }
-    assert {deed: answer.status for deed, answer in answers.items()} == {
+    assert {what: answer.status for what, answer in answers.items()} == {
         "rotate": 200 if may == "rotate" else 403,
         "compromise": 200 if may == "compromise" else 403,
     }

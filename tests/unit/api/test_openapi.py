@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from daena_kms.api import openapi, schemas
-from daena_kms.api.access import Access, Deed
+from daena_kms.api import openapi
+from daena_kms.api.access import Access, Permission
 from daena_kms.api.messages import STATUS, Refusal, Request, Response
-from daena_kms.api.router import ROUTES, respond
+from daena_kms.api.router import respond
+from daena_kms.api.routes import OPEN, ROUTES, Route
 from daena_kms.settings import Settings
 
-from tests.unit.api.asking import ask
+from tests.unit.api.asking import ask, check_problem
 from tests.unit.engine.engines import World
 
 DOCUMENT = openapi.document()
-OPEN = {"/v1/health", "/v1/openapi.json"}
+PUBLISHED = Path(__file__).with_name("openapi.json")
+ADDRESSES = {(route.method, route.path) for route in ROUTES} | {("GET", r.path) for r in OPEN}
 
 
 def resolve(part: dict[str, Any]) -> dict[str, Any]:
@@ -29,47 +31,78 @@ def resolve(part: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def test_the_document_is_the_one_that_was_published() -> None:
+    """What clients were made from changes on purpose only; the release's number is left out."""
+    version = DOCUMENT["info"]["version"]
+    published = json.loads(PUBLISHED.read_text())
+    published["info"]["version"] = version
+    assert json.loads(json.dumps(DOCUMENT)) == published
+
+
 def test_every_address_and_method_is_described() -> None:
-    """And none that is not there."""
-    described = {
-        (path, method.upper())
+    """And none that is not there; no two routes share a place."""
+    described = [
+        (method.upper(), path)
         for path, item in DOCUMENT["paths"].items()
         for method in item
         if method != "parameters"
-    }
-    routed = {(path, method) for path, methods in ROUTES.items() for method in methods}
-    assert described == routed | {(path, "GET") for path in OPEN}
+    ]
+    assert {*described} == ADDRESSES
+    assert len(described) == len(ROUTES) + len(OPEN)
 
 
-@pytest.mark.parametrize("path", sorted(ROUTES))
-def test_what_an_address_takes_is_described(path: str) -> None:
-    """The same fields in the query, and the same members in the body."""
-    for method, route in ROUTES[path].items():
-        operation = DOCUMENT["paths"][path][method.lower()]
-        queried = {p["name"] for p in operation.get("parameters", ()) if p["in"] == "query"}
-        assert queried == set(route.query)
-        body = operation.get("requestBody")
-        taken: set[str] = set()
-        if body is not None:
-            schema = resolve(body["content"]["application/json"]["schema"])
-            taken = set(schema["properties"])
-        assert taken == set(route.body)
-
-
-def test_the_guide_has_every_address_and_deed() -> None:
+def test_the_guide_has_every_address_and_permission() -> None:
     """Its table is the router's, and its example of a policy is one."""
     guide = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
     told = set(re.findall(r"^\| `(GET|POST) (/v1/\S+)`", guide, flags=re.MULTILINE))
-    routed = {(method, path) for path, methods in ROUTES.items() for method in methods}
-    assert told == routed | {("GET", path) for path in OPEN}
-    deeds = set(re.findall(r"^\| `(?:GET|POST) .* `([a-z]+)` \|$", guide, flags=re.MULTILINE))
-    assert deeds | {"compromise"} == {deed.value for deed in Deed}
+    assert told == ADDRESSES
+    rows = re.findall(r"^\| `(GET|POST) (/v1/\S+)` .* `([a-z]+)` \|$", guide, flags=re.MULTILINE)
+    permissions = {(method, path): word for method, path, word in rows}
+    assert permissions == {
+        (route.method, route.path): route.may
+        if isinstance(route.may, Permission)
+        else route.may({})
+        for route in ROUTES
+    }
+    assert {*permissions.values(), "compromise"} == {*Permission}
     example = re.search(r"```json\n(.*?)```", guide, flags=re.DOTALL)
     assert example is not None
     access = Access.load(Settings({"DAENA_KMS_ACCESS": example[1]}))
     deploy = "arn:aws:sts::123456789012:assumed-role/payments-deploy/x"
-    assert access.allows(deploy, Deed.ROTATE, "payments-db")
-    assert not access.allows(deploy, Deed.ROTATE, "orders-db")
+    assert access.allows(deploy, Permission.ROTATE, "payments-db")
+    assert not access.allows(deploy, Permission.ROTATE, "orders-db")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_whoever_may_nothing_is_refused_before_anything_that_was_sent_is_read(
+    route: Route, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By every address alike: it learns neither what is wrong with it nor what the store holds."""
+    monkeypatch.setattr(world.adapter, "store", None)
+    monkeypatch.setenv("DAENA_KMS_ACCESS", "[]")
+    path = route.path.replace("{key_id}", "app-key")
+    if route.query:
+        path += f"?{route.query[-1].name}=%20"
+    body: dict[str, list[str]] = {
+        field.name: [] for field in route.members if field.name != "compromised"
+    }
+    check_problem(ask(world, route.method, path, body or None), 403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("route", "name"), [(r, f.name) for r in ROUTES for f in (*r.query, *r.members)]
+)
+def test_every_field_is_checked(route: Route, name: str, world: World) -> None:
+    """None is read by nobody: what is of no form of its is refused, and nothing is changed."""
+    world.create("app-key")
+    versions = world.count("app-key")
+    path = route.path.replace("{key_id}", "app-key")
+    if route.query:
+        answer = ask(world, route.method, f"{path}?{name}=%20")
+    else:
+        answer = ask(world, route.method, path, {name: ["x"]})
+    assert answer.status == 400, answer.document
+    assert world.count("app-key") == versions
 
 
 def test_the_guide_has_every_status() -> None:
@@ -79,7 +112,7 @@ def test_the_guide_has_every_status() -> None:
     told = {code for _, codes in rows for code in re.findall(r"`([a-z-]+)`", codes)}
     refusals = {kind.code for kind in Refusal.__subclasses__()}
     assert told == refusals | STATUS.keys() - {"key-exists"} | {"config-error", "error"}
-    assert {s for statuses, _ in rows for s in statuses.split(", ")} == set(schemas.PROBLEMS) | {
+    assert {s for statuses, _ in rows for s in statuses.split(", ")} == set(openapi.PROBLEMS) | {
         "405"
     }
 

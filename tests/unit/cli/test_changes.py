@@ -60,7 +60,7 @@ def test_rolling_back_to_what_is_not_there(shell: Shell) -> None:
     shell.create("app-key")
     refused = shell.run("rollback", "app-key")
     assert refused.exit_code == 1
-    assert "no previous version" in refused.stderr
+    assert "no readable previous version" in refused.stderr
 
 
 def test_deleting_is_confirmed_and_undone(shell: Shell) -> None:
@@ -88,7 +88,7 @@ def test_deleting_asks_for_the_name_at_a_terminal(
         question = plain(terminal.until("to delete it"))
         terminal.type(typed)
         assert terminal.end() == status
-    assert "Nobody can read app-key then" in question
+    assert "Nobody will be able to read app-key" in question
     assert ("Nothing was changed." in terminal.shown) == (status == 1)
     assert shell.adapter.list_keys() == left
 

@@ -25,9 +25,9 @@ def states(shell: Shell) -> list[VersionState]:
     ("arguments", "words"),
     [
         (("rotate", "--compromised", "--yes", *REASON), "names no key"),
-        ((*LEAKED, "--yes"), "gives no reason"),
-        ((*LEAKED, "--yes", "--reason", " "), "gives no reason"),
-        ((*LEAKED, *REASON), "not confirmed, and there is no terminal to ask at. Pass --yes"),
+        ((*LEAKED, "--yes"), "has no reason"),
+        ((*LEAKED, "--yes", "--reason", " "), "has no reason"),
+        ((*LEAKED, *REASON), "not confirmed, and there is no terminal to ask on. Pass --yes"),
     ],
 )
 def test_it_takes_keys_a_reason_and_a_yes(
@@ -87,9 +87,9 @@ def test_people_read_the_same(shell: Shell) -> None:
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
     assert f"app-key revoked version {old} is retired" in text
-    assert "Still reads it: nobody." in text
-    assert "Breaks off: readers of that version's id" in text
-    assert "To undo it: no command does; with sqlite3" in text
+    assert "Still readable: no." in text
+    assert "Breaks: readers of that version's id" in text
+    assert "To undo it: no command does this; with sqlite3" in text
     assert "1 rotated, 1 revoked; 1 keys looked at" in text
 
 
@@ -104,7 +104,7 @@ def test_it_asks_at_a_terminal(shell: Shell, answer: str, status: int, made: int
         ended = terminal.end()
 
     assert "compromised: retired at once, without grace" in question
-    assert "Breaks off: readers of that version's id" in question
+    assert "Breaks: readers of that version's id" in question
     assert (ended, versions(shell, "app-key")) == (status, made)
 
 
@@ -116,7 +116,7 @@ def test_a_dry_run_needs_no_reason(shell: Shell) -> None:
     document = shell.json(*LEAKED, "--dry-run")
 
     assert "retired at once, without grace" in shown.stdout
-    assert "Breaks off: " in shown.stdout
+    assert "Breaks: " in shown.stdout
     assert document["revoking"]["undo"] == LocalStore.can.revoking.undo
     assert versions(shell, "app-key") == 1
 
@@ -150,6 +150,6 @@ def test_what_is_not_retired_is_said(shell: Shell, monkeypatch: pytest.MonkeyPat
     text = " ".join(result.stdout.split())
 
     assert result.exit_code == 1
-    assert f"Compromised and not retired: version {old} of app-key." in text
-    assert "Still reads it" not in text
+    assert f"Version {old} of app-key is compromised, but not retired yet." in text
+    assert "Still readable" not in text
     assert shell.json("rotate")["revoked_versions"] == {"app-key": [old]}

@@ -92,7 +92,7 @@ def test_ctrl_c_leaves_every_key_right(shell: Shell, monkeypatch: pytest.MonkeyP
         again = shell.process("rotate")
 
         assert process.returncode == 130
-        assert "What had begun has come to its end and is in the audit log" in err
+        assert "Work that had begun is finished and in the audit log" in err
         assert "Traceback" not in out + err
         assert 0 < len(begun) < len(KEYS)
         assert again.returncode == 0

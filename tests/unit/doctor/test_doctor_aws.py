@@ -248,7 +248,7 @@ def test_a_secret_of_a_stack(aws: Patient) -> None:
         secret.tags["aws:cloudformation:stack-name"] = "theirs"
     odd = aws.odd()
     assert odd["infrastructure"].status is Status.WARNING
-    named = "CloudFormation made stack-key-0, stack-key-1, stack-key-2 and 2 more"
+    named = "CloudFormation created stack-key-0, stack-key-1, stack-key-2 and 2 more"
     assert odd["infrastructure"].found.startswith(named)
 
 

@@ -109,7 +109,7 @@ def test_no_permission_is_needed_to_ask(gcp: Patient) -> None:
     assert wrong >= {"permission secretmanager.secrets.list", *on_the_log}
     found = odd["permission secretmanager.versions.add"]
     assert found.status is Status.UNKNOWN
-    assert found.found.startswith("not allowed on the project, and no secret is known to ask")
+    assert found.found.startswith("not allowed on the project, and there is no secret to ask")
 
 
 def test_no_project(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_a_secret_of_terraform_s(gcp: Patient) -> None:
     """The mark of Terraform's provider on a managed key is a warning that names what to ignore."""
     gcp.sim.secrets[KEY].labels["goog-terraform-provisioned"] = "true"
     odd = gcp.odd()
-    assert odd["infrastructure"].found.startswith(f"Terraform made {KEY}: an apply takes away")
+    assert odd["infrastructure"].found.startswith(f"Terraform created {KEY}: an apply removes")
     assert "version_aliases" in odd["infrastructure"].todo
     gcp.sim.secrets[KEY].annotations.clear()
     assert "infrastructure" not in gcp.odd()

@@ -47,7 +47,7 @@ def test_a_store_that_can_t_be_looked_at(local: Patient, monkeypatch: pytest.Mon
     monkeypatch.setenv("DAENA_KMS_HOME", str(loop))
     odd = local.odd()
     assert odd["store"].status is Status.WRONG
-    assert "can't be looked at: Too many levels of symbolic links" in odd["store"].found
+    assert "can't be read: Too many levels of symbolic links" in odd["store"].found
     assert "check" in odd["store"].todo.lower()
 
 
@@ -112,7 +112,7 @@ def test_a_folder_that_others_can_write(local: Patient) -> None:
 def test_a_folder_that_can_t_be_written(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told as such; root alone is never refused, so the answer is the test's."""
     monkeypatch.setattr("os.access", lambda *_: False)
-    assert "can't be read and written" in local.odd()["permission on the folder"].found
+    assert "this user can't read and write" in local.odd()["permission on the folder"].found
 
 
 def test_no_settings_at_all(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,9 @@ from tests.worlds.memory import MemoryObjects
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-NEEDS = Needs("add", "read", fine=frozenset({"Overwrite"}), missing=frozenset({"Denied"}))
+NEEDS = Needs(
+    "add", "read", overwrite_codes=frozenset({"Overwrite"}), write_codes=frozenset({"Denied"})
+)
 
 
 def closing(
@@ -38,20 +40,24 @@ def closing(
         ([closing(26)], Status.OK, "ended 1 d ago, without a failure"),
         ([closing(26.01)], Status.WRONG, "one is expected every 26 h"),
         ([closing(50), closing(2)], Status.OK, "ended 2 h ago"),
-        ([closing(2, failed=3)], Status.WRONG, "failed for 3 keys; none did not"),
-        ([closing(2, failed=3), closing(20)], Status.WRONG, "3 keys; one 20 h ago did not"),
+        ([closing(2, failed=3)], Status.WRONG, "failed for 3 keys; no scheduled run"),
+        (
+            [closing(2, failed=3), closing(20)],
+            Status.WRONG,
+            "3 keys; the last one without a failure ended 20 h ago",
+        ),
         ([closing(2), closing(3, failed=3)], Status.OK, "without a failure"),
         ([closing(2) | {"counts": {"failed": "x"}}], Status.OK, "without a failure"),
         ([closing(-0.05)], Status.OK, "without a failure"),
         (
             [closing(-1), closing(2)],
             Status.WARNING,
-            "2 h ago, without a failure; not counted are 1",
+            "2 h ago, without a failure; 1 more, dated ahead",
         ),
         (
             [closing(-1), closing(30)],
             Status.WRONG,
-            "ended 1 d ago; one is expected every 26 h; not",
+            "ended 1 d ago; one is expected every 26 h; 1 more, dated ahead",
         ),
         ([closing(-600_000)], Status.WARNING, "no scheduled run is among the last 1 runs"),
     ],
@@ -79,12 +85,12 @@ class Place(MemoryObjects):
 @pytest.mark.parametrize(
     ("end", "status", "words"),
     [
-        (AlreadyExists("n"), Status.OK, "was refused, as it has to be"),
-        (AlreadyExists("n", refused="Overwrite"), Status.OK, "was refused, as it has to be"),
-        (AlreadyExists("n", refused="Denied"), Status.WRONG, "writing is refused (Denied)"),
+        (AlreadyExists("n"), Status.OK, "was refused, as it should be"),
+        (AlreadyExists("n", refused="Overwrite"), Status.OK, "was refused, as it should be"),
+        (AlreadyExists("n", refused="Denied"), Status.WRONG, "may not write (Denied)"),
         (AlreadyExists("n", refused="Other"), Status.UNKNOWN, "refused (Other)"),
         (AuditUnavailable("away", todo="Wait"), Status.WRONG, "away"),
-        (None, Status.WRONG, "was written over"),
+        (None, Status.WRONG, "was overwritten"),
     ],
 )
 def test_create_if_absent(end: Exception | None, status: Status, words: str) -> None:
@@ -141,5 +147,5 @@ def test_a_log_at_a_mistyped_address(local: Patient, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"{url}-typo")
     found = local.odd()["audit log: read"]
     assert found.status is Status.WARNING
-    assert "See if the address is right" in found.todo
+    assert "Check the address" in found.todo
     assert not Path(urlsplit(f"{url}-typo").path).exists()

@@ -91,7 +91,7 @@ def test_a_bucket_that_is_not_there(aws: Patient, monkeypatch: pytest.MonkeyPatc
     ("protection", "status", "words"),
     [
         ("has-legal-hold", Status.WARNING, "a legal hold"),
-        (VERSIONED, Status.WARNING, "a policy of its own"),
+        (VERSIONED, Status.WARNING, "its own policy"),
         ("nothing", Status.WRONG, "no immutability policy"),
     ],
 )
@@ -154,8 +154,12 @@ def test_a_container_that_is_not_there(azure: Patient, monkeypatch: pytest.Monke
             Status.WARNING,
             "nobody can delete an object for 1 h",
         ),
-        ({"softDeletePolicy": {"retentionDurationSeconds": "604800"}}, Status.WRONG, "for a time"),
-        ({"versioning": {"enabled": True}}, Status.WRONG, "for a time"),
+        (
+            {"softDeletePolicy": {"retentionDurationSeconds": "604800"}},
+            Status.WRONG,
+            "for some time",
+        ),
+        ({"versioning": {"enabled": True}}, Status.WRONG, "for some time"),
         ({}, Status.WRONG, "who may delete objects can delete the log"),
     ],
 )

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from daena_kms.doctor.base import Told, told
-from daena_kms.doctor.check import Check, Permission, Status, guarded, probe
+from daena_kms.doctor.base import ServerTime, server_time
+from daena_kms.doctor.check import Check, Status, guarded
+from daena_kms.doctor.permission import Permission, probe
 from daena_kms.doctor.portable import clock
 from daena_kms.doctor.web import ask
 from daena_kms.errors import (
@@ -70,15 +71,15 @@ def test_an_error_ends_its_check_alone(error: DaenaKMSError, status: Status) -> 
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_date(date: str | None) -> None:
     """There is nothing to compare with, which is said."""
-    assert told("it", date, START) is None
+    assert server_time("it", date, START) is None
     assert clock(None).status is Status.OK
 
 
 def test_a_date_without_a_zone_is_utc() -> None:
     """As all dates of HTTP are."""
-    found = told("it", "Sun, 01 Mar 2026 12:00:00 -0000", START)
-    assert found == Told("it", START, START)
-    assert clock(found).found == "as the clock of it, to two seconds"
+    found = server_time("it", "Sun, 01 Mar 2026 12:00:00 -0000", START)
+    assert found == ServerTime("it", START, START)
+    assert clock(found).found == "within two seconds of the clock of it"
 
 
 class Elsewhere:

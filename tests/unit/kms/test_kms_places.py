@@ -97,7 +97,7 @@ def test_the_provider_is_detected(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     given = LocalAdapter(tmp_path)
     assert "LocalAdapter" in repr(KeyManagementService("aws", adapter=given))
     for unknown in ("oracle", ""):
-        with pytest.raises(ConfigError, match="is no provider"):
+        with pytest.raises(ConfigError, match="is not a provider"):
             KeyManagementService(unknown)
 
 

@@ -62,8 +62,8 @@ def test_a_lost_answer_is_found_again() -> None:
             raise AlreadyExists(name)
 
     chain = Chain(Twice(inner))
-    held = attest(one_signer(), chain, rotation())
-    assert (held.manifest.seq, len(inner.held)) == (1, 1)
+    entry = attest(one_signer(), chain, rotation())
+    assert (entry.manifest.seq, len(inner.held)) == (1, 1)
 
 
 def test_the_loser_goes_on_after_the_winner() -> None:

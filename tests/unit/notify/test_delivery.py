@@ -80,8 +80,8 @@ def test_tries_come_to_an_end(hours: Hours, caplog: pytest.LogCaptureFixture) ->
     assert deliver([event(0), event(1), event(2)], sink, 99, hours.timing(), "h") == (0, 3)
     assert sink.sent == ["id0"] * ATTEMPTS
     assert [record.message for record in caplog.records] == [
-        "h was not told of io.daena-kms.key.rotated k0: busy",
-        "h was not told of 2 more events",
+        "h did not receive io.daena-kms.key.rotated for k0: busy",
+        "h was not sent 2 more events",
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 

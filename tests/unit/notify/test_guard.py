@@ -126,14 +126,14 @@ def test_a_refusal_says_what_to_do() -> None:
         check_address(HOST, "10.1.2.3", frozenset())
     assert str(refused.value) == (
         "the endpoint's host hooks.example is 10.1.2.3, which is private. "
-        "If that is meant, put the host into DAENA_KMS_ENDPOINT_ALLOW"
+        "If that is intended, add the host to DAENA_KMS_ENDPOINT_ALLOW"
     )
 
 
 @pytest.mark.parametrize("text", ["", "hooks.example", "1.2.3", "0x7f000001", "127.1", "::1::"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     """A name service that answers nonsense sends nobody anywhere."""
-    with pytest.raises(ConfigError, match="what is no address"):
+    with pytest.raises(ConfigError, match="something that is not an address"):
         check_address(HOST, text, frozenset({HOST, text}))
 
 

@@ -97,7 +97,7 @@ def test_wrong_settings_are_an_error_in_the_log(
     assert notify(events(), asked) == (0, 3)
     [record] = caplog.records
     assert record.levelno == logging.ERROR
-    assert record.message.startswith("no event is sent: ")
+    assert record.message.startswith("no event was sent: ")
     assert why in record.message
 
 
@@ -111,7 +111,7 @@ def test_what_nobody_has_thought_of_is_an_error_in_the_log(
 
     assert notify(events(), settings(SECRET), network=Network(broken)) == (0, 3)
     assert [r.message for r in caplog.records] == [
-        "no event is sent: an unexpected ZeroDivisionError"
+        "no event was sent: an unexpected ZeroDivisionError"
     ]
 
 

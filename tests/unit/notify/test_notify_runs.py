@@ -211,7 +211,7 @@ def test_a_receiver_that_fails_fails_nothing(
     caplog: pytest.LogCaptureFixture,
     response: Answer,
 ) -> None:
-    """The key is rotated, the log verifies, and a warning says what was not told."""
+    """The key is rotated, the log verifies, and a warning says what was not delivered."""
     world.create("app-key")
     with Receiver(response, name="localhost", authority=AUTHORITY) as receiver:
         set_up(receiver, tmp_path, monkeypatch)
@@ -222,7 +222,7 @@ def test_a_receiver_that_fails_fails_nothing(
     assert (summary.notified, summary.undelivered) == (0, 1)
     assert world.verify().ok
     warnings = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert warnings[0].startswith(f"localhost:{receiver.port} was not told of ")
+    assert warnings[0].startswith(f"localhost:{receiver.port} did not receive ")
 
 
 def test_a_silent_receiver_delays_nothing_beyond_the_bound(
@@ -256,7 +256,7 @@ def test_wrong_settings_stop_no_rotation(
     summary = world.run()
     assert (summary.rotated, summary.undelivered) == (["app-key"], 1)
     [error] = [r.message for r in caplog.records if r.levelno == logging.ERROR]
-    assert error.startswith("no event is sent: DAENA_KMS_ENDPOINT does not begin with https://")
+    assert error.startswith("no event was sent: DAENA_KMS_ENDPOINT does not begin with https://")
 
 
 def test_no_value_and_no_secret_is_told_or_logged(world: World, receiver: Receiver) -> None:

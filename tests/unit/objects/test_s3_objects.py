@@ -110,7 +110,9 @@ def test_somebody_elses_object_in_our_place_fails_closed(log: Objects, sim: AwsS
     """An object of that name with other bytes is not taken for ours, and the writer is done."""
     writer = RunWriter(log, CONTEXT, Hands())
     held(sim)[f"{PREFIX}{writer.prefix}000000.json"] = Stored(b"theirs", sim.now())
-    with pytest.raises(AuditUnavailable, match=r"000000\.json exists, and it is not ours"):
+    with pytest.raises(
+        AuditUnavailable, match=r"000000\.json exists already, and this run did not"
+    ):
         writer.intent([action()])
     with pytest.raises(AuditUnavailable, match="failed earlier"):
         writer.outcome([])

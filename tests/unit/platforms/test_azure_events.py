@@ -29,14 +29,14 @@ def test_a_secret_that_is_near_its_expiry(vault: str, secret: str) -> None:
 )
 def test_an_event_of_another_type(kind: str) -> None:
     """The subscription sends what it should not, and whoever set it up is told."""
-    with pytest.raises(ConfigError, match=r"the event is of type.*Subscribe to Microsoft\.KeyV"):
+    with pytest.raises(ConfigError, match=r"the event has the type.*Subscribe to Microsoft\.KeyV"):
         expiring_secret(kind, EVENT, "my-vault")
 
 
 @pytest.mark.parametrize("vault", ["other", "my-vault ", "my-vault.vault.azure.net", ""])
 def test_an_event_of_another_vault(vault: str) -> None:
     """A key of the same name there is none of ours."""
-    with pytest.raises(ConfigError, match="of another vault"):
+    with pytest.raises(ConfigError, match="about another vault"):
         expiring_secret(NEAR, EVENT | {"VaultName": vault}, "my-vault")
 
 
@@ -58,7 +58,7 @@ def test_an_event_of_another_vault(vault: str) -> None:
 )
 def test_an_event_that_names_nothing(data: object) -> None:
     """Whatever shape it has."""
-    with pytest.raises(ConfigError, match="names no vault and no secret"):
+    with pytest.raises(ConfigError, match="does not name a vault and a secret"):
         expiring_secret(NEAR, data, "my-vault")
 
 
@@ -69,7 +69,7 @@ def test_a_secret_that_can_be_no_key(secret: str, caplog: pytest.LogCaptureFixtu
     """It is passed over, which the log says without repeating what it is called."""
     caplog.set_level(logging.INFO)
     assert expiring_secret(NEAR, EVENT | {"ObjectName": secret}, "my-vault") is None
-    assert caplog.messages == ["an event of a secret that is no key of ours was passed over"]
+    assert caplog.messages == ["ignored an event about a secret that is not a managed key"]
 
 
 def test_long_names_are_cut() -> None:

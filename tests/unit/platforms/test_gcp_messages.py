@@ -68,7 +68,7 @@ def test_who_and_how_come_first() -> None:
 def test_a_malformed_message_is_refused(data: object) -> None:
     """Whatever it was for."""
     for read in (asks_dry_run, lambda given: rotating_secret(given, _never())):
-        with pytest.raises(RefusedEvent, match=r"no Pub/Sub message|no base64"):
+        with pytest.raises(RefusedEvent, match=r"does not hold a Pub/Sub message|not base64"):
             read(data)
 
 
@@ -92,7 +92,7 @@ def test_a_key_of_ours_is_found(sim: GcpSimulator, project: str, named: str) -> 
     event = rotate_event("some-key", secretId=f"projects/{named}/secrets/some-key")
     if (project, named) == (PROJECT_NUMBER, PROJECT):
         # Nothing that we may call tells the id of a project that we know by its number.
-        with pytest.raises(RefusedEvent, match="not here"):
+        with pytest.raises(RefusedEvent, match="not in this project"):
             rotating_secret(event, adapter)
     else:
         assert rotating_secret(event, adapter) == "some-key"
@@ -101,10 +101,10 @@ def test_a_key_of_ours_is_found(sim: GcpSimulator, project: str, named: str) -> 
 @pytest.mark.parametrize(
     ("event", "words"),
     [
-        (message(), "no event of Secret Manager"),
-        (rotate_event("some-key", secretId="some-key"), "names no secret"),
-        (rotate_event("other-key"), "not here"),
-        (rotate_event("some-key", secretId="projects/1/secrets/some-key"), "not here"),
+        (message(), "not an event of Secret Manager"),
+        (rotate_event("some-key", secretId="some-key"), "does not name a secret"),
+        (rotate_event("other-key"), "not in this project"),
+        (rotate_event("some-key", secretId="projects/1/secrets/some-key"), "not in this project"),
     ],
     ids=range(4),
 )
@@ -133,7 +133,7 @@ def test_what_is_not_for_us_is_passed_over(event: object, caplog: pytest.LogCapt
     caplog.set_level("INFO", "daena_kms")
 
     assert rotating_secret(event, _never()) is None
-    assert "was passed over" in caplog.text
+    assert "ignored an event" in caplog.text
 
 
 def test_only_what_can_not_become_right_is_acknowledged(caplog: pytest.LogCaptureFixture) -> None:
@@ -148,5 +148,5 @@ def test_only_what_can_not_become_right_is_acknowledged(caplog: pytest.LogCaptur
         fail(AccessDenied("on purpose"))
 
     assert [(r.levelname, r.getMessage()) for r in caplog.records] == [
-        ("ERROR", "an event was refused: on purpose. Do nothing")
+        ("ERROR", "refused an event: on purpose. Do nothing")
     ]
