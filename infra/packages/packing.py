@@ -17,13 +17,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS
 
+#: The module of the places for objects that a cloud has beside its folders.
+_OBJECTS: Mapping[str, tuple[str, ...]] = {
+    "aws": ("objects.s3",),
+    "azure": ("objects.azure",),
+    "gcp": ("objects.gcs",),
+}
 #: Of this package, what belongs to one cloud alone; a module goes where its stem begins so.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "aws": ("stores.aws", "sdk.aws", "objects.s3", "platforms.aws"),
-    "azure": ("stores.azure", "sdk.azure", "objects.azure", "platforms.azure"),
-    "gcp": ("stores.gcp", "sdk.gcp", "objects.gcs", "platforms.gcp"),
-    "local": ("stores.local",),
+    cloud: (
+        *(f"{part}.{cloud}" for part in ("stores", "sdk", "platforms")),
+        *_OBJECTS.get(cloud, ()),
+    )
+    for cloud in PROVIDERS
 }
 #: What no function imports, of any distribution: for people, for compilers, for type checkers.
 NOWHERE = (

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS
 
 from infra.packages import packing
 
@@ -31,7 +32,7 @@ def own(cloud: str) -> set[str]:
 def test_a_function_has_its_own_store_and_no_other(cloud: str) -> None:
     """Of the stores and of the places for objects, those of its cloud and what all share."""
     modules = own(cloud)
-    others = {"aws", "azure", "gcp", "local"} - {cloud}
+    others = set(PROVIDERS) - {cloud}
     assert f"stores/{cloud}/store.py" in modules
     foreign = tuple(f"{part}/{o}" for part in ("stores", "sdk", "platforms") for o in others)
     assert not any(name.startswith(foreign) for name in modules)
