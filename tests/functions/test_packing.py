@@ -11,6 +11,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.settings import PROVIDERS
 
 from infra.packages import packing
+from infra.packages.targets import targets
 
 ROOT = Path(__file__).parents[2]
 HANDLERS = {
@@ -39,6 +40,17 @@ def test_a_function_has_its_own_store_and_no_other(cloud: str) -> None:
     shared = {"engine/run.py", "rules/plan.py", "stores/base.py", "objects/base.py", "__init__.py"}
     assert shared <= modules
     assert not any(name.startswith(("cli/", "kms/", "doctor/")) for name in modules)
+
+
+@pytest.mark.parametrize("cloud", PROVIDERS)
+def test_what_is_built_for_a_cloud_is_its_own(cloud: str) -> None:
+    """A cloud whose functions nobody wrote gets no other cloud's package."""
+    if cloud in HANDLERS:
+        built = targets(cloud, ("x86_64",))
+        assert {target.source / target.handler for target in built} == {HANDLERS[cloud]}
+    else:
+        with pytest.raises(ValueError, match=cloud):
+            targets(cloud, ("x86_64",))
 
 
 def test_what_a_handler_imports_on_use_is_reached_too(tmp_path: Path) -> None:
