@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from daena_kms.settings import PROVIDERS
 
 from infra.local.aws.sim import AwsSimulator
 from infra.local.azure.sim import AzureSimulator
@@ -19,7 +20,7 @@ from tests.worlds.local import LocalWorld
 #: A world in a cloud, of whichever.
 type InCloud = AwsWorld | AzureWorld | GcpWorld
 
-CLOUDS = ("aws", "azure", "gcp")
+CLOUDS = tuple(name for name in PROVIDERS if name != "local")
 KINDS = ("local", *CLOUDS)
 
 
