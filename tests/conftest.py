@@ -7,6 +7,8 @@ from collections.abc import Generator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.worlds import descriptions
+
 pytest_plugins = ["tests.worlds.servers"]
 
 # A developer's own credentials must not reach a test, nor a test the account behind them.
@@ -47,11 +49,13 @@ settings.register_profile("dev", deadline=None, suppress_health_check=[HealthChe
 settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
 settings.load_profile("ci" if "CI" in os.environ else "dev")
 
+descriptions.share()
+
 #: Where the same code runs thousands of times over, or in packages and processes: what they cover,
 #: the others cover too. Being watched, a test takes nearly twice as long, SDKs and all.
 _UNWATCHED = (
     *("tests/contract/", "tests/docs/", "tests/faults/", "tests/infra/", "tests/local/"),
-    *("tests/functions/test_api_fuzz.py", "tests/unit/test_machine.py"),
+    *("tests/functions/test_api_fuzz.py", "tests/unit/engine/test_machine.py"),
 )
 #: By which coverage watches child processes.
 _WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"

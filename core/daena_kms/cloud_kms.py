@@ -120,9 +120,10 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         )
         #: The client of the vault, and the vault's name as its events show it.
         self.keyvault, self.vault = keyvault, keyvault.name
-        setter = Setter(keyvault, functools.cache(lambda: self._claims(claims_url)))
+        claims = functools.cache(lambda: self._claims(claims_url))
         expiry = self._due if settings.flag("DAENA_KMS_EXPIRE") else None
-        super().__init__(AzureStore(keyvault, setter, expiry=expiry), defaults)
+        setter = Setter(keyvault, claims, expiry=expiry)
+        super().__init__(AzureStore(keyvault, setter), defaults)
 
     def _claims(self, url: str | None) -> "Claims":
         from daena_kms.objects.address import Access, open_objects

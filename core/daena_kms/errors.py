@@ -1,4 +1,4 @@
-"""What can go wrong, in words that tell a person what to do next.
+"""Every error of this package, with messages that say what to do next.
 
 The tree::
 
@@ -7,7 +7,7 @@ The tree::
     ├── InvalidKeyId            the key id is not portable
     ├── KeyNotFound             there is no such key or version
     ├── KeyExists               there is already a key with that id
-    ├── NotManaged              the key is not ours to change
+    ├── NotManaged              the key is not managed, or another rotation owns it
     ├── RotationConflict        another rotation was faster, or the key is on hold
     ├── AccessDenied            a store, a KMS key or the audit log refuses the caller
     ├── StoreUnavailable        the store did not answer; worth retrying
@@ -46,16 +46,16 @@ class DaenaKMSError(Exception):
 class ConfigError(DaenaKMSError):
     """A setting, tag, policy or argument is missing or malformed; nothing was changed.
 
-    ``key_id`` is the key whose tag or argument it is. ``todo`` says what to write instead.
+    ``key_id`` is the key, if it is a key's tag or argument. ``todo`` says what to write instead.
     """
 
     code = "config-error"
 
 
 class InvalidKeyId(DaenaKMSError):
-    """The key id is not portable; nothing was called.
+    """The key id is not portable; no store was called.
 
-    ``key_id`` is that id. ``todo`` says which ids are.
+    ``what`` quotes the id, and ``key_id`` is ``None``. ``todo`` says which ids are portable.
     """
 
     code = "invalid-key-id"
@@ -92,13 +92,13 @@ class NotManaged(DaenaKMSError):
 class RotationConflict(DaenaKMSError):
     """Another rotation was faster or has claimed the key, or the key is on hold.
 
-    Nothing of this rotation became current. ``key_id`` is the key. Read it again; release a hold.
+    Nothing of this rotation became current. ``key_id`` is the key. Read it again, or release it.
 
     Args:
         what: What happened.
         key_id: The key.
         todo: The next step.
-        undecided: The other rotation has not ended: nobody knows yet whether it will complete.
+        undecided: The other rotation has not ended, so it is not known whether it will complete.
     """
 
     code = "rotation-conflict"
@@ -128,8 +128,8 @@ class AccessDenied(DaenaKMSError):
 class StoreUnavailable(DaenaKMSError):
     """The store did not answer, throttles, or is at a limit for now; worth retrying.
 
-    A change may have taken effect all the same. ``key_id`` is the key, if the call was about one.
-    The next run looks at the key and says what became of it.
+    A change may have taken effect nevertheless. ``key_id`` is the key, if the call was about one.
+    The next run looks at the key and writes what became of the change.
     """
 
     code = "store-unavailable"
@@ -147,14 +147,14 @@ class AuditUnavailable(DaenaKMSError):
 class Paused(DaenaKMSError):
     """All changes are switched off with ``DAENA_KMS_PAUSED``; nothing was changed.
 
-    Unset the variable to go on.
+    Unset the variable to allow changes again.
     """
 
     code = "paused"
 
 
 class ManifestInvalid(DaenaKMSError):
-    """A manifest is not as it was signed, or is no manifest; ``what`` says which one and why.
+    """A manifest is not as it was signed, or is not a manifest; ``what`` says which one and why.
 
     Compare it with a copy that was kept elsewhere.
     """

@@ -33,7 +33,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.rotation import rotate
 
 #: Attests a value that has become current. It takes the run's id, the log's row and the value, and
-#: returns further members of that row. An error from it ends the run as a crash does: a later run
+#: returns further members of that row. An error from it ends the run like a crash: a later run
 #: looks at the key and writes the row.
 Attestation = Callable[[str, Mapping[str, Any], str], Mapping[str, Any]]
 
@@ -48,12 +48,12 @@ class Operations:
         trigger: What began the operation, for the audit log.
         reason: Why, for the audit log.
         principal: Who asked, for the audit log; by default ``DAENA_OPERATOR``.
-        over: Says when the time is over; what earlier runs left unresolved is then left to the
-            next run.
+        over: Returns whether the time is over. Actions of earlier runs that are unresolved by
+            then are left to the next run.
 
     Raises:
-        AuditUnavailable: Every method raises it before any change when the log can't be written,
-            and else what the adapter's method of that name raises.
+        AuditUnavailable: The log can't be written. Every method raises it before any change, and
+            also raises what the adapter's method of the same name raises.
     """
 
     def __init__(
@@ -100,17 +100,17 @@ class Operations:
     def adopt(self, key_id: str, *, spec: str, tags: Mapping[str, str] | None = None) -> datetime:
         """Enrol a key that is already in the store, and return when it is first due.
 
-        Nothing is rotated. The value is read, to check it: a value that a new version could only
-        break is refused.
+        Nothing is rotated. The value is read and checked: a value that a new version would break
+        is refused.
 
         Args:
             key_id: The key.
             spec: What kind of value it is.
-            tags: Further ``daena.*`` tags. Without ``daena.first-due`` a jitter that depends only
-                on the key id spreads the first rotation over the interval.
+            tags: Further ``daena.*`` tags. Without ``daena.first-due``, a hash of the key id
+                spreads the first rotation over the interval.
 
         Raises:
-            NotManaged: It is deleted, has no current version, is managed already, or another
+            NotManaged: It is deleted, has no current version, is already managed, or another
                 rotation owns it.
             ConfigError: The value is JSON, binary, issued by a third party or not of ``spec``.
         """
@@ -120,7 +120,7 @@ class Operations:
         key = self._adoptable(key_id)
         material = self._store.read(key_id, key.current.id if key.current is not None else None)
         check_adoptable(material, key_id)
-        if policy.spec.name != "password":  # one made elsewhere seldom has just our length
+        if policy.spec.name != "password":  # one made elsewhere seldom has exactly our length
             check_fits(policy.spec, material, key_id)
         first = policy.first_due or first_due(key_id, self._clock(), policy.rotate_after)
         given[FIRST_DUE] = format_time(first)
@@ -156,7 +156,7 @@ class Operations:
             attestation: Attests the new version.
 
         Raises:
-            RotationConflict: Another version is current by now, or the key is on hold.
+            RotationConflict: Another version is current now, or the key is on hold.
         """
         check_key_id(key_id)
         key = self._changeable(key_id)
@@ -207,7 +207,7 @@ class Operations:
         self._audited("restore", key_id, None, change)
 
     def hold(self, key_id: str, until: datetime | None = None, *, base: str | None = None) -> None:
-        """Let nothing change the key until it is released, or until a time in the future.
+        """Put a key on hold: nothing changes it until it is released, or until a given time.
 
         Args:
             key_id: The key.
@@ -215,8 +215,8 @@ class Operations:
             base: Set the hold only if this is still the ref of the current version.
         """
         if until is not None and until <= self._clock():
-            msg = f"until is {format_time(until)}, and a hold until then would hold nothing"
-            raise ConfigError(msg, key_id=key_id, todo="Give a time that is to come, or none")
+            msg = f"until is {format_time(until)}, which is not in the future"
+            raise ConfigError(msg, key_id=key_id, todo="Give a time in the future, or none")
         self._set_hold("hold", key_id, "true" if until is None else format_time(until), base)
 
     def release(self, key_id: str, *, base: str | None = None) -> None:
@@ -262,7 +262,7 @@ class Operations:
             todo = "Switch that rotation off first"
             raise NotManaged(f"{key.owner} rotates it", key_id=key_id, todo=todo)
         if is_managed(key.tags):
-            raise NotManaged("it is managed already", key_id=key_id, todo="Change its tags instead")
+            raise NotManaged("it is already managed", key_id=key_id, todo="Change its tags instead")
         return key
 
     def _audited(
@@ -319,7 +319,7 @@ class Operations:
 
 
 def check_same_base(key: Key, base: str | None) -> None:
-    """Raise :class:`RotationConflict` unless the key's current version still is ``base``."""
+    """Raise :class:`RotationConflict` unless the key's current version is still ``base``."""
     if key.current_ref != base:
-        msg = f"another version of it is current by now: {key.current_ref}"
-        raise RotationConflict(msg, key_id=key.id, todo="Look at it again with show")
+        msg = f"another version of it is current now: {key.current_ref}"
+        raise RotationConflict(msg, key_id=key.id, todo="Look at it with show, then try again")

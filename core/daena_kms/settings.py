@@ -44,7 +44,7 @@ class Settings:
         """The provider that ``DAENA_CLOUD_KMS_PROVIDER`` names, or that other variables point to.
 
         Raises:
-            ConfigError: It is unknown, or the variables point to none or to several.
+            ConfigError: It is unknown, or the variables point to no provider or to several.
         """
         named = self.get("DAENA_CLOUD_KMS_PROVIDER")
         if named is not None:
@@ -53,7 +53,7 @@ class Settings:
         if len(hinted) == 1:
             return hinted[0]
         found = f"the environment points to {' and '.join(hinted)}" if hinted else "none is set"
-        msg = f"which provider to use is not clear: {found}"
+        msg = f"it is not clear which provider to use: {found}"
         todo = f"Set DAENA_CLOUD_KMS_PROVIDER, or pass one of {', '.join(PROVIDERS)}"
         raise ConfigError(msg, todo=todo)
 
@@ -104,13 +104,13 @@ class Settings:
         url = self.get("DAENA_KMS_CLAIMS_URL")
         if url is not None:
             if not url.startswith("az://"):
-                msg = f"DAENA_KMS_CLAIMS_URL is {url[:80]!r}, which other machines don't share"
+                msg = f"DAENA_KMS_CLAIMS_URL is {url[:80]!r}, which is not in Blob Storage"
                 raise ConfigError(msg, todo="Write a container: az://account/claims")
             return url
         audit = self.get("DAENA_KMS_AUDIT_URL") or ""
         account = re.match(r"az://([^/?#]+)/", audit)
         if account is None:
-            msg = "no place for claims is set, and Key Vault alone can't decide a race"
+            msg = "no place for claims is set, and Key Vault by itself can't decide a race"
             todo = "Set DAENA_KMS_CLAIMS_URL, such as az://account/claims"
             raise ConfigError(msg, todo=todo)
         return f"az://{account[1]}/claims"
@@ -152,7 +152,7 @@ class Settings:
             Paused: ``DAENA_KMS_PAUSED`` is true.
         """
         if self.paused:
-            todo = "Look at the plan meanwhile; take DAENA_KMS_PAUSED away to go on"
+            todo = "Unset DAENA_KMS_PAUSED to allow them again; plan still works"
             raise Paused("changes are switched off", todo=todo)
 
     @property
@@ -184,6 +184,6 @@ def check_provider(provider: str) -> str:
         ConfigError: It is not.
     """
     if provider not in PROVIDERS:
-        msg = f"{provider[:40]!r} is no provider"
+        msg = f"{provider[:40]!r} is not a provider"
         raise ConfigError(msg, todo=f"Use one of {', '.join(PROVIDERS)}")
     return provider

@@ -8,8 +8,9 @@ from daena_kms.api.messages import Request
 from daena_kms.api.router import respond
 from daena_kms.engine import run
 
-from tests.bench.cloud import Cloud, World
+from tests.bench.cloud import Cloud
 from tests.bench.figures import Figure, Must
+from tests.worlds.kinds import InCloud
 
 _OBJECTS = 0.2
 _KEYS, _RUNS = 100, 3
@@ -26,7 +27,7 @@ def measure(cloud: Cloud) -> Iterator[Figure]:
             yield from _runs(cloud, world, spec)
 
 
-def _on_demand(cloud: Cloud, world: World) -> Iterator[Figure]:
+def _on_demand(cloud: Cloud, world: InCloud) -> Iterator[Figure]:
     adapter = world.adapter
     adapter.create_key("on-demand")
     request = Request("POST", "/v1/keys/on-demand/rotate", None, "somebody whom the platform knows")
@@ -41,30 +42,30 @@ def _on_demand(cloud: Cloud, world: World) -> Iterator[Figure]:
 
 
 def _demanded(
-    cloud: Cloud, world: World, how: str, rotate: Callable[[], object]
+    cloud: Cloud, world: InCloud, how: str, rotate: Callable[[], object]
 ) -> Iterator[Figure]:
-    world.calls.clear()
+    world.sim.calls.clear()
     rotate()
-    made = cloud.store_calls(world.calls)
+    made = world.store_calls()
     name = f"{cloud.name}, one key on demand {how}"
     yield Figure(
         f"{name}: calls", len(made), Must.BE_AT_MOST, cloud.on_demand, context=", ".join(made)
     )
     if cloud.claims is not None:
-        claims = sum(map(cloud.is_claim, world.calls))
+        claims = sum(map(cloud.is_claim, world.sim.calls))
         yield Figure(f"{name}: claims", claims, Must.BE_AT_MOST, cloud.claims)
 
 
-def _runs(cloud: Cloud, world: World, spec: str | None) -> Iterator[Figure]:
+def _runs(cloud: Cloud, world: InCloud, spec: str | None) -> Iterator[Figure]:
     for number in range(_KEYS):
         world.adapter.create_key(f"due-{number}", spec=spec)
     for turn in range(1, _RUNS + 1):
-        world.wait(_LATER.total_seconds())
-        world.calls.clear()
+        world.wait(_LATER)
+        world.sim.calls.clear()
         summary = run(world.adapter, world.log, now=datetime.now(UTC) + turn * _LATER)
         if (rotated := summary.counts()["rotated"]) != _KEYS:
             raise RuntimeError(summary.to_dict())
-        calls = [name for name in cloud.store_calls(world.calls) if name != cloud.listing]
+        calls = [name for name in world.store_calls() if name != cloud.listing]
         per_rotation = len(calls) / rotated
         name = f"{cloud.name}, {_KEYS} due keys, run {turn}"
         if spec is not None:
@@ -77,7 +78,7 @@ def _runs(cloud: Cloud, world: World, spec: str | None) -> Iterator[Figure]:
             f"{name}: calls per rotation", per_rotation, Must.BE_AT_MOST, cloud.per_rotation
         )
         if cloud.claims is not None:
-            claims = sum(map(cloud.is_claim, world.calls)) / rotated
+            claims = sum(map(cloud.is_claim, world.sim.calls)) / rotated
             yield Figure(f"{name}: claims per rotation", claims, Must.BE_AT_MOST, cloud.claims)
-        objects = sum(map(cloud.is_record, world.calls)) / rotated
+        objects = sum(map(cloud.is_record, world.sim.calls)) / rotated
         yield Figure(f"{name}: audit objects per rotation", objects, Must.BE_UNDER, _OBJECTS)

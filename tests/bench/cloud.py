@@ -1,28 +1,17 @@
 """What the benchmarks need of a cloud: its targets, and simulators with an adapter on them."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pytest
 from daena_kms.cloud_kms import CloudKMSAdapter
-from daena_kms.objects.base import Objects
 
-from infra.local.faults import Call, CallLog
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """A simulator in this process, an adapter and a log made as a function makes them."""
-
-    adapter: CloudKMSAdapter
-    log: Objects
-    calls: CallLog
-    #: Moves the simulated time on by some seconds.
-    wait: Callable[[float], None]
-    #: The settings that lead another process to the same simulator.
-    environment: Mapping[str, str]
+from infra.local.faults import Call
+from tests.bench.surroundings import surrounded
+from tests.worlds.kinds import open_cloud
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +42,7 @@ class Cloud(ABC):
     #: For people, and as the settings have it.
     name: ClassVar[str]
     provider: ClassVar[str]
-    #: The simulator's services that are the store, the operation that lists, its keys a page.
-    services: ClassVar[frozenset[str]]
+    #: The operation that lists, and its keys a page.
     listing: ClassVar[str]
     page: ClassVar[int]
     #: Whether an ideal has the pages one after the other, since each names the next, and not shared
@@ -68,17 +56,29 @@ class Cloud(ABC):
     per_rotation: ClassVar[float]
     claims: ClassVar[int | None] = None
 
+    @contextmanager
+    def world(self, *, keys: int = 0) -> Iterator[Any]:
+        """Give a world where adapter and log are as a function makes them: from the environment.
+
+        It is empty, or of so many keys with some history, of which none is due.
+        """
+        with open_cloud(self.provider) as world:
+            self.fill(world, keys)
+            with surrounded(self.settings(world)), pytest.MonkeyPatch.context() as patch:
+                world.enter(patch)
+                yield world
+
+    def settings(self, world: Any) -> dict[str, str]:
+        """Return what leads another process to the same simulator."""
+        return {"DAENA_CLOUD_KMS_PROVIDER": self.provider, **world.environment}
+
     @abstractmethod
-    def world(self, *, keys: int = 0) -> AbstractContextManager[World]:
-        """Give an empty world, or one of so many keys with some history, of which none is due."""
+    def fill(self, world: Any, count: int) -> None:
+        """Put keys into the simulator behind its wire, in the form in which the store has them."""
 
     @abstractmethod
     def remote(self) -> AbstractContextManager[Remote]:
         """Give a simulator in a process of its own, and the environment that leads to it."""
-
-    def store_calls(self, calls: CallLog) -> list[str]:
-        """Return the operations on the store."""
-        return [call.operation for call in calls if call.service in self.services]
 
     def is_claim(self, call: Call) -> bool:
         """Whether a call made the object of a claim."""

@@ -3,7 +3,7 @@
 import importlib
 import time
 
-for name in ("engine", "cloud_kms", "audit", "telemetry"):
+for name in ("engine", "cloud_kms", "audit", "platforms.telemetry"):
     importlib.import_module(f"daena_kms.{name}")
 
 began = time.perf_counter()

@@ -91,7 +91,7 @@ def _chain(adapter: LocalAdapter, key_id: str) -> int:
     key = adapter.store.describe(key_id)
     by_mark = {mark(version.id): version for version in key.versions}
     length, version = 0, key.current
-    while version is not None and version.base is not None and version.base in by_mark:
+    while version is not None and version.base_mark is not None and version.base_mark in by_mark:
         adapter.store.read(key_id, version.id)
-        length, version = length + 1, by_mark[version.base]
+        length, version = length + 1, by_mark[version.base_mark]
     return length

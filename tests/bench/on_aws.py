@@ -4,9 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.rules.names import new_version_id
 from daena_kms.stores.aws.state import CURRENT, MADE, PENDING, label
@@ -21,8 +20,9 @@ from infra.local.aws.sim import (
 )
 from infra.local.faults import Call
 from infra.local.simulator import SimulatorProcess
-from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
+from tests.worlds.aws import AwsWorld
 
 #: A key that has lived for a while has a current and two previous versions.
 _VERSIONS, _AGE = 3, timedelta(days=10)
@@ -32,28 +32,19 @@ class Aws(Cloud):
     """Secrets Manager, KMS and S3."""
 
     name, provider = "AWS", "aws"
-    services = frozenset({"secretsmanager", "kms"})
     listing, page = "ListSecrets", 100
     writes = ("PutSecretValue", "UpdateSecretVersionStage")
     #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
     quota: ClassVar[Quota] = Quota(50, (1_000, 200), {})
     on_demand, per_rotation = 4, 3.1
 
-    @contextmanager
-    def world(self, *, keys: int = 0) -> Iterator[World]:
-        """Give a world with a KMS key."""
-        with AwsSimulator() as sim:
-            _fill(sim, keys)
-            given = settings(sim.url)
-            with surrounded(given):
-                adapter = AWSKMSAdapter(key_id=_kms_key(sim.url))
-                yield World(
-                    adapter,
-                    open_log(session=adapter.aws.session()),
-                    sim.calls,
-                    lambda seconds: sim.shift_clock(seconds=seconds),
-                    given,
-                )
+    def settings(self, world: Any) -> dict[str, str]:
+        """Return them, and that nothing else is looked for."""
+        return super().settings(world) | settings(world.sim.url)
+
+    def fill(self, world: AwsWorld, count: int) -> None:
+        """Write labels, tags or annotations as the store does."""
+        _fill(world.sim, count)
 
     @contextmanager
     def remote(self) -> Iterator[Remote]:

@@ -9,19 +9,19 @@ from typing import ClassVar
 from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ManagedIdentityCredential
 from azure.keyvault.secrets import SecretClient
-from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.notes import NAME, OPEN
+from daena_kms.stores.azure.look import NAME, OPEN
 from requests import Session
 from requests.adapters import HTTPAdapter
 
 from infra.local.azure.sim import AzureSimulator
 from infra.local.faults import Call
 from infra.local.simulator import SimulatorProcess
-from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
+from tests.worlds.azure import AzureWorld
 
 #: A key that has lived for a while has a current and two previous versions.
 _VERSIONS, _AGE = 3, timedelta(days=10)
@@ -31,28 +31,15 @@ class Azure(Cloud):
     """Key Vault, over TLS, and Blob Storage."""
 
     name, provider = "Azure", "azure"
-    services = frozenset({"keyvault"})
     listing, page, pages_in_turn = "GetSecrets", 25, True
     writes = ("SetSecret",)
     #: https://learn.microsoft.com/azure/key-vault/general/service-limits: 300 in 10 seconds
     quota: ClassVar[Quota] = Quota(30, (600, 300), {})
     on_demand, per_rotation, claims = 2, 2, 1
 
-    @contextmanager
-    def world(self, *, keys: int = 0) -> Iterator[World]:
-        """Give a world that the managed identity of an app may use."""
-        with AzureSimulator() as sim:
-            _fill(sim, keys)
-            given = {"DAENA_CLOUD_KMS_PROVIDER": "azure", **sim.environment}
-            with surrounded(given):
-                adapter = AzureKeyVaultAdapter()
-                yield World(
-                    adapter,
-                    open_log(login=adapter.login),
-                    sim.calls,
-                    lambda seconds: sim.shift_clock(seconds=seconds),
-                    given,
-                )
+    def fill(self, world: AzureWorld, count: int) -> None:
+        """Write labels, tags or annotations as the store does."""
+        _fill(world.sim, count)
 
     @contextmanager
     def remote(self) -> Iterator[Remote]:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
 from daena_kms.stores.gcp.state import (
     CURRENT,
@@ -24,8 +23,9 @@ from infra.local.gcp.names import PROJECT_NUMBER
 from infra.local.gcp.sim import PROJECT, GcpSimulator, connect
 from infra.local.gcp.state import Secret
 from infra.local.simulator import SimulatorProcess
-from tests.bench.cloud import Cloud, Quota, Remote, World
+from tests.bench.cloud import Cloud, Quota, Remote
 from tests.bench.surroundings import surrounded
+from tests.worlds.gcp import GcpWorld
 
 #: A key that has lived for a while has a current and two previous versions.
 _AGES = tuple(timedelta(days=days) for days in (30, 20, 10))
@@ -35,29 +35,15 @@ class Gcp(Cloud):
     """Secret Manager, over gRPC, and Cloud Storage."""
 
     name, provider = "GCP", "gcp"
-    services = frozenset({"secretmanager"})
     listing, page = "ListSecrets", 250
     writes = ("UpdateSecret", "AddSecretVersion", "UpdateSecret")
     #: https://cloud.google.com/secret-manager/quotas: 600 in a minute
     quota: ClassVar[Quota] = Quota(10, (70, 40), {"GCP_WRITES_PER_MINUTE": "600"})
     on_demand, per_rotation = 4, 3
 
-    @contextmanager
-    def world(self, *, keys: int = 0) -> Iterator[World]:
-        """Give a world of one project."""
-        with GcpSimulator() as sim:
-            _fill(sim, keys)
-            given = {"DAENA_CLOUD_KMS_PROVIDER": "gcp", **sim.environment}
-            with surrounded(given):
-                # google.auth asks for the metadata server's address only once in a process.
-                adapter = GCPSecretManagerAdapter(credentials=_credentials())
-                yield World(
-                    adapter,
-                    open_log(login=adapter.login),
-                    sim.calls,
-                    lambda seconds: sim.shift_clock(seconds=seconds),
-                    given,
-                )
+    def fill(self, world: GcpWorld, count: int) -> None:
+        """Write labels, tags or annotations as the store does."""
+        _fill(world.sim, count)
 
     @contextmanager
     def remote(self) -> Iterator[Remote]:

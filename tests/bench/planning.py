@@ -16,11 +16,11 @@ def measure(cloud: Cloud, *, quick: bool) -> Iterator[Figure]:
     count = _QUICK_KEYS if quick else _KEYS
     with cloud.world(keys=count) as world:
         for mode in ("run", "dry-run"):
-            world.calls.clear()
-            memory = child("planning_child", mode, env=environment(**world.environment))
+            world.sim.calls.clear()
+            memory = child("planning_child", mode, env=environment(**cloud.settings(world)))
             if (memory["keys"], memory["due"]) != (count, 0):
                 raise RuntimeError(memory)
-            calls = Counter(cloud.store_calls(world.calls))
+            calls = Counter(world.store_calls())
             what = f"{cloud.name}, {count:,} keys, none due, {mode}"
             listings = calls.pop(cloud.listing)
             yield Figure(f"{what}: listings", listings, Must.BE, count // cloud.page)

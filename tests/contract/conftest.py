@@ -1,16 +1,5 @@
-"""The harness fixture: each case runs on every store."""
+"""The worlds, as fixtures."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from tests.worlds.kinds import aws, azure, cloud, gcp, world
 
-import pytest
-
-from tests.contract.clouds import open_harness
-from tests.contract.harness import Harness
-
-
-@pytest.fixture(params=["local", "aws", "azure", "gcp"])
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
-    """Give an empty store of each kind."""
-    with open_harness(request.param, tmp_path) as opened:
-        yield opened
+__all__ = ["aws", "azure", "cloud", "gcp", "world"]

@@ -14,8 +14,9 @@ from daena_kms.stores.azure.look import Looker
 
 from infra.local.azure.blob import ACCOUNT
 from infra.local.faults import only
-from tests.contract.clouds import AzureHarness, azure_adapter, open_harness
-from tests.contract.harness import DAY, value
+from tests.worlds.azure import AzureWorld, azure_adapter
+from tests.worlds.base import DAY, value
+from tests.worlds.kinds import open_world
 
 KEY = "app-key"
 MANAGED = {"daena.managed": "true"}
@@ -23,14 +24,14 @@ HALF_AN_HOUR = timedelta(minutes=30)
 
 
 @pytest.fixture
-def azure(tmp_path: Path) -> Iterator[AzureHarness]:
+def azure(tmp_path: Path) -> Iterator[AzureWorld]:
     """Give an empty vault."""
-    with open_harness("azure", tmp_path) as opened:
-        assert isinstance(opened, AzureHarness)
+    with open_world("azure", tmp_path) as opened:
+        assert isinstance(opened, AzureWorld)
         yield opened
 
 
-def test_a_new_version_takes_over_what_is_its_owner_s(azure: AzureHarness) -> None:
+def test_a_new_version_takes_over_what_is_its_owner_s(azure: AzureWorld) -> None:
     """Tags of anybody's, the content type, and for how long a version lives."""
     now = azure.sim.now()
     made = int((now + 400 * DAY).timestamp())
@@ -49,7 +50,7 @@ def test_a_new_version_takes_over_what_is_its_owner_s(azure: AzureHarness) -> No
     assert abs(newest.exp - made) < 60
 
 
-def test_names_are_case_insensitive(azure: AzureHarness) -> None:
+def test_names_are_case_insensitive(azure: AzureWorld) -> None:
     """A secret in any case is the key of that name in lower case, once."""
     azure.client.set_secret("App-Key", value(), tags=MANAGED)
     assert azure.adapter.list_keys() == [KEY]
@@ -58,7 +59,7 @@ def test_names_are_case_insensitive(azure: AzureHarness) -> None:
 
 
 def test_a_hold_set_while_the_vault_throttles_is_kept(
-    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A set that has to wait looks again before it is tried again."""
     azure.client.set_secret(KEY, value(), tags=MANAGED)
@@ -76,18 +77,18 @@ def test_a_hold_set_while_the_vault_throttles_is_kept(
 
 
 def test_a_lost_answer_and_then_somebody_else_s_value(
-    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The version that the log names is ours, also where another has the same tag, copied."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.sim.faults.fail_after(1, when=only("keyvault", "SetSecret"))
-    made = Looker.made
+    find_named = Looker.find_named
 
     def meddled(self: Looker, key_id: str, name: str) -> str | None:
         azure.overwrite(KEY, value())
-        return made(self, key_id, name)
+        return find_named(self, key_id, name)
 
-    monkeypatch.setattr(Looker, "made", meddled)
+    monkeypatch.setattr(Looker, "find_named", meddled)
     summary = azure.run(keys=[KEY])
     assert summary.new_versions == {KEY: azure.sim.secrets.versions(KEY)[1].id}
     report = verify(azure.log, azure.adapter.store.inventory())
@@ -97,7 +98,7 @@ def test_a_lost_answer_and_then_somebody_else_s_value(
     ]
 
 
-def test_a_set_in_doubt_that_nobody_may_look_for_is_unknown(azure: AzureHarness) -> None:
+def test_a_set_in_doubt_that_nobody_may_look_for_is_unknown(azure: AzureWorld) -> None:
     """The run says so, counts the key as overdue, and a later run finds out."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.sim.faults.fail_after(1, when=only("keyvault", "SetSecret"))
@@ -111,7 +112,7 @@ def test_a_set_in_doubt_that_nobody_may_look_for_is_unknown(azure: AzureHarness)
     assert {f.status for f in report.findings} == {"confirmed"}
 
 
-def test_a_key_that_is_held_by_another_is_overdue_still(azure: AzureHarness) -> None:
+def test_a_key_that_is_held_by_another_is_overdue_still(azure: AzureWorld) -> None:
     """A claim that somebody left is no success: the count says that the key waits."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.sim.faults.fail_before(1, when=only("keyvault", "SetSecret"))
@@ -121,7 +122,7 @@ def test_a_key_that_is_held_by_another_is_overdue_still(azure: AzureHarness) -> 
     assert azure.run(91 * DAY + HALF_AN_HOUR).finished == [KEY]
 
 
-def test_a_steady_key_costs_no_closer_look(azure: AzureHarness) -> None:
+def test_a_steady_key_costs_no_closer_look(azure: AzureWorld) -> None:
     """Adopted, or rotated and retired: planning is the listing alone."""
     operations = Operations(azure.adapter, azure.log)
     azure.foreign("their-token", "x" * 43)
@@ -134,7 +135,7 @@ def test_a_steady_key_costs_no_closer_look(azure: AzureHarness) -> None:
     assert [c.operation for c in azure.sim.calls if c.service == "keyvault"] == ["GetSecrets"]
 
 
-def test_a_retired_version_is_read_only_after_it_is_enabled_again(azure: AzureHarness) -> None:
+def test_a_retired_version_is_read_only_after_it_is_enabled_again(azure: AzureWorld) -> None:
     """Disabling is undone by its owner, in the vault."""
     first = azure.adapter.create_key(KEY, spec="token")
     azure.run(91 * DAY)
@@ -145,7 +146,7 @@ def test_a_retired_version_is_read_only_after_it_is_enabled_again(azure: AzureHa
     assert azure.adapter.get_key(KEY, old.id) == first
 
 
-def test_a_disabled_newest_version_is_reported_and_left(azure: AzureHarness) -> None:
+def test_a_disabled_newest_version_is_reported_and_left(azure: AzureWorld) -> None:
     """A new one would be enabled; on hold it is only held."""
     azure.client.set_secret(KEY, value(), tags=MANAGED, enabled=False)
     summary = azure.run(91 * DAY)
@@ -156,7 +157,7 @@ def test_a_disabled_newest_version_is_reported_and_left(azure: AzureHarness) -> 
     assert len(azure.sim.secrets.versions(KEY)) == 1
 
 
-def test_a_vault_that_keeps_nothing_deletes_nothing(azure: AzureHarness) -> None:
+def test_a_vault_that_keeps_nothing_deletes_nothing(azure: AzureWorld) -> None:
     """Without soft delete a deletion could not be undone."""
     azure.sim.configure(soft_delete=False)
     azure.adapter.create_key(KEY)
@@ -165,7 +166,7 @@ def test_a_vault_that_keeps_nothing_deletes_nothing(azure: AzureHarness) -> None
     assert azure.adapter.get_key(KEY)
 
 
-def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureHarness) -> None:
+def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureWorld) -> None:
     """Also one that somebody else deleted; creating right after creating is refused, too."""
     azure.foreign(KEY, value())
     azure.client.begin_delete_secret(KEY, _polling_interval=0).wait()
@@ -174,7 +175,7 @@ def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureHarness) -> None
 
 
 def test_a_deletion_that_settles_late_is_waited_for(
-    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A vault that is busy with it for a moment has not failed."""
     waits: list[float] = []
@@ -187,7 +188,7 @@ def test_a_deletion_that_settles_late_is_waited_for(
     assert azure.adapter.get_key(KEY)
 
 
-def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureHarness) -> None:
+def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureWorld) -> None:
     """Its version keeps its name in the log, and a steady key costs no closer look."""
     operations = Operations(azure.adapter, azure.log)
     operations.create("our-token", spec="token")
@@ -200,7 +201,7 @@ def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureHarness) -
     assert [c.operation for c in azure.sim.calls if c.service == "keyvault"] == ["GetSecrets"]
 
 
-def test_retirements_come_before_looks_that_show_nothing(azure: AzureHarness) -> None:
+def test_retirements_come_before_looks_that_show_nothing(azure: AzureWorld) -> None:
     """Of keys that need a closer look, those that we rotated come first, whatever their names."""
     for number in range(3):
         azure.client.set_secret(
@@ -214,7 +215,7 @@ def test_retirements_come_before_looks_that_show_nothing(azure: AzureHarness) ->
     assert looks[0] == "zz-token"
 
 
-def test_tags_that_would_be_too_many_are_refused_at_once(azure: AzureHarness) -> None:
+def test_tags_that_would_be_too_many_are_refused_at_once(azure: AzureWorld) -> None:
     """Adopting counts what the first rotation will add."""
     azure.foreign(KEY, "x" * 43, {f"own-{number}": "x" for number in range(11)})
     with pytest.raises(ConfigError, match="would carry 16 tags"):
@@ -222,7 +223,7 @@ def test_tags_that_would_be_too_many_are_refused_at_once(azure: AzureHarness) ->
     assert "daena.managed" not in azure.sim.secrets.version(KEY).tags
 
 
-def test_a_value_set_by_hand_without_tags_is_noted(azure: AzureHarness) -> None:
+def test_a_value_set_by_hand_without_tags_is_noted(azure: AzureWorld) -> None:
     """The key is in no plan any more; verify says that the log knows it."""
     Operations(azure.adapter, azure.log).create(KEY)
     azure.client.set_secret(KEY, value())
@@ -233,7 +234,7 @@ def test_a_value_set_by_hand_without_tags_is_noted(azure: AzureHarness) -> None:
 def test_claims_are_shared_by_all_machines(monkeypatch: pytest.MonkeyPatch) -> None:
     """From the environment only a container is taken; the default is beside the audit log."""
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "file:///tmp/claims")
-    with pytest.raises(ConfigError, match="other machines don't share"):
+    with pytest.raises(ConfigError, match="which is not in Blob Storage"):
         _ = Settings.load().claims_url
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "")
     monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"az://{ACCOUNT}/audit/prefix")
@@ -244,7 +245,7 @@ def test_claims_are_shared_by_all_machines(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_versions_expire_when_due_where_that_is_asked_for(
-    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Off by default; with it the vault's own dates follow the policy."""
     azure.adapter.create_key("plain-key")
@@ -262,7 +263,7 @@ def test_versions_expire_when_due_where_that_is_asked_for(
 
 
 def test_a_rollback_looks_again_after_the_log_was_written(
-    azure: AzureHarness, monkeypatch: pytest.MonkeyPatch
+    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hold that was set meanwhile stands, and so does another version."""
     azure.adapter.create_key(KEY)

@@ -10,22 +10,23 @@ from daena_kms.errors import ConfigError, NotManaged
 from daena_kms.operations import Operations
 
 from infra.local.gcp.sim import PROJECT, GcpSimulator
-from tests.contract.clouds import GcpHarness, open_harness
-from tests.contract.harness import DAY
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import open_world
 
 TOKEN = "x" * 43
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def gcp(tmp_path: Path) -> Iterator[GcpHarness]:
+def gcp(tmp_path: Path) -> Iterator[GcpWorld]:
     """Give an empty project."""
-    with open_harness("gcp", tmp_path) as opened:
-        assert isinstance(opened, GcpHarness)
+    with open_world("gcp", tmp_path) as opened:
+        assert isinstance(opened, GcpWorld)
         yield opened
 
 
-def plain(gcp: GcpHarness, key_id: str, *values: str) -> str:
+def plain(gcp: GcpWorld, key_id: str, *values: str) -> str:
     """Make a secret as most are: versions, no alias and no annotation. Return its name."""
     made = gcp.client.create_secret(
         parent=f"projects/{PROJECT}",
@@ -39,13 +40,13 @@ def plain(gcp: GcpHarness, key_id: str, *values: str) -> str:
     return str(made.name)
 
 
-def read(gcp: GcpHarness, key_id: str, version: str) -> str:
+def read(gcp: GcpWorld, key_id: str, version: str) -> str:
     """Read as a consumer does."""
     name = f"projects/{PROJECT}/secrets/{key_id}/versions/{version}"
     return gcp.client.access_secret_version(name=name).payload.data.decode()
 
 
-def test_a_plain_secret_is_adopted_as_its_readers_see_it(gcp: GcpHarness) -> None:
+def test_a_plain_secret_is_adopted_as_its_readers_see_it(gcp: GcpWorld) -> None:
     """Its newest version is named current; nothing else changes, and a rotation moves the name."""
     plain(gcp, "their-token", "y" * 43, TOKEN)
     Operations(gcp.adapter, gcp.log).adopt("their-token", spec="token")
@@ -56,7 +57,7 @@ def test_a_plain_secret_is_adopted_as_its_readers_see_it(gcp: GcpHarness) -> Non
     assert gcp.sim.secrets["their-token"].labels["daena-managed"] == "true"
 
 
-def test_what_has_nothing_to_read_is_not_adopted(gcp: GcpHarness) -> None:
+def test_what_has_nothing_to_read_is_not_adopted(gcp: GcpWorld) -> None:
     """A secret without a version, or whose newest one is disabled, is refused unchanged."""
     plain(gcp, "empty-key")
     name = plain(gcp, "off-key", TOKEN)
@@ -67,7 +68,7 @@ def test_what_has_nothing_to_read_is_not_adopted(gcp: GcpHarness) -> None:
         assert gcp.sim.secrets[key_id].annotations == {}
 
 
-def test_a_secret_that_ends_by_itself_is_not_adopted(gcp: GcpHarness) -> None:
+def test_a_secret_that_ends_by_itself_is_not_adopted(gcp: GcpWorld) -> None:
     """Its owner has to decide first; the date is never changed by us."""
     plain(gcp, "their-token", TOKEN)
     gcp.sim.secrets["their-token"].expire_time = gcp.sim.now() + 30 * DAY
@@ -75,7 +76,7 @@ def test_a_secret_that_ends_by_itself_is_not_adopted(gcp: GcpHarness) -> None:
         Operations(gcp.adapter, gcp.log).adopt("their-token", spec="token")
 
 
-def test_a_tag_without_the_alias_is_reported(gcp: GcpHarness) -> None:
+def test_a_tag_without_the_alias_is_reported(gcp: GcpWorld) -> None:
     """Nobody knows which version its readers use: the run says what to do, and touches nothing."""
     name = plain(gcp, "tagged-key", TOKEN)
     secret = {"name": name, "annotations": {"daena.managed": "true"}}
@@ -86,7 +87,7 @@ def test_a_tag_without_the_alias_is_reported(gcp: GcpHarness) -> None:
     assert len(gcp.sim.secrets["tagged-key"].versions) == 1
 
 
-def test_aliases_and_labels_of_others_stay(gcp: GcpHarness) -> None:
+def test_aliases_and_labels_of_others_stay(gcp: GcpWorld) -> None:
     """A rotation moves its own two aliases and no other."""
     gcp.adapter.create_key("app-key")
     secret = gcp.sim.secrets["app-key"]
@@ -99,7 +100,7 @@ def test_aliases_and_labels_of_others_stay(gcp: GcpHarness) -> None:
     assert gcp.sim.secrets["app-key"].labels["cost"] == "42"
 
 
-def test_one_odd_secret_does_not_stop_the_others(gcp: GcpHarness) -> None:
+def test_one_odd_secret_does_not_stop_the_others(gcp: GcpWorld) -> None:
     """A key whose closer look fails is reported; the rest is rotated."""
     gcp.adapter.create_key("good-key")
     gcp.foreign("odd-key", TOKEN, {"daena.managed": "true"})
@@ -108,7 +109,7 @@ def test_one_odd_secret_does_not_stop_the_others(gcp: GcpHarness) -> None:
     assert (summary.rotated, summary.failed) == (["good-key"], ["odd-key"])
 
 
-def test_a_version_that_is_to_be_destroyed_is_none_to_keep(gcp: GcpHarness) -> None:
+def test_a_version_that_is_to_be_destroyed_is_none_to_keep(gcp: GcpWorld) -> None:
     """With a delay of the secret's own it is disabled until then, and gone for us."""
     tags = {"daena.grace": "1d", "daena.destroy-after": "10d", "daena.rotate-after": "31d"}
     gcp.adapter.create_key("app-token", spec="token", tags=tags)
@@ -127,7 +128,7 @@ def test_a_version_that_is_to_be_destroyed_is_none_to_keep(gcp: GcpHarness) -> N
     assert not first.scheduled_destroy_time
 
 
-def test_an_alias_that_leads_to_a_retired_version_is_reported(gcp: GcpHarness) -> None:
+def test_an_alias_that_leads_to_a_retired_version_is_reported(gcp: GcpWorld) -> None:
     """Until that version is enabled, as the report says, or the key is rotated."""
     gcp.adapter.create_key("app-token", spec="token", tags={"daena.grace": "1d"})
     gcp.run(91 * DAY)

@@ -11,8 +11,9 @@ from daena_kms.errors import AuditUnavailable
 from daena_kms.operations import Operations
 from daena_kms.rules.model import VersionState
 
-from tests.contract.clouds import AwsHarness, open_harness
-from tests.contract.harness import DAY, Harness, value
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY, World, value
+from tests.worlds.kinds import open_world
 
 TOKEN = {"daena.grace": "1d", "daena.destroy-after": "30d", "daena.rotate-after": "10d"}
 HOUR = timedelta(hours=1)
@@ -21,101 +22,101 @@ HOUR = timedelta(hours=1)
 @pytest.mark.parametrize("stage", ["daena-retired-2026-01-01", "daena-made-99991231T235959Z-x"])
 def test_a_label_that_looks_like_ours_stops_no_key(tmp_path: Path, stage: str) -> None:
     """A label of our form but not our making says nothing, and every key is still rotated."""
-    with open_harness("aws", tmp_path) as harness:
-        assert isinstance(harness, AwsHarness)
+    with open_world("aws", tmp_path) as world:
+        assert isinstance(world, AwsWorld)
         for key_id in ("odd-key", "good-key"):
-            harness.adapter.create_key(key_id, spec="token", tags=TOKEN)
-        old = harness.adapter.store.describe("odd-key").current
+            world.adapter.create_key(key_id, spec="token", tags=TOKEN)
+        old = world.adapter.store.describe("odd-key").current
         assert old is not None
-        harness.run(11 * DAY)
-        assert harness.run(13 * DAY).retired == ["good-key", "odd-key"]
-        harness.secrets.update_secret_version_stage(
+        world.run(11 * DAY)
+        assert world.run(13 * DAY).retired == ["good-key", "odd-key"]
+        world.secrets.update_secret_version_stage(
             SecretId="odd-key", VersionStage=stage, MoveToVersionId=old.id
         )
-        assert "good-key" in harness.run(22 * DAY).rotated
+        assert "good-key" in world.run(22 * DAY).rotated
 
 
 def test_a_version_id_of_a_far_year_stops_no_key(tmp_path: Path) -> None:
     """A token of our form dated in the year 9999 is nobody's date."""
-    with open_harness("aws", tmp_path) as harness:
-        assert isinstance(harness, AwsHarness)
+    with open_world("aws", tmp_path) as world:
+        assert isinstance(world, AwsWorld)
         for key_id in ("odd-key", "good-key"):
-            harness.adapter.create_key(key_id)
+            world.adapter.create_key(key_id)
         token = "daena-99991231T235959Z-0123456789-" + "0" * 16
-        harness.secrets.put_secret_value(
+        world.secrets.put_secret_value(
             SecretId="odd-key", ClientRequestToken=token, SecretString=value()
         )
-        assert "good-key" in harness.run(91 * DAY).rotated
+        assert "good-key" in world.run(91 * DAY).rotated
 
 
 def test_a_version_retired_again_waits_again(tmp_path: Path) -> None:
     """destroy-after counts from the last retirement, not from one before it was brought back."""
-    with open_harness("aws", tmp_path) as harness:
-        assert isinstance(harness, AwsHarness)
-        harness.adapter.create_key("app-token", spec="token", tags=TOKEN)
-        first = harness.adapter.store.describe("app-token").current
+    with open_world("aws", tmp_path) as world:
+        assert isinstance(world, AwsWorld)
+        world.adapter.create_key("app-token", spec="token", tags=TOKEN)
+        first = world.adapter.store.describe("app-token").current
         assert first is not None
-        harness.run(11 * DAY)
-        assert harness.run(13 * DAY).retired == ["app-token"]
-        current = harness.adapter.store.describe("app-token").current
+        world.run(11 * DAY)
+        assert world.run(13 * DAY).retired == ["app-token"]
+        current = world.adapter.store.describe("app-token").current
         assert current is not None
-        harness.secrets.update_secret_version_stage(
+        world.secrets.update_secret_version_stage(
             SecretId="app-token",
             VersionStage="AWSCURRENT",
             MoveToVersionId=first.id,
             RemoveFromVersionId=current.id,
         )
-        harness.run(60 * DAY)
-        harness.run(62 * DAY)
-        harness.run(63 * DAY)
-        after = harness.adapter.store.describe("app-token", exact=True).version(first.id)
+        world.run(60 * DAY)
+        world.run(62 * DAY)
+        world.run(63 * DAY)
+        after = world.adapter.store.describe("app-token", exact=True).version(first.id)
         assert after is not None
         assert after.state is VersionState.RETIRED
         assert after.retired is not None
-        assert after.retired > harness.began + 59 * DAY
+        assert after.retired > world.began + 59 * DAY
 
 
-def test_a_run_dated_ahead_hides_no_crash(harness: Harness) -> None:
+def test_a_run_dated_ahead_hides_no_crash(world: World) -> None:
     """What a wrong clock wrote is not the end of the log."""
-    operations = Operations(harness.adapter, harness.log)
+    operations = Operations(world.adapter, world.log)
     operations.create("app-key")
-    ahead = harness.began + 2 * DAY
-    Operations(harness.adapter, harness.log, now=ahead).create("other-key")
-    newest = read_tail(harness.log, datetime.now(UTC))
+    ahead = world.began + 2 * DAY
+    Operations(world.adapter, world.log, now=ahead).create("other-key")
+    newest = read_tail(world.log, datetime.now(UTC))
     assert len(newest.saw) == 2
-    mine = [name for name in newest.saw if f"{harness.began:%Y/%m/%d}" in name]
+    mine = [name for name in newest.saw if f"{world.began:%Y/%m/%d}" in name]
     assert len(mine) == 1
 
 
-def test_adopting_forgets_an_earlier_enrolment(harness: Harness) -> None:
+def test_adopting_forgets_an_earlier_enrolment(world: World) -> None:
     """Tags that this adoption did not ask for do not decide what becomes of the key."""
     stale = {"daena.managed": "false", "daena.grace": "24h", "daena.destroy-after": "1h"}
-    harness.foreign("app-key", value(), stale)
-    Operations(harness.adapter, harness.log).adopt("app-key", spec="token")
-    tags = harness.adapter.store.describe("app-key").tags
+    world.foreign("app-key", value(), stale)
+    Operations(world.adapter, world.log).adopt("app-key", spec="token")
+    tags = world.adapter.store.describe("app-key").tags
     assert {name for name in tags if name.startswith("daena.")} == {
         *("daena.managed", "daena.spec", "daena.first-due"),
     }
 
 
-def test_a_retirement_explains_no_new_version(harness: Harness) -> None:
+def test_a_retirement_explains_no_new_version(world: World) -> None:
     """A version made past us after a run that only retired something is out-of-band."""
     tags = {"daena.grace": "1d", "daena.rotate-after": "10d"}
-    Operations(harness.adapter, harness.log).create("app-token", spec="token", tags=tags)
-    harness.run(10 * DAY + HOUR)
-    assert harness.run(12 * DAY).retired == ["app-token"]
-    harness.adapter.rotate_key("app-token")
-    assert not verify(harness.log, harness.adapter.store.inventory()).ok
+    Operations(world.adapter, world.log).create("app-token", spec="token", tags=tags)
+    world.run(10 * DAY + HOUR)
+    assert world.run(12 * DAY).retired == ["app-token"]
+    world.adapter.rotate_key("app-token")
+    assert not verify(world.log, world.adapter.store.inventory()).ok
 
 
-def test_naming_many_keys_keeps_the_deadline(harness: Harness) -> None:
+def test_naming_many_keys_keeps_the_deadline(world: World) -> None:
     """Keys that there is no time to look at are left, and nothing of them changes."""
     for key_id in ("one-key", "two-key"):
-        harness.adapter.create_key(key_id)
-    before = harness.state()
-    summary = harness.run(keys=["one-key", "two-key"], deadline=0)
+        world.adapter.create_key(key_id)
+    before = world.state()
+    summary = world.run(keys=["one-key", "two-key"], deadline=0)
     assert summary.left == ["one-key", "two-key"]
-    assert harness.state() == before
+    assert world.state() == before
 
 
 @pytest.mark.parametrize(
@@ -126,18 +127,16 @@ def test_naming_many_keys_keeps_the_deadline(harness: Harness) -> None:
         {"unresolved": [{"key": "k", "kind": "rotate", "at": "soon"}]},
     ],
 )
-def test_a_forged_closing_record_is_not_believed(
-    harness: Harness, forged: dict[str, object]
-) -> None:
+def test_a_forged_closing_record_is_not_believed(world: World, forged: dict[str, object]) -> None:
     """Names that lead elsewhere and times that are none make it no record; the next run goes on."""
-    Operations(harness.adapter, harness.log).create("app-key")
-    (name,) = [e.name for e in harness.log.entries("log/") if "999999" in e.name]
-    record = decode(harness.log.get(name) or b"", name)
+    Operations(world.adapter, world.log).create("app-key")
+    (name,) = [e.name for e in world.log.entries("log/") if "999999" in e.name]
+    record = decode(world.log.get(name) or b"", name)
     run = "f" * 32
     other = f"{name.rsplit('/', 2)[0]}/{run}/999999.json"
     data = encode({**record, "run": run, **forged})
     with pytest.raises(AuditUnavailable, match="not a record"):
         decode(data, other)
-    harness.log.put_new(other, data)
-    assert harness.run(91 * DAY).rotated == ["app-key"]
-    assert other in {problem.name for problem in verify(harness.log).problems}
+    world.log.put_new(other, data)
+    assert world.run(91 * DAY).rotated == ["app-key"]
+    assert other in {problem.name for problem in verify(world.log).problems}

@@ -12,7 +12,7 @@ from daena_kms.errors import (
     RotationConflict,
 )
 
-from tests.contract.harness import Harness, value
+from tests.worlds.base import World, value
 
 BAD_IDS = [
     "",
@@ -31,195 +31,195 @@ BAD_IDS = [
 ]
 
 
-def test_a_created_key_reads_back(harness: Harness) -> None:
+def test_a_created_key_reads_back(world: World) -> None:
     """create_key returns the value that get_key reads, 32 random bytes by default."""
-    made = harness.adapter.create_key("app-key")
-    assert harness.adapter.get_key("app-key") == made
+    made = world.adapter.create_key("app-key")
+    assert world.adapter.get_key("app-key") == made
     assert len(base64.b64decode(made, validate=True)) == 32
-    assert harness.adapter.list_keys() == ["app-key"]
+    assert world.adapter.list_keys() == ["app-key"]
 
 
-def test_rotation_keeps_the_previous_version(harness: Harness) -> None:
+def test_rotation_keeps_the_previous_version(world: World) -> None:
     """rotate_key returns the new value; the previous one reads by name and by id."""
-    first = harness.adapter.create_key("app-key")
-    old = harness.adapter.store.describe("app-key").current
-    second = harness.adapter.rotate_key("app-key")
+    first = world.adapter.create_key("app-key")
+    old = world.adapter.store.describe("app-key").current
+    second = world.adapter.rotate_key("app-key")
     assert second != first
-    assert harness.adapter.get_key("app-key") == second
-    assert harness.adapter.get_key("app-key", version="previous") == first
+    assert world.adapter.get_key("app-key") == second
+    assert world.adapter.get_key("app-key", version="previous") == first
     assert old is not None
-    assert harness.adapter.get_key("app-key", version=old.id) == first
+    assert world.adapter.get_key("app-key", version=old.id) == first
 
 
-def test_rollback_is_a_new_version(harness: Harness) -> None:
+def test_rollback_is_a_new_version(world: World) -> None:
     """rollback_key makes the previous value current again, as a version of its own."""
-    first = harness.adapter.create_key("app-key")
-    second = harness.adapter.rotate_key("app-key")
-    assert harness.adapter.rollback_key("app-key") == first
-    key = harness.adapter.store.describe("app-key", exact=True)
+    first = world.adapter.create_key("app-key")
+    second = world.adapter.rotate_key("app-key")
+    assert world.adapter.rollback_key("app-key") == first
+    key = world.adapter.store.describe("app-key", exact=True)
     assert len(key.versions) == 3
-    assert harness.adapter.get_key("app-key") == first
-    assert harness.adapter.get_key("app-key", version="previous") == second
+    assert world.adapter.get_key("app-key") == first
+    assert world.adapter.get_key("app-key", version="previous") == second
 
 
-def test_rollback_to_an_older_version(harness: Harness) -> None:
+def test_rollback_to_an_older_version(world: World) -> None:
     """rollback_key takes any version that once was current."""
-    first = harness.adapter.create_key("app-key")
-    oldest = harness.adapter.store.describe("app-key").current
+    first = world.adapter.create_key("app-key")
+    oldest = world.adapter.store.describe("app-key").current
     assert oldest is not None
     for _ in range(2):
-        harness.adapter.rotate_key("app-key")
-    assert harness.adapter.rollback_key("app-key", version=oldest.id) == first
+        world.adapter.rotate_key("app-key")
+    assert world.adapter.rollback_key("app-key", version=oldest.id) == first
 
 
-def test_deleting_is_recoverable(harness: Harness) -> None:
+def test_deleting_is_recoverable(world: World) -> None:
     """A deleted key can't be read or listed; restore_key brings it back; both are idempotent."""
-    first = harness.adapter.create_key("app-key")
-    second = harness.adapter.rotate_key("app-key")
-    harness.adapter.delete_key("app-key")
-    harness.adapter.delete_key("app-key")
-    assert harness.adapter.list_keys() == []
+    first = world.adapter.create_key("app-key")
+    second = world.adapter.rotate_key("app-key")
+    world.adapter.delete_key("app-key")
+    world.adapter.delete_key("app-key")
+    assert world.adapter.list_keys() == []
     for version in (None, "previous"):
         with pytest.raises(KeyNotFound, match="deleted"):
-            harness.adapter.get_key("app-key", version)
+            world.adapter.get_key("app-key", version)
     with pytest.raises(KeyExists, match=r"[Rr]estore"):
-        harness.adapter.create_key("app-key")
+        world.adapter.create_key("app-key")
     with pytest.raises(KeyNotFound, match="deleted"):
-        harness.adapter.rotate_key("app-key")
-    harness.adapter.restore_key("app-key")
-    harness.adapter.restore_key("app-key")
-    assert harness.adapter.get_key("app-key") == second
-    assert harness.adapter.get_key("app-key", "previous") == first
+        world.adapter.rotate_key("app-key")
+    world.adapter.restore_key("app-key")
+    world.adapter.restore_key("app-key")
+    assert world.adapter.get_key("app-key") == second
+    assert world.adapter.get_key("app-key", "previous") == first
 
 
-def test_what_is_not_there(harness: Harness) -> None:
+def test_what_is_not_there(world: World) -> None:
     """A missing key raises KeyNotFound from every method, with its name."""
     methods = (
-        harness.adapter.get_key,
-        harness.adapter.rotate_key,
-        harness.adapter.rollback_key,
-        harness.adapter.delete_key,
-        harness.adapter.restore_key,
+        world.adapter.get_key,
+        world.adapter.rotate_key,
+        world.adapter.rollback_key,
+        world.adapter.delete_key,
+        world.adapter.restore_key,
     )
     for method in methods:
         with pytest.raises(KeyNotFound, match="absent-key"):
             method("absent-key")
-    harness.adapter.create_key("app-key")
+    world.adapter.create_key("app-key")
     with pytest.raises(KeyNotFound, match="previous"):
-        harness.adapter.get_key("app-key", "previous")
+        world.adapter.get_key("app-key", "previous")
     with pytest.raises(KeyNotFound):
-        harness.adapter.get_key("app-key", harness.unknown_version)
+        world.adapter.get_key("app-key", world.unknown_version)
 
 
 @pytest.mark.parametrize("key_id", [*BAD_IDS, None, 7, ["a"]])
-def test_a_bad_key_id_is_refused_before_any_call(harness: Harness, key_id: object) -> None:
+def test_a_bad_key_id_is_refused_before_any_call(world: World, key_id: object) -> None:
     """An id that is not portable raises InvalidKeyId with the allowed form; nothing is called."""
     methods = (
-        harness.adapter.create_key,
-        harness.adapter.get_key,
-        harness.adapter.rotate_key,
-        harness.adapter.rollback_key,
-        harness.adapter.delete_key,
-        harness.adapter.restore_key,
+        world.adapter.create_key,
+        world.adapter.get_key,
+        world.adapter.rotate_key,
+        world.adapter.rollback_key,
+        world.adapter.delete_key,
+        world.adapter.restore_key,
     )
-    before = harness.calls()
+    before = world.calls()
     for method in methods:
         with pytest.raises(InvalidKeyId, match="lower-case letters, digits and hyphens"):
             method(key_id)  # type: ignore[arg-type] # the wrong type is the point
-    assert harness.calls() == before
+    assert world.calls() == before
 
 
 @pytest.mark.parametrize(
     "version", ["", "latest", "x" * 31, "y" * 65, "daena-\n" + "0" * 40, "ä" * 40]
 )
-def test_a_bad_version_is_refused_before_any_call(harness: Harness, version: str) -> None:
+def test_a_bad_version_is_refused_before_any_call(world: World, version: str) -> None:
     """A version that has not the form of the store's ids raises ConfigError, with no call."""
-    before = harness.calls()
+    before = world.calls()
     with pytest.raises(ConfigError, match="version id"):
-        harness.adapter.get_key("app-key", version)
-    assert harness.calls() == before
+        world.adapter.get_key("app-key", version)
+    assert world.calls() == before
 
 
-def test_values_of_one_s_own(harness: Harness) -> None:
+def test_values_of_one_s_own(world: World) -> None:
     """A caller's value is stored as it is: unicode, one byte, 25,000 bytes; more is refused."""
     for number, material in enumerate(("ключ 🔑\n", "x", "é" * 12_500)):
-        assert harness.adapter.create_key(f"own-{number}", material) == material
-        assert harness.adapter.get_key(f"own-{number}") == material
-    before = harness.calls()
+        assert world.adapter.create_key(f"own-{number}", material) == material
+        assert world.adapter.get_key(f"own-{number}") == material
+    before = world.calls()
     for bad in ("", "x" * 25_001, "é" * 12_501, "\ud800"):
         with pytest.raises(ConfigError, match="own-bad"):
-            harness.adapter.create_key("own-bad", bad)
+            world.adapter.create_key("own-bad", bad)
     with pytest.raises(ConfigError, match="not text"):
-        harness.adapter.create_key("own-bad", b"bytes")  # type: ignore[arg-type] # as above
-    with pytest.raises(ConfigError, match="not of the spec"):
-        harness.adapter.create_key("own-bad", "short", spec="aes-256")
-    assert harness.calls() == before
-    assert "own-bad" not in harness.adapter.list_keys()
+        world.adapter.create_key("own-bad", b"bytes")  # type: ignore[arg-type] # as above
+    with pytest.raises(ConfigError, match="does not fit the spec"):
+        world.adapter.create_key("own-bad", "short", spec="aes-256")
+    assert world.calls() == before
+    assert "own-bad" not in world.adapter.list_keys()
 
 
-def test_a_key_exists_once(harness: Harness) -> None:
+def test_a_key_exists_once(world: World) -> None:
     """Creating a key that exists raises KeyExists and leaves it as it was."""
-    first = harness.adapter.create_key("app-key")
+    first = world.adapter.create_key("app-key")
     with pytest.raises(KeyExists, match="app-key"):
-        harness.adapter.create_key("app-key")
-    assert harness.adapter.get_key("app-key") == first
+        world.adapter.create_key("app-key")
+    assert world.adapter.get_key("app-key") == first
 
 
 @pytest.mark.parametrize("spec", ["aes-512", "", "AES-256", "token:x=1", "password:length=4"])
-def test_a_bad_spec_is_refused_before_any_call(harness: Harness, spec: str) -> None:
+def test_a_bad_spec_is_refused_before_any_call(world: World, spec: str) -> None:
     """An unknown spec raises ConfigError that lists the known ones or the option's form."""
-    before = harness.calls()
+    before = world.calls()
     with pytest.raises(ConfigError, match=r"daena\.spec"):
-        harness.adapter.create_key("app-key", spec=spec)
-    assert harness.calls() == before
+        world.adapter.create_key("app-key", spec=spec)
+    assert world.calls() == before
 
 
 @pytest.mark.parametrize("text", ["90", "-1d", "1y2", "", "1.5d", "0h", "99999d", "9" * 30 + "d"])
-def test_a_bad_duration_is_refused_before_any_call(harness: Harness, text: str) -> None:
+def test_a_bad_duration_is_refused_before_any_call(world: World, text: str) -> None:
     """A malformed interval raises ConfigError that names the tag."""
-    before = harness.calls()
+    before = world.calls()
     with pytest.raises(ConfigError, match=r"daena\.rotate-after"):
-        harness.adapter.create_key("app-key", tags={"daena.rotate-after": text})
-    assert harness.calls() == before
+        world.adapter.create_key("app-key", tags={"daena.rotate-after": text})
+    assert world.calls() == before
 
 
-def test_other_people_s_keys_are_read_and_never_changed(harness: Harness) -> None:
+def test_other_people_s_keys_are_read_and_never_changed(world: World) -> None:
     """A key without our tag can be read, is not listed, and no method changes it."""
     theirs = value()
-    harness.foreign("their-key", theirs)
-    assert harness.adapter.get_key("their-key") == theirs
-    assert harness.adapter.list_keys() == []
-    before = harness.state()
+    world.foreign("their-key", theirs)
+    assert world.adapter.get_key("their-key") == theirs
+    assert world.adapter.list_keys() == []
+    before = world.state()
     for method in (
-        harness.adapter.rotate_key,
-        harness.adapter.rollback_key,
-        harness.adapter.delete_key,
+        world.adapter.rotate_key,
+        world.adapter.rollback_key,
+        world.adapter.delete_key,
     ):
         with pytest.raises(NotManaged, match="their-key"):
             method("their-key")
-    assert harness.state() == before
+    assert world.state() == before
 
 
-def test_a_held_key_is_left_alone(harness: Harness) -> None:
+def test_a_held_key_is_left_alone(world: World) -> None:
     """A key on hold raises RotationConflict from every change, and goes on when released."""
-    first = harness.adapter.create_key("app-key", tags={"daena.hold": "true"})
+    first = world.adapter.create_key("app-key", tags={"daena.hold": "true"})
     for method in (
-        harness.adapter.rotate_key,
-        harness.adapter.rollback_key,
-        harness.adapter.delete_key,
+        world.adapter.rotate_key,
+        world.adapter.rollback_key,
+        world.adapter.delete_key,
     ):
         with pytest.raises(RotationConflict, match="hold"):
             method("app-key")
-    harness.tag("app-key", hold=None)
-    assert harness.adapter.rotate_key("app-key") != first
+    world.tag("app-key", hold=None)
+    assert world.adapter.rotate_key("app-key") != first
 
 
-def test_tags_are_merged(harness: Harness) -> None:
+def test_tags_are_merged(world: World) -> None:
     """Setting a tag leaves the others, and rotating leaves all of them."""
-    harness.adapter.create_key("app-key", spec="token", tags={"daena.keep": "3"})
-    harness.tag("app-key", rotate_after="30d")
-    harness.adapter.rotate_key("app-key")
-    tags = harness.adapter.store.describe("app-key").tags
+    world.adapter.create_key("app-key", spec="token", tags={"daena.keep": "3"})
+    world.tag("app-key", rotate_after="30d")
+    world.adapter.rotate_key("app-key")
+    tags = world.adapter.store.describe("app-key").tags
     wanted = {
         "daena.managed": "true",
         "daena.spec": "token",
@@ -229,9 +229,9 @@ def test_tags_are_merged(harness: Harness) -> None:
     assert {name: text for name, text in tags.items() if name in wanted} == wanted
 
 
-def test_a_list_of_many_pages(harness: Harness) -> None:
+def test_a_list_of_many_pages(world: World) -> None:
     """More keys than fit a page are all listed, and nobody else's."""
     for number in range(205):
-        harness.foreign(f"key-{number}", value(), {"daena.managed": "true"})
-    harness.foreign("their-key", value(), {"owner": "them"})
-    assert len(harness.adapter.list_keys()) == 205
+        world.foreign(f"key-{number}", value(), {"daena.managed": "true"})
+    world.foreign("their-key", value(), {"owner": "them"})
+    assert len(world.adapter.list_keys()) == 205

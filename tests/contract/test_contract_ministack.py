@@ -6,14 +6,14 @@ but nobody here wrote it, so it shares none of our misreadings of the API.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
 
 from infra.local.aws.ministack import REGION, LocalAws
-from tests.contract.harness import Harness
 from tests.contract.test_contract_keys import (
     test_a_created_key_reads_back,
     test_a_held_key_is_left_alone,
@@ -33,6 +33,8 @@ from tests.contract.test_contract_runs import (
     test_named_keys_are_rotated_due_or_not,
     test_only_what_is_due_is_rotated,
 )
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import World
 
 __all__ = [
     "test_a_bad_policy_is_reported_on_every_run",
@@ -56,23 +58,45 @@ __all__ = [
 pytestmark = pytest.mark.xdist_group("ministack")
 
 
-class MinistackHarness(Harness):
+class MinistackWorld(World):
     """The adapter's own clients against ministack, found through the environment."""
 
+    provider = "aws"
+    unknown_version = AwsWorld.unknown_version
+
     def __init__(self, folder: Path, aws: LocalAws) -> None:
-        super().__init__(folder)
+        super().__init__()
+        self._aws = aws
         self._secrets = aws.client("secretsmanager")
         kms = aws.client("kms")
         self._kms_key: str = kms.create_key()["KeyMetadata"]["KeyId"]
         kms.close()
         self.adapter = self.again()
+        self.log = open_log((folder / "audit").as_uri())
+
+    def wait(self, time: timedelta) -> None:
+        """Its clock is the real one."""
+        raise NotImplementedError(time)
 
     def again(self) -> CloudKMSAdapter:
         """Return an adapter that makes its clients itself."""
         return AWSKMSAdapter(REGION, self._kms_key)
 
-    def foreign(self, key_id: str, material: str, tags: Mapping[str, str] | None = None) -> None:
-        """Create a secret with the SDK."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """What leads the SDK here."""
+        return self._aws.environment
+
+    def foreign(
+        self,
+        key_id: str,
+        material: str,
+        tags: Mapping[str, str] | None = None,
+        *,
+        age: timedelta = timedelta(),
+    ) -> None:
+        """Create a secret with the SDK, now."""
+        assert not age, "its clock is the real one"
         pairs = [{"Key": name, "Value": text} for name, text in (tags or {}).items()]
         self._secrets.create_secret(Name=key_id, SecretString=material, Tags=pairs)
 
@@ -80,39 +104,51 @@ class MinistackHarness(Harness):
         """Put a value with the SDK's default stage."""
         self._secrets.put_secret_value(SecretId=key_id, SecretString=material)
 
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
+        """Change them through another adapter."""
+        store = self.again().store
+        store.tag(store.describe(key_id), tags)
+
     def erase(self, key_id: str) -> None:
         """Delete it without a recovery window."""
         self._secrets.delete_secret(SecretId=key_id, ForceDeleteWithoutRecovery=True)
 
-    def state(self) -> object:
+    def enable(self, key_id: str, version: str) -> None:
+        """Do nothing: a retired version reads by its id."""
+
+    def state(self) -> dict[str, object]:
         """Return every secret's description."""
         pages = self._secrets.get_paginator("list_secrets").paginate()
         names = sorted(entry["Name"] for page in pages for entry in page["SecretList"])
-        described = [self._secrets.describe_secret(SecretId=name) for name in names]
-        return [{**answer, "ResponseMetadata": None} for answer in described]
+        described = {name: self._secrets.describe_secret(SecretId=name) for name in names}
+        return {name: {**one, "ResponseMetadata": None} for name, one in described.items()}
 
     def calls(self) -> int:
         """Return nothing that counts: ministack keeps no count."""
         return 0
 
+    def store_calls(self) -> list[str]:
+        """Return nothing, as above."""
+        return []
+
 
 @pytest.fixture
-def harness(
+def world(
     local_aws: LocalAws,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Harness:
+) -> World:
     """Give an empty local AWS."""
     for name, text in local_aws.environment.items():
         monkeypatch.setenv(name, text)
     local_aws.reset()
-    return MinistackHarness(tmp_path, local_aws)
+    return MinistackWorld(tmp_path, local_aws)
 
 
-def test_the_clock_is_the_real_one(harness: Harness) -> None:
+def test_the_clock_is_the_real_one(world: World) -> None:
     """A secret that ministack made a moment ago is not due, and was not made in the future."""
-    harness.foreign("new-key", "x" * 43, {"daena.managed": "true"})
-    key = harness.adapter.store.describe("new-key")
+    world.foreign("new-key", "x" * 43, {"daena.managed": "true"})
+    key = world.adapter.store.describe("new-key")
     assert key.current is not None
     assert abs((datetime.now(UTC) - key.current.created).total_seconds()) < 60
-    assert harness.run().actions == []
+    assert world.run().actions == []

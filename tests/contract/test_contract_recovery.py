@@ -6,9 +6,8 @@ from daena_kms.audit.verify import verify
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.operations import Operations
 
-from tests.contract.clouds import AwsHarness, AzureHarness, GcpHarness
-from tests.contract.harness import Harness
 from tests.unit.local_keys import fingerprint
+from tests.worlds.base import DAY, World
 
 KEY = "app-key"
 #: How long a deleted key is kept, and how that is said; ``None``: there is no window.
@@ -20,45 +19,39 @@ WINDOWS = {
 }
 
 
-def wait(harness: Harness, days: float) -> None:
-    """Let days pass in a simulated cloud; a folder knows no time."""
-    if isinstance(harness, (AwsHarness, AzureHarness, GcpHarness)):
-        harness.sim.shift_clock(seconds=days * 86_400)
-
-
-def test_the_window_is_as_it_is_said(harness: Harness) -> None:
+def test_the_window_is_as_it_is_said(world: World) -> None:
     """A day before its end all versions come back; after it nothing does, and that is an error."""
-    operations = Operations(harness.adapter, harness.log)
+    operations = Operations(world.adapter, world.log)
     operations.create(KEY)
-    first = harness.adapter.get_key(KEY)
-    second = harness.adapter.rotate_key(KEY)
-    days, said = WINDOWS[harness.adapter.store.provider]
+    first = world.adapter.get_key(KEY)
+    second = world.adapter.rotate_key(KEY)
+    days, said = WINDOWS[world.adapter.store.provider]
     assert operations.delete(KEY) == said
-    wait(harness, (days or 5_000) - 1)
+    world.wait(((days or 5_000) - 1) * DAY)
     operations.restore(KEY)
-    assert fingerprint(harness.adapter.get_key(KEY)) == fingerprint(second)
-    assert fingerprint(harness.adapter.get_key(KEY, "previous")) == fingerprint(first)
+    assert fingerprint(world.adapter.get_key(KEY)) == fingerprint(second)
+    assert fingerprint(world.adapter.get_key(KEY, "previous")) == fingerprint(first)
     if days is None:
         return
     operations.delete(KEY)
-    wait(harness, days + 1)
+    world.wait((days + 1) * DAY)
     with pytest.raises(KeyNotFound, match=KEY):
         operations.restore(KEY)
 
 
-def test_deletion_restoration_and_rollback_are_in_the_log(harness: Harness) -> None:
+def test_deletion_restoration_and_rollback_are_in_the_log(world: World) -> None:
     """Each with who and why; what is refused is not said to be done."""
-    operations = Operations(harness.adapter, harness.log, principal="alice", reason="OPS-7")
+    operations = Operations(world.adapter, world.log, principal="alice", reason="OPS-7")
     operations.create(KEY)
-    first = harness.adapter.get_key(KEY)
-    harness.run(keys=[KEY])
+    first = world.adapter.get_key(KEY)
+    world.run(keys=[KEY])
     operations.delete(KEY)
     with pytest.raises(DaenaKMSError, match=KEY):
         operations.rollback(KEY)
     operations.restore(KEY)
     made = operations.rollback(KEY)
-    assert fingerprint(harness.adapter.get_key(KEY)) == fingerprint(first)
-    rows = [row for row in history(harness.log, key_id=KEY) if row["principal"] == "alice"]
+    assert fingerprint(world.adapter.get_key(KEY)) == fingerprint(first)
+    rows = [row for row in history(world.log, key_id=KEY) if row["principal"] == "alice"]
     assert [(row["kind"], row["result"]) for row in rows] == [
         ("create", "done"),
         ("delete", "done"),
@@ -67,21 +60,21 @@ def test_deletion_restoration_and_rollback_are_in_the_log(harness: Harness) -> N
     ]
     assert {row["reason"] for row in rows} == {"OPS-7"}
     assert rows[-1]["new_version"] == made
-    assert verify(harness.log, harness.adapter.store.inventory()).ok
+    assert verify(world.log, world.adapter.store.inventory()).ok
 
 
-def test_a_rollback_to_each_retained_version(harness: Harness) -> None:
+def test_a_rollback_to_each_retained_version(world: World) -> None:
     """Every version that once was current can be gone back to, the oldest too."""
-    operations = Operations(harness.adapter, harness.log)
+    operations = Operations(world.adapter, world.log)
     operations.create(KEY)
     for _ in range(2):
-        assert harness.run(keys=[KEY]).rotated == [KEY]
+        assert world.run(keys=[KEY]).rotated == [KEY]
     versions = {
-        version.id: harness.adapter.get_key(KEY, version.id)
-        for version in harness.adapter.store.describe(KEY, exact=True).versions
+        version.id: world.adapter.get_key(KEY, version.id)
+        for version in world.adapter.store.describe(KEY, exact=True).versions
     }
     assert len(versions) == 3
     for version, value in versions.items():
         operations.rollback(KEY, version)
-        assert fingerprint(harness.adapter.get_key(KEY)) == fingerprint(value)
-    assert verify(harness.log, harness.adapter.store.inventory()).ok
+        assert fingerprint(world.adapter.get_key(KEY)) == fingerprint(value)
+    assert verify(world.log, world.adapter.store.inventory()).ok

@@ -14,7 +14,10 @@ from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.errors import DaenaKMSError
 from daena_kms.sdk.quiet import quiet
 
-from tests.faults.worlds import DAY, AwsWorld, AzureWorld, GcpWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.gcp import GcpWorld
 
 KEY, NEW = "app-key", "new-key"
 #: Whose loggers may keep their records from the root's handlers.
@@ -117,7 +120,7 @@ def canary() -> str:
     return f'{secrets.token_urlsafe(24)}/+"é\\&{secrets.token_urlsafe(24)}'
 
 
-def live(world: World) -> list[str]:
+def live(world: FaultWorld) -> list[str]:
     """Do all that touches values, and return the values."""
     given, theirs, next_one = canary(), secrets.token_urlsafe(32), canary()
     adapter = world.adapter
@@ -168,7 +171,7 @@ def errors_of(adapter: CloudKMSAdapter, value: str) -> list[DaenaKMSError]:
     return found
 
 
-def check_errors(world: World, logs: Recorder, value: str, least: int = 4) -> None:
+def check_errors(world: FaultWorld, logs: Recorder, value: str, least: int = 4) -> None:
     """Assert that what goes wrong while a value is written or read shows it nowhere."""
     errors = errors_of(world.adapter, value)
     # What stands where an id or a spec is asked for was no value: there an error quotes it.
@@ -180,7 +183,7 @@ def check_errors(world: World, logs: Recorder, value: str, least: int = 4) -> No
     assert leaked([value], [text for text in logs.texts if "is not a key id" not in text]) == []
 
 
-def shown_by(world: World) -> Iterator[str]:
+def shown_by(world: FaultWorld) -> Iterator[str]:
     """Yield what the cloud shows to whoever may not read values, and what a claim holds."""
     if isinstance(world, AwsWorld):
         for secret in world.sim.secrets.store.secrets.values():

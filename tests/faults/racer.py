@@ -1,7 +1,12 @@
-"""One of many processes that rotate one key of a store at the same time."""
+"""One of many processes that rotate one key of a store at the same time.
+
+This module is loaded once, by the process that the others are forked from: what it imports costs
+once. A cloud's simulator and SDK are imported by those that need them.
+"""
 
 import multiprocessing
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +22,7 @@ from daena_kms.cloud_kms import (
 )
 from daena_kms.engine import run
 from daena_kms.errors import RotationConflict
+from daena_kms.kms import KeyManagementService
 from daena_kms.objects.base import Objects
 
 #: What became of the key in one of the processes.
@@ -83,6 +89,25 @@ def outcome_of_a_call(folder: Path, key_id: str, now: datetime) -> str:
         LocalAdapter(folder / "store").rotate_key(key_id)
     except RotationConflict:
         return CONFLICT
+    return ROTATED
+
+
+def record_one(folder: Path, key_id: str, now: datetime) -> str:
+    """Record a rotation of a key of its own with the key management service."""
+    del now
+    os.environ["DAENA_KMS_SIGNING_KEY"] = str(folder / "signing.pem")
+    kms = KeyManagementService(
+        adapter=LocalAdapter(folder / "store"), log=open_log((folder / "audit").as_uri())
+    )
+    kms.record_rotation(secrets.token_urlsafe(), f"{key_id}-{os.getpid()}")
+    return ROTATED
+
+
+def record_at_home(folder: Path, key_id: str, now: datetime) -> str:
+    """Record with nothing set but the home, which nobody has used before."""
+    del now
+    os.environ["DAENA_KMS_HOME"] = str(folder / "home")
+    KeyManagementService().record_rotation(secrets.token_urlsafe(), f"{key_id}-{os.getpid()}")
     return ROTATED
 
 

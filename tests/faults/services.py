@@ -6,11 +6,11 @@ from pathlib import Path
 from daena_kms.kms import KeyManagementService
 from daena_kms.kms.manifests import ChainReport
 
-from tests.faults.worlds import World
 from tests.unit.kms.manifests import one_signer, pem
+from tests.worlds.base import FaultWorld
 
 
-def service(world: World, after: timedelta = timedelta()) -> KeyManagementService:
+def service(world: FaultWorld, after: timedelta = timedelta()) -> KeyManagementService:
     """Return the service on a world's store and log, at this time."""
     return KeyManagementService(
         adapter=world.adapter,
@@ -21,7 +21,7 @@ def service(world: World, after: timedelta = timedelta()) -> KeyManagementServic
     )
 
 
-def chain(world: World) -> ChainReport:
+def chain(world: FaultWorld) -> ChainReport:
     """Verify the manifests against the log, in a way that no fault concerns."""
     return KeyManagementService(log=world.held(), signing_key=one_signer()).verify_chain()
 

@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 
 from infra.local.azure.secrets import PAGE
-from tests.faults.worlds import DAY, AzureWorld, open_world
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
+from tests.worlds.kinds import open_world
 
 MANAGED = {"daena.managed": "true", "daena.spec": "aes-256"}
 #: Due, managed and in order; all others of those that carry our tag are not due.

@@ -6,19 +6,20 @@ from datetime import datetime, timedelta
 import pytest
 from daena_kms.errors import AccessDenied, ConfigError, RotationConflict, StoreUnavailable
 from daena_kms.rules.durations import format_time
-from daena_kms.stores.azure.claims import HELD, SET_BY
+from daena_kms.stores.azure.claims import CLAIM_LIFETIME, SET_BY
 from daena_kms.stores.base import Staged
 
 from infra.local.azure.blob import Blob
 from infra.local.faults import only
-from tests.faults.seam import Effect
-from tests.faults.worlds import DAY, AzureWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
+from tests.worlds.seam import Effect
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY
 MINUTE, SECOND = timedelta(minutes=1), timedelta(seconds=1)
 #: After a claim: the container dates what it holds by whole seconds, and by its own clock.
-OVER = HELD + 2 * SECOND
+OVER = CLAIM_LIFETIME + 2 * SECOND
 SET = only("keyvault", "SetSecret")
 
 
@@ -48,14 +49,14 @@ def claim(until: datetime) -> bytes:
     return json.dumps({"claim": "0" * 32, "from": "?", "until": format_time(until)}).encode()
 
 
-@pytest.mark.parametrize("after", [timedelta(), SECOND, 5 * MINUTE, HELD - SECOND])
+@pytest.mark.parametrize("after", [timedelta(), SECOND, 5 * MINUTE, CLAIM_LIFETIME - SECOND])
 def test_a_dead_claim_is_respected_until_its_deadline(due: AzureWorld, after: timedelta) -> None:
     """Before the 15 minutes are over a run skips the key, says until when, and changes nothing."""
     claimed(due, LATER)
     before, claims = due.sim.secrets.secret(KEY), due.claims()
     summary = due.run(LATER + after)
     assert (summary.rotated, summary.skipped, summary.failed) == ([OTHER], [KEY], [])
-    until = format_time(due.began + LATER + HELD)
+    until = format_time(due.began + LATER + CLAIM_LIFETIME)
     assert f"another rotation holds it, until {until}" in summary.notes[KEY]
     assert due.sim.secrets.secret(KEY) == before
     assert [name for name in due.claims() if f"/{KEY}/" in name] == [
@@ -81,7 +82,7 @@ def test_a_takeover_that_dies_is_taken_over_in_turn(due: AzureWorld) -> None:
     base = due.current(KEY)
     for number in range(3):
         claimed(due, LATER + number * OVER)
-        assert due.run(LATER + number * OVER + HELD - SECOND, keys=[KEY]).skipped == [KEY]
+        assert due.run(LATER + number * OVER + CLAIM_LIFETIME - SECOND, keys=[KEY]).skipped == [KEY]
     assert due.run(LATER + 3 * OVER, keys=[KEY]).rotated == [KEY]
     attempts = [name.rpartition("/")[2] for name in due.claims() if f"/{KEY}/{base}/" in name]
     assert attempts == ["0", "1", "2", "3"]
@@ -133,7 +134,7 @@ def test_a_claim_whose_answer_is_lost(due: AzureWorld, how: Effect) -> None:
     fault(2, when=only("blob", "PutBlob"))
     summary = due.run(LATER, keys=[KEY])
     assert summary.failed == [KEY]
-    assert "the place of the claims" in str(summary.errors[KEY])
+    assert "the place for claims" in str(summary.errors[KEY])
     again = due.run(LATER + MINUTE)
     done = [KEY] if how is Effect.BEFORE else []
     assert (again.finished, again.skipped) == (done, [] if done else [KEY])
@@ -174,7 +175,7 @@ def test_a_malformed_claim_fails_its_key_alone(due: AzureWorld, content: bytes) 
 @pytest.mark.parametrize("extra", [6 * MINUTE, 365 * DAY, 2_000_000 * DAY])
 def test_a_claim_from_the_far_future_fails_its_key_alone(due: AzureWorld, extra: timedelta) -> None:
     """A claim that lasts longer than any may holds nobody up silently: its key fails."""
-    name = put(due, claim(due.began + LATER + HELD + extra))
+    name = put(due, claim(due.began + LATER + CLAIM_LIFETIME + extra))
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [OTHER])
     assert f"the claim {name} lasts until" in str(summary.errors[KEY])
@@ -183,7 +184,7 @@ def test_a_claim_from_the_far_future_fails_its_key_alone(due: AzureWorld, extra:
 
 def test_clocks_that_differ_a_little_are_no_trouble(due: AzureWorld) -> None:
     """A claim by a clock some minutes ahead is respected, and taken over at its own deadline."""
-    put(due, claim(due.began + LATER + HELD + 4 * MINUTE))
+    put(due, claim(due.began + LATER + CLAIM_LIFETIME + 4 * MINUTE))
     assert due.run(LATER, keys=[KEY]).skipped == [KEY]
     assert due.run(LATER + OVER + 4 * MINUTE, keys=[KEY]).rotated == [KEY]
 
@@ -210,7 +211,7 @@ def test_a_set_begins_within_its_bound(due: AzureWorld) -> None:
     assert due.current(KEY) == version
 
 
-@pytest.mark.parametrize("after", [SET_BY, HELD, 5 * DAY])
+@pytest.mark.parametrize("after", [SET_BY, CLAIM_LIFETIME, 5 * DAY])
 def test_a_set_is_given_up_after_its_bound(due: AzureWorld, after: timedelta) -> None:
     """A rotation that is stopped for nine minutes sets nothing any more, and frees the key."""
     staged = claimed(due, LATER)

@@ -9,16 +9,17 @@ import pytest
 from daena_kms.audit.verify import CONFIRMED
 from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
 from daena_kms.rules.plan import Outcome
-from daena_kms.stores.azure.claims import HELD
-from daena_kms.stores.azure.notes import NAME
+from daena_kms.stores.azure.claims import CLAIM_LIFETIME
+from daena_kms.stores.azure.look import NAME
 
 from infra.local.faults import only
-from tests.faults.worlds import DAY, AzureWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY
 
 KEY = "app-key"
 LATER = 91 * DAY
 MINUTE = timedelta(minutes=1)
-OVER = HELD + timedelta(seconds=2)
+OVER = CLAIM_LIFETIME + timedelta(seconds=2)
 SET = only("keyvault", "SetSecret")
 LOOK = only("keyvault", "GetSecret")
 #: More looks than the simulator needs to let a set through.

@@ -20,8 +20,8 @@ from daena_kms.stores.azure.store import AzureStore
 from infra.local.azure.sim import AzureSimulator
 from infra.local.faults import only
 from tests.faults.test_many_keys import make
-from tests.faults.worlds import DAY, AzureWorld
-from tests.faults.worlds_azure import container
+from tests.worlds.azure import AzureWorld, container
+from tests.worlds.base import DAY
 
 LATER = 91 * DAY
 MINUTE = timedelta(minutes=1)

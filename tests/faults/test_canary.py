@@ -1,15 +1,16 @@
 """A key's value appears nowhere but in the store: no log, error, repr, audit object or body."""
 
+import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daena_kms.api.messages import Request
 from daena_kms.api.router import respond
-from daena_kms.audit import open_log
 from daena_kms.audit.records import Context
-from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import ConfigError
@@ -17,8 +18,12 @@ from daena_kms.rules.durations import format_time
 from daena_kms.stores.base import Staged
 from daena_kms.stores.rotation import rotate
 
-from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION
-from infra.local.faults import only
+from infra.local.azure.documents import AzureError, error_answer
+from infra.local.faults import How, only
+from infra.local.gcp.crc32c import crc32c
+from infra.local.gcp.state import DISABLED, Version
+from infra.local.http_server import Request as Asked
+from tests.faults.azure_answers import answering
 from tests.faults.leaks import (
     KEY,
     NEW,
@@ -28,68 +33,101 @@ from tests.faults.leaks import (
     forms,
     leaked,
     live,
-    recorded,
     shown_by,
     texts_of,
 )
-from tests.faults.worlds import DAY, AwsWorld, LocalWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import CLOUDS, InCloud
+from tests.worlds.local import LocalWorld
+
+#: The logs of the SDKs that hold whole messages at DEBUG, by their beginning.
+PAYLOADS = {
+    "aws": "botocore",
+    "azure": "azure.core.pipeline.policies._universal",
+    "gcp": "google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc",
+}
 
 
-@pytest.fixture
-def logs() -> Iterator[Recorder]:
-    """Record everything that is logged anywhere, at DEBUG."""
-    with recorded() as recorder:
-        yield recorder
+def _whole_messages(world: InCloud, logs: Recorder) -> bool:
+    return any(name.startswith(PAYLOADS[world.provider]) for name in logs.names)
 
 
-def own_clients(aws: AwsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the world's adapter make its clients by itself, from the environment."""
-    for name, value in (
-        ("AWS_ENDPOINT_URL", aws.sim.url),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
-        ("AWS_SECRET_ACCESS_KEY", ACCESS_KEY),
-    ):
-        monkeypatch.setenv(name, value)
-    aws.adapter = AWSKMSAdapter(REGION, aws.kms_key)
-    aws.log = open_log(f"s3://{BUCKET}/own", region=REGION, session=aws.adapter.aws.session())
+def _own_clients(
+    world: InCloud, monkeypatch: pytest.MonkeyPatch, logs: Recorder, whose: str
+) -> None:
+    """Let the world's adapter make its clients by itself, from the environment, if asked to."""
+    if whose == "own clients":
+        world.enter(monkeypatch)
+    logs.texts.clear()
 
 
-@pytest.mark.parametrize("whose", ["given clients", "own clients"])
+whose = pytest.mark.parametrize("whose", ["given clients", "own clients"])
+
+
+@whose
 def test_no_log_holds_a_value(
-    aws: AwsWorld, logs: Recorder, monkeypatch: pytest.MonkeyPatch, whose: str
+    loud: InCloud, logs: Recorder, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
     """With every logger at DEBUG nothing of a value is logged, whoever made the clients."""
-    if whose == "own clients":
-        own_clients(aws, monkeypatch)
-    logs.texts.clear()
-    values = live(aws)
+    _own_clients(loud, monkeypatch, logs, whose)
+    values = live(loud)
     assert leaked(values, logs.texts) == []
     assert "daena_kms" in logs.names
+    if isinstance(loud, AzureWorld):
+        # What the SDK says from INFO on is kept, and is no body.
+        assert any(name.startswith("azure.core") for name in logs.names)
 
 
-@pytest.mark.parametrize("whose", ["given clients", "own clients"])
+@pytest.mark.parametrize(
+    ("loud", "whose"),
+    [
+        *((kind, "given clients") for kind in CLOUDS),
+        *((kind, "own clients") for kind in ("aws", "gcp")),  # Azure's logs bodies if told to
+    ],
+    indirect=["loud"],
+)
 def test_the_search_would_find_it(
-    aws: AwsWorld, logs: Recorder, monkeypatch: pytest.MonkeyPatch, whose: str
+    loud: InCloud, logs: Recorder, monkeypatch: pytest.MonkeyPatch, whose: str
 ) -> None:
-    """Without the filter on the SDK's loggers the values are there, and the search finds them."""
-    if whose == "own clients":
-        own_clients(aws, monkeypatch)
+    """Without the filter on the SDK's loggers values are there, sent and received."""
+    _own_clients(loud, monkeypatch, logs, whose)
     monkeypatch.setattr("daena_kms.sdk.quiet._Silence.filter", lambda *_: True)
     given = canary()
-    aws.adapter.create_key(NEW, given)
-    made = aws.adapter.create_key(KEY)
+    loud.adapter.create_key(NEW, given)
     assert leaked([given], logs.texts)
-    # Also what KMS sent and the key was made of.
+    logs.texts.clear()
+    loud.adapter.get_key(NEW)
+    assert leaked([given], logs.texts)
+    logs.texts.clear()
+    # On AWS also what KMS sent and the key was made of.
+    made = loud.adapter.create_key(KEY)
     assert leaked([made], logs.texts)
-    assert any(name.startswith("botocore") for name in logs.names)
+    assert _whole_messages(loud, logs)
 
 
-def test_an_application_s_own_logs_stay(aws: AwsWorld, logs: Recorder) -> None:
+def _read_by_an_application(world: InCloud) -> str:
+    match world:
+        case AwsWorld():
+            return world.clients.secrets.get_secret_value(SecretId=KEY)["SecretString"]
+        case AzureWorld():
+            return str(world.sim.secrets_client(logging_enable=True).get_secret(KEY).value)
+        case GcpWorld():
+            name = f"{world.name(KEY)}/versions/1"
+            return world.client.access_secret_version(name=name).payload.data.decode()
+
+
+def test_an_application_s_own_logs_stay(loud: InCloud, logs: Recorder) -> None:
     """What the application does with its client at DEBUG is logged as ever."""
-    aws.adapter.create_key(KEY)
-    before = len(logs.texts)
-    aws.secrets.list_secrets()
-    assert len(logs.texts) > before
+    value = loud.adapter.create_key(KEY)
+    assert leaked([value], logs.texts) == []
+    assert not isinstance(loud, AzureWorld) or not _whole_messages(loud, logs)
+    logs.texts.clear()
+    assert _read_by_an_application(loud) == value
+    assert leaked([value], logs.texts)
+    assert _whole_messages(loud, logs)
 
 
 @pytest.mark.parametrize("shift", range(4))
@@ -103,32 +141,108 @@ def test_every_form_is_found(number: int, shift: int) -> None:
     assert leaked([value], [canary()]) == []
 
 
-FAULTS: dict[str, Callable[[AwsWorld], object]] = {
-    "dropped": lambda w: w.sim.faults.fail_before(1, when=only("secretsmanager", None), times=99),
-    "lost": lambda w: w.sim.faults.fail_after(1, when=only("secretsmanager", None), times=99),
-    "error": lambda w: w.sim.faults.fail_before(1, how="error", times=99),
-    "throttled": lambda w: w.sim.faults.throttle(99),
-    "create denied": lambda w: w.sim.faults.deny("CreateSecret"),
-    "put denied": lambda w: w.sim.faults.deny("PutSecretValue"),
-    "move denied": lambda w: w.sim.faults.deny("UpdateSecretVersionStage"),
-    "read denied": lambda w: w.sim.faults.deny("GetSecretValue"),
-    "key disabled": lambda w: w.kms.disable_key(KeyId=w.kms_key),
+def _version(world: GcpWorld) -> Version:
+    """Return the current version, to be changed behind everybody's back."""
+    return world.sim.secrets[KEY].versions[2]
+
+
+def _annotate(world: GcpWorld, name: str, text: str) -> None:
+    secret = world.sim.secrets[KEY]
+    secret.annotations[name] = text
+    secret.touch()
+
+
+def _claimed(world: GcpWorld) -> None:
+    times = [format_time(world.began + minutes * timedelta(minutes=1)) for minutes in (0, 15)]
+    claim = {"id": "theirs", "highest": 2, "at": times[0], "until": times[1]}
+    _annotate(world, "daena-claim", json.dumps(claim))
+
+
+def _binary(world: GcpWorld) -> None:
+    version = _version(world)
+    version.data = b"\xff" + world.sim.secrets[KEY].versions[1].data
+    version.crc32c = crc32c(version.data)
+
+
+def _damaged(world: GcpWorld) -> None:
+    _version(world).data = world.sim.secrets[KEY].versions[1].data + b"x"
+
+
+_MANAGER, _VAULT = only("secretsmanager", None), only("keyvault", None)
+_SECRETS = only("secretmanager", None)
+_ADDING = only("secretmanager", "AddSecretVersion")
+_ANYWHERE: dict[str, Callable[[Any], object]] = {
     "exists": lambda w: w.adapter.create_key(NEW),
-    "held": lambda w: w.secrets.tag_resource(
-        SecretId=KEY, Tags=[{"Key": "daena.hold", "Value": "true"}]
-    ),
-    "deleted": lambda w: w.secrets.delete_secret(SecretId=KEY),
+    "held": lambda w: w.retag(KEY, {"daena.hold": "true"}),
 }
+FAULTS: dict[str, dict[str, Callable[[Any], object]]] = {
+    "aws": _ANYWHERE
+    | {
+        "dropped": lambda w: w.sim.faults.fail_before(1, when=_MANAGER, times=99),
+        "lost": lambda w: w.sim.faults.fail_after(1, when=_MANAGER, times=99),
+        "error": lambda w: w.sim.faults.fail_before(1, how="error", times=99),
+        "throttled": lambda w: w.sim.faults.throttle(99),
+        "create denied": lambda w: w.sim.faults.deny("CreateSecret"),
+        "put denied": lambda w: w.sim.faults.deny("PutSecretValue"),
+        "move denied": lambda w: w.sim.faults.deny("UpdateSecretVersionStage"),
+        "read denied": lambda w: w.sim.faults.deny("GetSecretValue"),
+        "key disabled": lambda w: w.kms.disable_key(KeyId=w.kms_key),
+        "deleted": lambda w: w.secrets.delete_secret(SecretId=KEY),
+    },
+    "azure": _ANYWHERE
+    | {
+        "dropped": lambda w: w.sim.faults.fail_before(1, when=_VAULT, times=99),
+        "lost": lambda w: w.sim.faults.fail_after(1, when=_VAULT, times=99),
+        "error": lambda w: w.sim.faults.fail_before(1, when=_VAULT, how=How.ERROR, times=99),
+        "error after": lambda w: w.sim.faults.fail_after(
+            1, when=only("keyvault", "SetSecret"), how=How.ERROR, times=99
+        ),
+        "throttled": lambda w: w.sim.faults.throttle(99, when=_VAULT, retry_after=120),
+        "set denied": lambda w: w.sim.faults.deny("SetSecret"),
+        "read denied": lambda w: w.sim.faults.deny("GetSecret"),
+        "claims denied": lambda w: w.sim.faults.deny("PutBlob"),
+        "claims lost": lambda w: w.sim.faults.fail_before(1, when=only("blob", None), times=99),
+        "conflict": answering(
+            "SetSecret",
+            lambda body: error_answer(Asked("", "", {}, {}, body), AzureError(409, "Conflict", "")),
+        ),
+        "disabled": lambda w: w.operate(KEY, enabled=False),
+        "deleted": lambda w: w.sim.secrets.delete(w.sim.secrets.secret(KEY)),
+    },
+    "gcp": _ANYWHERE
+    | {
+        "dropped": lambda w: w.sim.faults.fail_before(1, when=_SECRETS, times=99),
+        "lost": lambda w: w.sim.faults.fail_after(1, when=_SECRETS, times=99),
+        "error": lambda w: w.sim.faults.fail_before(1, when=_SECRETS, how=How.ERROR, times=99),
+        "error after": lambda w: w.sim.faults.fail_after(1, when=_ADDING, how=How.ERROR, times=99),
+        "throttled": lambda w: w.sim.faults.throttle(99, when=_SECRETS),
+        "create denied": lambda w: w.sim.faults.deny("CreateSecret"),
+        "add denied": lambda w: w.sim.faults.deny("AddSecretVersion"),
+        "update denied": lambda w: w.sim.faults.deny("UpdateSecret"),
+        "read denied": lambda w: w.sim.faults.deny("AccessSecretVersion"),
+        "claimed": _claimed,
+        "binary": _binary,
+        "damaged": _damaged,
+        "disabled": lambda w: _version(w).become(DISABLED, w.began),
+        "deleted": lambda w: w.sim.secrets.by_name.clear(),
+    },
+}
+#: What is found out, or mends itself: then only what no store takes is an error.
+FOUND_OUT = {("azure", "error after"), ("gcp", "error after"), ("gcp", "disabled")}
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-def test_no_error_holds_a_value(aws: AwsWorld, logs: Recorder, fault: str) -> None:
-    """Whatever goes wrong while a value is written, no error, its cause or its log shows it."""
+@pytest.mark.parametrize(
+    ("loud", "fault"),
+    [(kind, fault) for kind, faults in FAULTS.items() for fault in faults],
+    indirect=["loud"],
+)
+def test_no_error_holds_a_value(loud: InCloud, logs: Recorder, fault: str) -> None:
+    """Whatever goes wrong while a value is written or read, no error, cause or log shows it."""
     value = secrets.token_urlsafe(40)
-    aws.adapter.create_key(KEY, value)
-    aws.adapter.rotate_key(KEY)
-    FAULTS[fault](aws)
-    check_errors(aws, logs, value)
+    loud.adapter.create_key(KEY, value)
+    loud.adapter.rotate_key(KEY)
+    FAULTS[loud.provider][fault](loud)
+    check_errors(loud, logs, value, least=3 if (loud.provider, fault) in FOUND_OUT else 4)
 
 
 def test_what_the_sdk_refuses_shows_no_value(aws: AwsWorld) -> None:
@@ -139,7 +253,7 @@ def test_what_the_sdk_refuses_shows_no_value(aws: AwsWorld) -> None:
     assert leaked([value], texts_of(caught.value)) == []
 
 
-def test_nothing_that_is_written_or_shown_holds_a_value(world: World) -> None:
+def test_nothing_that_is_written_or_shown_holds_a_value(world: FaultWorld) -> None:
     """Audit objects, plans, tags, labels, reprs and HTTP bodies hold no value."""
     values = live(world)
     store, log, adapter = world.adapter.store, world.log, world.adapter
@@ -182,7 +296,7 @@ def test_the_local_store_s_files_hold_no_value(tmp_path: Path, logs: Recorder) -
 
 
 def test_a_foreign_error_in_a_store_is_not_quoted(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An unexpected error from below, whatever it quotes, is told by its type alone."""
     world.operations().create(KEY)

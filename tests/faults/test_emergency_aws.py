@@ -10,11 +10,12 @@ from daena_kms.rules.model import VersionState
 
 from infra.local.aws.sim import AwsSimulator
 from tests.faults import test_matrix as matrix
+from tests.faults.at_once import at_once
 from tests.faults.operations_emergency import Compromised, lived
-from tests.faults.seam import Effect
-from tests.faults.test_aws_permissions import S3_ACTIONS
-from tests.faults.test_races import at_once
-from tests.faults.worlds import DAY, AwsWorld
+from tests.faults.permissions import S3_ACTIONS
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY
+from tests.worlds.seam import Effect
 
 KEY = "app-key"
 WHY = "seen in a public log"

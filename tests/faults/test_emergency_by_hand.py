@@ -6,12 +6,14 @@ from daena_kms.rules.model import VersionState
 
 from tests.faults.operations_emergency import lived
 from tests.faults.test_emergency_left import HOUR, KEY, Refusing, emergency
-from tests.faults.worlds import AwsWorld, GcpWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import FaultWorld
+from tests.worlds.gcp import GcpWorld
 
 DOWN = StoreUnavailable("it does not answer", key_id=KEY, todo="Wait")
 
 
-def half_way(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Refusing]:
+def half_way(world: FaultWorld, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Refusing]:
     """Come as far as the new version; return the id of the old one."""
     world.operations().create(KEY, spec="token")
     refusing = Refusing(world.adapter.store, monkeypatch)
@@ -19,7 +21,7 @@ def half_way(world: World, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Refusi
     return emergency(world), refusing
 
 
-def stays_current(world: World, old: str, value: str) -> None:
+def stays_current(world: FaultWorld, old: str, value: str) -> None:
     """Assert that no run, soon or late, retires what is current, and that it reads."""
     for hours in (2, 4, 30, 60):
         world.run(hours * HOUR)

@@ -10,11 +10,11 @@ from daena_kms.stores.base import Staged
 
 from tests.faults.operations_emergency import states
 from tests.faults.test_emergency_left import HOUR, KEY
-from tests.faults.worlds import DAY, World
 from tests.unit.logs import CONTEXT
+from tests.worlds.base import DAY, FaultWorld
 
 
-def forge(world: World, version: str) -> None:
+def forge(world: FaultWorld, version: str) -> None:
     """Write the intent of an emergency in which nobody rotated."""
     context = replace(CONTEXT, provider=world.adapter.store.provider)
     writer = RunWriter(world.log, context, lambda: world.at(DAY))
@@ -23,7 +23,7 @@ def forge(world: World, version: str) -> None:
 
 
 def test_what_is_about_to_become_current_is_not_retired(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another run comes between the writing of a version and its promotion."""
     world.operations().create(KEY, spec="token")

@@ -8,7 +8,7 @@ from daena_kms.rules.model import Key, VersionState
 from daena_kms.stores.base import Store
 
 from tests.faults.operations_emergency import states
-from tests.faults.worlds import DAY, World
+from tests.worlds.base import DAY, FaultWorld
 
 KEY = "app-key"
 WHY = "seen in a public log"
@@ -32,7 +32,7 @@ class Refusing:
 
 
 @pytest.fixture
-def refusing(world: World, monkeypatch: pytest.MonkeyPatch) -> Refusing:
+def refusing(world: FaultWorld, monkeypatch: pytest.MonkeyPatch) -> Refusing:
     """Give a world whose first emergency came as far as the new version, and no further."""
     world.operations().create(KEY, spec="token")
     made = Refusing(world.adapter.store, monkeypatch)
@@ -40,7 +40,7 @@ def refusing(world: World, monkeypatch: pytest.MonkeyPatch) -> Refusing:
     return made
 
 
-def emergency(world: World, after: timedelta = HOUR) -> str:
+def emergency(world: FaultWorld, after: timedelta = HOUR) -> str:
     """Say that what is current has leaked; return its id."""
     old = world.current(KEY)
     summary = world.run(after, keys=[KEY], compromised=True, reason=WHY)
@@ -59,7 +59,7 @@ def emergency(world: World, after: timedelta = HOUR) -> str:
     ],
 )
 def test_a_retirement_that_failed_is_tried_by_every_run(
-    world: World, refusing: Refusing, error: Exception
+    world: FaultWorld, refusing: Refusing, error: Exception
 ) -> None:
     """Each run tries again and tells of it; the grace period does not matter."""
     refusing.errors[:] = [error]
@@ -76,7 +76,7 @@ def test_a_retirement_that_failed_is_tried_by_every_run(
     assert world.verify().ok
 
 
-def test_a_run_about_another_key_carries_it_on(world: World, refusing: Refusing) -> None:
+def test_a_run_about_another_key_carries_it_on(world: FaultWorld, refusing: Refusing) -> None:
     """What it is not about it leaves, and the log does not forget it."""
     old = emergency(world)
     refusing.errors.clear()
@@ -87,7 +87,7 @@ def test_a_run_about_another_key_carries_it_on(world: World, refusing: Refusing)
     assert world.run(5 * HOUR).revoked_versions == {KEY: [old]}
 
 
-def test_a_run_that_names_the_key_does_it_too(world: World, refusing: Refusing) -> None:
+def test_a_run_that_names_the_key_does_it_too(world: FaultWorld, refusing: Refusing) -> None:
     """An ordinary rotation by name first does what is owed; its own base keeps its grace."""
     old = emergency(world)
     refusing.errors.clear()
@@ -96,7 +96,7 @@ def test_a_run_that_names_the_key_does_it_too(world: World, refusing: Refusing) 
     assert states(world) == [RETIRED, PREVIOUS, CURRENT]
 
 
-def test_a_second_emergency_does_both(world: World, refusing: Refusing) -> None:
+def test_a_second_emergency_does_both(world: FaultWorld, refusing: Refusing) -> None:
     """What is owed and what has leaked since."""
     first = emergency(world)
     refusing.errors.clear()
@@ -107,32 +107,32 @@ def test_a_second_emergency_does_both(world: World, refusing: Refusing) -> None:
     assert world.run(3 * HOUR).actions == []
 
 
-def test_a_dry_run_shows_what_is_owed(world: World, refusing: Refusing) -> None:
+def test_a_dry_run_shows_what_is_owed(world: FaultWorld, refusing: Refusing) -> None:
     """With its reason; nothing changes."""
     old = emergency(world)
     refusing.errors.clear()
     before = world.state()
     actions = world.run(2 * HOUR, dry_run=True).actions
     assert [(a.kind.value, a.version) for a in actions] == [("retire", old)]
-    assert "compromised, and readable still" in actions[0].reason
+    assert "compromised and still readable" in actions[0].reason
     assert world.state() == before
 
 
-def test_a_hold_keeps_it_and_its_end_lets_it_go(world: World, refusing: Refusing) -> None:
+def test_a_hold_keeps_it_and_its_end_lets_it_go(world: FaultWorld, refusing: Refusing) -> None:
     """Whoever sets a hold says stop; the run says that the version is readable still."""
     old = emergency(world)
     refusing.errors.clear()
     world.operations(2 * HOUR).hold(KEY)
     summary = world.run(3 * HOUR, dry_run=True)
     assert summary.held == [KEY]
-    assert f"its compromised version {old} is readable still" in summary.actions[0].reason
+    assert f"its compromised version {old} is still readable" in summary.actions[0].reason
     assert world.run(30 * HOUR).held == [KEY]
     assert states(world) == [PREVIOUS, CURRENT]
     world.operations(31 * HOUR).release(KEY)
     assert world.run(32 * HOUR).revoked == [KEY]
 
 
-def test_a_key_out_of_management_is_left_alone(world: World, refusing: Refusing) -> None:
+def test_a_key_out_of_management_is_left_alone(world: FaultWorld, refusing: Refusing) -> None:
     """And retired once it is managed again: the log keeps what is owed."""
     old = emergency(world)
     refusing.errors.clear()
@@ -145,7 +145,7 @@ def test_a_key_out_of_management_is_left_alone(world: World, refusing: Refusing)
     assert world.run(41 * HOUR).revoked_versions == {KEY: [old]}
 
 
-def test_a_deleted_key_that_comes_back_owes_it_still(world: World, refusing: Refusing) -> None:
+def test_a_deleted_key_that_comes_back_owes_it_still(world: FaultWorld, refusing: Refusing) -> None:
     """A deletion hides it from us, and a restoration would bring it back readable."""
     emergency(world)
     refusing.errors.clear()
@@ -157,7 +157,7 @@ def test_a_deleted_key_that_comes_back_owes_it_still(world: World, refusing: Ref
 
 
 def test_rolling_back_from_the_new_version_makes_no_old_one_current(
-    world: World, refusing: Refusing
+    world: FaultWorld, refusing: Refusing
 ) -> None:
     """A rollback is a version of its own: what leaked is retired, and its value's copy is not."""
     old = emergency(world)
@@ -169,7 +169,7 @@ def test_rolling_back_from_the_new_version_makes_no_old_one_current(
     assert states(world) == [RETIRED, PREVIOUS, CURRENT]
 
 
-def test_what_somebody_enables_again_stays_so(world: World) -> None:
+def test_what_somebody_enables_again_stays_so(world: FaultWorld) -> None:
     """An emergency is over when it is done: no later run retires the version a second time."""
     world.operations().create(KEY)
     world.run(HOUR, keys=[KEY], compromised=True, reason=WHY)

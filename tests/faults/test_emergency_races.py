@@ -6,11 +6,9 @@ import pytest
 from daena_kms.errors import ConfigError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.model import Key, VersionState
 
+from tests.faults.at_once import at_once
 from tests.faults.operations_emergency import lived, states
-from tests.faults.test_races import at_once, calm
-from tests.faults.worlds import DAY, World
-
-__all__ = ["calm"]
+from tests.worlds.base import DAY, FaultWorld
 
 KEY = "app-key"
 WHY = "seen in a public log"
@@ -19,7 +17,7 @@ RETIRED, CURRENT, PREVIOUS = VersionState.RETIRED, VersionState.CURRENT, Version
 
 
 def test_a_rotation_that_failed_retires_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The current version is never retired; both results say so, and no later run does it."""
     world.operations().create(KEY)
@@ -32,7 +30,10 @@ def test_a_rotation_that_failed_retires_nothing(
         patch.setattr(world.adapter.store, "stage", stage)
         summary = world.run(HOUR, keys=[KEY], compromised=True, reason=WHY)
     assert (summary.failed, summary.skipped, summary.revoked) == ([KEY], [KEY], [])
-    assert f"version {old} is current, since the rotation failed" in summary.notes[KEY]
+    assert (
+        f"version {old} is not retired: it is current, because the rotation failed"
+        in summary.notes[KEY]
+    )
     assert world.run(HOUR + MINUTE).actions == []
     assert states(world) == [CURRENT]
     assert world.run(2 * HOUR, keys=[KEY]).rotated == [KEY]
@@ -41,7 +42,7 @@ def test_a_rotation_that_failed_retires_nothing(
 
 
 def test_a_loser_s_leaked_version_is_retired_all_the_same(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody else rotates in between: what the person knew as leaked is previous then."""
     world.operations().create(KEY, spec="token")
@@ -66,7 +67,7 @@ def test_a_loser_s_leaked_version_is_retired_all_the_same(
 
 
 def test_a_hold_set_in_between_keeps_the_old_version(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Set between the rotation and the retirement: told as a failure, and owed."""
     world.operations().create(KEY)
@@ -87,7 +88,7 @@ def test_a_hold_set_in_between_keeps_the_old_version(
 
 
 def test_a_key_taken_out_of_management_in_between(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: FaultWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told that its old version is not retired."""
     world.operations().create(KEY)
@@ -104,7 +105,7 @@ def test_a_key_taken_out_of_management_in_between(
     assert "is not retired" in str(summary.errors[KEY])
 
 
-def test_many_emergencies_at_once(calm: World) -> None:
+def test_many_emergencies_at_once(calm: FaultWorld) -> None:
     """Each rotates at most once; afterwards one version is current, and every other one retired."""
     calm.operations().create(KEY, spec="token")
     first = calm.current(KEY)
@@ -127,7 +128,7 @@ def test_many_emergencies_at_once(calm: World) -> None:
     assert calm.verify().ok
 
 
-def test_emergencies_against_scheduled_runs(calm: World) -> None:
+def test_emergencies_against_scheduled_runs(calm: FaultWorld) -> None:
     """Whoever wins, what each was asked to retire is retired, and the current version reads."""
     calm.operations().create(KEY, spec="token")
     later = 91 * DAY

@@ -15,16 +15,17 @@ from daena_kms.errors import AuditUnavailable, ConfigError, StoreUnavailable
 from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
 
-from tests.faults.seam import Effect
 from tests.faults.test_many_keys import make
-from tests.faults.worlds import DAY, LocalWorld, World
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.local import LocalWorld
+from tests.worlds.seam import Effect
 
 LATER = 91 * DAY
 #: The module: as an attribute of its package, the name is the function's.
 RUN = sys.modules["daena_kms.engine.run"]
 
 
-def test_the_plan_is_in_the_log_before_any_change(world: World) -> None:
+def test_the_plan_is_in_the_log_before_any_change(world: FaultWorld) -> None:
     """When the intent can't be written nothing is changed, and the error says why."""
     make(world, 3)
     world.arm(0, Effect.BEFORE)
@@ -40,7 +41,7 @@ def test_the_plan_is_in_the_log_before_any_change(world: World) -> None:
     assert len(world.run(LATER).rotated) == 3
 
 
-def _calls_before_the_intent(world: World) -> int:
+def _calls_before_the_intent(world: FaultWorld) -> int:
     """Return how many calls a run makes before it writes its plan."""
     seen: list[int] = []
     put = world.log.put_new
@@ -132,7 +133,7 @@ def test_what_is_queued_when_the_log_fails_is_not_begun(
     assert world.promotions() == len(ids) + len(begun)
 
 
-def test_no_log_no_run(world: World, tmp_path: Path) -> None:
+def test_no_log_no_run(world: FaultWorld, tmp_path: Path) -> None:
     """Without a log, or with one that can't be made, nothing changes."""
     make(world, 1)
     before = world.state()

@@ -10,7 +10,8 @@ from daena_kms.stores.base import Staged
 from daena_kms.stores.gcp.state import CLAIM, LABEL, VERSIONS, read_records
 from daena_kms.stores.rotation import rotate
 
-from tests.faults.worlds import DAY, GcpWorld
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY

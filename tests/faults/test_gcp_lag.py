@@ -7,7 +7,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.faults.worlds import DAY, GcpWorld
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
 
 KEY, OTHER = "app-key", "other-key"
 LATER = 91 * DAY
@@ -22,19 +23,14 @@ def due(gcp: GcpWorld) -> GcpWorld:
     return gcp
 
 
-def test_a_stale_listing_makes_no_second_rotation(due: GcpWorld) -> None:
-    """Its etag is no longer the secret's: the key is looked at anew, and is not due."""
+def test_annotations_of_a_minute_ago_are_not_lost(due: GcpWorld) -> None:
+    """What somebody wrote since the listing stays, and what they took away does not come back."""
     due.sim.freeze_listing()
-    assert sorted(due.run(LATER).rotated) == [KEY, OTHER]
-    before = due.state()
-    for minutes in (1, 5, 60):
-        summary = due.run(LATER + minutes * MINUTE)
-        assert (summary.rotated, summary.finished, summary.failed) == ([], [], [])
-        assert sorted(summary.skipped) == [KEY, OTHER]
-    assert due.state() == before
-    due.sim.unfreeze_listing()
-    assert due.run(LATER + 2 * 60 * MINUTE).actions == []
-    assert due.verify().ok
+    known = dict(due.sim.secrets[KEY].annotations)
+    due.change(KEY, annotations={**known, "team": "them"}, labels={"cost": "1"})
+    assert KEY in due.run(LATER).rotated
+    secret = due.sim.secrets[KEY]
+    assert (secret.annotations["team"], secret.labels) == ("them", {"cost": "1"})
 
 
 def test_stale_aliases_lead_to_what_is_readable_still(due: GcpWorld) -> None:
@@ -98,3 +94,30 @@ def test_a_retirement_that_the_list_does_not_show_yet(due: GcpWorld) -> None:
         assert (summary.failed, summary.rotated, summary.destroyed) == ([], [], [])
     states = [v.state.name for v in due.sim.secrets[KEY].versions.values()]
     assert states == ["DISABLED", "ENABLED"]
+
+
+def test_aliases_that_lag_do_no_harm(due: GcpWorld) -> None:
+    """Who reads current gets the version before until it converges; no run rotates again."""
+    first = due.adapter.get_key(KEY)
+    due.sim.freeze_aliases()
+    made = due.run(LATER).new_versions[KEY]
+    assert due.adapter.get_key(KEY) == first
+    for after in (MINUTE, timedelta(hours=5), 6 * DAY):
+        assert due.run(LATER + after).actions == []
+        assert due.adapter.get_key(KEY) == first
+    assert due.adapter.get_key(KEY, made) != first
+    due.sim.unfreeze_aliases()
+    assert due.adapter.get_key(KEY) == due.adapter.get_key(KEY, made)
+
+
+def test_a_list_of_versions_that_lags_does_no_harm(due: GcpWorld) -> None:
+    """A version that is not listed yet is none that is gone: it is there, and can be left again."""
+    first = due.adapter.get_key(KEY)
+    due.sim.freeze_versions()
+    made = due.run(MINUTE, keys=[KEY]).new_versions[KEY]
+    assert due.current(KEY) == made
+    assert due.verify().ok
+    due.operations(2 * MINUTE).rollback(KEY)
+    assert due.adapter.get_key(KEY) == first
+    due.sim.unfreeze_versions()
+    assert sorted(due.readable(KEY)) == ["1", "2", "3"]

@@ -1,7 +1,7 @@
 """A value that is recorded appears nowhere but in the store, whatever goes wrong on the way."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,24 +14,17 @@ from tests.faults.leaks import (
     canary,
     forms,
     leaked,
-    recorded,
     shown_by,
     texts_of,
 )
-from tests.faults.seam import Effect
 from tests.faults.services import service
-from tests.faults.worlds import DAY, LocalWorld, World
 from tests.unit.kms.manifests import one_signer, pem
+from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.local import LocalWorld
+from tests.worlds.seam import Effect
 
 
-@pytest.fixture
-def logs() -> Iterator[Recorder]:
-    """Record everything that is logged anywhere, at DEBUG."""
-    with recorded() as recorder:
-        yield recorder
-
-
-def everything(world: World, logs: Recorder, kms: KeyManagementService) -> list[str]:
+def everything(world: FaultWorld, logs: Recorder, kms: KeyManagementService) -> list[str]:
     """Return all that was written and can be shown, except what the store keeps."""
     held = world.held()
     objects = [held.get(e.name) or b"" for p in ("log/", "manifests/") for e in held.entries(p)]
@@ -42,7 +35,9 @@ def everything(world: World, logs: Recorder, kms: KeyManagementService) -> list[
     return texts + list(shown_by(world)) + logs.texts
 
 
-def test_nothing_that_is_written_logged_or_shown_holds_it(world: World, logs: Recorder) -> None:
+def test_nothing_that_is_written_logged_or_shown_holds_it(
+    world: FaultWorld, logs: Recorder
+) -> None:
     """Plain, base64, hexadecimal, URL-quoted or JSON: in no log, record, manifest or repr."""
     kms, values = service(world), [canary() for _ in range(3)]
     shown = [repr(kms.record_rotation(values[0], KEY, {"ticket": "OPS-7"}))]
@@ -57,7 +52,7 @@ def test_nothing_that_is_written_logged_or_shown_holds_it(world: World, logs: Re
     assert "daena_kms" in logs.names
 
 
-def test_the_search_would_find_it(world: World, logs: Recorder) -> None:
+def test_the_search_would_find_it(world: FaultWorld, logs: Recorder) -> None:
     """A fingerprint that were the value itself is found in the manifest and in the log's place."""
     value = secrets.token_urlsafe(40)
     kms = service(world)
@@ -68,7 +63,7 @@ def test_the_search_would_find_it(world: World, logs: Recorder) -> None:
 
 
 @pytest.mark.parametrize("effect", [Effect.BEFORE, Effect.AFTER])
-def test_no_error_holds_it(world: World, logs: Recorder, effect: Effect) -> None:
+def test_no_error_holds_it(world: FaultWorld, logs: Recorder, effect: Effect) -> None:
     """Whichever call fails, neither the error nor its causes nor any log shows the value."""
     first, value = canary(), secrets.token_urlsafe(40)
     kms = service(world)
@@ -109,7 +104,7 @@ def bad_calls(kms: KeyManagementService, value: str) -> list[Callable[[], object
     ]
 
 
-def test_bad_input_is_refused_without_it(world: World, logs: Recorder) -> None:
+def test_bad_input_is_refused_without_it(world: FaultWorld, logs: Recorder) -> None:
     """Every refusal is ours, changes nothing, and does not show the value."""
     value = secrets.token_urlsafe(40)
     kms = service(world)

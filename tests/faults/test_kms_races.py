@@ -1,6 +1,5 @@
 """Twenty who record at once: the chain of manifests does not fork, and no value takes another's."""
 
-import os
 import secrets
 from collections import Counter
 from datetime import UTC, datetime
@@ -14,15 +13,15 @@ from daena_kms.errors import RotationConflict
 from daena_kms.kms import KeyManagementService, RotationRecord
 
 from tests.faults import racer
+from tests.faults.at_once import at_once
 from tests.faults.services import service, signing_file
-from tests.faults.test_races import at_once, calm  # noqa: F401 - a fixture
-from tests.faults.worlds import World
+from tests.worlds.base import FaultWorld
 
 KEY = "app-key"
 MANY = 20
 
 
-def test_many_keys_at_once_make_one_chain(calm: World) -> None:  # noqa: F811 - the fixture
+def test_many_keys_at_once_make_one_chain(calm: FaultWorld) -> None:
     """Each record has a manifest; they follow each other without a gap or a fork."""
     kms = service(calm)
     values = {f"key-{number}": secrets.token_urlsafe() for number in range(MANY)}
@@ -43,7 +42,7 @@ def test_many_keys_at_once_make_one_chain(calm: World) -> None:  # noqa: F811 - 
     assert calm.verify().ok
 
 
-def test_many_values_for_one_key(calm: World) -> None:  # noqa: F811 - the fixture
+def test_many_values_for_one_key(calm: FaultWorld) -> None:
     """Each success is a version that holds just that value; each loser gets RotationConflict."""
     kms = service(calm)
     kms.record_rotation(secrets.token_urlsafe(), KEY)
@@ -67,7 +66,7 @@ def test_many_values_for_one_key(calm: World) -> None:  # noqa: F811 - the fixtu
     assert calm.verify().ok
 
 
-def test_many_who_create_one_key(calm: World) -> None:  # noqa: F811 - the fixture
+def test_many_who_create_one_key(calm: FaultWorld) -> None:
     """At least one succeeds; the current value is one of theirs, and each has its version."""
     kms = service(calm)
     values = [secrets.token_urlsafe() for _ in range(MANY)]
@@ -84,30 +83,10 @@ def test_many_who_create_one_key(calm: World) -> None:  # noqa: F811 - the fixtu
     assert report.manifests == kinds["create"] + kinds["rotate"]
 
 
-def record_one(folder: Path, key_id: str, now: datetime) -> str:
-    """Record a rotation of a key of its own, as one of many processes."""
-    del now
-    os.environ["DAENA_KMS_SIGNING_KEY"] = str(folder / "signing.pem")
-    kms = KeyManagementService(
-        adapter=LocalAdapter(folder / "store"), log=open_log((folder / "audit").as_uri())
-    )
-    kms.record_rotation(secrets.token_urlsafe(), f"{key_id}-{os.getpid()}")
-    return racer.ROTATED
-
-
-def record_at_home(folder: Path, key_id: str, now: datetime) -> str:
-    """Record with nothing set but the home, which nobody has used before."""
-    del now
-    os.environ["DAENA_KMS_HOME"] = str(folder / "home")
-    kms = KeyManagementService()
-    kms.record_rotation(secrets.token_urlsafe(), f"{key_id}-{os.getpid()}")
-    return racer.ROTATED
-
-
 def test_many_processes_with_a_log(tmp_path: Path) -> None:
     """Twenty processes, twenty keys, one chain, one log; all of it verifies."""
     signing = signing_file(tmp_path)
-    outcomes = racer.race(record_one, tmp_path, "key", datetime.now(UTC), MANY)
+    outcomes = racer.race(racer.record_one, tmp_path, "key", datetime.now(UTC), MANY)
     assert outcomes == [racer.ROTATED] * MANY
     adapter, log = LocalAdapter(tmp_path / "store"), open_log((tmp_path / "audit").as_uri())
     kms = KeyManagementService(adapter=adapter, log=log, signing_key=signing)
@@ -119,7 +98,7 @@ def test_many_processes_with_a_log(tmp_path: Path) -> None:
 
 def test_many_processes_with_one_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Twenty first users make one signing key, one store, one log and one chain."""
-    outcomes = racer.race(record_at_home, tmp_path, "key", datetime.now(UTC), MANY)
+    outcomes = racer.race(racer.record_at_home, tmp_path, "key", datetime.now(UTC), MANY)
     assert outcomes == [racer.ROTATED] * MANY
     monkeypatch.setenv("DAENA_KMS_HOME", str(tmp_path / "home"))
     report = KeyManagementService().verify_chain()

@@ -13,12 +13,13 @@ from daena_kms.rules.plan import Outcome
 
 from infra.local.aws.sim import ACCESS_KEY, REGION
 from infra.local.faults import only
-from tests.faults.worlds import DAY, AwsWorld, World
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY, FaultWorld
 
 LATER = 91 * DAY
 
 
-def make(world: World, count: int) -> list[str]:
+def make(world: FaultWorld, count: int) -> list[str]:
     """Create so many keys and return their ids."""
     ids = [f"key-{number:02}" for number in range(count)]
     for key_id in ids:
@@ -26,13 +27,13 @@ def make(world: World, count: int) -> list[str]:
     return ids
 
 
-def records(world: World) -> list[dict[str, object]]:
+def records(world: FaultWorld) -> list[dict[str, object]]:
     """Return the records of the log, in the order of their names."""
     log = world.log
     return [decode(log.get(e.name) or b"", e.name) for e in log.entries("log/")]
 
 
-def of_type(world: World, kind: str, run_id: str | None) -> list[dict[str, object]]:
+def of_type(world: FaultWorld, kind: str, run_id: str | None) -> list[dict[str, object]]:
     """Return the records of one type of one run."""
     return [r for r in records(world) if r["type"] == kind and r["run"] == run_id]
 
@@ -45,7 +46,7 @@ def deny_one(aws: AwsWorld, key_id: str) -> None:
             answer = {"Error": {"Code": "AccessDeniedException", "Message": "no"}}
             raise ClientError(answer, "PutSecretValue")  # type: ignore[arg-type] # as botocore has it
 
-    events = aws.secrets.meta.events
+    events = aws.clients.secrets.meta.events
     events.register("provide-client-params.secretsmanager.PutSecretValue", refuse)
 
 
@@ -88,7 +89,7 @@ def test_throttling_slows_and_does_not_fail(aws: AwsWorld, monkeypatch: pytest.M
     assert aws.sim.calls.counts()["PutSecretValue"] == len(ids) + 1
 
 
-def test_a_deadline_that_is_over_leaves_everything(world: World) -> None:
+def test_a_deadline_that_is_over_leaves_everything(world: FaultWorld) -> None:
     """With no time left nothing is begun; all that is due is left, and the log says so."""
     ids = make(world, 4)
     before = world.state()
@@ -116,7 +117,7 @@ def test_a_deadline_in_the_middle(aws: AwsWorld, workers: int) -> None:
         if wait:
             gate.wait(0.5)
 
-    aws.secrets.meta.events.register("before-call.secretsmanager.PutSecretValue", slow)
+    aws.clients.secrets.meta.events.register("before-call.secretsmanager.PutSecretValue", slow)
     summary = aws.run(LATER, deadline=0.6, workers=workers)
     gate.set()
     assert summary.left

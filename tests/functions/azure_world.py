@@ -13,6 +13,7 @@ from daena_kms.audit.reader import history
 
 from infra.local.azure.sim import AzureSimulator
 from infra.local.azure.worker import FunctionApp, Request, Response, Result
+from tests.worlds.azure import AzureWorld
 
 FOLDER = Path(__file__).parents[2] / "functions_azure"
 SCHEDULE = "0 7 * * * *"
@@ -25,14 +26,18 @@ class AzureApp:
     """The app while it runs, and what it works on."""
 
     app: FunctionApp
-    sim: AzureSimulator
+    world: AzureWorld
+
+    @property
+    def sim(self) -> AzureSimulator:
+        """The simulator."""
+        return self.world.sim
 
     def secret(self, name: str, *, days: int = 0, **given: Any) -> str:
         """Make a secret of some age as its owner would, and return its value."""
         value = secrets.token_urlsafe(24)
-        made = self.sim.secrets.now() - timedelta(days=days)
         given.setdefault("tags", MANAGED)
-        self.sim.secrets.add_version(name, value, created=made, updated=made, **given)
+        self.world.foreign(name, value, age=timedelta(days=days), **given)
         return value
 
     def fire(self, *, past_due: bool = False) -> Result:
@@ -91,6 +96,7 @@ def runs(result: Result) -> list[dict[str, Any]]:
 def azure_app(**settings: str) -> Iterator[AzureApp]:
     """Run the app with its managed identity, its vault and its account."""
     with AzureSimulator() as sim:
-        given = {**sim.environment, "DAENA_KMS_SCHEDULE": SCHEDULE, **settings}
+        world = AzureWorld(sim)
+        given = {**world.environment, "DAENA_KMS_SCHEDULE": SCHEDULE, **settings}
         with FunctionApp(FOLDER, given) as app:
-            yield AzureApp(app, sim)
+            yield AzureApp(app, world)

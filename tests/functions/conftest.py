@@ -7,15 +7,15 @@ import pytest
 from infra.local.aws.sim import AwsSimulator
 from infra.local.gcp.sim import GcpSimulator
 from tests.faults.leaks import leaked
+from tests.functions.aws_world import LambdaWorld
 from tests.functions.gcp_world import GcpProject
-from tests.functions.world import World
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[LambdaWorld]:
     """A simulated AWS, an environment that leads to it, and the handler imported afresh."""
     with AwsSimulator() as sim:
-        made = World.enter(sim, monkeypatch)
+        made = LambdaWorld(sim, monkeypatch)
         yield made
         made.leave()
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from email.message import Message
 from http.client import HTTPConnection
 from pathlib import Path
@@ -20,6 +21,7 @@ from daena_kms.audit import open_log
 from daena_kms.audit.reader import records
 
 from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER, GcpSimulator
+from tests.worlds.gcp import GcpWorld
 from tests.worlds.waiting import eventually
 
 SOURCE = Path(__file__).parents[2] / "functions_gcp" / "main.py"
@@ -27,7 +29,6 @@ PROGRAM = Path(sys.executable).with_name("functions-framework")
 MANAGED = {"daena.managed": "true"}
 JOB = "scheduler-job@simulated-project.iam.gserviceaccount.com"
 TRACE = "105445aa7843bc8bf206b12000100000"
-DAY = 86_400
 #: The calls that change a secret or a version.
 CHANGES = {"AddSecretVersion", "UpdateSecret", "CreateSecret", "DisableSecretVersion"}
 
@@ -172,7 +173,8 @@ class GcpProject:
     values: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.client = self.sim.client()
+        self.world = GcpWorld(self.sim)
+        self.client = self.world.client
         self._stack = contextlib.ExitStack()
         self._running: dict[str, Function] = {}
 
@@ -218,24 +220,7 @@ class GcpProject:
         """Make a secret of some age as its owner would: version 1 is ``current``."""
         value = secrets.token_urlsafe(24)
         self.values.append(value)
-        self.sim.shift_clock(seconds=-days * DAY)
-        secret: dict[str, object] = {"annotations": dict(tags)}
-        parent = f"projects/{PROJECT}"
-        if location is None:
-            secret["replication"] = {"automatic": {}}
-        else:
-            parent = f"{parent}/locations/{location}"
-        made = self.client.create_secret(
-            request={"parent": parent, "secret_id": key_id, "secret": secret}
-        )
-        self.client.add_secret_version(
-            request={"parent": made.name, "payload": {"data": value.encode()}}
-        )
-        named = {"name": made.name, "version_aliases": {"current": 1}}
-        self.client.update_secret(
-            request={"secret": named, "update_mask": {"paths": ["version_aliases"]}}
-        )
-        self.sim.shift_clock(seconds=days * DAY)
+        self.world.foreign(key_id, value, tags, age=timedelta(days=days), location=location)
         self.sim.calls.clear()
 
     def version(self, key_id: str) -> int:

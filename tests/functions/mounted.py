@@ -15,7 +15,7 @@ from infra.local.gcp.sim import GcpSimulator
 from tests.functions.azure_world import azure_app
 from tests.functions.gcp_world import GcpProject, caller
 from tests.functions.mounts import front_end, function_app_front_end, lambda_front_end
-from tests.functions.world import make_older
+from tests.worlds.aws import make_older
 
 TAGS = {"daena.managed": "true", "daena.spec": "aes-256"}
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from infra.local.aws import lambda_functions
 from infra.local.aws.ministack import LocalAws
 from infra.local.azure.worker import FunctionApp, Request
-from tests.functions.world import CALLER
+from tests.functions.aws_world import CALLER
 
 
 class Sent(NamedTuple):

@@ -18,7 +18,7 @@ def test_records_and_metrics_of_a_run_are_sent() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,  # it ends by itself, however busy the machine is
         check=True,
     )
     told = json.loads(done.stdout.splitlines()[-1])

@@ -20,7 +20,7 @@ from daena_kms.rules.model import VersionState
 from infra.local.aws import lambda_functions
 from infra.local.aws.lambda_functions import Function, Invocation
 from infra.local.aws.ministack import ACCOUNT, REGION, LocalAws
-from tests.functions.world import make_older
+from tests.worlds.aws import make_older
 from tests.worlds.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("local-aws")

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.functions.world import CALLER, Context, World, ask, http_event
+from tests.functions.aws_world import CALLER, Context, LambdaWorld, ask, http_event
 
 
 @pytest.mark.parametrize("body", [None, "", "{}", '{"reason": null}'])
-def test_a_reason_is_optional(world: World, body: str | None) -> None:
+def test_a_reason_is_optional(world: LambdaWorld, body: str | None) -> None:
     """Without one the rotation is done all the same."""
     world.create("key")
 
@@ -19,7 +19,7 @@ def test_a_reason_is_optional(world: World, body: str | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["because", "wegen Zürich 漢字 🔑"])
-def test_a_body_in_base64_is_decoded(world: World, text: str) -> None:
+def test_a_body_in_base64_is_decoded(world: LambdaWorld, text: str) -> None:
     """The platform encodes what it takes for binary."""
     world.create("key")
     body = base64.b64encode(json.dumps({"reason": text}, ensure_ascii=False).encode()).decode()
@@ -48,7 +48,7 @@ def test_a_body_in_base64_is_decoded(world: World, text: str) -> None:
     ids=range(12),
 )
 def test_a_malformed_body_is_refused_before_any_call(
-    world: World,
+    world: LambdaWorld,
     body: str,
     is_base64: bool,
 ) -> None:
@@ -66,7 +66,7 @@ def test_a_malformed_body_is_refused_before_any_call(
     assert len(world.sim.calls) == 0
 
 
-def test_without_a_verified_caller_nothing_is_answered(world: World) -> None:
+def test_without_a_verified_caller_nothing_is_answered(world: LambdaWorld) -> None:
     """Whatever headers, body or path claim, only the platform's word on the caller counts."""
     world.create("key")
     handler = world.handler()
@@ -89,7 +89,7 @@ def test_without_a_verified_caller_nothing_is_answered(world: World) -> None:
     assert len(world.sim.calls) == 0
 
 
-def test_a_claimed_identity_does_not_reach_the_log(world: World) -> None:
+def test_a_claimed_identity_does_not_reach_the_log(world: LambdaWorld) -> None:
     """The principal in the log is the verified one, next to forged headers too."""
     world.create("key")
     forged = "arn:aws:iam::123456789012:root"
@@ -107,7 +107,7 @@ def test_a_claimed_identity_does_not_reach_the_log(world: World) -> None:
 
 
 def test_no_answer_holds_a_value(
-    world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Neither a rotation, a plan, health nor an error says what a key holds, nor does the log."""
     caplog.set_level("DEBUG")

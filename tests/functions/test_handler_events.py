@@ -11,7 +11,7 @@ from daena_kms.errors import ConfigError, DaenaKMSError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.functions.world import HANDLER, Context, World
+from tests.functions.aws_world import HANDLER, Context, LambdaWorld
 
 SCALARS = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)
@@ -50,7 +50,7 @@ EVENTS = either(
 )
 
 
-def test_an_event_of_any_shape_is_answered(world: World) -> None:
+def test_an_event_of_any_shape_is_answered(world: LambdaWorld) -> None:
     """Wrong types at any level give a status and a JSON document, never an exception."""
     handler = world.handler()
 
@@ -68,7 +68,7 @@ def test_an_event_of_any_shape_is_answered(world: World) -> None:
 
 
 @pytest.mark.parametrize("event", [None, [], "x", 7, {}], ids=str)
-def test_an_event_that_says_nothing_has_no_caller(world: World, event: object) -> None:
+def test_an_event_that_says_nothing_has_no_caller(world: LambdaWorld, event: object) -> None:
     """It is answered like a request that nobody signed."""
     handler = world.handler()
 
@@ -76,7 +76,9 @@ def test_an_event_that_says_nothing_has_no_caller(world: World, event: object) -
     assert len(world.sim.calls) == 0
 
 
-def test_a_huge_event_is_answered_briefly(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_huge_event_is_answered_briefly(
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Neither the answer nor the log repeats a megabyte."""
     huge = "x" * 1_000_000
     context = {
@@ -114,7 +116,7 @@ print([name for name in late if name in sys.modules])
     assert (done.stdout, done.stderr) == ("[]\n", "")
 
 
-def test_services_are_made_once_for_a_process(world: World) -> None:
+def test_services_are_made_once_for_a_process(world: LambdaWorld) -> None:
     """The second event uses the clients of the first."""
     handler = world.handler()
     handler.scheduled({}, Context())
@@ -135,7 +137,7 @@ def test_services_are_made_once_for_a_process(world: World) -> None:
     ],
 )
 def test_a_broken_environment_is_named(
-    world: World,
+    world: LambdaWorld,
     variable: str,
     value: str | None,
     words: str,
@@ -164,7 +166,7 @@ def test_a_broken_environment_is_named(
     assert world.changed() == set()
 
 
-def test_missing_credentials_are_named(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_named(world: LambdaWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """A person reads that it is the credentials, not the log's address, that are to be mended."""
     world.create("due", days=91)
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -175,7 +177,7 @@ def test_missing_credentials_are_named(world: World, monkeypatch: pytest.MonkeyP
 
 
 def test_a_log_that_can_not_be_written_stops_everything(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LambdaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without a durable intent no key changes, and the invocation fails."""
     world.create("due", days=91)

@@ -6,10 +6,10 @@ import pytest
 from daena_kms import errors
 from daena_kms.errors import DaenaKMSError
 
-from tests.functions.world import CALLER, World, ask, http_event
+from tests.functions.aws_world import CALLER, LambdaWorld, ask, http_event
 
 
-def test_health_says_what_can_be_used(world: World) -> None:
+def test_health_says_what_can_be_used(world: LambdaWorld) -> None:
     """Configuration, store and log are each tried, and no account or address is told."""
     status, document = ask(world.handler(), http_event("GET", "/v1/health"))
 
@@ -17,7 +17,7 @@ def test_health_says_what_can_be_used(world: World) -> None:
     assert (status, document) == (200, {"ok": True, "provider": "aws", "checks": checks})
 
 
-def test_health_needs_no_caller(world: World) -> None:
+def test_health_needs_no_caller(world: LambdaWorld) -> None:
     """A load balancer asks without a signature where the URL allows it."""
     status, _ = ask(world.handler(), http_event("GET", "/v1/health", requestContext={"http": {}}))
     assert status == 405
@@ -33,7 +33,9 @@ def test_health_needs_no_caller(world: World) -> None:
         ("ListObjectsV2", "audit", "audit-unavailable"),
     ],
 )
-def test_health_names_what_is_wrong(world: World, operation: str, check: str, code: str) -> None:
+def test_health_names_what_is_wrong(
+    world: LambdaWorld, operation: str, check: str, code: str
+) -> None:
     """A store or log that refuses is named by a stable word, with status 503."""
     world.sim.faults.deny(operation)
 
@@ -42,7 +44,7 @@ def test_health_names_what_is_wrong(world: World, operation: str, check: str, co
     assert (status, document["ok"], document["checks"][check]) == (503, False, code)
 
 
-def test_plan_shows_every_key_and_changes_nothing(world: World) -> None:
+def test_plan_shows_every_key_and_changes_nothing(world: LambdaWorld) -> None:
     """The plan's actions come with their reasons."""
     world.create("due", days=91)
     world.create("fresh")
@@ -58,7 +60,7 @@ def test_plan_shows_every_key_and_changes_nothing(world: World) -> None:
     assert world.changed() == set()
 
 
-def test_one_key_is_rotated_on_demand(world: World) -> None:
+def test_one_key_is_rotated_on_demand(world: LambdaWorld) -> None:
     """The answer names the new version, and the log who asked and why."""
     world.create("fresh", "other")
     old = world.adapter.get_key("fresh")
@@ -101,7 +103,7 @@ def test_one_key_is_rotated_on_demand(world: World) -> None:
     ids=range(16),
 )
 def test_other_addresses_and_methods_are_refused(
-    world: World, method: str, path: str, expected: int
+    world: LambdaWorld, method: str, path: str, expected: int
 ) -> None:
     """With a problem document of a readable length, and without a call to the store."""
     handler = world.handler()
@@ -122,7 +124,7 @@ def test_other_addresses_and_methods_are_refused(
     ],
 )
 def test_a_key_that_can_not_be_rotated_says_why(
-    world: World, key_id: str, tags: dict[str, str], status: int, code: str
+    world: LambdaWorld, key_id: str, tags: dict[str, str], status: int, code: str
 ) -> None:
     """Status and type are stable, and the detail names the key."""
     if tags:
@@ -135,7 +137,7 @@ def test_a_key_that_can_not_be_rotated_says_why(
     assert repr(key_id) in document["detail"]
 
 
-def test_no_time_left_is_said(world: World) -> None:
+def test_no_time_left_is_said(world: LambdaWorld) -> None:
     """Nothing was begun: the caller may ask again."""
     world.create("key")
 
@@ -146,7 +148,7 @@ def test_no_time_left_is_said(world: World) -> None:
 
 
 def test_a_rotation_that_lost_its_race_is_a_conflict(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    world: LambdaWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another rotation promoted first: 409, and the caller reads what it has."""
     world.create("key")
@@ -184,7 +186,7 @@ STATUS = {
 
 @pytest.mark.parametrize("kind", STATUS)
 def test_every_error_has_a_status(
-    world: World, kind: type[DaenaKMSError], monkeypatch: pytest.MonkeyPatch
+    world: LambdaWorld, kind: type[DaenaKMSError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An error becomes a problem document with its code, and never leaves the function."""
     handler = world.handler()

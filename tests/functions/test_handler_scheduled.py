@@ -4,16 +4,18 @@ import json
 from typing import Any
 
 import pytest
+from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.errors import ConfigError, DaenaKMSError
 
-from tests.functions.world import ARN, Context, World, metrics_in
+from tests.functions.aws_world import ARN, Context, LambdaWorld, metrics_in
+from tests.worlds.aws import make_older
 
 #: What EventBridge Scheduler sends by default, and a rule.
 SCHEDULER = {"source": "aws.scheduler", "detail-type": "Scheduled Event", "detail": {}}
 
 
 def test_what_is_due_is_rotated_and_the_rest_is_left(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Due keys get a new version each, a fresh one none, and the summary says so."""
     world.create("due-a", "due-b", days=91)
@@ -36,7 +38,7 @@ def test_what_is_due_is_rotated_and_the_rest_is_left(
     assert found["duration"] > 0
 
 
-def test_the_functions_own_arn_is_who_did_it(world: World) -> None:
+def test_the_functions_own_arn_is_who_did_it(world: LambdaWorld) -> None:
     """Every record names the schedule as the trigger and the function as the principal."""
     world.create("due", days=91)
 
@@ -45,7 +47,9 @@ def test_the_functions_own_arn_is_who_did_it(world: World) -> None:
     assert {(r["trigger"], r["principal"]) for r in world.records()} == {("schedule", ARN)}
 
 
-def test_nothing_due_changes_nothing(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_due_changes_nothing(
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The store is listed once and not written to; the run is in the log all the same."""
     world.create("fresh", days=89)
 
@@ -58,7 +62,7 @@ def test_nothing_due_changes_nothing(world: World, capsys: pytest.CaptureFixture
     assert metrics_in(capsys.readouterr().out)["keys"] == 1
 
 
-def test_an_event_delivered_again_does_nothing_more(world: World) -> None:
+def test_an_event_delivered_again_does_nothing_more(world: LambdaWorld) -> None:
     """The second delivery finds the key rotated, in this process and in another."""
     world.create("due", days=91)
     handler = world.handler()
@@ -74,15 +78,16 @@ def test_an_event_delivered_again_does_nothing_more(world: World) -> None:
 
 
 def test_one_denied_key_fails_the_invocation_after_the_others_were_done(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The error names the key, the others are rotated, and the metrics are out by then."""
     own = world.clients.kms.create_key()["KeyMetadata"]["KeyId"]
     world.create("good-a", "good-b", days=91)
-    denied = type(world.adapter)(
+    denied = AWSKMSAdapter(
         key_id=own, secrets_client=world.clients.secrets, kms_client=world.clients.kms
     )
-    World(world.sim, world.clients, denied, own).create("denied", days=95)
+    denied.create_key("denied")
+    make_older(denied, "denied", 95)
     world.sim.kms.keys[own].enabled = False
 
     with pytest.raises(DaenaKMSError, match=r"1 of 3 keys failed: denied") as caught:
@@ -108,7 +113,7 @@ def test_one_denied_key_fails_the_invocation_after_the_others_were_done(
 
 
 def test_a_dry_run_plans_and_changes_nothing(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """No write reaches the store or the log, the answer says how many keys are due.
 
@@ -126,7 +131,7 @@ def test_a_dry_run_plans_and_changes_nothing(
 
 @pytest.mark.parametrize("milliseconds", [0, 1, 2])
 def test_with_no_time_left_all_is_left(
-    world: World, milliseconds: int, capsys: pytest.CaptureFixture[str]
+    world: LambdaWorld, milliseconds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is begun, nothing changes, and what is left is reported and closed in the log."""
     world.create("due-a", "due-b", days=91)
@@ -167,7 +172,7 @@ STRANGERS: dict[str, object] = {
 
 
 @pytest.mark.parametrize("name", STRANGERS)
-def test_an_event_that_is_none_of_ours_is_refused(world: World, name: str) -> None:
+def test_an_event_that_is_none_of_ours_is_refused(world: LambdaWorld, name: str) -> None:
     """The error says what to send, at a readable length, and no call is made."""
     world.create("due", days=91)
     handler = world.handler()
@@ -188,7 +193,7 @@ def test_an_event_that_is_none_of_ours_is_refused(world: World, name: str) -> No
     ],
 )
 def test_what_else_an_event_holds_has_no_say(
-    world: World, event: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    world: LambdaWorld, event: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A huge, deep or strange event is a trigger like any other, and is not logged."""
     world.create("due", days=91)
@@ -199,7 +204,7 @@ def test_what_else_an_event_holds_has_no_say(
 
 
 def test_no_value_is_printed_logged_or_answered(
-    world: World, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+    world: LambdaWorld, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Summary, metrics, logs at DEBUG and the audit log hold none of the keys' values."""
     caplog.set_level("DEBUG")

@@ -10,7 +10,7 @@ from daena_kms.engine import run
 from daena_kms.operations import Operations
 
 from infra.local.aws.sim import OTHERS_KEY, REGION, AwsSimulator, clients
-from tests.functions.world import Context, World
+from tests.functions.aws_world import Context, LambdaWorld
 
 
 def test_changes(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_changes(tmp_path: Path) -> None:
 def test_a_secret_that_others_wrote_is_looked_at_closely(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where its dates leave open whether it is due, the function asks when its version was made."""
     with AwsSimulator() as sim:
-        world = World.enter(sim, monkeypatch)
+        world = LambdaWorld(sim, monkeypatch)
         others = clients(sim.url, access_key=OTHERS_KEY)
         sim.shift_clock(seconds=-timedelta(days=100).total_seconds())
         tags = [{"Key": "daena.managed", "Value": "true"}]

@@ -5,12 +5,12 @@ from daena_kms.api.router import respond
 from daena_kms.audit.verify import verify
 from daena_kms.errors import DaenaKMSError
 
-from tests.faults.worlds import CLAIMED, DAY, World
+from tests.worlds.base import CLAIMED, DAY, FaultWorld
 
 KEY, TOKEN, THEIRS = "app-key", "api-token", "old-key"
 
 
-def prepare(world: World) -> None:
+def prepare(world: FaultWorld) -> None:
     """Make keys as an operator does: one to keep for ever, one to retire, one of somebody's."""
     destroys = world.adapter.store.can.destroy_means is not None
     tags = {"daena.grace": "1d"} | ({"daena.destroy-after": "30d"} if destroys else {})
@@ -19,13 +19,13 @@ def prepare(world: World) -> None:
     world.foreign(THEIRS, "x" * 43, {"daena.managed": "true"})
 
 
-def ask(world: World, method: str, path: str) -> None:
+def ask(world: FaultWorld, method: str, path: str) -> None:
     """Ask the HTTP API, and expect that it does it."""
     answer = respond(Request(method, path, None, "tester"), lambda: (world.adapter, world.log))
     assert answer.status == 200, answer.body
 
 
-def functions_run(world: World) -> None:
+def functions_run(world: FaultWorld) -> None:
     """Do what the scheduled function and the HTTP API do where they change nothing by hand."""
     for path in ("health", "plan", "keys", f"keys/{KEY}", "audit", "audit/verify"):
         ask(world, "GET", f"/v1/{path}")
@@ -39,13 +39,13 @@ def functions_run(world: World) -> None:
     _clean(world.run(241 * DAY + CLAIMED, keys=[KEY]).errors)
 
 
-def changes(world: World) -> None:
+def changes(world: FaultWorld) -> None:
     """Do what the HTTP API may be allowed beside: hold, release, roll back."""
     for path in ("rotate", "hold", "release", "rollback"):
         ask(world, "POST", f"/v1/keys/{KEY}/{path}")
 
 
-def operate(world: World) -> None:
+def operate(world: FaultWorld) -> None:
     """Do what people do with the command line beside: make, adopt, delete, restore."""
     world.operations(260 * DAY).create("new-key")
     world.foreign("found-key", "x" * 43)
@@ -54,12 +54,12 @@ def operate(world: World) -> None:
     world.operations(260 * DAY).restore("new-key")
 
 
-def audit(world: World) -> None:
+def audit(world: FaultWorld) -> None:
     """Verify the log against the store, as an auditor does."""
     assert verify(world.log, list(world.adapter.store.inventory())).runs > 0
 
 
-def audit_log_only(world: World) -> None:
+def audit_log_only(world: FaultWorld) -> None:
     """Verify the log by itself."""
     assert verify(world.log).runs > 0
 

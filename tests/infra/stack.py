@@ -20,9 +20,9 @@ from botocore.session import Session
 from daena_kms.cloud_kms import AWSKMSAdapter
 
 from infra.local.aws.ministack import REGION, LocalAws
-from tests.functions.world import make_older
 from tests.infra.built import ROOT, path
 from tests.infra.template import for_this_machine
+from tests.worlds.aws import make_older
 
 STACK = "daena"
 

@@ -15,8 +15,9 @@ from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, client
 from infra.local.azure.sim import AzureSimulator
 from tests.functions.azure_telemetry_child import Ingestion, telemetry_settings
 from tests.functions.azure_world import SCHEDULE, AzureApp
-from tests.functions.world import make_older
 from tests.infra.built import LIBRARIES, folders_of, path, python_folders, run_alone
+from tests.worlds.aws import make_older
+from tests.worlds.azure import AzureWorld
 
 #: The exceptions: cryptography's compiled half asks for modules of it by name, as it needs them.
 KEPT = ("cryptography/hazmat",)
@@ -68,7 +69,7 @@ def azure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     with AzureSimulator() as sim:
-        world = AzureApp(None, sim)  # type: ignore[arg-type] # the app runs elsewhere
+        world = AzureApp(None, AzureWorld(sim))  # type: ignore[arg-type] # the app runs elsewhere
         world.secret("due-key", days=91)
         world.secret("fresh-key")
         environment = {

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from infra.local.aws.sim import AwsSimulator
-from tests.faults.test_aws_permissions import INDIRECT, S3_ACTIONS
-from tests.faults.worlds import AwsWorld
+from tests.faults.permissions import INDIRECT, aws_used
 from tests.infra import lives
 from tests.infra.deployed import Plans, Tree, listed, of_type
+from tests.worlds.aws import AwsWorld
 
 OLDER = "older-key"
 Policies = dict[str, list[dict[str, Any]]]
@@ -79,8 +79,7 @@ def calls_of(world: AwsWorld, life: Callable[[AwsWorld], None]) -> set[str]:
     """Return the actions that a life's calls took."""
     world.sim.calls.clear()
     life(world)
-    calls = {(c.service, c.operation) for c in world.sim.calls if c.outcome == "ok"}
-    return {S3_ACTIONS.get(name, f"{service}:{name}") for service, name in calls}
+    return aws_used(world)
 
 
 def _functions_run(world: AwsWorld) -> None:

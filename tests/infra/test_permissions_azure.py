@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 from daena_kms.errors import AccessDenied
 
-from infra.local.azure.auth import OWNER, READ_METADATA, VAULT, container
-from tests.faults.test_azure_permissions import BLOB_ACTIONS, CONTAINERS
-from tests.faults.worlds import AzureWorld, open_world
+from infra.local.azure.auth import READ_METADATA
+from tests.faults.permissions import CONTAINERS, allow, azure_used, blobs_used
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.azure import AzureWorld
+from tests.worlds.kinds import open_world
 
 Roles = dict[str, set[str]]
 
@@ -33,16 +34,6 @@ def azure(tmp_path: Path) -> Iterator[AzureWorld]:
         yield opened
 
 
-def allow(world: AzureWorld, vault: set[str], blobs: dict[str, set[str]]) -> None:
-    """Give these actions and no other, and forget what was called before."""
-    world.sim.roles.revoke(OWNER)
-    world.sim.roles.assign(OWNER, sorted(vault), VAULT)
-    for name, actions in blobs.items():
-        world.sim.roles.assign(OWNER, sorted(actions), container(name))
-    world.sim.roles.used.clear()
-    world.sim.calls.clear()
-
-
 def calls_of(
     world: AzureWorld,
     life: Callable[[AzureWorld], None],
@@ -51,13 +42,10 @@ def calls_of(
 ) -> tuple[set[str], dict[str, set[str]]]:
     """Live with these actions alone, and return those that were used, on vault and containers."""
     allow(world, vault, blobs)
+    world.sim.roles.used.clear()
+    world.sim.calls.clear()
     life(world)
-    used = {a for a in world.sim.roles.used[OWNER] if a.startswith("Microsoft.KeyVault/")}
-    found: dict[str, set[str]] = {name: set() for name in blobs}
-    for call in world.sim.calls:
-        if call.params.get("container") is not None:
-            found[str(call.params["container"])].add(BLOB_ACTIONS[call.operation])
-    return used, found
+    return azure_used(world), {name: blobs_used(world, name) for name in blobs}
 
 
 def on_both(actions: set[str]) -> dict[str, set[str]]:

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from infra.local.gcp.client import ROTATOR
-from tests.faults.test_gcp_permissions import used
-from tests.faults.worlds import GcpWorld, open_world
+from tests.faults.permissions import gcp_used
 from tests.infra import lives
 from tests.infra.deployed import Tree, listed, of_type
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.kinds import open_world
 
 Roles = dict[str, set[str]]
 
@@ -45,7 +46,7 @@ def calls_of(world: GcpWorld, life: Callable[[GcpWorld], None], allowed: set[str
     world.sim.set_role(ROTATOR, sorted(allowed))
     life(world)
     world.sim.set_role(ROTATOR, None)
-    return set(used(world))
+    return gcp_used(world)
 
 
 def test_the_lists_say_what_is_deployed(deployed: Roles) -> None:

@@ -10,9 +10,9 @@ from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
 
 from infra.local.aws import lambda_functions
-from tests.functions.world import make_older
 from tests.infra.built import ROOT, path
 from tests.infra.stack import STACK, Stack, client, deployed, refused
+from tests.worlds.aws import make_older
 from tests.worlds.waiting import eventually
 
 pytestmark = pytest.mark.xdist_group("stack")

@@ -31,7 +31,7 @@ def version(
     age: timedelta,
     state: VersionState = VersionState.CURRENT,
     *,
-    base: str | None = ORIGIN,
+    base_mark: str | None = ORIGIN,
     superseded: timedelta | None = None,
     retired: timedelta | None = None,
 ) -> Version:
@@ -41,7 +41,7 @@ def version(
         new_version_id(None, made),
         state,
         made,
-        base=base,
+        base_mark=base_mark,
         superseded=NOW - superseded if superseded is not None else None,
         retired=NOW - retired if retired is not None else None,
     )

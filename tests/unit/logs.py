@@ -1,96 +1,17 @@
-"""Logs for tests: one in memory that a test can tamper with, and one that fails on demand."""
+"""Runs written by hand, record by record, and the clock that they are written by."""
 
-import threading
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.reader import read_tail
 from daena_kms.audit.records import Context, decode, encode
 from daena_kms.audit.writer import RunWriter
-from daena_kms.errors import AuditUnavailable
-from daena_kms.objects.base import AlreadyExists, Entry, Objects
+from daena_kms.objects.base import Objects
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+from tests.worlds.memory import START
+
 CONTEXT = Context("local", "schedule", "someone", "because")
-
-
-class MemoryObjects(Objects):
-    """Objects in a dictionary, ``held``; each carries the time that ``clock`` gave."""
-
-    url = "memory://"
-
-    def __init__(self, clock: Callable[[], datetime] = lambda: START) -> None:
-        self.held: dict[str, bytes] = {}
-        self.times: dict[str, datetime] = {}
-        self.clock = clock
-        self._lock = threading.Lock()
-
-    def put_new(self, name: str, data: bytes) -> None:
-        """Create if absent."""
-        with self._lock:
-            if name in self.held:
-                raise AlreadyExists(name)
-            self.held[name] = data
-            self.times[name] = self.clock()
-
-    def get(self, name: str) -> bytes | None:
-        """Read."""
-        return self.held.get(name)
-
-    def entries(self, prefix: str) -> list[Entry]:
-        """List."""
-        names = sorted(name for name in self.held if name.startswith(prefix))
-        return [Entry(name, self.times.get(name, START)) for name in names]
-
-    def children(self, prefix: str) -> list[str]:
-        """List folders."""
-        rest = [name.removeprefix(prefix) for name in self.held if name.startswith(prefix)]
-        return sorted({name.split("/")[0] for name in rest if "/" in name})
-
-    def copy(self) -> "MemoryObjects":
-        """Return another log with the same objects."""
-        other = MemoryObjects(self.clock)
-        other.held, other.times = dict(self.held), dict(self.times)
-        return other
-
-    def records(self) -> list[dict[str, Any]]:
-        """Return every record, by the order of the names."""
-        return [decode(self.held[name], name) for name in sorted(self.held)]
-
-
-class Wrapped(Objects):
-    """Passes on to another log, and fails or calls ``before`` where a test asks for it."""
-
-    def __init__(self, inner: Objects) -> None:
-        self.inner = inner
-        self.url = inner.url
-        self.puts = 0
-        #: The number of the put, from 1, from which on every put fails.
-        self.fail_from: int | None = None
-        self.before: Callable[[str, bytes], None] = lambda _name, _data: None
-        self.after: Callable[[str, bytes], None] = lambda _name, _data: None
-
-    def put_new(self, name: str, data: bytes) -> None:
-        """Create, or fail."""
-        self.puts += 1
-        self.before(name, data)
-        if self.fail_from is not None and self.puts >= self.fail_from:
-            raise AuditUnavailable("the log is full", todo="Make room")
-        self.inner.put_new(name, data)
-        self.after(name, data)
-
-    def get(self, name: str) -> bytes | None:
-        """Read."""
-        return self.inner.get(name)
-
-    def entries(self, prefix: str) -> list[Entry]:
-        """List."""
-        return self.inner.entries(prefix)
-
-    def children(self, prefix: str) -> list[str]:
-        """List folders."""
-        return self.inner.children(prefix)
 
 
 class Hands:

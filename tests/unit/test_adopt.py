@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.unit.keys import DAY, HOUR, NOW, SECOND
 from tests.unit.local_keys import fingerprint, local, reading
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 INTERVAL = 90 * DAY
 IDS = [f"key-{number}" for number in range(1000)]
@@ -149,11 +149,11 @@ def test_what_a_third_party_issued_is_refused(
         adopt(adapter, log, "password")
     assert (
         refused.value.what
-        == "its value was issued by a third party, and only they can make a new one"
+        == "its value was issued by a third party, and only the issuer can make a new one"
     )
-    assert (refused.value.key_id, refused.value.todo) == ("k", "Rotate it with its issuer")
+    assert (refused.value.key_id, refused.value.todo) == ("k", "Have its issuer rotate it")
     assert adapter.store.describe("k") == before
-    assert log.data == {}
+    assert log.held == {}
 
 
 def test_a_signed_token_and_a_certificate_are_third_partys() -> None:
@@ -177,9 +177,9 @@ def test_a_signed_token_and_a_certificate_are_third_partys() -> None:
 def test_json_is_refused(adapter: LocalAdapter, log: MemoryObjects, value: str) -> None:
     """A value of several parts, well-formed or not, however deep, is not replaced whole."""
     foreign(adapter, "k", value)
-    with pytest.raises(ConfigError, match=r"^key 'k': its value is JSON, of which a rotation"):
+    with pytest.raises(ConfigError, match=r"^key 'k': its value is JSON, and a rotation"):
         adopt(adapter, log, "password")
-    assert log.data == {}
+    assert log.held == {}
 
 
 @pytest.mark.parametrize("value", ["123456789012", "true-or-false", '"quoted words"', "null"])
@@ -195,10 +195,10 @@ def test_a_value_of_another_spec_is_refused(
     """The next value would have a form that its consumers do not know."""
     foreign(adapter, "k", f"{secrets.token_hex(8)} {secrets.token_hex(8)}")
     with pytest.raises(
-        ConfigError, match=rf"^key 'k': the given value is not of the spec '{spec}'"
+        ConfigError, match=rf"^key 'k': the given value does not fit the spec '{spec}'"
     ):
         adopt(adapter, log, spec)
-    assert log.data == {}
+    assert log.held == {}
     adopt(adapter, log, "password")
 
 
@@ -206,13 +206,13 @@ def test_a_key_is_adopted_once(adapter: LocalAdapter, log: MemoryObjects) -> Non
     """A managed key, and a deleted one, are refused with what to do."""
     foreign(adapter, "k", secrets.token_urlsafe(30))
     adopt(adapter, log)
-    written = dict(log.data)
-    with pytest.raises(NotManaged, match=r"^key 'k': it is managed already\. Change its tags"):
+    written = dict(log.held)
+    with pytest.raises(NotManaged, match=r"^key 'k': it is already managed\. Change its tags"):
         adopt(adapter, log)
     adapter.store.delete(adapter.store.describe("k"), NOW)
     with pytest.raises(NotManaged, match=r"^key 'k': it is deleted\. Adopt"):
         adopt(adapter, log)
-    assert log.data == written
+    assert log.held == written
 
 
 class Owned(LocalStore):
@@ -231,18 +231,22 @@ def test_a_key_that_another_rotation_owns_is_refused(
     adapter.store = Owned(tmp_path / "home")
     with pytest.raises(NotManaged, match=r"^key 'k': The other rotation rotates it\. Switch that"):
         adopt(adapter, log)
-    assert log.data == {}
+    assert log.held == {}
 
 
 @pytest.mark.parametrize(
     ("spec", "tags", "message"),
     [
-        ("", {}, r"^daena\.spec is '', which is no key spec"),
-        ("aes", {}, r"^daena\.spec is 'aes', which is no key spec"),
+        ("", {}, r"^daena\.spec is '', which is not a key spec"),
+        ("aes", {}, r"^daena\.spec is 'aes', which is not a key spec"),
         ("token", {"grace": "1h"}, r"^daena\.grace is 1h"),
-        ("token", {"first_due": "soon"}, r"^daena\.first-due is 'soon', which is no time in UTC"),
-        ("aes-256", {"destroy_after": "30d"}, "it would destroy inside grace"),
-        ("token", {"colour": "red"}, r"^'daena\.colour' is no tag of ours"),
+        (
+            "token",
+            {"first_due": "soon"},
+            r"^daena\.first-due is 'soon', which is not a time in UTC",
+        ),
+        ("aes-256", {"destroy_after": "30d"}, "versions would be destroyed inside their grace"),
+        ("token", {"colour": "red"}, r"^'daena\.colour' is not a tag of daena-kms"),
     ],
 )
 def test_a_bad_policy_is_refused_before_any_call(
@@ -251,4 +255,4 @@ def test_a_bad_policy_is_refused_before_any_call(
     """Spec and tags are checked first: the key need not even exist."""
     with pytest.raises(DaenaKMSError, match=message):
         adopt(adapter, log, spec, **tags)
-    assert log.data == {}
+    assert log.held == {}

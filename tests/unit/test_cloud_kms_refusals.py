@@ -28,28 +28,37 @@ def test_a_key_is_created_once(adapter: LocalAdapter) -> None:
     adapter.delete_key("k")
     with pytest.raises(KeyExists) as refused:
         adapter.create_key("k")
-    assert str(refused.value) == "key 'k': it exists already, deleted but kept. Restore it"
+    assert str(refused.value) == "key 'k': it exists already, deleted but recoverable. Restore it"
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"spec": "aes-512"}, r"^daena\.spec is 'aes-512', which is no key spec\. Use one of"),
-        ({"spec": ""}, r"^daena\.spec is '', which is no key spec\. Use one of"),
+        ({"spec": "aes-512"}, r"^daena\.spec is 'aes-512', which is not a key spec\. Use one of"),
+        ({"spec": ""}, r"^daena\.spec is '', which is not a key spec\. Use one of"),
         ({"tags": {"daena.grace": "1h"}}, r"^daena\.grace is 1h\. It must be at least 1d"),
-        ({"tags": {"daena.colour": "x"}}, r"^'daena\.colour' is no tag of ours\. Use daena\."),
-        ({"tags": {FIRST_DUE: "soon"}}, r"^daena\.first-due is 'soon', which is no time in UTC"),
+        (
+            {"tags": {"daena.colour": "x"}},
+            r"^'daena\.colour' is not a tag of daena-kms\. Use daena\.",
+        ),
+        ({"tags": {FIRST_DUE: "soon"}}, r"^daena\.first-due is 'soon', which is not a time in UTC"),
         ({"key_material": ""}, r"^key 'k': the value has 0 bytes\. Store 1 to 25000 bytes"),
         ({"key_material": "x" * 25_001}, r"^key 'k': the value has 25001 bytes\. Store 1 to"),
-        ({"key_material": "\ud800"}, r"^key 'k': the value holds lone surrogates and is no UTF-8"),
+        (
+            {"key_material": "\ud800"},
+            r"^key 'k': the value has lone surrogates, so it is not UTF-8",
+        ),
         ({"key_material": b"x"}, r"^key 'k': the value is bytes, not text\. Pass a str"),
         (
             {"key_material": "x" * 44, "spec": "token:x=y"},
-            r"^daena\.spec is 'token:x=y', which is no key spec",
+            r"^daena\.spec is 'token:x=y', which is not a key spec",
         ),
         (
             {"key_material": "no-base64", "spec": "aes-256"},
-            r"^key 'k': the given value is not of the spec 'aes-256'\. Give a value of that form",
+            (
+                r"^key 'k': the given value does not fit the spec 'aes-256'\. "
+                r"Give a value of that form"
+            ),
         ),
     ],
 )
@@ -68,11 +77,11 @@ def test_a_version_must_be_one_that_was_current(adapter: LocalAdapter, name: str
     """Another form, an id that is not there, and no previous one are told apart."""
     adapter.create_key("k")
     method = getattr(adapter, name)
-    with pytest.raises(
-        KeyNotFound, match=r"^key 'k': no previous version of it is readable\. Name"
-    ):
+    with pytest.raises(KeyNotFound, match=r"^key 'k': it has no readable previous version\. Name"):
         method("k", "previous")
-    with pytest.raises(ConfigError, match=r"^'latest' is no version id of the local store\. Use"):
+    with pytest.raises(
+        ConfigError, match=r"^'latest' is not a version id of the local store\. Use"
+    ):
         method("k", "latest")
     unknown = new_version_id(None, datetime.now(UTC))
     with pytest.raises(KeyNotFound, match=rf"^key 'k': (it has no|its) version {unknown}"):
@@ -92,7 +101,8 @@ def test_a_retired_or_destroyed_version_is_not_read(adapter: LocalAdapter) -> No
             with pytest.raises(KeyNotFound) as refused:
                 method("k", old.id)
             what = f"its version {old.id} is {word} and can't be read"
-            assert (refused.value.what, refused.value.todo) == (what, "Read a version that is not")
+            todo = "Read a version that is current or previous"
+            assert (refused.value.what, refused.value.todo) == (what, todo)
 
 
 def test_keys_are_listed_in_order(adapter: LocalAdapter) -> None:

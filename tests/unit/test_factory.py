@@ -39,7 +39,7 @@ def test_the_adapter_takes_its_defaults_from_the_environment(
     monkeypatch.setenv("DAENA_KMS_GRACE", "2d")
     assert LocalAdapter(tmp_path).defaults.grace == 2 * DAY
     monkeypatch.setenv("DAENA_KMS_GRACE", "soon")
-    with pytest.raises(ConfigError, match=r"^DAENA_KMS_GRACE is 'soon', which is no duration"):
+    with pytest.raises(ConfigError, match=r"^DAENA_KMS_GRACE is 'soon', which is not a duration"):
         LocalAdapter(tmp_path)
 
 
@@ -47,11 +47,14 @@ def test_the_adapter_takes_its_defaults_from_the_environment(
     ("provider", "message"),
     [
         ("azure", r"^no Key Vault is set\. Set AZURE_KEY_VAULT_URL"),
-        ("vault", r"^'vault' is no provider\. Use one of aws, azure, gcp, local"),
-        ("", r"^'' is no provider\. Use one of aws"),
-        ("Local", r"^'Local' is no provider\. Use one of aws"),
+        ("vault", r"^'vault' is not a provider\. Use one of aws, azure, gcp, local"),
+        ("", r"^'' is not a provider\. Use one of aws"),
+        ("Local", r"^'Local' is not a provider\. Use one of aws"),
         ("local", r"^the local store has no folder\. Set DAENA_KMS_HOME"),
-        (None, r"^which provider to use is not clear: none is set\. Set DAENA_CLOUD_KMS_PROVIDER"),
+        (
+            None,
+            r"^it is not clear which provider to use: none is set\. Set DAENA_CLOUD_KMS_PROVIDER",
+        ),
     ],
 )
 def test_no_adapter_is_made_of_nothing(provider: str | None, message: str) -> None:

@@ -25,7 +25,7 @@ from daena_kms.rules.policy import HOLD, MANAGED
 
 from tests.unit.keys import DAY, HOUR, NOW
 from tests.unit.local_keys import fingerprint, local, reading, retag, rotate_at
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 CALLS: dict[str, Callable[[Operations, str], object]] = {
     "create": lambda ops, key_id: ops.create(key_id),
@@ -51,7 +51,7 @@ class Forgetful(MemoryObjects):
 
     def put_new(self, name: str, data: bytes) -> None:
         """Take one record."""
-        if self.data:
+        if self.held:
             raise AuditUnavailable(f"{name} can't be written")
         super().put_new(name, data)
 
@@ -131,7 +131,7 @@ def test_creation_is_recorded(adapter: LocalAdapter, log: MemoryObjects, ops: Op
     assert [v.id for v in key.versions] == [version]
     assert key.tags == {MANAGED: "true", "daena.spec": "token", "daena.grace": "3d"}
     assert reading(adapter, "k") == fingerprint(given)
-    told = any(given.encode() in data for data in log.data.values())
+    told = any(given.encode() in data for data in log.held.values())
     assert not told
     report = verify(log, adapter.store.scan())
     assert (report.problems, [f.status for f in report.findings]) == ([], ["confirmed"])
@@ -176,7 +176,7 @@ def test_what_a_broken_operation_did_is_found_out(
     forgetful = Forgetful()
     with pytest.raises(AuditUnavailable):
         at(adapter, forgetful).create("k")
-    log.data |= forgetful.data
+    log.held |= forgetful.held
     findings = verify(log, adapter.store.scan()).findings
     assert [f.status for f in findings] == ["unconfirmed"]
     at(adapter, log, HOUR).create("other")
@@ -250,7 +250,7 @@ def test_a_key_that_is_not_there_is_named(log: MemoryObjects, ops: Operations, n
         CALLS[name](ops, "gone")
     with pytest.raises(InvalidKeyId, match="is not a key id"):
         CALLS[name](ops, "Gone/..")
-    assert log.data == {}
+    assert log.held == {}
 
 
 @pytest.mark.parametrize("name", ["rollback", "delete"])
@@ -274,22 +274,26 @@ def test_what_must_not_change_is_refused(
     at(adapter, log).create("k")
     rotated(adapter)
     retag(adapter, "k", tags)
-    before, written = adapter.store.describe("k"), dict(log.data)
+    before, written = adapter.store.describe("k"), dict(log.held)
     with pytest.raises(error, match=r"^key 'k': "):
         CALLS[name](at(adapter, log, HOUR), "k")
     assert adapter.store.describe("k") == before
-    assert log.data == written
+    assert log.held == written
 
 
 def test_a_key_that_is_not_ours_is_not_restored(
     adapter: LocalAdapter, log: MemoryObjects, ops: Operations
 ) -> None:
-    """Whose key it is counts for a restoration, too."""
+    """Only a managed key is held or restored, and the error says what to do instead."""
     ops.create("k")
+    retag(adapter, "k", {MANAGED: None})
+    with pytest.raises(NotManaged, match=r"daena\.managed=true\. Adopt it first$"):
+        ops.hold("k")
+    retag(adapter, "k", {MANAGED: "true"})
     ops.delete("k")
     retag(adapter, "k", {MANAGED: None})
-    written = dict(log.data)
+    written = dict(log.held)
     with pytest.raises(NotManaged, match=r"^key 'k': it does not carry daena\.managed=true\. Rest"):
         ops.restore("k")
     assert adapter.store.describe("k").deleted is not None
-    assert log.data == written
+    assert log.held == written

@@ -11,7 +11,7 @@ from daena_kms.settings import PROVIDERS, Settings, check_provider
 
 from tests.unit.keys import DAY
 
-WHICH = "which provider to use is not clear: "
+WHICH = "it is not clear which provider to use: "
 HINTS = {
     "aws": "AWS_KMS_KEY_ID",
     "azure": "AZURE_KEY_VAULT_URL",
@@ -60,10 +60,10 @@ def test_an_unknown_provider_is_refused(name: str) -> None:
     """The refusal names those there are."""
     with pytest.raises(ConfigError) as refused:
         check_provider(name)
-    text = f"{name[:40]!r} is no provider. Use one of aws, azure, gcp, local"
+    text = f"{name[:40]!r} is not a provider. Use one of aws, azure, gcp, local"
     assert str(refused.value) == text
     if name:
-        with pytest.raises(ConfigError, match="is no provider"):
+        with pytest.raises(ConfigError, match="is not a provider"):
             _ = Settings.load({"DAENA_CLOUD_KMS_PROVIDER": name}).provider
 
 

@@ -20,7 +20,7 @@ def open_log(
     session: "Session | None" = None,
     login: "Login | GcpLogin | None" = None,
 ) -> Objects:
-    """Return the audit log at ``url``. Nothing is called yet.
+    """Return the audit log at ``url``; no call is made yet.
 
     Args:
         url: ``file:///folder``, ``s3://bucket/prefix``, ``az://account/container/prefix`` or

@@ -1,4 +1,4 @@
-"""Compare the versions in a store with what the log says of them."""
+"""Compare the versions in a store with what the log says about them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
 _MAKING = {*ROTATIONS, "rollback", "create", "adopt"}
 #: The kinds of actions that say whether the store has the key.
 _LIFE = {*_MAKING, "delete", "restore"}
-#: The results of actions that explain no version any more, or do so by its id.
+#: The results after which an action explains no further version, or names its version by id.
 _FINAL = {Outcome.DONE, Outcome.FAILED, Outcome.SKIPPED, Outcome.LEFT}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What the log says of one version that the store holds."""
+    """What the log says about one version in the store."""
 
     key_id: str
     version: str
@@ -36,20 +36,20 @@ def missing_keys(records: Iterable[dict[str, Any]], shown: set[str]) -> list[str
                 change = str(result.get("ended") or record["time"]), str(result["kind"])
                 last[result["key"]] = max(last.get(result["key"], change), change)
     return [
-        f"key {key_id}: the log knows it since {when} ({kind}), and the store shows no managed key "
-        "of that name: deleted by others, or set by hand without its tags"
+        f"key {key_id}: the log knows it ({kind} at {when}), but the store shows no managed key of "
+        "that name. Others deleted it, or somebody set it by hand without its tags"
         for key_id, (when, kind) in sorted(last.items())
         if kind != "delete" and key_id not in shown
     ]
 
 
 def compare(records: Iterable[dict[str, Any]], keys: Iterable[Key]) -> list[Finding]:
-    """Return what the log's records say of each version that is or once was current."""
+    """Return what the log's records say about each version that is or once was current."""
     confirmed: set[tuple[str, str]] = set()
     intended: set[tuple[str, str]] = set()
     bases: dict[str, set[str | None]] = {}
     every = list(records)
-    # By run: a result settles the action of its own run alone.
+    # By run: a result settles only the action of its own run.
     settled: dict[str, set[tuple[Any, ...]]] = {}
     for record in every:
         for result in record.get("results", ()):

@@ -1,4 +1,4 @@
-"""The log's entries a page at a time, without reading what comes before or after the page."""
+"""Read the log's entries a page at a time, and nothing before or after the page."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from daena_kms.objects.base import Objects
 
 #: No run takes longer, so its last outcome is written at most this long after it began.
 _LONGEST_RUN = timedelta(hours=24)
-#: Where a page ends that has read a whole hour: no name in the hour comes after this one.
+#: Where a page ends if it has read a whole hour: no name in the hour comes after this one.
 _LAST_IN_HOUR = object_name(f"{'f' * 32}/", CLOSING_SEQ)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which entries are wanted; ``None`` wants all."""
+    """Which entries are wanted; a member that is ``None`` excludes none."""
 
     key_id: str | None = None
     run: str | None = None
@@ -54,18 +54,18 @@ def page(
         wanted: Which entries to return.
         after: Where the page begins, as an earlier page returned it; ``None``: at the beginning.
         limit: The page ends with the object that brings it to this many entries.
-        over: Says when the time is over; the page then ends early.
+        over: Returns whether the time is over; the page then ends early.
 
     Returns:
         The entries, and the ``after`` of the next page; ``None`` at the end of the log.
 
     Raises:
         ConfigError: ``after`` is not what a page returned.
-        AuditUnavailable: The log can't be read, or one of its objects is no record.
+        AuditUnavailable: The log can't be read, or one of its objects is not a record.
     """
     if after is not None and split_name(after) is None:
-        msg = f"{after[:80]!r} is no place in the log"
-        raise ConfigError(msg, todo="Send as after what the page before gave as next")
+        msg = f"{after[:80]!r} is not a place in the log"
+        raise ConfigError(msg, todo="Send the next of the previous page as after")
     rows: list[dict[str, Any]] = []
     last = after
     for hour in _hours(objects, wanted, after or ""):
@@ -77,7 +77,7 @@ def page(
             last = name
         end = f"{hour}{_LAST_IN_HOUR}"
         if over() and split_name(end) is not None:
-            # Each hour costs a listing, also if nothing in it is wanted.
+            # Each hour costs a listing, even if nothing in it is wanted.
             return rows, end
     return rows, None
 
@@ -105,5 +105,5 @@ def _hour(time: datetime, further: timedelta) -> str:
         time += further
     except OverflowError:
         return f"{ROOT}{'~' if further > timedelta() else ''}"
-    # Not %Y, which does not pad the years before 1000: names are compared as texts.
+    # Not %Y, which does not pad years before 1000: names are compared as text.
     return f"{ROOT}{time.year:04}/{time:%m/%d/%H}/"

@@ -36,14 +36,14 @@ class Tail:
     unclosed: dict[str, list[str]] = field(default_factory=dict)
     #: The unclosed runs that no closed run has reported yet, with their records.
     unreported: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    #: Actions that closing records carry: nobody knows yet whether they took effect.
+    #: Actions that closing records pass on: nobody knows yet whether they took effect.
     unresolved: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
     """Return the end of the log: the hour of the newest closing record, and the hour before.
 
-    It takes a handful of listings, and reads the closing records of these hours.
+    This takes a handful of listings and a read of each closing record in these hours.
 
     Args:
         objects: The log.
@@ -99,7 +99,7 @@ def _carry(
 
 
 def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
-    """Return each unresolved action once: those carried on, and those without an outcome."""
+    """Return each unresolved action once: those passed on, and those without an outcome."""
     unresolved = [action for action in tail.unresolved if action.get("at")]
     for prefix, records in tail.unreported.items():
         settled = {
@@ -143,7 +143,7 @@ def history(
         since: Only entries from this time on; an aware datetime.
 
     Raises:
-        AuditUnavailable: The log can't be read, or one of its objects is no record.
+        AuditUnavailable: The log can't be read, or one of its objects is not a record.
     """
     start = f"{ROOT}{since.astimezone(UTC):%Y/%m/%d/%H}" if since is not None else ROOT
     rows: list[dict[str, Any]] = []
@@ -172,7 +172,7 @@ def revokes(action: Mapping[str, Any]) -> bool:
 
 
 def is_unresolved(result: Mapping[str, Any]) -> bool:
-    """Whether a later run must look at the key: the result is unknown, or a revocation pending."""
+    """Whether a later run must look: the result is unknown, or the revocation is pending."""
     pending = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
     return pending or result["result"] == Outcome.UNKNOWN
 
@@ -194,7 +194,7 @@ def closings(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what an action and its result have in common, and no other action of the run has."""
+    """Return what identifies an action in its run; the action's result has the same."""
     return action["key"], action["kind"], action.get("base"), action.get("version")
 
 
@@ -211,7 +211,7 @@ def hours(objects: Objects) -> Iterator[str]:
 
 
 def _hour(folder: str) -> datetime | None:
-    """Return the hour that a folder is named for, or ``None`` for a folder that no run made."""
+    """Return the hour in a folder's name, or ``None`` for a folder that no run made."""
     try:
         when = datetime.strptime(folder, _HOUR).replace(tzinfo=UTC)
     except ValueError:
@@ -246,7 +246,7 @@ def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
 def _read_unclosed(
     objects: Objects, prefix: str, names: list[str], reported: Mapping[str, Any], tail: Tail
 ) -> None:
-    """Read a run that has no closing record, unless an earlier run has reported just that."""
+    """Read a run that has no closing record, unless a run has reported these objects already."""
     if len(reported.get(prefix, ())) == len(names):
         tail.unclosed[prefix] = reported[prefix]
         return
@@ -257,7 +257,7 @@ def _read_unclosed(
 
 
 def _decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return a record, or an empty one for a broken record: verify reports it, no run stops."""
+    """Return a record, or an empty one if it is broken: verify reports it, but no run stops."""
     try:
         return decode(data, name)
     except AuditUnavailable:

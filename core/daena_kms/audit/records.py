@@ -57,7 +57,7 @@ _NAME = re.compile(r"log/(\d{4}/\d\d/\d\d/\d\d)/([0-9a-f]{32})/(\d{6})\.json", r
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Who began a run and why: in every record of it."""
+    """Who began a run and why. It stands in every record of the run."""
 
     provider: str
     trigger: str
@@ -81,7 +81,7 @@ def object_name(prefix: str, seq: int) -> str:
 
 
 def split_name(name: str) -> tuple[str, str, int] | None:
-    """Return an object's run folder, run id and number, or ``None`` for what is no record."""
+    """Return an object's run folder, run id and number, or ``None`` if no record has that name."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -100,7 +100,7 @@ def decode(data: bytes, name: str) -> dict[str, Any]:
     Whoever may add to the log may add nonsense, so a record counts only in its exact form.
 
     Raises:
-        AuditUnavailable: The object is no record.
+        AuditUnavailable: The object is not a record.
     """
     record: dict[str, Any] | None
     try:
@@ -110,7 +110,7 @@ def decode(data: bytes, name: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         record = None
     if record is None:
-        msg = f"the audit object {name} is not a record of this version"
+        msg = f"the audit object {name} is not a record that this version of daena-kms reads"
         raise AuditUnavailable(msg, todo="Run audit verify")
     return record
 
@@ -149,7 +149,7 @@ def _is_entry(entry: object) -> bool:
         return False
     manifest = entry.get("manifest")
     if manifest is not None and not (isinstance(manifest, str) and _MANIFEST.fullmatch(manifest)):
-        return False  # a reader of the log opens what is named here
+        return False  # a reader of the log opens the object that is named here
     optional = all(isinstance(entry.get(name), (str, type(None))) for name in _OPTIONAL)
     return optional and all(_is_time(entry[name]) for name in _TIMES if entry.get(name) is not None)
 

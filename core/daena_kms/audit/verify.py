@@ -41,7 +41,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Report:
-    """The outcome of a verification. ``ok`` is false for problems and out-of-band versions."""
+    """The result of a verification. Problems and out-of-band versions make ``ok`` false."""
 
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -85,10 +85,10 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
 
     Args:
         objects: The log.
-        keys: A store's listing. Each version in it is then found confirmed (a result names it),
+        keys: A store's listing. Each version in it is then confirmed (a result names it),
             unconfirmed (there is an intent and no result: a crash) or out-of-band (neither).
-        since: A closing record as an earlier report gave it, ``name@hash``: it, and all that it
-            covers, must still be there, unchanged.
+        since: A closing record as an earlier report gave it, ``name@hash``. It, and everything
+            that it covers, must still be there, unchanged.
 
     Raises:
         AuditUnavailable: The log can't be read.
@@ -96,7 +96,7 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     """
     report = Report()
     anchor = check_anchor(since)
-    # The store first: the log then holds at least the intent of each version that it shows.
+    # List the store first: the log then has at least the intent of each version in the listing.
     listed = None if keys is None else list(keys)
     runs = _load(objects, report)
     for prefix, run in runs.items():
@@ -121,7 +121,7 @@ def check_anchor(since: str | None) -> tuple[str, str] | None:
     name, _, hashed = since.partition("@")
     parts = split_name(name)
     if parts is None or parts[2] != CLOSING_SEQ or not hashed.startswith("sha256:"):
-        msg = f"{since[:80]!r} is no closing record"
+        msg = f"{since[:80]!r} is not a closing record"
         raise ConfigError(msg, todo="Give name@sha256:… as an earlier audit verify printed it")
     return name, hashed
 
@@ -132,7 +132,7 @@ def _load(objects: Objects, report: Report) -> dict[str, _Run]:
         report.objects += 1
         parts = split_name(name)
         if parts is None:
-            report.problems.append(Problem(name, "is no name that a run gives an object"))
+            report.problems.append(Problem(name, "is not named like an object of the log"))
             continue
         run = runs.setdefault(parts[0], _Run())
         run.hashes[parts[2]] = digest(data)
@@ -142,11 +142,11 @@ def _load(objects: Objects, report: Report) -> dict[str, _Run]:
             report.problems.append(Problem(name, "is not a well-formed record"))
             continue
         if encode(record) != data:
-            report.problems.append(Problem(name, "is not in the one form that records have"))
+            report.problems.append(Problem(name, "is not in the exact form of a record"))
         if record["run"] != parts[1] or record["seq"] != parts[2]:
-            report.problems.append(Problem(name, "belongs to another run or number"))
+            report.problems.append(Problem(name, "says that it is of another run or number"))
         elif (record["type"] == CLOSING) != (parts[2] == CLOSING_SEQ):
-            report.problems.append(Problem(name, "is no record of the type that its number has"))
+            report.problems.append(Problem(name, "has a type that does not fit its number"))
         else:
             run.records[parts[2]] = record
     report.runs = len(runs)
@@ -168,7 +168,7 @@ def _check_run(prefix: str, run: _Run, report: Report) -> None:
             what = "was changed: its hash is not the one in the run's closing record"
             report.problems.append(Problem(object_name(prefix, seq), what))
     if closing is not None and len(numbers) > len(listed):
-        what = "was added: the run's closing record does not know it"
+        what = "was added: the run's closing record does not list it"
         added = [n for n in numbers if n >= len(listed)]
         report.problems += [Problem(object_name(prefix, seq), what) for seq in added]
     for seq, record in sorted(run.records.items()):
@@ -177,12 +177,16 @@ def _check_run(prefix: str, run: _Run, report: Report) -> None:
         if record["prev_hash"] != expected and (before in run.hashes or before < 0):
             if closing is not None and before < len(listed) and listed[before] != expected:
                 continue  # the changed object is named already
-            what = f"was changed, or {object_name(prefix, before)} was" if before >= 0 else "is cut"
+            what = (
+                f"was changed, or {object_name(prefix, before)} was"
+                if before >= 0
+                else "names a record before it, but is the first of its run"
+            )
             report.problems.append(Problem(object_name(prefix, seq), what))
 
 
 def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] | None) -> None:
-    """Check what runs say of each other's closing records and of runs that have none."""
+    """Check what runs say about other runs' closing records, and about runs that have none."""
     closings = {
         object_name(prefix, CLOSING_SEQ): run.hashes[CLOSING_SEQ]
         for prefix, run in runs.items()
@@ -203,7 +207,7 @@ def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] 
         if name not in closings:
             report.problems.append(Problem(name, "is missing: a later run saw this closing record"))
         elif closings[name] != hashed:
-            what = "was changed: a later run saw another closing record"
+            what = "was changed: its hash is not the one that a later run saw"
             report.problems.append(Problem(name, what))
     _note_unclosed(runs, reported, report)
     newest = max(closings, key=lambda name: _time(runs, name), default=None)
@@ -220,14 +224,16 @@ def _check_manifests(objects: Objects, runs: dict[str, _Run], report: Report) ->
         if data is None:
             report.problems.append(Problem(name, "is missing: a result names this manifest"))
         elif digest(data) != hashed:
-            report.problems.append(Problem(name, "was changed: a result names another"))
+            what = "was changed: its hash is not the one that a result names"
+            report.problems.append(Problem(name, what))
 
 
 def _note_unclosed(runs: dict[str, _Run], reported: set[str], report: Report) -> None:
     for prefix, run in runs.items():
         if CLOSING_SEQ not in run.hashes:
             known = "a later run recovered it" if prefix in reported else "the next run will look"
-            report.notes.append(f"{prefix} has no closing record: interrupted, or running; {known}")
+            what = "has no closing record: the run was interrupted, or is still running"
+            report.notes.append(f"{prefix} {what}; {known}")
 
 
 def _time(runs: dict[str, _Run], name: str) -> tuple[bool, datetime]:
@@ -238,7 +244,7 @@ def _time(runs: dict[str, _Run], name: str) -> tuple[bool, datetime]:
 
 
 def _check_unclosed(reported: dict[str, Any], runs: dict[str, _Run], report: Report) -> None:
-    """Check that what a later run saw of unclosed runs is still there, unchanged."""
+    """Check that the objects that a later run saw of unclosed runs are still there, unchanged."""
     for prefix, hashes in reported.items():
         run = runs.get(prefix, _Run())
         for seq, hashed in enumerate(hashes):
@@ -246,7 +252,8 @@ def _check_unclosed(reported: dict[str, Any], runs: dict[str, _Run], report: Rep
             if seq not in run.hashes:
                 problem = Problem(name, "is missing: a later run saw it")
             elif run.hashes[seq] != hashed:
-                problem = Problem(name, "was changed: a later run saw another")
+                what = "was changed: its hash is not the one that a later run saw"
+                problem = Problem(name, what)
             else:
                 continue
             if problem not in report.problems:

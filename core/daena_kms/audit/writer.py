@@ -1,4 +1,4 @@
-"""Write one run's records, each durable before the next, each holding the hash of the last."""
+"""Write one run's records: each is durable before the next, which holds its hash."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -27,8 +27,9 @@ from daena_kms.rules.durations import format_time
 class RunWriter:
     """The only writer of one run's records, for one thread.
 
-    Every method raises :class:`AuditUnavailable` when the record did not become durable. After
-    that the run must change nothing more, and the writer refuses to write.
+    Raises:
+        AuditUnavailable: A record did not become durable. Every method may raise it. After that
+            the run must change nothing more, and the writer refuses to write.
     """
 
     def __init__(self, objects: Objects, context: Context, clock: Callable[[], datetime]) -> None:
@@ -54,7 +55,7 @@ class RunWriter:
         self._write(OUTCOME, len(self._hashes), {"results": list(results)})
 
     def recovery(self, runs: Mapping[str, list[str]], results: Iterable[Mapping[str, Any]]) -> None:
-        """Write what became of runs without a closing record: their objects, their actions."""
+        """Write the hashes of runs without a closing record, and what became of their actions."""
         self._write(RECOVERY, len(self._hashes), {"runs": dict(runs), "results": list(results)})
 
     def close(
@@ -75,7 +76,7 @@ class RunWriter:
 
     def _write(self, kind: str, seq: int, content: Mapping[str, Any]) -> None:
         if self._broken:
-            msg = "the audit log failed earlier in this run, and nothing more is written to it"
+            msg = "the audit log failed earlier in this run, so nothing more is written to it"
             raise AuditUnavailable(msg, todo="Run again when the log can be written")
         name = object_name(self.prefix, seq)
         data = encode(
@@ -102,7 +103,7 @@ class RunWriter:
         try:
             self._objects.put_new(name, data)
         except AlreadyExists:
-            # The retry of a put whose answer was lost finds its own object.
+            # If a put's answer was lost, its retry finds its own object.
             if self._objects.get(name) != data:
-                msg = f"the audit object {name} exists, and it is not ours"
+                msg = f"the audit object {name} exists already, and this run did not write it"
                 raise AuditUnavailable(msg, todo="Run audit verify") from None

@@ -23,7 +23,8 @@ from daena_kms.doctor.infrastructure import created_by
 from daena_kms.doctor.kms_key import KmsKey
 from daena_kms.doctor.permission import Look, Permission, look, probe
 from daena_kms.rules.policy import MANAGED
-from daena_kms.sdk.aws.client import AWS, RefusedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import RefusedError
 
 #: No key of ours has capitals in its name.
 _LETTERS = string.ascii_uppercase + string.digits

@@ -6,7 +6,8 @@ from typing import Any
 from daena_kms.doctor.check import Check, Status, failed, unseen
 from daena_kms.doctor.permission import Permission, probe
 from daena_kms.errors import AccessDenied, DaenaKMSError
-from daena_kms.sdk.aws.client import AWS, FailedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import FailedError
 
 _NAME, _ROTATION = "KMS key", "KMS key rotation"
 #: The error of a call with DryRun that would have succeeded.

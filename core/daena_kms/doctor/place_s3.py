@@ -6,7 +6,8 @@ from typing import Any
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, unseen
 from daena_kms.errors import AccessDenied
-from daena_kms.sdk.aws.client import AWS, FailedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import FailedError
 
 _VERSIONING, _LOCK = "audit log: versioning", "audit log: deletion protection"
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import utc
 
-#: When a run begins no more work: a time, or a time span or seconds from its beginning.
+#: When a run stops beginning work: a time, or a time span or seconds from its beginning.
 Deadline = datetime | timedelta | float
 
 _LEAST_MARGIN = timedelta(seconds=2)
@@ -41,7 +41,7 @@ class Budget:
     of the whole time if that is less.
 
     Raises:
-        ConfigError: The deadline is no time, time span or number.
+        ConfigError: The deadline is not a time, a time span or a number.
     """
 
     def __init__(self, clock: RunClock, deadline: Deadline | None) -> None:
@@ -55,7 +55,7 @@ class Budget:
 
     @property
     def left(self) -> timedelta | None:
-        """How much time is left; ``None``: there is no limit."""
+        """How much time is left; ``None`` if there is no limit."""
         return None if self._total is None else self._total - self._clock.elapsed
 
     @property

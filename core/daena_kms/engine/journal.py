@@ -23,10 +23,13 @@ STILL_RUNNING = timedelta(hours=1)
 
 
 class Journal:
-    """The writer of one run and what it saw of the runs before.
+    """The writer of one run, and what it saw of the runs before.
 
-    :meth:`begin` reads; nothing is written before the first of :meth:`recover`, :meth:`intend`
-    and :meth:`close`. Every method raises :class:`~daena_kms.errors.AuditUnavailable`.
+    :meth:`begin` only reads. The first of :meth:`recover`, :meth:`intend` and :meth:`close`
+    writes first.
+
+    Raises:
+        AuditUnavailable: The log can't be read or written. Every method may raise it.
     """
 
     def __init__(self, tail: Tail, writer: RunWriter, clock: Clock) -> None:
@@ -34,7 +37,7 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
-        #: Results of versions that became current without their run learning it.
+        #: Results that earlier runs could not write: their versions did become current.
         self.recovered: list[dict[str, Any]] = []
 
     @classmethod
@@ -48,7 +51,7 @@ class Journal:
         return self._writer.run_id
 
     def interrupted(self) -> dict[str, str | None]:
-        """Return, by key, the bases of rotations that earlier runs began and did not finish."""
+        """Return, by key, the bases of rotations that were interrupted."""
         return {
             action["key"]: action.get("base")
             for action in unresolved_actions(self._tail)
@@ -66,11 +69,12 @@ class Journal:
     def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
         """Find out what became of the actions that earlier runs left unresolved, and write it.
 
-        Each key is looked at anew, because a listing may be older than the crash.
+        Each of their keys is looked at, because a listing may be older than the crash.
 
         Args:
             store: The store that the run is on.
-            over: Says when the time is over; what is then unresolved is left to the next run.
+            over: Returns whether the time is over. Actions that are unresolved by then are left
+                to the next run.
         """
         results = []
         for action in unresolved_actions(self._tail):
@@ -99,16 +103,16 @@ class Journal:
             self._writer.recovery(runs, results)
 
     def leave(self) -> None:
-        """Carry on what is unresolved without a look: this run has no store."""
+        """Pass on what is unresolved without looking at the keys: this run has no store."""
         self._unresolved += unresolved_actions(self._tail)
 
     def _concerns(self, action: Mapping[str, Any]) -> bool:
-        """Whether an action was on this kind of store: no other shows what became of it."""
+        """Whether an action was on this kind of store: no other store shows its result."""
         provider = self._writer.provider
         return bool(action.get("provider", provider) == provider)
 
     def _may_still_run(self, action: Mapping[str, Any]) -> bool:
-        """Whether the run that intended this may still do it, so that a later run must look."""
+        """Whether the run that intended this may still do it; then a later run must look again."""
         at = datetime.fromisoformat(str(action["at"]))
         return self._clock() - at < STILL_RUNNING
 
@@ -150,7 +154,7 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     elif kind in {"hold", "release"}:
         done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
     elif revokes(action):
-        # A deleted key's versions can't be seen everywhere, and come back with it.
+        # Not every store shows a deleted key's versions, and they come back with the key.
         done = key.deleted is None and (version is None or version.over)
     elif kind == Kind.RETIRE:
         over = {VersionState.RETIRED, VersionState.DESTROYED}
@@ -171,7 +175,7 @@ def _is_current(action: Mapping[str, Any], key: Key) -> bool:
 
 
 def _version_made_from(base: object, key: Key) -> str | None:
-    """Return the version that was made from ``base`` and became current: at most one ever does."""
+    """Return the version that was made from ``base`` and became current; there is at most one."""
     ref = base if isinstance(base, str) else None
     promoted = (v.id for v in key.versions if v.was_current and key.made_from(v, ref))
     return next(promoted, None)

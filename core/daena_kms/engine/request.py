@@ -17,12 +17,12 @@ MAX_WORKERS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the caller asked for, and the time it may take. Survey, plan and work read it."""
+    """What the caller asked for, and the time it may take. Survey, worker and run read it."""
 
     adapter: CloudKMSAdapter
-    #: The keys that were asked for; ``None``: all managed keys of the store.
+    #: The keys that were named; ``None``: all managed keys of the store.
     key_ids: tuple[str, ...] | None
-    #: Whether the keys that were asked for are rotated only if they are due.
+    #: Whether the keys that were named are rotated only if they are due.
     if_due: bool
     #: Whether the current values have leaked: each is retired right after its rotation.
     compromised: bool
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def named(self) -> bool:
-        """Whether the keys are rotated because somebody named them, due or not."""
+        """Whether the keys are rotated whether due or not, because somebody named them."""
         return self.key_ids is not None and not self.if_due
 
     def check(self) -> None:
@@ -57,7 +57,7 @@ def checked_ids(key_ids: Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the ids without repetitions, in their order; a single id may be a plain string.
 
     Raises:
-        InvalidKeyId: One of them has not the form of a key id.
+        InvalidKeyId: One of them does not have the form of a key id.
     """
     if key_ids is None:
         return None

@@ -46,35 +46,36 @@ def run(
 ) -> Summary:
     """Rotate what is due, retire and destroy by policy, and return what was done.
 
-    A key's failure stands in the summary. When the log is closed, the endpoint in the environment
-    is told which keys were rotated, failed or are overdue (:mod:`daena_kms.notify`).
+    A key's failure stands in the summary. After the closing record, events about keys that were
+    rotated, failed or are overdue go to the endpoint in the environment (:mod:`daena_kms.notify`).
 
     Args:
         adapter: The store and the policy of keys whose tags say nothing.
-        log: What :func:`daena_kms.audit.open_log` returns; only a dry run does without.
+        log: What :func:`daena_kms.audit.open_log` returns; only a dry run needs none.
         now: An aware datetime; by default the wall clock.
-        keys: Ids of the keys to rotate, due or not; by default all managed keys are looked at, and
-            what is due is done.
+        keys: Ids of the keys to rotate, due or not. By default the run looks at all managed keys
+            and does what is due.
         dry_run: Plan, and change nothing.
-        deadline: When no more work is begun: a time, a timedelta, or seconds from now. What is
-            left is reported.
+        deadline: When the run stops beginning work: a time, a timedelta, or seconds from now. The
+            summary names what is left.
         workers: How many keys are worked on at once, 1 to 64.
         trigger: What began the run, for the audit log.
         reason: Why, for the audit log.
         principal: Who asked, for the audit log; by default ``DAENA_OPERATOR``.
         if_due: Do only what is due for the ``keys``.
         compromised: The values of the ``keys`` have leaked: each key gets a new version, and the
-            old one is retired at once, whatever its grace. It takes a ``reason``. A revocation
-            that stays pending is done by the next run that looks at the key: any run but one that
-            names other keys alone.
-        looks: Looks at the ``keys`` that were taken just now; planning takes no others.
+            old one is retired at once, whatever its grace. A ``reason`` is required. If a
+            revocation stays pending, the next run that looks at the key completes it; only a run
+            that names other keys does not look at it.
+        looks: Looks at some of the ``keys`` that were taken just now, so that planning need not
+            look again.
         progress: Called as ``progress(done, of)`` when keys are done.
 
     Raises:
-        AuditUnavailable: The log can't be read or written; nothing more is changed then.
+        AuditUnavailable: The log can't be read or written. Nothing more is changed then.
         Paused: Changes are switched off.
         ConfigError: An argument is wrong, or there is no log.
-        InvalidKeyId: One of the ``keys`` is no key id.
+        InvalidKeyId: One of the ``keys`` is not a key id.
         AccessDenied: The store refuses to list its keys.
         StoreUnavailable: The store did not answer when its keys were listed.
     """
@@ -82,7 +83,7 @@ def run(
     if not dry_run:
         settings.check_not_paused()
     clock = RunClock(now)
-    # Without a log nobody is named.
+    # Without a log there is no record to name a person in.
     who = principal or (settings.operator if log is not None else "")
     request = Request(
         adapter=adapter,
@@ -121,7 +122,7 @@ def run(
 
 
 def _notify(summary: Summary, request: Request, journal: Journal, settings: Settings) -> None:
-    """Tell the endpoint what the run did, and enter in the summary how many events it took."""
+    """Send the endpoint events of what the run did, and count them in the summary."""
     from daena_kms.notify.events import of_run
 
     events = of_run(summary, request.context, journal.recovered)
@@ -161,7 +162,7 @@ class _Run:
         return summary
 
     def execute(self, journal: Journal) -> None:
-        """Do the plan, each part of it only after the log holds it."""
+        """Do the plan, each part of it only after the log has its intent."""
         self._summary.run_id = journal.run_id
         workers, progress = self._request.workers, self._request.progress
         work = self._groups()
@@ -219,7 +220,7 @@ class _Run:
     ) -> set[Future[list[Result]]]:
         done, rest = wait(running, timeout=_BATCH_AGE.total_seconds(), return_when=FIRST_COMPLETED)
         for future in done:
-            future.result()  # raises what is no failure of one key: Ctrl-C, the end of the process
+            future.result()  # raises what is not one key's failure: Ctrl-C, the process's end
         self._enter_all(worker)
         self._done += len(done)
         if len(self._batch) >= _BATCH or self._request.clock() - self._flushed > _BATCH_AGE:
@@ -250,10 +251,13 @@ class _Run:
             self._flush(journal)
             journal.close(self._summary.counts())
         except AuditUnavailable:
-            logger.error("run %s: the audit log can't be written", journal.run_id)
+            logger.error(
+                "run %s: the audit log can't be written; the next run finds out what this one did",
+                journal.run_id,
+            )
 
     def _report(self, journal: Journal) -> None:
-        """Enter the keys that can't be handled as they are, and write what is left to write."""
+        """Enter the keys that can't be handled as they are, and write the remaining results."""
         for action in self._summary.actions:
             named_and_held = action.kind is Kind.HELD and self._request.named
             if action.kind is Kind.FAILING or named_and_held:

@@ -20,11 +20,11 @@ class Survey:
     """What one run saw when it planned, key by key."""
 
     request: Request
-    #: By key id, the bases from which the log shows an unfinished rotation.
+    #: By key id, the bases from which the log shows an interrupted rotation.
     interrupted: Mapping[str, str | None] = field(default_factory=dict)
-    #: By key id, the compromised versions that earlier runs did not come to retire.
+    #: By key id, the compromised versions that must still be retired.
     pending_revocations: Mapping[str, Collection[str]] = field(default_factory=dict)
-    #: By key id, looks that may serve for the change as well, and when each was taken.
+    #: By key id, looks that the change may use as well, and when each was taken.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict, init=False)
     #: How many random bytes the planned rotations need.
     random_bytes: int = field(default=0, init=False)
@@ -48,12 +48,12 @@ class Survey:
                 closer.append(listed)
             else:
                 yield from self._seen(listed, clock.elapsed)
-        # Versions that others made come last: each run may look at them and find nothing to do.
+        # Keys with versions that others made come last: these looks may find nothing in each run.
         closer.sort(key=self._can_wait)
         for listed in closer:
             key, taken = listed, clock.elapsed
             try:
-                # Closer looks at very many keys could take the time that the work needs.
+                # Closer looks at very many keys could use up the time that the work needs.
                 if not self.request.budget.over_for_planning:
                     key = store.describe(listed.id, exact=True)
             except DaenaKMSError as error:
@@ -67,7 +67,7 @@ class Survey:
         return self.request.adapter.store
 
     def _can_wait(self, key: Key) -> bool:
-        by_others = key.current is None or key.current.base is None
+        by_others = key.current is None or key.current.base_mark is None
         return by_others and key.id not in self.pending_revocations
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
@@ -78,15 +78,15 @@ class Survey:
             yield actions
 
     def _some_keys(self, ids: Iterable[str]) -> Iterator[list[Action]]:
-        """Look at each of the keys that were asked for, and plan it."""
+        """Look at each of the keys that were named, and plan it."""
         for key_id in ids:
             if self.request.budget.over:
-                yield [Action(key_id, Kind.ROTATE, "no time was left to look at it")]
+                yield [Action(key_id, Kind.ROTATE, "no time was left to look at the key")]
                 continue
             try:
                 key = self._look(key_id)
             except DaenaKMSError as error:
-                # A key that is not there can't be due.
+                # A key that does not exist can't be due.
                 if self.request.named or not isinstance(error, KeyNotFound):
                     yield [Action(key_id, Kind.FAILING, str(error), error=error)]
                 continue

@@ -27,13 +27,13 @@ FRESH = timedelta(seconds=10)
 
 @dataclass(kw_only=True)
 class Worker:
-    """Does the work of one run, one key a call, from several threads at once."""
+    """Does the work of one run: one key per call, from several threads at once."""
 
     request: Request
     random: Randomness
-    #: By key id, the bases from which the log shows an unfinished rotation.
+    #: By key id, the bases from which the log shows an interrupted rotation.
     interrupted: Mapping[str, str | None] = field(default_factory=dict)
-    #: Looks at keys taken while planning, with the time of the look since the run began.
+    #: By key id, looks that were taken while planning, and how long after the run's beginning.
     looks: dict[str, tuple[Key, timedelta]] = field(default_factory=dict)
     #: Set when nothing more may begin: the audit log failed, or somebody asked to stop.
     stopped: bool = False
@@ -64,7 +64,7 @@ class Worker:
         return results
 
     def stop(self) -> None:
-        """Begin no more work, and return when the work that was begun has ended.
+        """Begin no more work, and return when the work that has begun is done.
 
         The pool's own shutdown does not wait for a thread that it could not register before Ctrl-C.
         """
@@ -73,7 +73,7 @@ class Worker:
             self._idle.wait_for(lambda: not self._active)
 
     def _timed(self, action: Action, before: Sequence[Result]) -> Result:
-        # A rotation away from a compromised version has begun: its retirement belongs to it.
+        # Once the rotation away from a compromised version has begun, the retirement must follow.
         begun = action.revokes and any(
             r.action.compromised and r.result is not Outcome.LEFT for r in before
         )
@@ -97,7 +97,7 @@ class Worker:
         look = self.looks.pop(action.key_id, None) if first else None
         fenced = self._store.can.fenced and action.kind in ROTATIONS
         if look is not None and fenced:
-            # The store refuses a rotation from a look that is no longer true.
+            # The store refuses a rotation from a look that is out of date.
             with contextlib.suppress(RotationConflict, _NoLonger):
                 return self._do(action, look[0])
         if look is not None and not self._store.can.fenced and self._is_fresh(look[1]):
@@ -111,7 +111,8 @@ class Worker:
         key = self._store.describe(action.key_id, exact=True)
         version = key.version(action.version or "")
         if version is not None and version.state is not VersionState.RETIRED:
-            # As its notes have it: the store refuses what is enabled, and forgets what is gone.
+            # Go by the key's own notes: the store refuses an enabled version, and drops the note
+            # of one that is gone.
             return self._store.describe(action.key_id)
         return key
 
@@ -130,9 +131,13 @@ class Worker:
                 if now.error is not None:
                     raise now.error
             if again and (version is None or version.over):
-                raise _NoLonger(f"version {action.version} is retired already, or gone")
-            msg = f"it is no longer managed, or deleted; version {action.version} is not retired"
-            raise NotManaged(msg, key_id=key.id, todo="The next run does it if the key is managed")
+                raise _NoLonger(f"version {action.version} is already retired, or gone")
+            msg = (
+                "it is deleted or no longer managed, so its compromised version "
+                f"{action.version} is not retired"
+            )
+            todo = "Restore it or make it managed; the next run then retires the version"
+            raise NotManaged(msg, key_id=key.id, todo=todo)
         self._store.revoke(key, str(action.version), self._clock())
         return revoked(key, str(action.version), self._store.revoking, parse_spec(_spec(key)))
 
@@ -170,7 +175,7 @@ class Worker:
         if key.current_ref != action.base:
             msg = f"already rotated: {key.current_ref} is current"
         else:
-            msg = again[0].reason if again else "it is no longer managed, or was deleted"
+            msg = again[0].reason if again else "it is deleted or no longer managed"
         raise _NoLonger(msg)
 
 
@@ -191,7 +196,7 @@ def _result_of(action: Action, error: Exception) -> Result:
     if isinstance(error, DaenaKMSError):
         unknown = isinstance(error, StoreUnavailable)
         return Result(action, Outcome.UNKNOWN if unknown else Outcome.FAILED, error=error)
-    # The text of a foreign error is not passed on: nobody knows what it quotes.
+    # The text of a foreign error is not passed on, because it may quote a value.
     failure = DaenaKMSError(
         f"an unexpected {type(error).__name__}",
         key_id=action.key_id,
@@ -201,13 +206,13 @@ def _result_of(action: Action, error: Exception) -> Result:
 
 
 def _still_current(action: Action, before: Sequence[Result]) -> Exception:
-    """Return why a compromised version is not retired: the current version never is."""
+    """Return the error for a compromised version that is still current and so is not retired."""
     rotations = [r.result for r in before if r.action.kind in ROTATIONS]
     if not rotations or Outcome.FAILED in rotations:
         why = "the rotation failed" if rotations else "it was made current again"
-        return _NoLonger(f"version {action.version} is current, since {why}, and is not retired")
-    msg = f"its compromised version {action.version} is current still, and so is not retired"
-    todo = "See with show what became of the rotation, and run it again if that is so still"
+        return _NoLonger(f"version {action.version} is not retired: it is current, because {why}")
+    msg = f"its compromised version {action.version} is still current, so it is not retired"
+    todo = "Look at it with show; if that version is still current, run the command again"
     return StoreUnavailable(msg, key_id=action.key_id, todo=todo)
 
 
@@ -216,13 +221,13 @@ def _spec(key: Key) -> str:
 
 
 class _NoLonger(Exception):
-    """The planned action is no longer to be done."""
+    """The planned action is no longer needed or allowed."""
 
 
 def look_at(
     store: Store, key_id: str, defaults: Defaults, clock: RunClock, *, exact: bool = False
 ) -> Key:
-    """Return the key as it is now, with its exact age if bounds leave open whether it is due."""
+    """Return the key as it is now, with its exact age if a bound leaves open whether it is due."""
     key = store.describe(key_id, exact=exact)
     if not exact and needs_detail(key, defaults, store.can, clock()):
         return store.describe(key_id, exact=True)
@@ -230,5 +235,5 @@ def look_at(
 
 
 def was_interrupted(key: Key, bases: Mapping[str, str | None]) -> bool:
-    """Whether a rotation from the key's current version was begun and not finished."""
+    """Whether a rotation from the key's current version was interrupted."""
     return key.id in bases and key.current is not None and bases[key.id] == key.current_ref

@@ -1,4 +1,4 @@
-"""One rotation and its manifest: made through the audit log, or noted as made elsewhere."""
+"""Rotations with a manifest: made through the audit log, or recorded as made elsewhere."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from daena_kms.audit.records import Context
 from daena_kms.engine.clock import RunClock
 from daena_kms.errors import AuditUnavailable, ConfigError
 from daena_kms.kms.manifests import Rotation, attest
-from daena_kms.kms.manifests.chain import End, Held
+from daena_kms.kms.manifests.chain import ChainEntry, End
 from daena_kms.kms.places import Places
 from daena_kms.kms.recording import Recording, note
 from daena_kms.notify import notify
@@ -23,37 +23,37 @@ _TRIGGER = "kms"
 
 @dataclass(frozen=True, slots=True)
 class RotationRecord:
-    """What was recorded; the value is not in here."""
+    """What was recorded of one rotation; it does not hold the value."""
 
     key_id: str
     #: What was done: ``rotate``, ``create``, ``rollback``, or ``record`` for one made elsewhere.
     kind: str
-    #: The version that the store holds the value as; ``None``: it was not stored.
+    #: The version under which the store holds the value; ``None``: it was not stored.
     version: str | None
     #: The run in the audit log; ``None``: there is no log.
     run: str | None
     manifest_id: str
-    #: The manifest as ``name@sha256:…``: kept elsewhere, it is what ``since`` asks for.
+    #: The manifest as ``name@sha256:…``; a copy kept elsewhere serves as ``since`` later.
     manifest: str
     time: datetime
 
     @classmethod
-    def of(cls, held: Held) -> "RotationRecord":
+    def of(cls, entry: ChainEntry) -> "RotationRecord":
         """Return the record of what a manifest attests."""
-        found = held.manifest
+        manifest = entry.manifest
         return cls(
-            key_id=found.key_id,
-            kind=found.kind or "",
-            version=found.version,
-            run=found.run,
-            manifest_id=found.manifest_id,
-            manifest=held.ref,
-            time=datetime.fromisoformat(found.timestamp),
+            key_id=manifest.key_id,
+            kind=manifest.kind or "",
+            version=manifest.version,
+            run=manifest.run,
+            manifest_id=manifest.manifest_id,
+            manifest=entry.ref,
+            time=datetime.fromisoformat(manifest.timestamp),
         )
 
 
 class Attestor:
-    """Whoever makes rotations with manifests: where to, on which store, and in whose name."""
+    """Makes rotations with manifests, on one store and in one operator's name."""
 
     def __init__(
         self,
@@ -87,17 +87,17 @@ class Attestor:
 
     def through_log(
         self, metadata: Mapping[str, Any], change: Callable[[Recording, Attestation], object]
-    ) -> Held:
-        """Change a store through the log, and attest what has become current.
+    ) -> ChainEntry:
+        """Change a store through the log, and attest the version that became current.
 
         The manifest is written between the change and the log's row of it, which names it.
         """
         operations, provider = self.operations(), self.adapter.store.provider
         end = self._ready()
         clock = RunClock(self._now)
-        made: list[Held] = []
+        entries: list[ChainEntry] = []
 
-        def attestation(run: str, row: Mapping[str, Any], material: str) -> Mapping[str, Any]:
+        def write_manifest(run: str, row: Mapping[str, Any], material: str) -> Mapping[str, Any]:
             version = str(row["new_version"])
             rotation = Rotation(
                 key_id=str(row["key"]),
@@ -111,41 +111,41 @@ class Attestor:
                 version=version,
             )
             try:
-                made.append(attest(self._places.signer, self._places.chain, rotation, end))
+                entries.append(attest(self._places.signer, self._places.chain, rotation, end))
             except AuditUnavailable as error:
                 msg = f"its version {version} is current, and has no manifest: {error.what}"
                 raise AuditUnavailable(msg, key_id=rotation.key_id, todo=error.todo) from None
-            return {"manifest": made[0].ref}
+            return {"manifest": entries[0].ref}
 
-        change(operations, attestation)
-        return made[0]
+        change(operations, write_manifest)
+        return entries[0]
 
     def elsewhere(
         self, kind: str, key_id: str, material: str | None, metadata: Mapping[str, Any]
-    ) -> Held:
+    ) -> ChainEntry:
         """Attest what was done elsewhere, and note it in the log if there is one."""
         end = self._ready()
         clock = RunClock(self._now)
-        made: list[Held] = []
+        entries: list[ChainEntry] = []
 
-        def attestation(run: str | None) -> Mapping[str, Any]:
+        def write_manifest(run: str | None) -> Mapping[str, Any]:
             rotation = Rotation(key_id, material, kind, clock(), self._operator, metadata, run=run)
-            made.append(attest(self._places.signer, self._places.chain, rotation, end))
-            return {"manifest": made[0].ref}
+            entries.append(attest(self._places.signer, self._places.chain, rotation, end))
+            return {"manifest": entries[0].ref}
 
         log = self._places.log
         if log is None:
-            attestation(None)
+            write_manifest(None)
         else:
-            note(log, self._context(), clock, {"key": key_id, "kind": kind}, attestation)
-        return made[0]
+            note(log, self._context(), clock, {"key": key_id, "kind": kind}, write_manifest)
+        return entries[0]
 
-    def tell(self, held: Held) -> None:
-        """Tell the endpoint, if there is one, of what no operation on a store tells it.
+    def notify_endpoint(self, entry: ChainEntry) -> None:
+        """Send the endpoint, if there is one, the event that no operation on a store sends it.
 
-        That is a rotation made elsewhere, and the first value of a key.
+        That is the event of a rotation made elsewhere, or of a key's first value.
         """
-        manifest = held.manifest
+        manifest = entry.manifest
         if manifest.kind in {"record", "create"}:
             events = of_operation(
                 "record",
@@ -162,6 +162,9 @@ class Attestor:
         return Context(provider, _TRIGGER, self._operator, None)
 
     def _ready(self) -> End:
-        """Return where the chain ends; raises what would only be found after the change."""
+        """Return where the chain ends.
+
+        Raises now, before the change, what would otherwise be found only after it.
+        """
         _ = self._places.signer
         return self._places.chain.end()

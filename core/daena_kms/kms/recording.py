@@ -1,6 +1,7 @@
-"""Values that a caller brings, through the audit log: stored as they are, or only noted.
+"""Store values that a caller brings, through the audit log, or record that somebody else did.
 
-The engine and :mod:`daena_kms.operations` make fresh values; a caller's is stored exactly or not.
+The engine and :mod:`daena_kms.operations` generate values. A caller's value is stored exactly, or
+not at all.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,41 +31,43 @@ class Recording(Operations):
         new_tags: Mapping[str, str],
         attestation: Attestation,
     ) -> str:
-        """Make the caller's value current and return the id of its version; or raise.
+        """Make the caller's value current and return the id of its version.
 
-        It is this value or none: where another writer is faster, the other's is never taken for
-        it. A key that is not there is created with ``new_tags``. Raises
-        :class:`RotationConflict` when the race is lost, for a new key too.
+        A key that does not exist is created with ``new_tags``.
+
+        Raises:
+            RotationConflict: Another writer was faster, for a new key as well. Its value is never
+                taken for the caller's.
         """
         check_key_id(key_id)
         material = check_material(key_material, key_id)
-        key = self._there(key_id)
+        key = self._existing_key(key_id)
         if key is None:
-            return self._first(key_id, material, new_tags, attestation)
+            return self._create_key(key_id, material, new_tags, attestation)
         self._adapter.check_rotatable(key, self._clock())
         return self._rotated("rotate", key, material, attestation)
 
-    def _there(self, key_id: str) -> Key | None:
+    def _existing_key(self, key_id: str) -> Key | None:
         """Return the key, or ``None`` where it is to be created."""
         try:
             key = self._store.describe(key_id, exact=True)
         except KeyNotFound:
             return None
         # A managed key without a version that was ever current: its creation was interrupted.
-        # Treat it as absent and resume; the store says whether somebody is still creating it.
-        begun = not any(v.was_current for v in key.versions) and is_managed(key.tags)
-        return None if begun and key.deleted is None else key
+        # Treat it as absent and resume; the store raises if somebody is still creating it.
+        interrupted = not any(v.was_current for v in key.versions) and is_managed(key.tags)
+        return None if interrupted and key.deleted is None else key
 
-    def _first(
+    def _create_key(
         self, key_id: str, material: str, tags: Mapping[str, str], attestation: Attestation
     ) -> str:
         try:
             return self.create(key_id, material, tags=tags, attestation=attestation)
         except KeyExists as error:
-            found = self._there(key_id)
-            if found is not None and found.deleted is not None:
+            existing = self._existing_key(key_id)
+            if existing is not None and existing.deleted is not None:
                 raise
-            # It was not there a moment ago.
+            # It did not exist a moment ago.
             todo = "Read it, and record yours again if it is still to be current"
             raise RotationConflict(error.what, key_id=key_id, todo=todo) from None
 

@@ -19,7 +19,7 @@ from daena_kms.kms.manifests import (
     verify_chain,
     verify_manifest,
 )
-from daena_kms.kms.manifests.chain import Held
+from daena_kms.kms.manifests.chain import ChainEntry
 from daena_kms.kms.manifests.content import (
     check_metadata,
     check_operator,
@@ -39,7 +39,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 logger = logging.getLogger("daena_kms")
 
-#: Whoever brings a key's values says when: no run replaces one by a value of its own making.
+#: Who brings a key's values decides when: no run replaces such a value by a generated one.
 _NEW = {ROTATE_AFTER: format_duration(timedelta(days=MAX_DAYS))}
 
 
@@ -108,9 +108,9 @@ class KeyManagementService:
         given = self._checked(key_material, key_id, metadata)
         if store_in_cloud and self._adapter is not None:
 
-            def store(operations: Recording, attestation: Attestation) -> str:
+            def store(operations: Recording, write_manifest: Attestation) -> str:
                 return operations.store(
-                    key_id, key_material, new_tags=_NEW, attestation=attestation
+                    key_id, key_material, new_tags=_NEW, attestation=write_manifest
                 )
 
             return self._done(self._attestor.through_log(given, store))
@@ -123,9 +123,9 @@ class KeyManagementService:
     ) -> Manifest:
         """Attest a rotation that was made elsewhere, and return its manifest."""
         given = self._checked(key_material, key_id, metadata)
-        held = self._attestor.elsewhere("record", key_id, key_material, given)
-        self._done(held)
-        return held.manifest
+        entry = self._attestor.elsewhere("record", key_id, key_material, given)
+        self._done(entry)
+        return entry.manifest
 
     def get_key_from_cloud(self, key_id: str, version: str | None = None) -> str:
         """Return a key's current value, or that of ``version``: an id, or ``previous``.
@@ -137,8 +137,8 @@ class KeyManagementService:
     def rollback_key(self, key_id: str, version: str = "previous") -> RotationRecord:
         """Make an older version's value current again, as a new version, and attest it."""
 
-        def roll_back(operations: Recording, attestation: Attestation) -> str:
-            return operations.rollback(key_id, version, attestation=attestation)
+        def roll_back(operations: Recording, write_manifest: Attestation) -> str:
+            return operations.rollback(key_id, version, attestation=write_manifest)
 
         return self._done(self._attestor.through_log({}, roll_back))
 
@@ -191,13 +191,19 @@ class KeyManagementService:
         return report
 
     def matches(self, manifest: Manifest, key_material: str) -> bool:
-        """Whether a value is the one that a manifest attests; takes the key that signed it."""
+        """Return whether a value is the one that a manifest attests.
+
+        Raises:
+            ConfigError: The service's signing key is not the one that signed the manifest.
+        """
         signer = self._places.signer
         if manifest.signed_by != signer.public_key:
             msg = f"the manifest {manifest.manifest_id} was signed with another key"
             raise ConfigError(msg, key_id=manifest.key_id, todo="Pass that key as signing_key")
-        own = signer.fingerprint(manifest.key_id, check_material(key_material, manifest.key_id))
-        return hmac.compare_digest(own.encode(), manifest.key_hash.encode())
+        fingerprint = signer.fingerprint(
+            manifest.key_id, check_material(key_material, manifest.key_id)
+        )
+        return hmac.compare_digest(fingerprint.encode(), manifest.key_hash.encode())
 
     def import_manifests(self, folder: str | Path, hmac_key: str | bytes) -> int:
         """Begin the chain with the older system's manifests, and sign for them.
@@ -220,9 +226,9 @@ class KeyManagementService:
         refuse_material(checked, named, metadata=given, operator=self._operator)
         return given
 
-    def _done(self, held: Held) -> RotationRecord:
-        """Return the record of a rotation: what every one of them passes that is recorded here."""
-        record = RotationRecord.of(held)
+    def _done(self, entry: ChainEntry) -> RotationRecord:
+        """Return the record of a rotation, after logging it and notifying the endpoint."""
+        record = RotationRecord.of(entry)
         logger.info(
             "%s of %s: version %s, manifest %s",
             record.kind,
@@ -230,5 +236,5 @@ class KeyManagementService:
             record.version,
             record.manifest,
         )
-        self._attestor.tell(held)
+        self._attestor.notify_endpoint(entry)
         return record

@@ -22,7 +22,7 @@ FORMS = (
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whose credentials are used; what is ``None`` falls back to the environment."""
+    """Whose credentials are used; for a member that is ``None``, the environment's."""
 
     region: str | None = None
     profile: str | None = None
@@ -31,7 +31,12 @@ class Access:
 
 
 def split_address(address: str, use: Use) -> SplitResult:
-    """Return the parts of an address. Raises :class:`ConfigError` without repeating secrets."""
+    """Return the parts of an address.
+
+    Raises:
+        ConfigError: It is malformed, or has a query, a fragment or credentials. The message never
+            quotes those.
+    """
     try:
         parts = urlsplit(address)
     except ValueError:
@@ -43,7 +48,7 @@ def split_address(address: str, use: Use) -> SplitResult:
 
 
 def open_objects(address: str, use: Use, access: Access) -> Objects:
-    """Return the objects at ``address``. Nothing is called. Raises :class:`ConfigError`."""
+    """Return the objects at ``address``; no call is made yet. Raises :class:`ConfigError`."""
     parts = split_address(address, use)
     if parts.scheme == "file":
         from daena_kms.objects.files import FileObjects
@@ -59,13 +64,13 @@ def open_objects(address: str, use: Use, access: Access) -> Objects:
 
 
 def _no_address(address: str, use: Use) -> ConfigError:
-    return ConfigError(f"{address[:80]!r} is no address of {use.label}", todo=FORMS)
+    return ConfigError(f"{address[:80]!r} is not an address of {use.label}", todo=FORMS)
 
 
 def _folder(address: str, host: str, path: str) -> Path:
     folder = Path(unquote(path))
     if host not in {"", "localhost"} or not folder.is_absolute() or folder == Path("/"):
-        msg = f"{address[:80]!r} names no folder of this machine"
+        msg = f"{address[:80]!r} does not name a folder of this machine"
         raise ConfigError(msg, todo="Write three slashes and a full path: file:///var/log/daena")
     return folder
 
@@ -91,7 +96,7 @@ def _s3(address: str, parts: SplitResult, use: Use, access: Access) -> Objects:
 def _credentials(session: "Session", use: Use) -> object:
     found = session.get_credentials()
     if found is None:
-        msg = f"no AWS credentials for {use.label}"
+        msg = f"there are no AWS credentials for {use.label}"
         todo = "Check what the AWS SDK finds: environment, profile or role"
         raise ConfigError(msg, todo=todo)
     return found

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
     from obstore.store import AzureCredential
 
-#: The same in every cloud of Azure's.
+#: The same in every Azure cloud.
 #: https://learn.microsoft.com/azure/storage/blobs/authorize-access-azure-active-directory
 SCOPE = "https://storage.azure.com/.default"
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
@@ -33,29 +33,38 @@ def azure_objects(
 ) -> CloudObjects:
     """Return the objects in a container.
 
-    ``account`` is a storage account's name or, outside of the public cloud, its whole host, such
-    as ``account.blob.core.usgovcloudapi.net``. ``credential`` returns one of azure-identity.
-    ``AZURE_STORAGE_ENDPOINT`` and ``AZURE_STORAGE_ACCOUNT_KEY`` lead to an emulator instead.
-    Raises :class:`ConfigError` for names that Azure does not take.
-
     Permissions, as data actions on the container (a custom role; none overwrites or deletes):
     ``Microsoft.Storage/storageAccounts/blobServices/containers/blobs/read`` and
     ``Microsoft.Storage/storageAccounts/blobServices/containers/blobs/add/action``.
 
     https://learn.microsoft.com/rest/api/storageservices/put-blob#authorization
+
+    Args:
+        url: The address, for messages.
+        account: A storage account's name or, outside the public cloud, its whole host, such as
+            ``account.blob.core.usgovcloudapi.net``.
+        container: The container's name.
+        prefix: The beginning of every object's name; it may be empty.
+        credential: Returns a credential of azure-identity.
+        environ: ``AZURE_STORAGE_ENDPOINT`` and ``AZURE_STORAGE_ACCOUNT_KEY`` in it lead to an
+            emulator instead.
+        use: What the objects are kept for.
+
+    Raises:
+        ConfigError: Azure does not allow such names, or obstore is not installed.
     """
     name = account.partition(".")[0]
     if _ACCOUNT.fullmatch(name) is None or ":" in account:
-        msg = f"{account[:80]!r} is no storage account"
+        msg = f"{account[:80]!r} is not a storage account"
         raise ConfigError(msg, todo="Write az://account/container/prefix")
     if _CONTAINER.fullmatch(container) is None:
-        msg = f"{container[:80]!r} is no name of a container"
+        msg = f"{container[:80]!r} is not a container's name"
         todo = "Use 3 to 63 lower-case letters, digits and single hyphens"
         raise ConfigError(msg, todo=todo)
     try:
         from obstore.store import AzureStore
     except ModuleNotFoundError:
-        msg = f"obstore is not installed, which writes {use.label} to Azure"
+        msg = f"obstore is not installed, and it is needed to write {use.label} to Azure"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
 
     key = environ.get("AZURE_STORAGE_ACCOUNT_KEY")
@@ -66,7 +75,7 @@ def azure_objects(
     def provide() -> "AzureCredential":
         if key:
             return {"access_key": key, "expires_at": None}
-        # obstore's own chain finds other credentials than azure-identity's does.
+        # obstore's own chain finds other credentials than azure-identity's chain does.
         from daena_kms.sdk.azure.login import fetch
 
         token = fetch(credential(), SCOPE)

@@ -1,4 +1,4 @@
-"""What the log and the claims need of a place: create if absent, read, list. Never overwrite."""
+"""What the log and the claims need from a place: create if absent, read, list, never overwrite."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,10 +8,10 @@ from daena_kms.errors import AuditUnavailable, DaenaKMSError, StoreUnavailable
 
 
 class AlreadyExists(Exception):
-    """An object of that name is there already.
+    """An object of that name exists already.
 
-    ``refused`` is the code of the answer where the store did not say so, but refused the caller,
-    and the object is there; it is empty otherwise.
+    ``refused`` is empty if the store said so. If the store refused the caller instead, and the
+    object exists, it is the code of that refusal.
     """
 
     def __init__(self, name: str = "", *, refused: str = "") -> None:
@@ -21,19 +21,19 @@ class AlreadyExists(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What objects are kept for: how messages name it, and the error when it can't be reached."""
+    """What objects are kept for: its name in messages, and the error if it can't be reached."""
 
     label: str
     error: type[DaenaKMSError]
 
 
 AUDIT = Use("the audit log", AuditUnavailable)
-CLAIMS = Use("the place of the claims", StoreUnavailable)
+CLAIMS = Use("the place for claims", StoreUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One object in a listing; ``modified`` is a hint for where to look first, no evidence."""
+    """One object in a listing; ``modified`` is a hint where to look first, not evidence."""
 
     name: str
     modified: datetime
@@ -42,21 +42,21 @@ class Entry:
 class Objects(ABC):
     """A store with create-if-absent. Every method may raise the error of its ``use``."""
 
-    #: The address, for messages and for other processes; no credentials in it.
+    #: The address, for messages and for other processes, without credentials.
     url: str
 
     @abstractmethod
     def put_new(self, name: str, data: bytes) -> None:
-        """Create an object, durably. Raises :class:`AlreadyExists`; then nothing was changed."""
+        """Create an object durably. Raises :class:`AlreadyExists` if it exists; nothing changes."""
 
     @abstractmethod
     def get(self, name: str) -> bytes | None:
-        """Return an object's bytes, or ``None`` when there is none."""
+        """Return an object's bytes, or ``None`` if it does not exist."""
 
     @abstractmethod
     def entries(self, prefix: str) -> list[Entry]:
-        """Return every object whose name begins with ``prefix``, in the order of the names."""
+        """Return every object whose name begins with ``prefix``, ordered by name."""
 
     @abstractmethod
     def children(self, prefix: str) -> list[str]:
-        """Return the names of the folders right below ``prefix``, in order."""
+        """Return the names of the folders directly below ``prefix``, in order."""

@@ -1,4 +1,4 @@
-"""Objects in a bucket or container, by ``obstore``: one library for every cloud."""
+"""Objects in a bucket or container, through ``obstore``: one library for every cloud."""
 
 import contextlib
 import re
@@ -12,14 +12,14 @@ from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use
 if TYPE_CHECKING:
     from obstore.store import AzureStore, GCSStore, S3Store
 
-#: A put that takes longer fails the run closed, well before a function's time is over.
+#: A put that takes longer fails, and the run stops, well before a function's time is over.
 TIMEOUT = timedelta(seconds=10)
 RETRY_TIMEOUT = timedelta(seconds=25)
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>", re.ASCII)
 
 
 def bounded(endpoint: str | None) -> dict[str, Any]:
-    """Return how each cloud's store talks: in bounded time, without TLS to an emulator alone."""
+    """Return the settings for each cloud's store: bounded time, and no TLS only for an emulator."""
     return {
         "client_options": {
             "timeout": TIMEOUT,
@@ -31,7 +31,7 @@ def bounded(endpoint: str | None) -> dict[str, Any]:
 
 
 class CloudObjects(Objects):
-    """Objects in a bucket, through an ``obstore`` store whose prefix is set already."""
+    """Objects in a bucket, through an ``obstore`` store that already has its prefix."""
 
     def __init__(
         self, store: "S3Store | AzureStore | GCSStore", url: str, use: Use = AUDIT
@@ -41,10 +41,10 @@ class CloudObjects(Objects):
         self.url = url
 
     def put_new(self, name: str, data: bytes) -> None:
-        """Put with the store's own condition that no object of that name is there.
+        """Put with the store's own condition that no object of that name exists.
 
-        Who may add and not overwrite may be refused for an object that is there, instead of being
-        told that it is: no cloud's documents say which is looked at first.
+        If the object exists, a caller who may add but not overwrite may be refused instead: no
+        cloud documents whether it checks the permission or the condition first.
         """
         import obstore
         from obstore import exceptions
@@ -66,7 +66,7 @@ class CloudObjects(Objects):
             try:
                 return bytes(obstore.get(self._store, name).bytes())
             except FileNotFoundError:
-                return None  # or there is no such bucket, which the next put will say
+                return None  # or the bucket does not exist: the next put says so
 
     def entries(self, prefix: str) -> list[Entry]:
         """List by prefix."""
@@ -106,6 +106,6 @@ class CloudObjects(Objects):
 
 
 def _code(error: Exception) -> str:
-    """Return the service's own word for a refusal, which the library passes on in its text."""
+    """Return the service's code for a refusal, which stands in the text of the library's error."""
     found = _CODE.search(str(error))
     return found[1] if found is not None else "refused"

@@ -22,7 +22,7 @@ class FileObjects(Objects):
         self.url = root.as_uri()
 
     def put_new(self, name: str, data: bytes) -> None:
-        """Write to a temporary file, sync it, link it to its name if that is free, sync again."""
+        """Write and sync a temporary file, link it to its name if that is free, sync the folder."""
         path = self._root / name
         with self._errors("written"):
             self._make(path.parent)
@@ -41,7 +41,7 @@ class FileObjects(Objects):
             _sync(path.parent)
 
     def get(self, name: str) -> bytes | None:
-        """Read one file; a pipe or a device is as one that is empty, and has no end to wait for."""
+        """Read one file. A pipe or a device counts as empty: reading it might never end."""
         path = self._root / name
         with self._errors("read"):
             try:
@@ -71,7 +71,7 @@ class FileObjects(Objects):
                 return []
 
     def _make(self, folder: Path) -> None:
-        """Create a folder and those above it; a new folder lasts only once its parent is synced."""
+        """Create a folder and those above it, and sync each parent, so that the new ones last."""
         missing = []
         while not folder.exists():
             missing.append(folder)

@@ -24,17 +24,26 @@ def gcs_objects(
 ) -> CloudObjects:
     """Return the objects in a bucket.
 
-    ``token`` returns an access token and when it ends. ``GCP_STORAGE_ENDPOINT`` leads to an
-    emulator instead. Permissions, on the bucket (a custom role; none overwrites or deletes):
-    ``storage.objects.create``, ``storage.objects.get`` and ``storage.objects.list``. Raises
-    :class:`ConfigError`.
+    Permissions, on the bucket (a custom role; none overwrites or deletes):
+    ``storage.objects.create``, ``storage.objects.get`` and ``storage.objects.list``.
 
     https://cloud.google.com/storage/docs/access-control/iam-xml
+
+    Args:
+        url: The address, for messages.
+        bucket: The bucket's name.
+        prefix: The beginning of every object's name; it may be empty.
+        token: Returns an access token and the time at which it expires.
+        environ: ``GCP_STORAGE_ENDPOINT`` in it leads to an emulator instead.
+        use: What the objects are kept for.
+
+    Raises:
+        ConfigError: obstore is not installed.
     """
     try:
         from obstore.store import GCSStore
     except ModuleNotFoundError:
-        msg = f"obstore is not installed, which writes {use.label} to Cloud Storage"
+        msg = f"obstore is not installed, and it is needed to write {use.label} to Cloud Storage"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
 
     def provide() -> "GCSCredential":

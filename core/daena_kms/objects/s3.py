@@ -27,19 +27,30 @@ def s3_objects(
 ) -> CloudObjects:
     """Return the objects in a bucket.
 
-    ``credentials`` returns botocore credentials. Permissions: ``s3:PutObject``, ``s3:GetObject``
-    on ``prefix/log/*`` and ``s3:ListBucket`` on the bucket. A bucket with default retention
-    refuses a put without a checksum, so each carries one.
-    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+    Permissions: ``s3:PutObject``, ``s3:GetObject`` on ``prefix/log/*`` and ``s3:ListBucket`` on
+    the bucket. A bucket with default retention refuses a put without a checksum, so each put has
+    one: https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html
+
+    Args:
+        url: The address, for messages.
+        bucket: The bucket's name.
+        prefix: The beginning of every object's name; it may be empty.
+        region: The bucket's region, if it is set.
+        credentials: Returns botocore credentials.
+        environ: ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` in it leads to an emulator instead.
+        use: What the objects are kept for.
+
+    Raises:
+        ConfigError: obstore is not installed.
     """
     try:
         from obstore.store import S3Store
     except ModuleNotFoundError:
-        msg = f"obstore is not installed, which writes {use.label} to S3"
+        msg = f"obstore is not installed, and it is needed to write {use.label} to S3"
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[aws]'") from None
 
     def provide() -> "S3Credential":
-        # obstore by itself ignores AWS profiles; its own bridge to boto3 imports all of boto3.
+        # obstore by itself ignores AWS profiles, and its own bridge to boto3 imports all of boto3.
         frozen = credentials().get_frozen_credentials()
         return {
             "access_key_id": frozen.access_key,

@@ -1,1 +1,1 @@
-"""What is decided and why: words, forms and policy. Pure: no I/O, no clock, no environment."""
+"""Words, forms and policy: what is done with a key, and why. Pure: no I/O, clock or environment."""

@@ -1,4 +1,4 @@
-"""When a key is due, and why: pure, as :mod:`daena_kms.rules.plan` is."""
+"""When a key is due, and why. Pure, like :mod:`daena_kms.rules.plan`."""
 
 from datetime import datetime, timedelta
 
@@ -7,10 +7,10 @@ from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key
 from daena_kms.rules.policy import Defaults, Policy, parse_policy
 
-#: Clocks of a store and of a function differ by seconds; a version dated further ahead than this
-#: means that one of them is wrong, and then nothing about that key's age can be believed.
+#: The clocks of a store and of a function differ by seconds. If a version is dated further ahead
+#: than this, one of them is wrong, and the key's age can't be trusted.
 CLOCK_SKEW = timedelta(minutes=5)
-#: When an expiry counts as near, as Key Vault's own events have it.
+#: How long before an expiry it counts as near: the same time as for Key Vault's own events.
 #: https://learn.microsoft.com/azure/key-vault/general/event-grid-overview
 NEAR_EXPIRY = timedelta(days=30)
 
@@ -19,6 +19,9 @@ def due_at(key: Key, policy: Policy) -> datetime:
     """Return when the key is due: its interval after the current version, not before first-due.
 
     A version that would expire before that is due when its expiry is near.
+
+    Raises:
+        KeyNotFound: The key has no current version.
     """
     current = key.current
     if current is None:
@@ -41,8 +44,8 @@ def regular_due(made: datetime, policy: Policy) -> datetime:
 def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime) -> bool:
     """Whether a closer look may show more to do than a listing does.
 
-    It bounds the current version's age only, and the bounds leave open if the key is due; or
-    older versions that it does not show may be to retire by now.
+    A listing may only bound the current version's age, which leaves open whether the key is due.
+    Or it may not show older versions, one of which may have to be retired by now.
     """
     current = key.current
     if current is None or (current.created_earliest is None and key.older_since is None):
@@ -66,7 +69,7 @@ def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
     """Return why a key that is due is due, for people."""
     current = key.current
     age = about(now - current.created) if current is not None else "an unknown time"
-    since = "due now" if now == due else f"due since {about(now - due)}"
+    since = "due now" if now == due else f"overdue by {about(now - due)}"
     interval = format_duration(policy.rotate_after).replace("d", " d").replace("h", " h")
     if (
         current is not None

@@ -1,11 +1,11 @@
-"""Durations and times as they stand in tags and settings: ``90d``, ``12h``, RFC 3339 in UTC."""
+"""Durations and times as tags and settings hold them: ``90d``, ``12h``, RFC 3339 in UTC."""
 
 import re
 from datetime import UTC, datetime, timedelta
 
 from daena_kms.errors import ConfigError
 
-#: Longer than any cryptoperiod, and short enough that no sum leaves what a datetime can hold.
+#: Longer than any cryptoperiod, and short enough that adding it to a time can't overflow.
 MAX_DAYS = 36_500
 
 _DURATION = re.compile(r"([0-9]{1,6})([dhm])", re.ASCII)
@@ -15,12 +15,17 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|\+00:00)", re.
 def parse_duration(text: str, name: str, *, minutes: bool = False) -> timedelta:
     """Return the duration written in ``text``: whole days (``90d``) or whole hours (``12h``).
 
-    With ``minutes`` it may be in minutes, too (``10m``). ``name`` is the tag or variable, for the
-    message. Raises :class:`ConfigError`.
+    Args:
+        text: The duration.
+        name: The tag or variable that holds it, for the message.
+        minutes: Whether minutes (``10m``) are allowed, too.
+
+    Raises:
+        ConfigError: It is not a duration, or longer than :data:`MAX_DAYS`.
     """
     match = _DURATION.fullmatch(text)
     if match is None or (match[2] == "m" and not minutes):
-        msg = f"{name} is {text[:40]!r}, which is no duration"
+        msg = f"{name} is {text[:40]!r}, which is not a duration"
         forms = (
             "minutes, hours or days, such as 10m or" if minutes else "days or hours, such as 90d or"
         )
@@ -30,7 +35,7 @@ def parse_duration(text: str, name: str, *, minutes: bool = False) -> timedelta:
         count * {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}[unit]
     )
     if value > timedelta(days=MAX_DAYS):
-        msg = f"{name} is {text}, which is over {MAX_DAYS}d"
+        msg = f"{name} is {text}, which is longer than {MAX_DAYS}d"
         raise ConfigError(msg, todo="Write a shorter duration, or never where that is allowed")
     return value
 
@@ -46,27 +51,28 @@ def format_duration(value: timedelta | None) -> str:
 def parse_time(text: str, name: str) -> datetime:
     """Return the time written in ``text``, RFC 3339 in UTC (``2026-11-24T15:50:00Z``).
 
-    Raises :class:`ConfigError` that names ``name``.
+    Raises:
+        ConfigError: It is not such a time; the message names ``name``.
     """
     todo = "Write RFC 3339 in UTC, such as 2026-11-24T15:50:00Z"
     if _TIME.fullmatch(text) is None:
-        msg = f"{name} is {text[:40]!r}, which is no time in UTC"
+        msg = f"{name} is {text[:40]!r}, which is not a time in UTC"
         raise ConfigError(msg, todo=todo)
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except ValueError:
-        msg = f"{name} is {text!r}, and there is no such day or hour"
+        msg = f"{name} is {text!r}, but there is no such date or time"
         raise ConfigError(msg, todo=todo) from None
 
 
 def format_time(value: datetime) -> str:
-    """Return ``value`` as RFC 3339 in UTC, to the second, with fractions only where it has any."""
+    """Return ``value`` as RFC 3339 in UTC, with fractions of a second only if it has any."""
     value = value.astimezone(UTC)
     return value.isoformat().replace("+00:00", "Z")
 
 
 def utc(value: datetime, name: str) -> datetime:
-    """Return ``value`` in UTC. Raises :class:`ConfigError` when it carries no time zone."""
+    """Return ``value`` in UTC. Raises :class:`ConfigError` if it has no time zone."""
     if value.tzinfo is None:
         msg = f"{name} has no time zone"
         raise ConfigError(msg, todo="Pass an aware datetime, such as datetime.now(UTC)")

@@ -1,25 +1,25 @@
 """When a value has leaked: what a run needs to know, and what it says about the result. Pure."""
 
 from daena_kms.errors import ConfigError
-from daena_kms.rules.model import Key, Revoking, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, Revoking, VersionState
 from daena_kms.rules.specs import Spec
 
 #: The states of versions that can be read beside the current one, if only by their ids.
-_READABLE = {VersionState.PREVIOUS, VersionState.PENDING, VersionState.ABANDONED}
+_READABLE = {VersionState.PREVIOUS, *NEVER_CURRENT}
 
 
 def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:
     """Check that an emergency rotation names keys and gives a reason.
 
     Raises:
-        ConfigError: It does not; a dry run needs no reason.
+        ConfigError: The keys or the reason are missing; a dry run needs no reason.
     """
     if not named:
         msg = "an emergency rotation names no key"
-        raise ConfigError(msg, todo="Name the keys whose values are compromised, and no other")
+        raise ConfigError(msg, todo="Name the keys whose values are compromised, and no others")
     if not dry_run and (reason is None or not reason.strip()):
-        msg = "an emergency rotation gives no reason"
-        raise ConfigError(msg, todo="Give one, for the audit log: what leaked, and a ticket")
+        msg = "an emergency rotation has no reason"
+        raise ConfigError(msg, todo="Give one for the audit log: what leaked, and a ticket")
 
 
 def revoked(key: Key, version: str, revoking: Revoking, spec: Spec) -> str:
@@ -32,10 +32,10 @@ def revoked(key: Key, version: str, revoking: Revoking, spec: Spec) -> str:
         spec: What kind of value it is.
     """
     readable = revoking.readable or "by nobody"
-    text = f"version {version} is retired: {revoking.means}; readable still: {readable}"
+    text = f"version {version} is retired: {revoking.means}. Still readable: {readable}"
     others = [v.id for v in key.versions if v.state in _READABLE and v.id != version]
     if others:
-        text += f". Versions that were not current read on as before: {', '.join(others)}"
+        text += f". Versions that were not current stay readable: {', '.join(others)}"
     if spec.protects_data:
-        text += f". Older data may need it; to get at it: {revoking.undo}"
+        text += f". Older data may need it. To read it again: {revoking.undo}"
     return text

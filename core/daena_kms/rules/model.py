@@ -36,7 +36,7 @@ pending revocation
     A compromised version that must still be retired. The log carries it from run to run until a
     run has retired it.
 hold, held
-    A key on hold is not changed until it is released, or until the hold's time has come.
+    A key on hold is not changed until it is released, or until the time at which its hold ends.
 release
     End a hold.
 claim
@@ -45,8 +45,8 @@ unresolved
     An action whose result nobody knows: it has an intent and no outcome, or the store did not
     answer. A later run looks at the key and writes the result.
 interrupted
-    A rotation that was begun and not finished. If its base is still current, the next rotation of
-    the key *finishes* it: with a fresh value, never by promoting the pending version.
+    A rotation that began and did not end. If its base is still current, the next rotation of the
+    key *finishes* it: with a fresh value, never by promoting the pending version.
 overdue
     Past its due time. The *lateness* says for how long.
 """
@@ -78,6 +78,10 @@ class VersionState(StrEnum):
     DESTROYED = "destroyed"
 
 
+#: The states of a version that never was current.
+NEVER_CURRENT = frozenset({VersionState.PENDING, VersionState.ABANDONED})
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """One immutable value, known by the store's own version id. The value itself is not here."""
@@ -88,8 +92,8 @@ class Version:
     created: datetime
     #: The earliest possible time, where ``created`` is only a bound.
     created_earliest: datetime | None = None
-    #: The mark (see :func:`daena_kms.rules.names.mark`) of the version it was made from.
-    base: str | None = None
+    #: The mark (see :func:`daena_kms.rules.names.mark`) of the id of the version it was made from.
+    base_mark: str | None = None
     #: The latest time at which it can have stopped being current: grace counts from here.
     superseded: datetime | None = None
     retired: datetime | None = None
@@ -101,7 +105,7 @@ class Version:
     @property
     def was_current(self) -> bool:
         """Whether it is current, or once was."""
-        return self.state not in {VersionState.PENDING, VersionState.ABANDONED}
+        return self.state not in NEVER_CURRENT
 
     @property
     def over(self) -> bool:
@@ -154,11 +158,11 @@ class Key:
         """The version that was current right before the current one, if it is still readable."""
         readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]
         current = self.current
-        if current is not None and current.base is not None:
+        if current is not None and current.base_mark is not None:
             for version in readable:
-                if mark(version.id) == current.base:
+                if mark(version.id) == current.base_mark:
                     return version
-        # A version of which nothing says when it was superseded: somebody else's came after it.
+        # First a version that nothing says when it was superseded: somebody else's came after it.
         return max(
             readable,
             key=lambda v: (v.superseded is None, v.superseded or v.created, v.created),
@@ -168,10 +172,10 @@ class Key:
     def made_from(self, version: Version, ref: str | None) -> bool:
         """Whether ``version`` was made from the version with this ref (``None``: from none).
 
-        The base mark is the mark of an id, which not every listing shows.
+        The base mark is made from an id, and not every listing shows ids.
         """
         known = {mark(v.id) for v in self.versions if v.ref == ref} or {mark(ref)}
-        return version.base in known
+        return version.base_mark in known
 
     def version(self, version_id: str) -> Version | None:
         """Return the version with that id, or ``None``."""
@@ -196,7 +200,7 @@ class Revoking:
 class Capabilities:
     """What a store can do, declared by its adapter and never faked."""
 
-    #: What a retired version still allows, in words for people; ``None``: nothing reads it.
+    #: How a retired version can still be read, in words for people; ``None``: it can't.
     retired_readable: str | None
     #: Whether one version can be erased; ``False``: at most its labels are removed.
     destroys_version: bool
@@ -206,9 +210,9 @@ class Capabilities:
     restores_key: bool
     #: For how long a deleted key can be brought back, in words for people.
     delete_means: str
-    #: What an emergency does to the old version here.
+    #: What revoking a compromised version does on this store.
     revoking: Revoking
-    #: How many versions one key can hold undestroyed, or ``None``.
+    #: How many undestroyed versions one key can have; ``None``: no limit that matters.
     max_versions: int | None = None
     #: The largest ``daena.keep``.
     max_keep: int = 100

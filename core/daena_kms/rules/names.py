@@ -1,8 +1,8 @@
-"""Key ids that every store accepts, and version ids that tell their own age and origin.
+"""Key ids that every store accepts, and version ids that show their age and origin.
 
-A store whose versions are named by the caller (Secrets Manager's ``ClientRequestToken``, the
-local file) gets ids of this form, so that a listing alone says when a version was made and from
-which base, with no call per key::
+A store where the caller names a version (Secrets Manager's ``ClientRequestToken``, the local
+file) gets ids of this form. So a listing alone shows when a version was made and from which base,
+and no call per key is needed::
 
     daena-20261124T155018Z-0f1e2d3c4b-9a8b7c6d5e4f3a2b
           UTC second       base mark   randomness
@@ -22,14 +22,18 @@ MAX_VALUE_BYTES = 25_000
 PLAUSIBLE_YEARS = range(2000, 9000)
 
 _KEY_ID = re.compile(r"[a-z][a-z0-9-]{0,99}", re.ASCII)
-_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
+#: The form of a version id of our own.
+OWN_VERSION_ID = re.compile(r"daena-(\d{8}T\d{6}Z)-([0-9a-f]{10})-[0-9a-f]{16}", re.ASCII)
 _STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def check_key_id(key_id: object) -> str:
-    """Return ``key_id`` when it is portable. Raises :class:`InvalidKeyId` and calls nothing.
+    """Return ``key_id`` if it is portable; no store is called.
 
-    The form is the meet of what the stores allow: ``^[a-z][a-z0-9-]{0,99}$``, no trailing hyphen.
+    The form is what all stores allow: ``^[a-z][a-z0-9-]{0,99}$``, no trailing hyphen.
+
+    Raises:
+        InvalidKeyId: It is not.
     """
     if isinstance(key_id, str) and _KEY_ID.fullmatch(key_id) and not key_id.endswith("-"):
         return key_id
@@ -45,7 +49,11 @@ def check_key_id(key_id: object) -> str:
 
 
 def check_material(material: object, key_id: str) -> str:
-    """Return ``material`` when every store can hold it. Raises :class:`ConfigError` without it."""
+    """Return ``material`` if every store can hold it.
+
+    Raises:
+        ConfigError: It is not text of 1 to 25,000 bytes. The error never quotes it.
+    """
     if not isinstance(material, str):
         msg = f"the value is {type(material).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a str; encode binary values as base64")
@@ -53,8 +61,8 @@ def check_material(material: object, key_id: str) -> str:
     with contextlib.suppress(UnicodeEncodeError):
         encoded = material.encode()
     if encoded is None:
-        # Raised out here: that error holds the value, and would be the context of ours.
-        msg = "the value holds lone surrogates and is no UTF-8 text"
+        # Raised outside the handler: that error holds the value and would be the context of ours.
+        msg = "the value has lone surrogates, so it is not UTF-8 text"
         raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64")
     size = len(encoded)
     if not 1 <= size <= MAX_VALUE_BYTES:
@@ -65,34 +73,44 @@ def check_material(material: object, key_id: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ParsedId:
-    """What a version id of our own says: when the version was made and the mark of its base."""
+    """What a version id of our form says: when the version was made and the mark of its base."""
 
     made: datetime
-    base: str
+    base_mark: str
 
 
 def mark(version_id: str | None) -> str:
-    """Return the short fingerprint of a version id that the next version's id carries.
+    """Return the mark of a version id: a short fingerprint, which the next version's id carries.
 
-    It identifies a version among the few of one key; it is a hash of an id, never of a value.
+    It identifies a version among the few of one key. It is a hash of an id, never of a value.
     """
     return hashlib.sha256((version_id or "none").encode(errors="surrogatepass")).hexdigest()[:10]
 
 
-def new_version_id(base: str | None, at: datetime) -> str:
-    """Return a fresh id for a version made at ``at`` from ``base`` (``None``: the first)."""
+def new_version_id(base_id: str | None, at: datetime) -> str:
+    """Return a fresh id for a version made at ``at``.
+
+    ``base_id`` is the store's id of the version that it is made from; ``None`` for a key's first
+    version.
+    """
     stamp = at.astimezone(UTC).strftime(_STAMP)
-    return f"daena-{stamp}-{mark(base)}-{secrets.token_hex(8)}"
+    return f"daena-{stamp}-{mark(base_id)}-{secrets.token_hex(8)}"
 
 
 def parse_version_id(version_id: str) -> ParsedId | None:
     """Return what a version id of our own says, or ``None`` for anybody else's."""
-    match = _VERSION_ID.fullmatch(version_id)
+    match = OWN_VERSION_ID.fullmatch(version_id)
     if match is None:
         return None
     try:
         made = datetime.fromisoformat(match[1])
     except ValueError:
         return None
-    # Anybody may write an id of this form; no sum of a far year and a policy may overflow.
+    # Anybody may write an id of this form, and a far year plus a policy's interval would overflow.
     return ParsedId(made, match[2]) if made.year in PLAUSIBLE_YEARS else None
+
+
+def base_mark_of(version_id: str | None) -> str | None:
+    """Return the mark of the base in a version id of our own, ``None`` for anybody else's."""
+    parsed = parse_version_id(version_id or "")
+    return parsed.base_mark if parsed is not None else None

@@ -1,8 +1,8 @@
 """What to do with each key, and why: a pure function of the listed state, the policy and the time.
 
-Nothing in here reads a clock, an environment or a store. The engine plans, writes the plan to the
-audit log, looks at each key again, plans that key again from what it saw, and does only what both
-plans say.
+Nothing here reads a clock, the environment or a store. The engine plans and writes the plan to the
+audit log. Then it looks at each key again, plans that key again from what it saw, and does only
+what both plans say.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -25,7 +25,7 @@ from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
 
 #: The states of versions that may still be readable and are retired when their grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
-#: No rotation promotes a version that it wrote longer ago than this.
+#: A rotation never promotes a version that it wrote longer ago than this.
 _UNDER_WAY = timedelta(hours=1)
 
 
@@ -33,7 +33,7 @@ class Kind(StrEnum):
     """What a plan says about a key."""
 
     ROTATE = "rotate"
-    #: A rotation of a key on which an earlier one was interrupted.
+    #: A rotation of a key after an earlier one was interrupted.
     FINISH = "finish"
     RETIRE = "retire"
     DESTROY = "destroy"
@@ -55,6 +55,7 @@ class Outcome(StrEnum):
     DONE = "done"
     SKIPPED = "skipped"
     FAILED = "failed"
+    #: Not begun, because the time of the run was over.
     LEFT = "left"
     #: The store did not answer: the change may or may not have taken effect. A later run looks at
     #: the key; until then the action is unresolved.
@@ -103,7 +104,7 @@ def plan(
         defaults: The policy of keys whose tags say nothing.
         can: What the store can do.
         now: The time of the plan, in UTC.
-        interrupted: Ids of keys of which the audit log shows an interrupted rotation.
+        interrupted: Ids of the keys for which the audit log shows an interrupted rotation.
         named: Plan a rotation of each key, due or not, because somebody named it.
     """
     for key in keys:
@@ -129,7 +130,7 @@ def plan_key(
         defaults: The policy of a key whose tags say nothing.
         can: What the store can do.
         now: The time of the plan, in UTC.
-        interrupted: Whether a rotation from the current version was begun and not finished.
+        interrupted: Whether a rotation from the current version was interrupted.
         named: Plan a rotation, due or not, because somebody named the key.
         compromised: Also retire the version that is current now, right after its rotation.
         pending_revocations: Ids of compromised versions that must still be retired.
@@ -176,7 +177,7 @@ def _regular(
     elif not actions:
         reason = f"next due in {about(due - now)}, at {format_time(due)}"
         if _pending(key) is not None:
-            reason += "; a rotation that was interrupted left a version that is never promoted"
+            reason += "; an interrupted rotation left a pending version, which is never promoted"
         actions.append(Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due))
     return actions
 
@@ -185,7 +186,7 @@ def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> 
     until = "released" if policy.hold is True else format_time(_time(policy.hold))
     reason = f"on hold until {until}"
     for action in _revocations(key, pending, now):
-        reason += f"; its compromised version {action.version} is readable still"
+        reason += f"; its compromised version {action.version} is still readable"
     todo = "Release it first (remove the tag daena.hold)"
     error = RotationConflict(reason, key_id=key.id, todo=todo)
     return Action(key.id, Kind.HELD, reason, key.current_ref, error=error)
@@ -198,10 +199,10 @@ def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
         KeyNotFound: The key is deleted.
         NotManaged: The key is not managed, or another rotation owns it.
         ConfigError: A tag of the key is malformed.
-        InvalidKeyId: Somebody else gave the key a name that is no key id.
+        InvalidKeyId: Somebody else gave the key a name that is not a key id.
     """
     if key.deleted is not None:
-        msg = f"it is deleted since {format_time(key.deleted)}"
+        msg = f"it was deleted at {format_time(key.deleted)}"
         raise KeyNotFound(msg, key_id=key.id, todo="Restore it first")
     if not _managed(key):
         todo = "Enrol it with adopt, or leave it to whoever rotates it now"
@@ -226,7 +227,7 @@ def _managed(key: Key) -> bool:
 
 
 def lateness_of(action: Action, now: datetime) -> timedelta:
-    """Return for how long the key of ``action`` has been due; zero when it is not due."""
+    """Return by how much the key of ``action`` is overdue; zero if it is not."""
     return max(timedelta(), now - action.due) if action.due is not None else timedelta()
 
 
@@ -234,8 +235,8 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
     due = due_at(key, policy)
     if key.room is not None and key.room + freed < 1:
         todo = (
-            "Set daena.grace and daena.destroy-after if older versions may go, "
-            "or move the data that needs them"
+            "If no data needs the older versions, set daena.grace and daena.destroy-after; "
+            "otherwise re-encrypt that data first"
         )
         msg = "the store has no room for one more readable version"
         error = ConfigError(msg, key_id=key.id, todo=todo)
@@ -243,7 +244,7 @@ def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: i
     kind = Kind.ROTATE
     if interrupted or _pending(key) is not None:
         kind = Kind.FINISH
-        why = f"an earlier rotation of it was interrupted; {why}"
+        why = f"an earlier rotation was interrupted; {why}"
     return Action(key.id, kind, why, key.current_ref, due=due)
 
 
@@ -263,13 +264,13 @@ def _revocations(key: Key, pending: Collection[str], now: datetime) -> Iterator[
     """Yield the retirements of compromised versions that earlier runs did not complete.
 
     Skip a version that is current again, and one that another run may be promoting right now,
-    whatever the log says of it.
+    whatever the log says about it.
     """
     for version in key.versions:
         new = version.state is VersionState.PENDING and now - version.created < _UNDER_WAY
         current = version.state is VersionState.CURRENT
         if version.id in pending and not (current or new or version.over):
-            why = "compromised, and readable still: its retirement was begun or failed"
+            why = "compromised and still readable: its revocation is pending"
             base = key.current_ref
             yield Action(key.id, Kind.RETIRE, why, base, version.id, compromised=True)
 
@@ -282,7 +283,7 @@ def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
         if version.state in _OUTDATED and version.superseded is not None and not noted:
             over = now - (version.superseded + policy.grace)
             if over >= timedelta():
-                was = "given up" if version.state is VersionState.ABANDONED else "superseded"
+                was = "abandoned" if version.state is VersionState.ABANDONED else "superseded"
                 reason = (
                     f"{was} {about(now - version.superseded)} ago, "
                     f"grace {format_duration(policy.grace)} is over"
@@ -316,15 +317,15 @@ def _check_clock(key: Key, now: datetime) -> None:
         created = version.created_earliest or version.created
         if created > now + CLOCK_SKEW and version.state is not VersionState.DESTROYED:
             msg = f"its version {version.id} is dated {about(created - now)} in the future"
-            todo = "Check the clocks of this machine and of whoever wrote the version"
+            todo = "Check the clock of this machine, and of the one that wrote the version"
             raise ConfigError(msg, key_id=key.id, todo=todo)
 
 
 def _pending(key: Key) -> Version | None:
     """Return a version that an interrupted rotation from the current one left."""
-    base = mark(key.current.id if key.current is not None else None)
+    base_mark = mark(key.current.id if key.current is not None else None)
     pending = (v for v in key.versions if v.state is VersionState.PENDING)
-    return next((v for v in pending if v.base in {base, None}), None)
+    return next((v for v in pending if v.base_mark in {base_mark, None}), None)
 
 
 def _time(hold: bool | datetime) -> datetime:  # noqa: FBT001 - the type of the field

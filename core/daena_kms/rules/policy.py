@@ -1,4 +1,4 @@
-"""What a key's tags ask for, parsed strictly, with defaults that can lose nothing."""
+"""What a key's tags ask for: parsed strictly, with defaults by which nothing can be lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ MIN_KEEP = 2
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a key without the tag gets. ``grace`` is for passwords and tokens alone.
+    """What a key without the tag gets. ``grace`` applies only to passwords and tokens.
 
     A default never retires or destroys what encrypts, signs or authenticates data: such a key
     needs a ``daena.grace`` of its own, because nobody re-encrypts its data for us.
@@ -42,7 +42,8 @@ class Defaults:
     def from_environment(cls, environ: Mapping[str, str]) -> "Defaults":
         """Return the defaults in ``DAENA_KMS_ROTATE_AFTER``, ``_GRACE`` and ``_DESTROY_AFTER``.
 
-        Raises :class:`ConfigError` that names the variable.
+        Raises:
+            ConfigError: A variable is malformed; the message names it.
         """
 
         def read(tag: str, default: timedelta | None) -> timedelta | None:
@@ -77,10 +78,11 @@ class Policy:
 
 
 def is_managed(tags: Mapping[str, str]) -> bool:
-    """Whether the key is ours to change: ``daena.managed`` is exactly ``true``.
+    """Whether the key is managed: ``daena.managed`` is exactly ``true``.
 
-    Raises :class:`ConfigError` for anything but ``true`` and ``false``: a misspelt ``True`` would
-    otherwise be a key that its owner believes is rotated.
+    Raises:
+        ConfigError: It is neither ``true`` nor ``false``. If a misspelt ``True`` were read as
+            false, the owner would believe that the key is rotated.
     """
     value = tags.get(MANAGED, "false")
     if value not in {"true", "false"}:
@@ -90,14 +92,15 @@ def is_managed(tags: Mapping[str, str]) -> bool:
 
 
 def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities) -> Policy:
-    """Return the policy in a key's tags, or raise :class:`ConfigError` with the tag and the reason.
+    """Return the policy in a key's tags.
 
-    A policy that the store can't honour, or that would destroy what is still in grace, is refused
-    whole: half a policy is worse than none.
+    Raises:
+        ConfigError: A tag is malformed or unknown, the store can't do what the policy asks, or
+            the policy would destroy a version inside its grace. Then no part of the policy counts.
     """
     unknown = [t for t in tags if t.startswith(PREFIX) and t not in TAGS]
     if unknown:
-        msg = f"{unknown[0][:60]!r} is no tag of ours"
+        msg = f"{unknown[0][:60]!r} is not a tag of daena-kms"
         raise ConfigError(msg, todo=f"Use {', '.join(TAGS)}")
     spec = parse_spec(tags.get(SPEC, DEFAULT))
     rotate_after = _read(tags, ROTATE_AFTER, defaults.rotate_after) or defaults.rotate_after
@@ -105,13 +108,16 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
     destroy_after = _read(tags, DESTROY_AFTER, defaults.destroy_after)
     if grace is None:
         if tags.get(DESTROY_AFTER, NEVER) != NEVER:
-            msg = f"{DESTROY_AFTER} is set, but grace is never: it would destroy inside grace"
-            raise ConfigError(msg, todo=f"Set {GRACE} too, or drop {DESTROY_AFTER}")
+            msg = (
+                f"{DESTROY_AFTER} is set, but grace is never: "
+                "versions would be destroyed inside their grace"
+            )
+            raise ConfigError(msg, todo=f"Set {GRACE} too, or remove {DESTROY_AFTER}")
         destroy_after = None
     if destroy_after is not None and can.destroy_means is None:
         name = DESTROY_AFTER if DESTROY_AFTER in tags else "DAENA_KMS_DESTROY_AFTER"
         msg = f"{name} is {format_duration(destroy_after)}"
-        todo = "This store can't destroy one version: set it to never, or drop it"
+        todo = "This store can't destroy a single version: set it to never, or remove it"
         raise ConfigError(msg, todo=todo)
     policy = Policy(
         spec,
@@ -147,7 +153,7 @@ def _keep(tags: Mapping[str, str], can: Capabilities) -> int:
     if not MIN_KEEP <= value <= can.max_keep:
         msg = f"{KEEP} is {text[:20]!r}"
         raise ConfigError(
-            msg, todo=f"On this store it is a number from {MIN_KEEP} to {can.max_keep}"
+            msg, todo=f"On this store it must be a number from {MIN_KEEP} to {can.max_keep}"
         )
     return value
 
@@ -160,19 +166,19 @@ def _hold(tags: Mapping[str, str]) -> bool | datetime:
         return parse_time(text, HOLD)
     except ConfigError:
         msg = f"{HOLD} is {text[:40]!r}"
-        todo = "Write true, or the time until which, such as 2026-11-24T15:50:00Z"
+        todo = "Write true, or the time at which the hold ends, such as 2026-11-24T15:50:00Z"
         raise ConfigError(msg, todo=todo) from None
 
 
 def _check_room(policy: Policy, can: Capabilities) -> None:
     if can.max_versions is None or policy.grace is None:
         return
-    # In grace at once: one version for each interval begun within it, beside the current one.
-    held = -(-policy.grace // policy.rotate_after) + 1
-    if held > can.max_versions:
+    # Readable at once: one version for each interval that begins in the grace, and the current one.
+    readable = -(-policy.grace // policy.rotate_after) + 1
+    if readable > can.max_versions:
         msg = (
             f"grace {format_duration(policy.grace)} at rotate-after "
-            f"{format_duration(policy.rotate_after)} keeps {held} versions readable, "
-            f"and this store holds {can.max_versions}"
+            f"{format_duration(policy.rotate_after)} keeps {readable} versions readable, "
+            f"but this store can keep {can.max_versions}"
         )
         raise ConfigError(msg, todo=f"Shorten {GRACE} or lengthen {ROTATE_AFTER}")

@@ -24,7 +24,7 @@ CLASSES = {
     "lower": "abcdefghijklmnopqrstuvwxyz",
     "upper": "ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "digit": "0123456789",
-    # No quote, backslash, slash, at sign or space: what databases, shells and URLs choke on.
+    # No quote, backslash, slash, at sign or space: databases, shells and URLs misread them.
     "symbol": "!#$%&*+-=?^_.~",
 }
 MIN_LENGTH, MAX_LENGTH = 12, 512
@@ -44,7 +44,7 @@ class Spec:
     text: str
     name: str
     protects_data: bool
-    #: Random bytes that one value takes, about; 0 where ``cryptography`` makes the key itself.
+    #: About how many random bytes one value takes; 0 where ``cryptography`` makes the key itself.
     random_bytes: int
     length: int = 32
     alphabets: tuple[str, ...] = field(default=())
@@ -54,7 +54,7 @@ def parse_spec(text: str, name: str = "daena.spec") -> Spec:
     """Return the spec written in ``text``. Raises :class:`ConfigError` that names ``name``."""
     word, *options = text.split(":")
     if word not in NAMES or (options and word != "password"):
-        msg = f"{name} is {text[:60]!r}, which is no key spec"
+        msg = f"{name} is {text[:60]!r}, which is not a key spec"
         todo = f"Use one of {', '.join(NAMES)}; only password takes options"
         raise ConfigError(msg, todo=todo)
     if word == "password":
@@ -85,11 +85,11 @@ def _parse_password(text: str, options: list[str], name: str) -> Spec:
     if not all(alphabets):
         empty = classes[alphabets.index("")]
         msg = f"{name} excludes every character of the class {empty!r}"
-        raise ConfigError(msg, todo="Drop the class, or exclude fewer characters")
+        raise ConfigError(msg, todo="Remove the class, or exclude fewer characters")
     if len("".join(alphabets)) < _MIN_ALPHABET:
         msg = f"{name} leaves {len(''.join(alphabets))} characters to choose from"
         raise ConfigError(msg, todo=f"Leave at least {_MIN_ALPHABET}")
-    # Rejection sampling takes under 1.5 bytes a character; a first guess that seldom falls short.
+    # Rejection sampling takes under 1.5 bytes a character, so this guess seldom falls short.
     return Spec(text, "password", False, length * 2, length, alphabets)  # noqa: FBT003 - in order
 
 
@@ -114,9 +114,14 @@ def _excluded(text: str, name: str) -> str:
 def generate(spec: Spec, random: Randomness) -> str:
     """Return a fresh value of ``spec`` as text.
 
-    ``random(n)`` returns n random bytes and is the source for everything symmetric; private keys
-    come from ``cryptography``. ``aes-*`` and ``hmac-*`` are standard base64 with padding, private
-    keys are PKCS#8 PEM without a passphrase, ``token`` is URL-safe base64 without padding.
+    Args:
+        spec: What kind of value to make.
+        random: Returns as many random bytes as it is asked for. It is the source of everything
+            symmetric; private keys come from ``cryptography``.
+
+    Returns:
+        Standard base64 with padding for ``aes-*`` and ``hmac-*``, PKCS#8 PEM without a passphrase
+        for private keys, URL-safe base64 without padding for ``token``, or a password.
     """
     if spec.name in _SYMMETRIC:
         return base64.b64encode(random(spec.random_bytes)).decode()
@@ -128,7 +133,7 @@ def generate(spec: Spec, random: Randomness) -> str:
 
 
 def _private_key(name: str) -> str:
-    # Imported where it is needed: most runs make no private key, and a cold start would pay for it.
+    # Imported only here: most runs make no private key, and the import would slow a cold start.
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -147,10 +152,10 @@ def _private_key(name: str) -> str:
 
 
 def _password(spec: Spec, random: Randomness) -> str:
-    """Draw uniformly from all passwords of this length that hold a character of each class.
+    """Draw uniformly from all passwords of this length that have a character of each class.
 
-    Whole candidates are drawn again until one fits: placing one character of each class by hand
-    would favour some passwords over others.
+    Whole candidates are drawn until one fits. Putting one character of each class in place first
+    would make some passwords more likely than others.
     """
     alphabet = "".join(spec.alphabets)
     limit = 256 - 256 % len(alphabet)
@@ -165,11 +170,15 @@ def _password(spec: Spec, random: Randomness) -> str:
 
 
 def check_fits(spec: Spec, material: str, key_id: str) -> None:
-    """Raise :class:`ConfigError` when a value that a caller brings is not of the spec it names."""
+    """Check that a caller's value fits the spec that the caller names.
+
+    Raises:
+        ConfigError: It does not. The error never quotes it.
+    """
     if _fits(spec, material):
         return
-    msg = f"the given value is not of the spec {spec.text!r}"
-    raise ConfigError(msg, key_id=key_id, todo="Give a value of that form, or another spec")
+    msg = f"the given value does not fit the spec {spec.text!r}"
+    raise ConfigError(msg, key_id=key_id, todo="Give a value of that form, or name another spec")
 
 
 def _fits(spec: Spec, material: str) -> bool:
@@ -200,7 +209,7 @@ def _is_private_key(name: str, material: str) -> bool:
     except (ValueError, TypeError):
         return False
     if not material.startswith("-----BEGIN PRIVATE KEY-----\n"):
-        return False  # another container than PKCS#8
+        return False  # not PKCS#8
     if isinstance(key, rsa.RSAPrivateKey):
         return name == f"rsa-{key.key_size}"
     if isinstance(key, ec.EllipticCurvePrivateKey):

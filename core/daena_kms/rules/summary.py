@@ -25,7 +25,7 @@ class Result:
     message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
-    #: Skipped because another rotation has claimed the key, and nobody knows yet how it will end.
+    #: Skipped because another rotation has claimed the key, and its result is not known yet.
     undecided: bool = False
 
     def record(self) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Result:
 
 
 def action_record(action: Action) -> dict[str, Any]:
-    """Return an action as it stands in the audit log and in machine-readable plans."""
+    """Return an action as it stands in the audit log and in JSON plans."""
     row = {
         "key": action.key_id,
         "kind": action.kind.value,
@@ -76,16 +76,16 @@ class Summary:
     failed: list[str] = field(default_factory=list)
     #: Due, and not begun before the deadline; the next run takes these keys first.
     left: list[str] = field(default_factory=list)
-    #: Planned, but already done by somebody else, or no longer to be done.
+    #: Planned, but somebody else has done it already, or it is no longer needed or allowed.
     skipped: list[str] = field(default_factory=list)
     held: list[str] = field(default_factory=list)
-    #: The plan: every action with its reason. In a real run, without those of kind nothing.
+    #: The plan: every action with its reason. A real run leaves out those of kind ``nothing``.
     actions: list[Action] = field(default_factory=list)
     errors: dict[str, DaenaKMSError] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     new_versions: dict[str, str] = field(default_factory=dict)
     revoked_versions: dict[str, list[str]] = field(default_factory=dict)
-    #: Compromised versions that could not be retired; the next run retires those not current.
+    #: Compromised versions that are still readable. The next run retires those not current.
     unrevoked: dict[str, list[str]] = field(default_factory=dict)
     #: In an emergency: what revoking means on this store, and who can still read the version.
     revoking: Revoking | None = None
@@ -132,7 +132,12 @@ class Summary:
             raise DaenaKMSError(msg, todo=todo)
 
     def add(self, result: Result, *, unlabelled: bool = False) -> None:
-        """Enter a result. ``unlabelled`` says that destroying only takes a label off here."""
+        """Enter a result.
+
+        Args:
+            result: What became of one action.
+            unlabelled: Whether destroying only removes a label on this store.
+        """
         action = result.action
         done = {
             Kind.ROTATE: self.rotated,
@@ -181,8 +186,8 @@ class Summary:
     def counts(self) -> dict[str, int]:
         """Return the numbers, for metrics and for the closing record.
 
-        The numbers of events are there when there was something to send, which is after the
-        closing record.
+        The numbers of events are included if there was something to send. Events are sent after
+        the closing record, so they are never in it.
         """
         counts = {name: len(ids) for name, ids in self._lists()} | {
             "keys": self.keys,

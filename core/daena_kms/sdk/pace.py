@@ -1,9 +1,9 @@
-"""Keep under a quota once the store has said that it has one.
+"""Space calls at a store's quota, once the store has throttled one.
 
-The SDK's adaptive mode alone finds the quota by running into it again and again: each of the calls
-under way at that moment cuts its rate once more, and much of the quota stays unused. The quota is
-documented, so after the first throttled answer writes are spaced at it, and the SDK has nothing
-left to cut. Without a throttled answer nothing is spaced.
+The SDK's adaptive mode on its own discovers the quota by exceeding it again and again. Each call
+that is under way at that moment cuts the rate once more, and much of the quota stays unused. The
+quota is documented, so after the first throttled answer writes are spaced at it. Without a
+throttled answer nothing is spaced.
 """
 
 import threading
@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 
 class Pacer:
-    """Spaces calls at ``per_second`` from the first :meth:`start` on, over all threads."""
+    """Spaces the calls of all threads at ``per_second``, from the first :meth:`start` on."""
 
     def __init__(
         self,
@@ -27,13 +27,13 @@ class Pacer:
         self._next: float | None = None
 
     def start(self) -> None:
-        """Begin to space calls; again is harmless."""
+        """Begin to space calls; calling it again changes nothing."""
         with self._lock:
             if self._next is None:
                 self._next = self._monotonic()
 
     def wait(self) -> None:
-        """Return when the next call may go out."""
+        """Wait until the next call may be made."""
         with self._lock:
             if self._next is None:
                 return

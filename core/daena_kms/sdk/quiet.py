@@ -1,7 +1,7 @@
-"""Keep SDKs from logging what they carry: botocore writes whole bodies at DEBUG.
+"""Keep SDKs from logging values: botocore, for one, writes whole bodies at DEBUG.
 
-While this thread makes a call of ours, the SDK's loggers drop what is below INFO. Nothing else in
-the process loses a record: the SDK's own use by an application is logged as ever.
+During a call of ours the SDK's loggers drop records below INFO in that thread. No other record is
+affected: an application's own use of the SDK is logged as before.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ _silence = _Silence()
 
 
 def watch(*packages: str) -> None:
-    """Put the filter on every logger of ``packages`` that exists by now; again is harmless.
+    """Put the filter on every existing logger of ``packages``; repeating it changes nothing.
 
     A logger's filter does not see its children's records, so each logger needs it.
     """
@@ -35,7 +35,7 @@ def watch(*packages: str) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop what watched loggers write below INFO in this thread, until the block ends."""
+    """Drop the watched loggers' records below INFO in this thread, until the block ends."""
     _local.depth = getattr(_local, "depth", 0) + 1
     try:
         yield

@@ -1,9 +1,9 @@
 """The adapter: one portable type over every store.
 
-An adapter's own methods change the store alone. They check what the engine checks (the key is
-managed, not on hold, not claimed by another rotation), but they write no audit record: a version
-that they make shows as out-of-band in ``audit verify``. The command line, the functions and
-:mod:`daena_kms.engine` write to the audit log.
+An adapter's own methods change only the store. They check what the engine checks (the key is
+managed, not on hold, not claimed by another rotation), but they write no audit record. So
+``audit verify`` reports a version that they make as out-of-band. The command line, the functions
+and :mod:`daena_kms.engine` write to the audit log.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class CloudKMSAdapter:
     """Keys in one store: create, read, rotate, roll back, delete, list.
 
-    ``store`` is the driver beneath; ``defaults`` the policy of keys whose tags say nothing.
+    Args:
+        store: The driver of the store.
+        defaults: The policy of keys whose tags say nothing; by default the environment's.
     """
 
     def __init__(self, store: "Store", defaults: Defaults | None = None) -> None:
@@ -55,7 +57,7 @@ class CloudKMSAdapter:
         Raises:
             InvalidKeyId: The id is not portable.
             ConfigError: The value, the spec or the policy is malformed.
-            KeyExists: There is such a key already.
+            KeyExists: There is already a key with that id.
             AccessDenied: The store refuses the call.
             StoreUnavailable: The store did not answer.
         """
@@ -74,7 +76,7 @@ class CloudKMSAdapter:
         Raises:
             InvalidKeyId: The id is not portable.
             KeyNotFound: There is no such key or version, or it can't be read.
-            ConfigError: The store never gives such a version id.
+            ConfigError: The version id does not have the form of this store's ids.
             AccessDenied: The store refuses the call.
             StoreUnavailable: The store did not answer.
         """
@@ -164,7 +166,7 @@ class CloudKMSAdapter:
         """Return the tags of a key to be created, checked as a whole before any call."""
         check_key_id(key_id)
         given = {**(tags or {}), MANAGED: "true"}
-        # Callers without a type checker may pass what makes an SDK fail and quote it.
+        # A caller without a type checker may pass something that an SDK's error would quote.
         if not all(_is_text(part) for pair in given.items() for part in pair):
             msg = "its tags are not all printable text"
             raise ConfigError(msg, key_id=key_id, todo="Pass names and values of tags as str")
@@ -194,15 +196,16 @@ class CloudKMSAdapter:
         """Raise ``NotManaged`` for a key, deleted or not, that does not carry our tag."""
         if not is_managed(key.tags):
             msg = "it does not carry daena.managed=true"
-            raise NotManaged(msg, key_id=key.id, todo="Restore it with the cloud's own tools")
+            todo = "Restore it with the cloud's own tools" if key.deleted else "Adopt it first"
+            raise NotManaged(msg, key_id=key.id, todo=todo)
 
     def check_changeable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids changing this key: not managed, owned by others, on hold."""
+        """Raise the error for a key that may not change: not managed, owned by others, on hold."""
         if check_key(key, self.defaults, self.store.can).held(now):
             self.check_rotatable(key, now)
 
     def check_rotatable(self, key: Key, now: datetime) -> None:
-        """Raise what forbids rotating this key: also a store without room for a new version."""
+        """Raise the error for a key that may not be rotated, also if the store has no room."""
         for action in plan_key(key, self.defaults, self.store.can, now, named=True):
             if action.error is not None:
                 raise action.error
@@ -211,7 +214,8 @@ class CloudKMSAdapter:
         check_key_id(key_id)
         key = self.store.describe(key_id, exact=exact)
         self.check_changeable(key, _now())  # whether a hold has ended depends on the time now
-        # A version dated in the future stops a run, not a person: the new one is dated no earlier.
+        # A version dated in the future stops a run but not a person: the new one is dated no
+        # earlier than that.
         newest = max((version.created for version in key.versions), default=_now())
         self.check_rotatable(key, max(newest, _now()))
         return key
@@ -219,7 +223,7 @@ class CloudKMSAdapter:
     def _existing(self, key_id: str) -> Key:
         key = self.store.describe(key_id, exact=True)
         if key.deleted is not None:
-            raise KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
+            raise KeyNotFound("it is deleted", key_id=key_id, todo="Restore it first")
         return key
 
 
@@ -228,7 +232,7 @@ def _is_text(value: object) -> bool:
 
 
 def _check_text(version: object, key_id: str) -> None:
-    # Callers without a type checker may pass a number, as a store's console shows it.
+    # A caller without a type checker may pass a number, as a store's console shows it.
     if not isinstance(version, str):
         msg = f"the version is {type(version).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a version id, or previous")

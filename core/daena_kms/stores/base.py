@@ -1,19 +1,20 @@
-"""The seam: what a store must do for the engine, in primitives that hold no policy.
+"""The primitives that each store implements for the engine; they hold no policy.
 
-A store's file maps its SDK to these primitives and its errors to ours. It never decides: whether
-a key is managed, held or due is the business of :mod:`daena_kms.rules.plan`.
+A store maps its SDK to these primitives and its errors to ours. It never decides whether a key is
+managed, on hold or due: :mod:`daena_kms.rules.plan` does.
 """
 
 import contextlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from daena_kms.errors import KeyNotFound
+from daena_kms.errors import ConfigError, KeyNotFound
 from daena_kms.rules.model import Capabilities, Key, Revoking
-from daena_kms.rules.names import parse_version_id
+from daena_kms.rules.names import base_mark_of
 from daena_kms.rules.specs import Randomness
 from daena_kms.stores.randomness import local_random
 
@@ -22,49 +23,58 @@ from daena_kms.stores.randomness import local_random
 class Staged:
     """A rotation that has begun: what :meth:`Store.promote` needs to complete it.
 
-    Depending on the store it is a pending version, a claim, or nothing but this object.
+    Depending on the store it stands for a pending version, a claim, or nothing that is stored.
     """
 
-    #: The id that the new version has or will have; empty where only the store assigns it.
+    #: The id that the new version has or will have; empty if the store assigns it.
     version_id: str
-    #: The version that was current when the rotation began.
+    #: The version that was current when the rotation began, by its ``ref``.
     base: str
     at: datetime
     material: str = field(repr=False)
-    #: What the store's own file needs to remember (a claim, an etag).
+    #: What the store itself must remember of it, such as a claim; opaque to others.
     handle: object = field(default=None, repr=False, compare=False)
 
 
 class Store(ABC):
-    """Primitives over one store. All of them raise the errors of :mod:`daena_kms.errors`.
+    """Primitives over one store. They raise only errors of :mod:`daena_kms.errors`.
 
     ``now`` is always the time of the run, an aware datetime in UTC. Methods may be called from
     several threads at once.
     """
 
     provider: ClassVar[str]
+    #: The store's name in messages.
+    title: ClassVar[str]
     can: ClassVar[Capabilities]
+    #: The form of its version ids, and what messages call one.
+    version_form: ClassVar[re.Pattern[str]]
+    version_word: ClassVar[str] = "an id"
 
     @abstractmethod
     def scan(self) -> Iterator[Key]:
         """Yield every key that carries the tag ``daena.managed``, as the store lists it.
 
-        A listing may lag; nothing is changed on its word alone.
+        A listing may lag, so nothing is changed because of a listing alone.
         """
 
     @abstractmethod
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the key as it is now, deleted or not.
 
-        With ``exact`` all is looked up that takes a further call: the current version's age
-        where a listing only bounds it, the versions before it.
-        Raises :class:`KeyNotFound`.
+        Args:
+            key_id: The key's id.
+            exact: Also look up what takes a further call: the current version's age where a
+                listing only bounds it, and the versions before it.
+
+        Raises:
+            KeyNotFound: There is no such key.
         """
 
     def inventory(self) -> Iterator[Key]:
         """Yield every key that carries the tag, with all its versions.
 
-        Where a listing does not show them, that takes a closer look at each key.
+        Where a listing does not show them, this takes a closer look at each key.
         """
         for key in self.scan():
             if self.can.lists_versions:
@@ -73,69 +83,80 @@ class Store(ABC):
             with contextlib.suppress(KeyNotFound):  # gone since it was listed
                 yield self.describe(key.id, exact=True)
 
-    @abstractmethod
     def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it has the form of this store's version ids, with no call.
+        """Return ``version``, without a call, if it has the form of this store's version ids.
 
-        Raises :class:`~daena_kms.errors.ConfigError`.
+        Raises:
+            ConfigError: It does not.
         """
+        if self.version_form.fullmatch(version) is None:
+            msg = f"{version[:80]!r} is not a version id of {self.title}"
+            raise ConfigError(msg, todo=f"Use previous, or {self.version_word} that show lists")
+        return version
 
     @abstractmethod
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return the value of the current version, or of the one with this id."""
+        """Return the value of the current version, or of the version with this id."""
 
     @abstractmethod
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create a key with a first version and return that version's id.
 
-        Raises :class:`~daena_kms.errors.KeyExists`.
+        Raises:
+            KeyExists: There is already a key with that id.
         """
 
     @abstractmethod
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Begin a rotation from the key's current version; no reader of it sees a change.
+        """Begin a rotation from the key's current version; its readers see no change.
 
-        Raises :class:`~daena_kms.errors.RotationConflict` when another rotation holds the key.
+        Raises:
+            RotationConflict: Another rotation has claimed the key.
         """
 
     @abstractmethod
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
         """Make the staged value current if the base still is, and return its version id.
 
-        An answer that was lost is resolved by reading. Raises
-        :class:`~daena_kms.errors.RotationConflict` when another version is current.
+        A lost answer is resolved by reading.
+
+        Raises:
+            RotationConflict: Another version is current.
         """
 
     @abstractmethod
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Take back what :meth:`stage` left, after a lost race."""
+        """Remove what :meth:`stage` left, after a lost race."""
 
     @abstractmethod
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Make a previous version unreadable, as far as the store can. Idempotent."""
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
-        """Retire a version that is compromised, by all means that the store has. Idempotent.
+        """Retire a compromised version, by every means that the store has. Idempotent.
 
-        ``key`` is an exact look at the key, in which the version is not the current one.
+        Args:
+            key: An exact look at the key.
+            version: The id of the version, which is not the current one.
+            now: The time of the run.
         """
         self.retire(key, version, now)
 
     @property
     def revoking(self) -> Revoking:
-        """What :meth:`revoke` comes to, as this store is set up."""
+        """What :meth:`revoke` does, as this store is set up."""
         return self.can.revoking
 
     @abstractmethod
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Erase a retired version, or let it go where the store can't erase one. Idempotent."""
+        """Erase a retired version, or stop keeping it where the store can't. Idempotent."""
 
     @abstractmethod
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
-        """Set the given ``daena.*`` tags; ``None`` removes one. Others stay as they are."""
+        """Set the given ``daena.*`` tags; ``None`` removes one. Other tags stay unchanged."""
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
-        """Enrol a key that somebody else made: tag it, and pin its versions where needed."""
+        """Tag a key that somebody else made, and pin its versions where the store needs that."""
         del now
         self.tag(key, tags)
 
@@ -153,30 +174,31 @@ class Store(ABC):
         return local_random
 
     def probe(self) -> None:
-        """Raise if what a rotation needs can't be reached; changes nothing."""
+        """Raise if a service that a rotation needs can't be reached; changes nothing."""
         next(iter(self.scan()), None)
 
     def find_version(self, key: Key, version: str) -> str:
-        """Return the id that ``version`` names: ``previous``, or an id that once was current.
+        """Return the id of the version that ``version`` names: ``previous``, or its id.
 
-        Raises :class:`KeyNotFound` when there is none, and
-        :class:`~daena_kms.errors.ConfigError` for an id that this store never gives.
+        Raises:
+            ConfigError: It does not have the form of this store's ids.
+            KeyNotFound: There is no previous version, or the version never was current.
         """
         if version == "previous":
             previous = key.previous
             if previous is None:
-                msg = "no previous version of it is readable"
-                todo = "Name a version by its id: show lists them"
+                msg = "it has no readable previous version"
+                todo = "Name a version by its id; show lists the ids"
                 raise KeyNotFound(msg, key_id=key.id, todo=todo)
             return previous.id
         self.check_version_id(version)
         known = key.version(version)
-        parsed = parse_version_id(version) if known is None else None
-        # Of one base only one version ever was current.
-        lost = parsed is not None and any(
-            v.base == parsed.base and v.was_current for v in key.versions
+        base_mark = base_mark_of(version) if known is None else None
+        # Of the versions that were made from one base, only one ever was current.
+        lost = base_mark is not None and any(
+            v.base_mark == base_mark and v.was_current for v in key.versions
         )
         if lost or (known is not None and not known.was_current):
-            msg = f"its version {version} never was current"
-            raise KeyNotFound(msg, key_id=key.id, todo="Name one that was: show lists them")
+            msg = f"its version {version} was never current"
+            raise KeyNotFound(msg, key_id=key.id, todo="Name one that was; show lists them")
         return version

@@ -1,4 +1,4 @@
-"""A pool of random bytes that many keys draw from, so that one KMS call serves many of them."""
+"""A pool of random bytes for many keys, so that one KMS call serves several of them."""
 
 import secrets
 import threading
@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from daena_kms.errors import DaenaKMSError
 
-#: ``GenerateDataKey`` and ``GenerateRandom`` give at most this many bytes a call.
+#: ``GenerateDataKey`` and ``GenerateRandom`` return at most this many bytes a call.
 #: https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
 MAX_DRAW = 1024
-#: With fewer bytes left than this, the next are drawn.
+#: If fewer bytes than this are left, more are drawn.
 _LOW = MAX_DRAW // 2
 
 
@@ -21,9 +21,12 @@ def local_random(count: int) -> bytes:
 class Pool:
     """Random bytes drawn from a source in few large calls; each byte is handed out once.
 
-    A pool belongs to one run and is dropped with it: what is left in it serves nobody later.
-    ``source(n)`` returns n bytes; ``expected`` is how many the run will need, about. May be called
-    from several threads: one of them draws ahead while the others use what is there.
+    A pool belongs to one run and is dropped with it; bytes that are left are never used later.
+    Several threads may call it: one of them draws ahead while the others use what is there.
+
+    Args:
+        source: ``source(n)`` returns n bytes.
+        expected: About how many bytes the run will need.
     """
 
     def __init__(self, source: Callable[[int], bytes], expected: int) -> None:
@@ -38,18 +41,18 @@ class Pool:
         with self._lock:
             while len(self._bytes) < count:
                 self._add(self._source(self._wanted(count - len(self._bytes))))
-            taken, self._bytes = self._bytes[:count], self._bytes[count:]
+            drawn, self._bytes = self._bytes[:count], self._bytes[count:]
             ahead = not self._drawing and len(self._bytes) < min(_LOW, self._expected)
             self._drawing = self._drawing or ahead
         if ahead:
             self._draw_ahead()
-        return taken
+        return drawn
 
     def _draw_ahead(self) -> None:
         try:
             draw = self._source(self._wanted(0))
         except DaenaKMSError:
-            draw = b""  # whoever needs the bytes asks again, and hears of it
+            draw = b""  # the next caller draws again, and gets the error
         with self._lock:
             self._add(draw)
             self._drawing = False

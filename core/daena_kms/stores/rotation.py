@@ -32,15 +32,15 @@ def rotate(store: Store, key: Key, material: str, clock: Clock) -> str:
     newest = max((version.created for version in key.versions), default=clock())
 
     def now() -> datetime:
-        # Clocks differ a little; a version is never dated before the versions that it follows.
+        # Clocks differ a little, and a version must not be dated before those that it follows.
         return max(newest, clock())
 
     staged = store.stage(key, material, now())
     try:
         return store.promote(key, staged, now())
     except RotationConflict:
-        # If this fails, the version stays pending: nobody promotes it, and the next rotation
-        # replaces it. What the caller must learn is that the race was lost.
+        # If this fails, the version stays pending. It is never promoted, and the next rotation
+        # replaces it. The caller must get the conflict, not this error.
         with contextlib.suppress(DaenaKMSError):
             store.abandon(key, staged)
         raise

@@ -6,7 +6,8 @@ import pytest
 from daena_kms.audit.reader import history
 from daena_kms.errors import AuditUnavailable
 
-from tests.unit.logs import START, Hands, MemoryObjects, write_run
+from tests.unit.logs import Hands, write_run
+from tests.worlds.memory import START, MemoryObjects
 
 
 @pytest.fixture

@@ -7,15 +7,8 @@ from daena_kms.audit.reader import history, read_tail, records, unresolved_actio
 from daena_kms.audit.records import digest, encode
 from daena_kms.audit.writer import RunWriter
 
-from tests.unit.logs import (
-    CONTEXT,
-    Hands,
-    MemoryObjects,
-    action,
-    done,
-    edited,
-    write_run,
-)
+from tests.unit.logs import CONTEXT, Hands, action, done, edited, write_run
+from tests.worlds.memory import MemoryObjects
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from daena_kms.audit.records import decode, digest, encode, new_run_id
 from daena_kms.audit.verify import Report, verify
 from daena_kms.audit.writer import RunWriter
 
-from tests.unit.logs import CONTEXT, Hands, MemoryObjects, action, done, edited, write_run
+from tests.unit.logs import CONTEXT, Hands, action, done, edited, write_run
+from tests.worlds.memory import MemoryObjects
 
 CLOSING = "999999"
 

@@ -15,9 +15,10 @@ from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
 from daena_kms.rules.model import Key, Version, VersionState
-from daena_kms.rules.names import new_version_id, parse_version_id
+from daena_kms.rules.names import base_mark_of, new_version_id
 
-from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, action, done, edited, write_run
+from tests.unit.logs import CONTEXT, Hands, action, done, edited, write_run
+from tests.worlds.memory import START, MemoryObjects
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ NAME = "log/2026/03/01/12/" + "0" * 32 + "/999999.json"
 )
 def test_what_is_no_anchor(log: MemoryObjects, since: str) -> None:
     """Anything but name@sha256:… of a closing record is refused, with the form."""
-    with pytest.raises(ConfigError, match=r"is no closing record.*name@sha256") as caught:
+    with pytest.raises(ConfigError, match=r"is not a closing record.*name@sha256") as caught:
         verify(log, since=since)
     assert len(str(caught.value)) < 250
 
@@ -123,8 +124,7 @@ def a_key(*versions: Version) -> Key:
 def version(state: VersionState, base: str | None, at: datetime = START) -> Version:
     """Return a version of ours."""
     made = new_version_id(base, at)
-    parsed = parse_version_id(made)
-    return Version(made, state, at, base=parsed.base if parsed is not None else None)
+    return Version(made, state, at, base_mark=base_mark_of(made))
 
 
 def test_versions_are_confirmed_unconfirmed_or_out_of_band(

@@ -9,7 +9,8 @@ from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.files import FileObjects
 
-from tests.unit.logs import CONTEXT, START, Hands, MemoryObjects, Wrapped, action, done, write_run
+from tests.unit.logs import CONTEXT, Hands, action, done, write_run
+from tests.worlds.memory import START, MemoryObjects, Wrapped
 
 
 @pytest.fixture

@@ -76,14 +76,14 @@ def test_an_address_holds_no_credentials(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("az://Account/container", "'Account' is no storage account"),
-        ("az://ab/container", "'ab' is no storage account"),
-        ("az://account:443/container", "'account:443' is no storage account"),
-        ("az://account/Container", "'Container' is no name of a container"),
-        ("az://account/a--b/prefix", "'a--b' is no name of a container"),
-        ("az://account/ab", "'ab' is no name of a container"),
-        ("az://account", "is no address of the audit log"),
-        ("az://account/", "is no address of the audit log"),
+        ("az://Account/container", "'Account' is not a storage account"),
+        ("az://ab/container", "'ab' is not a storage account"),
+        ("az://account:443/container", "'account:443' is not a storage account"),
+        ("az://account/Container", "'Container' is not a container's name"),
+        ("az://account/a--b/prefix", "'a--b' is not a container's name"),
+        ("az://account/ab", "'ab' is not a container's name"),
+        ("az://account", "is not an address of the audit log"),
+        ("az://account/", "is not an address of the audit log"),
     ],
 )
 def test_names_that_azure_does_not_take(url: str, what: str) -> None:

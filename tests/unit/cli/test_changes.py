@@ -60,7 +60,7 @@ def test_rolling_back_to_what_is_not_there(shell: Shell) -> None:
     shell.create("app-key")
     refused = shell.run("rollback", "app-key")
     assert refused.exit_code == 1
-    assert "no previous version" in refused.stderr
+    assert "no readable previous version" in refused.stderr
 
 
 def test_deleting_is_confirmed_and_undone(shell: Shell) -> None:

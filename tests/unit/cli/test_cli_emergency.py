@@ -25,8 +25,8 @@ def states(shell: Shell) -> list[VersionState]:
     ("arguments", "words"),
     [
         (("rotate", "--compromised", "--yes", *REASON), "names no key"),
-        ((*LEAKED, "--yes"), "gives no reason"),
-        ((*LEAKED, "--yes", "--reason", " "), "gives no reason"),
+        ((*LEAKED, "--yes"), "has no reason"),
+        ((*LEAKED, "--yes", "--reason", " "), "has no reason"),
         ((*LEAKED, *REASON), "not confirmed, and there is no terminal to ask on. Pass --yes"),
     ],
 )
@@ -89,7 +89,7 @@ def test_people_read_the_same(shell: Shell) -> None:
     assert f"app-key revoked version {old} is retired" in text
     assert "Still readable: no." in text
     assert "Breaks: readers of that version's id" in text
-    assert "To undo it: no command does; with sqlite3" in text
+    assert "To undo it: no command does this; with sqlite3" in text
     assert "1 rotated, 1 revoked; 1 keys looked at" in text
 
 

@@ -100,7 +100,7 @@ def test_plan_shows_why_and_changes_nothing(shell: Shell) -> None:
         "fresh": "nothing",
         "held": "held",
     }
-    assert actions["due"]["why"] == "due since 1 d: last rotated 91 d ago, rotate-after 90 d"
+    assert actions["due"]["why"] == "overdue by 1 d: last rotated 91 d ago, rotate-after 90 d"
     for action in actions.values():
         assert f"{action['kind']}" in result.stdout
         assert action["why"].split(", at")[0] in result.stdout
@@ -172,7 +172,7 @@ def test_a_dry_run_shows_the_plan(shell: Shell, as_json: bool) -> None:
         document = shell.json("rotate", "--dry-run")
         assert (document["dry_run"], document["counts"]["overdue"]) == (True, 1)
     else:
-        assert "due since 1 d" in shell.run("rotate", "--dry-run").stdout
+        assert "overdue by 1 d" in shell.run("rotate", "--dry-run").stdout
     assert len(shell.adapter.store.describe("due").versions) == 1
     assert len(shell.log.entries("log/")) == objects
 
@@ -199,7 +199,7 @@ def test_a_key_that_another_run_was_faster_on_is_no_failure(
     shell.create("due", days=91)
 
     def lose(*_: object) -> str:
-        msg = "it was rotated by somebody else meanwhile"
+        msg = "somebody else rotated it meanwhile"
         raise RotationConflict(msg, key_id="due")
 
     monkeypatch.setattr(LocalStore, "promote", lose)
@@ -207,4 +207,6 @@ def test_a_key_that_another_run_was_faster_on_is_no_failure(
     result = shell.run("rotate")
 
     assert result.exit_code == 0
-    assert re.search(r"due +skipped +already rotated, or being rotated: it was", result.stdout)
+    assert re.search(
+        r"due +skipped +already rotated, or being rotated: somebody else", result.stdout
+    )

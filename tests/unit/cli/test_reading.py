@@ -42,7 +42,7 @@ def test_list_shows_policies(shell: Shell) -> None:
 
     assert [key["key"] for key in document["keys"]] == ["bad", "good"]
     lines = result.stdout.splitlines()
-    assert re.match(r"bad +daena\.grace is 'soon', which is no duration", lines[1])
+    assert re.match(r"bad +daena\.grace is 'soon', which is not a duration", lines[1])
     assert re.match(r"good +aes-256 +30d +never +under a minute ago +1", lines[2])
 
 

@@ -32,7 +32,7 @@ def test_rotate_asks_at_a_terminal(shell: Shell, answer: str, status: int, made:
         terminal.type(answer)
         ended = terminal.end()
 
-    assert "due since 1 d" in question
+    assert "overdue by 1 d" in question
     assert (ended, versions(shell, "due")) == (status, made)
     assert ("Nothing was changed." in terminal.shown) == (status == 1)
 
@@ -139,7 +139,7 @@ def test_off_a_terminal_a_reason_stays_on_its_line(shell: Shell) -> None:
     lines = shell.process("plan", COLUMNS="40").stdout.decode().splitlines()
 
     assert len(lines) == 2
-    assert lines[1].rstrip().endswith("due since 1 d: last rotated 91 d ago, rotate-after 90 d")
+    assert lines[1].rstrip().endswith("overdue by 1 d: last rotated 91 d ago, rotate-after 90 d")
 
 
 @pytest.mark.parametrize("text", ["Zürich 漢字 🔑", "שלום", "e\u0301"])

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.doctor.worlds import STORES, Patient, patient
+from tests.unit.doctor.worlds import Patient, patient
+from tests.worlds.kinds import KINDS
 
 
 def _well(one: Patient) -> Patient:
@@ -14,7 +15,7 @@ def _well(one: Patient) -> Patient:
     return one
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=KINDS)
 def anyone(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Patient]:

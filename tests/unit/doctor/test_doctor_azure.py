@@ -106,7 +106,7 @@ def test_the_clock(azure: Patient) -> None:
 def test_no_place_for_claims(azure: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A log elsewhere needs DAENA_KMS_CLAIMS_URL, and that is said."""
     monkeypatch.setenv("DAENA_KMS_CLAIMS_URL", "file:///tmp/claims")
-    assert "other machines don't share" in azure.odd()["places"].found
+    assert "which is not in Blob Storage" in azure.odd()["places"].found
 
 
 def test_no_claim_yet(azure: Patient) -> None:

@@ -14,7 +14,7 @@ from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import AlreadyExists
 
 from tests.unit.doctor.worlds import KEY, Patient
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

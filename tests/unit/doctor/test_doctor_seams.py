@@ -18,7 +18,7 @@ from daena_kms.errors import (
 
 from infra.local.http_server import Request, Response
 from infra.local.server import Operation, Refusal, SimServer
-from tests.unit.logs import START
+from tests.worlds.memory import START
 
 
 def ending(error: DaenaKMSError | None) -> Permission:

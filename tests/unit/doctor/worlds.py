@@ -1,7 +1,6 @@
 """Each store with its log, as the environment leads the command line to them, all in order."""
 
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,15 +13,14 @@ from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import Check, Status, examine
 from daena_kms.engine import run
 from daena_kms.operations import Operations
-from google.oauth2.credentials import Credentials
 
-from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
-from infra.local.azure.sim import AzureSimulator
 from infra.local.gcp.client import ROTATOR
-from infra.local.gcp.sim import PROJECT, GcpSimulator
+from infra.local.gcp.sim import GcpSimulator
+from tests.worlds.aws import AwsWorld
+from tests.worlds.azure import AzureWorld
+from tests.worlds.kinds import open_world
 
 KEY = "app-key"
-STORES = ("local", "aws", "azure", "gcp")
 
 
 @dataclass
@@ -63,54 +61,16 @@ class Patient:
 @contextmanager
 def patient(name: str, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Patient]:
     """Give the store of that name, with nothing in it."""
-    patch.setenv("DAENA_OPERATOR", "tester")
-    patch.setenv("DAENA_CLOUD_KMS_PROVIDER", name)
-    match name:
-        case "aws":
-            with AwsSimulator() as aws:
-                made = clients(aws.url)
-                key = made.kms.create_key()["KeyMetadata"]["KeyId"]
-                made.kms.enable_key_rotation(KeyId=key)
-                made.secrets.close()
-                made.kms.close()
-                _lead(patch, _aws(aws.url, key))
-                yield Patient(name, aws, key)
-        case "azure":
-            with AzureSimulator() as azure:
-                azure.blobs.protections["audit"] = {"has-immutability-policy"}
-                _lead(patch, azure.environment)
-                yield Patient(name, azure)
-        case "gcp":
-            with GcpSimulator() as gcp:
-                _lead(patch, gcp.environment)
-                # The SDK reads once, when it is imported, where the metadata server is.
-                credentials = Credentials(ROTATOR)  # type: ignore[no-untyped-call]  # as it is declared
-                patch.setattr("google.auth.default", lambda **_: (credentials, PROJECT))
-                yield Patient(name, gcp)
-        case _:
-            home = str(folder / "store")
-            _lead(patch, {"DAENA_KMS_HOME": home})
-            _lead(patch, {"DAENA_KMS_AUDIT_URL": (folder / "audit").as_uri()})
-            yield Patient(name)
+    with open_world(name, folder) as world:
+        world.lead(patch, DAENA_OPERATOR="tester", DAENA_CLOUD_KMS_PROVIDER=name)
+        if isinstance(world, AwsWorld):
+            world.kms.enable_key_rotation(KeyId=world.kms_key)
+        if isinstance(world, AzureWorld):
+            world.sim.blobs.protections["audit"] = {"has-immutability-policy"}
+        yield Patient(name, getattr(world, "sim", None), getattr(world, "kms_key", ""))
 
 
 def allow(gcp: GcpSimulator, permissions: list[str] | None) -> None:
     """Let who asks do this alone: over gRPC the emulator's client is nobody."""
     for principal in (ROTATOR, ""):
         gcp.set_role(principal, permissions)
-
-
-def _aws(url: str, key: str) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_REGION": REGION,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(),
-        "AWS_KMS_KEY_ID": key,
-        "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/daena",
-    }
-
-
-def _lead(patch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
-    for variable, value in environment.items():
-        patch.setenv(variable, value)

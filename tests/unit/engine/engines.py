@@ -18,7 +18,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.base import Staged
 from daena_kms.stores.local.store import LocalStore
 
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 DAY = timedelta(days=1)
 DUE = timedelta(days=91)

@@ -14,9 +14,9 @@ from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED
 
-from tests.faults.seam import Seam
 from tests.unit.keys import DAY
 from tests.unit.local_keys import fingerprint
+from tests.worlds.seam import Seam
 
 READABLE = {VersionState.CURRENT, VersionState.PREVIOUS}
 UNDESTROYED = {*READABLE, VersionState.RETIRED}
@@ -190,7 +190,7 @@ def check_records(log: Objects, seen: set[str], state: State) -> set[str]:
         for row in decode(data, name).get("results", ()):
             key = state.keys.get(row["key"])
             made = key.version(row["new_version"]) if key and "new_version" in row else None
-            assert made is None or made.base == mark(row.get("base")), row
+            assert made is None or made.base_mark == mark(row.get("base")), row
     return seen | written.keys()
 
 
@@ -199,14 +199,14 @@ _SKEW = timedelta(seconds=30)
 
 def _check_key(key: Key, state: State) -> None:
     current = _current(key)
-    bases = Counter(v.base for v in key.versions)
+    bases = Counter(v.base_mark for v in key.versions)
     assert max(bases.values()) == 1, f"two versions from one base: {key.versions}"
     marks = {mark(v.id) for v in key.versions} | {mark(None)}
     assert bases.keys() <= marks, f"a version from nowhere: {key.versions}"
     if key.deleted is None:
         assert (key.id, current.id) in state.values
     for version in key.versions:
-        assert version.state not in {VersionState.PENDING, VersionState.ABANDONED}
+        assert version.was_current
         # Who writes past us keeps a clock of their own.
         assert version.created <= current.created + _SKEW
 

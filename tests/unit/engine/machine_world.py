@@ -15,9 +15,9 @@ from daena_kms.rules.summary import Summary
 from daena_kms.stores.local.store import LocalStore
 from hypothesis.stateful import RuleBasedStateMachine
 
-from tests.faults.seam import SeamedObjects, SeamedStore
 from tests.unit.engine.machine import KEYS, Points, State
 from tests.unit.local_keys import retag, rotate_at
+from tests.worlds.seam import SeamedObjects, SeamedStore
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,7 @@ from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import DAY, NOW, bounded
 from tests.unit.local_keys import local
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 
 class Uncertain(LocalStore):

@@ -12,7 +12,8 @@ from daena_kms.engine.journal import STILL_RUNNING, Journal
 from daena_kms.errors import AuditUnavailable
 from daena_kms.stores.local.store import LocalStore
 
-from tests.unit.logs import CONTEXT, Hands, MemoryObjects, Wrapped, write_run
+from tests.unit.logs import CONTEXT, Hands, write_run
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 KEY = "some-key"
 

@@ -18,12 +18,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule
 
-from tests.faults.seam import Effect, Killed
 from tests.unit.engine.machine import IDS, KEYS, State, check_records, compare, leaked_in
 from tests.unit.engine.machine_world import World
 from tests.unit.keys import DAY, HOUR, MINUTE
 from tests.unit.local_keys import retag
 from tests.unit.logs import CONTEXT
+from tests.worlds.seam import Effect, Killed
 
 ids = st.sampled_from(IDS)
 #: The calls of an operation that can fail: as many as most of them make.

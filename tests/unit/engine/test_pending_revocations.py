@@ -11,7 +11,8 @@ from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.engine import test_journal as journals
 from tests.unit.engine.test_journal import KEY, current, newest_closing, recovered
-from tests.unit.logs import CONTEXT, Hands, MemoryObjects
+from tests.unit.logs import CONTEXT, Hands
+from tests.worlds.memory import MemoryObjects
 
 clock, log, store = journals.clock, journals.log, journals.store
 

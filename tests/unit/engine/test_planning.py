@@ -223,7 +223,7 @@ def test_no_time_to_look(world: Planning) -> None:
     world.store.looked.clear()
     (actions,) = world.survey(key_ids=("a",), deadline=timedelta()).plans()
     assert [(a.kind, a.reason) for a in actions] == [
-        (Kind.ROTATE, "no time was left to look at it")
+        (Kind.ROTATE, "no time was left to look at the key")
     ]
     assert world.store.looked == []
     assert world.run(keys=["a"], deadline=timedelta()).left == ["a"]

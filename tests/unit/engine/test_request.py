@@ -68,8 +68,8 @@ def test_workers_are_bounded(adapter: CloudKMSAdapter, workers: int) -> None:
         ({"reason": "it leaked"}, "names no key"),
         ({"keys": [], "reason": "it leaked"}, "names no key"),
         ({"keys": ["some-key"], "if_due": True, "reason": "it leaked"}, "names no key"),
-        ({"keys": ["some-key"]}, "gives no reason"),
-        ({"keys": ["some-key"], "reason": " "}, "gives no reason"),
+        ({"keys": ["some-key"]}, "has no reason"),
+        ({"keys": ["some-key"], "reason": " "}, "has no reason"),
         ({"dry_run": True}, "names no key"),
     ],
 )

@@ -8,7 +8,7 @@ from daena_kms.audit.records import decode
 from daena_kms.errors import AuditUnavailable
 
 from tests.unit.engine.engines import World
-from tests.unit.logs import Wrapped
+from tests.worlds.memory import Wrapped
 
 KEYS = [f"key-{number:03}" for number in range(120)]
 

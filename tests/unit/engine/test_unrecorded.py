@@ -16,7 +16,7 @@ from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW
 from tests.unit.local_keys import local, rotate_at
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 
 class Torn(MemoryObjects):
@@ -24,7 +24,7 @@ class Torn(MemoryObjects):
 
     def __init__(self, log: MemoryObjects) -> None:
         super().__init__()
-        self.data = log.data
+        self.held = log.held
         self._written = False
 
     def put_new(self, name: str, data: bytes) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from daena_kms.kms.manifests import Chain, Manifest, Rotation, Signer, attest
 from daena_kms.kms.manifests.format import parse
 
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 NOW = datetime(2026, 11, 24, 15, 50, tzinfo=UTC)
 

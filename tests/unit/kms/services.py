@@ -9,7 +9,7 @@ from daena_kms.objects.base import Objects
 
 from tests.unit.kms.manifests import one_signer
 from tests.unit.local_keys import local
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 
 class Service:

@@ -9,7 +9,7 @@ from daena_kms.kms import KeyManagementService
 from daena_kms.kms.manifests import Signer
 
 from tests.unit.kms.manifests import one_signer, pem
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 VALUE = "a-value-to-record"
 
@@ -97,7 +97,7 @@ def test_the_provider_is_detected(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     given = LocalAdapter(tmp_path)
     assert "LocalAdapter" in repr(KeyManagementService("aws", adapter=given))
     for unknown in ("oracle", ""):
-        with pytest.raises(ConfigError, match="is no provider"):
+        with pytest.raises(ConfigError, match="is not a provider"):
             KeyManagementService(unknown)
 
 

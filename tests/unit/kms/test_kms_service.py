@@ -22,7 +22,7 @@ from daena_kms.kms import KeyManagementService
 from tests.unit.kms.manifests import old_chain, one_signer, signer, write_old
 from tests.unit.kms.services import Service
 from tests.unit.local_keys import fingerprint
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 VALUE = "a-value-to-record"
 

@@ -12,7 +12,7 @@ from daena_kms.objects.base import AlreadyExists
 from daena_kms.objects.files import FileObjects
 
 from tests.unit.kms.manifests import chain_of, old_chain, one_signer, resigned, rotation, signer
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 KEY = one_signer().public_key
 
@@ -62,8 +62,8 @@ def test_a_lost_answer_is_found_again() -> None:
             raise AlreadyExists(name)
 
     chain = Chain(Twice(inner))
-    held = attest(one_signer(), chain, rotation())
-    assert (held.manifest.seq, len(inner.held)) == (1, 1)
+    entry = attest(one_signer(), chain, rotation())
+    assert (entry.manifest.seq, len(inner.held)) == (1, 1)
 
 
 def test_the_loser_goes_on_after_the_winner() -> None:

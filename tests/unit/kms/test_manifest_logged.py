@@ -17,7 +17,7 @@ from daena_kms.objects.base import Entry
 
 from tests.unit.kms.manifests import one_signer, resigned, rotation
 from tests.unit.kms.services import Service
-from tests.unit.logs import MemoryObjects, Wrapped
+from tests.worlds.memory import MemoryObjects, Wrapped
 
 FIRST, SECOND, THIRD = (f"manifests/00000000000{number}.json" for number in (1, 2, 3))
 
@@ -87,7 +87,10 @@ def test_a_manifest_rewritten_by_who_holds_the_key(service: Service) -> None:
     forged = resigned(raw, one_signer(), operator="mallory")
     service.memory.held[THIRD] = encode_manifest(forged)
     assert (THIRD, "was changed: the audit log names it") in wrong(service)
-    assert verify(service.log).problems[0].what == "was changed: a result names another"
+    assert (
+        verify(service.log).problems[0].what
+        == "was changed: its hash is not the one that a result names"
+    )
 
 
 def test_a_manifest_that_was_added(service: Service) -> None:
@@ -193,7 +196,9 @@ def test_a_name_that_leads_out_of_the_log_is_no_record(service: Service) -> None
             record = json.loads(data)
             for bad in ("../../etc/passwd@sha256:" + "0" * 64, "x", 7, [FIRST]):
                 record["results"][0]["manifest"] = bad
-                with pytest.raises(AuditUnavailable, match="not a record of this version"):
+                with pytest.raises(
+                    AuditUnavailable, match="not a record that this version of daena-kms reads"
+                ):
                     decode(encode(record), name)
 
 

@@ -11,7 +11,7 @@ from daena_kms.kms.manifests import Chain, Manifest, read_old, verify_chain, ver
 from daena_kms.kms.manifests.format import MAX_BYTES, encode
 
 from tests.unit.kms.manifests import chain_of, old_chain, old_manifest, write_old
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 HMAC = "the older system's secret"
 

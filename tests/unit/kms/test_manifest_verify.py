@@ -19,7 +19,7 @@ from tests.unit.kms.manifests import (
     rotation,
     signer,
 )
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 KEY = one_signer().public_key
 HMAC = "an old secret"

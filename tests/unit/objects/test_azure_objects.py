@@ -20,8 +20,9 @@ from daena_kms.sdk.azure.login import Login
 from infra.local.azure.auth import ADD_BLOB, READ_BLOB
 from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import AzureSimulator
-from tests.unit.logs import START, Hands, write_run
+from tests.unit.logs import Hands, write_run
 from tests.unit.objects.azure_logs import opened
+from tests.worlds.memory import START
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential

@@ -17,7 +17,8 @@ from daena_kms.objects.base import AlreadyExists, Objects
 from infra.local.aws.s3 import Stored
 from infra.local.aws.sim import BUCKET, REGION, AwsSimulator
 from infra.local.faults import only
-from tests.unit.logs import CONTEXT, START, Hands, action, write_run
+from tests.unit.logs import CONTEXT, Hands, action, write_run
+from tests.worlds.memory import START
 
 NAME = "log/2026/03/01/12/run/000000.json"
 PUT, GET, LIST = (only("s3", name) for name in ("PutObject", "GetObject", "ListObjectsV2"))
@@ -109,7 +110,9 @@ def test_somebody_elses_object_in_our_place_fails_closed(log: Objects, sim: AwsS
     """An object of that name with other bytes is not taken for ours, and the writer is done."""
     writer = RunWriter(log, CONTEXT, Hands())
     held(sim)[f"{PREFIX}{writer.prefix}000000.json"] = Stored(b"theirs", sim.now())
-    with pytest.raises(AuditUnavailable, match=r"000000\.json exists, and it is not ours"):
+    with pytest.raises(
+        AuditUnavailable, match=r"000000\.json exists already, and this run did not"
+    ):
         writer.intent([action()])
     with pytest.raises(AuditUnavailable, match="failed earlier"):
         writer.outcome([])

@@ -17,7 +17,7 @@ import pytest
 from azure.keyvault.secrets import SecretProperties
 from daena_kms.rules.model import Key
 from daena_kms.stores.aws import state as aws
-from daena_kms.stores.azure import state as azure
+from daena_kms.stores.azure import look as azure
 from daena_kms.stores.gcp import state as gcp
 from google.cloud.secretmanager_v1 import Secret, SecretVersion
 
@@ -93,7 +93,7 @@ def _plain(key: Key) -> dict[str, Any]:
             {
                 "id": version.id,
                 "state": version.state.value,
-                "mark": version.base,
+                "mark": version.base_mark,
                 "alias": version.alias,
                 **{name: _text(getattr(version, name)) for name in times},
             }

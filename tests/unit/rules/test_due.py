@@ -175,22 +175,22 @@ def test_an_uncertain_age_matters_only_while_it_decides() -> None:
     ("key", "reason"),
     [
         (aged(INTERVAL), "due now: last rotated 90 d ago, rotate-after 90 d"),
-        (aged(91 * DAY), "due since 1 d: last rotated 91 d ago, rotate-after 90 d"),
+        (aged(91 * DAY), "overdue by 1 d: last rotated 91 d ago, rotate-after 90 d"),
         (
             aged(DAY, {"rotate-after": "12h"}),
-            "due since 12 h: last rotated 1 d ago, rotate-after 12 h",
+            "overdue by 12 h: last rotated 1 d ago, rotate-after 12 h",
         ),
         (
             aged(200 * DAY, {"first-due": at(-HOUR)}),
-            "due since 1 h: first-due 2026-11-24T11:00:00Z reached, rotate-after 90 d",
+            "overdue by 1 h: first-due 2026-11-24T11:00:00Z reached, rotate-after 90 d",
         ),
         (
             expiring(aged(70 * DAY), 10 * DAY),
-            "due since 20 d: its version expires at 2026-12-04T12:00:00Z",
+            "overdue by 20 d: its version expires at 2026-12-04T12:00:00Z",
         ),
         (
             expiring(aged(91 * DAY), -DAY),
-            "due since 1 d: last rotated 91 d ago, rotate-after 90 d",
+            "overdue by 1 d: last rotated 91 d ago, rotate-after 90 d",
         ),
     ],
     ids=["now", "late", "hours", "the first date", "an expiry", "no expiry of its own"],

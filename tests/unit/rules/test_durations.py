@@ -57,14 +57,14 @@ def test_anything_else_is_no_duration(text: str) -> None:
     """A malformed duration is refused with the name, the text and the form that is allowed."""
     with pytest.raises(ConfigError) as refused:
         parse_duration(text, "daena.rotate-after")
-    assert refused.value.what == f"daena.rotate-after is {text!r}, which is no duration"
+    assert refused.value.what == f"daena.rotate-after is {text!r}, which is not a duration"
     assert refused.value.todo == NO_DURATION
 
 
 @pytest.mark.parametrize("text", [f"{MAX_DAYS + 1}d", f"{MAX_DAYS * 24 + 1}h", "999999d"])
 def test_a_duration_over_the_longest_is_refused(text: str) -> None:
     """One day or hour more than the longest is too much."""
-    with pytest.raises(ConfigError, match=rf"^daena\.grace is {text}, which is over 36500d"):
+    with pytest.raises(ConfigError, match=rf"^daena\.grace is {text}, which is longer than 36500d"):
         parse_duration(text, "daena.grace")
 
 
@@ -128,7 +128,7 @@ def test_anything_else_is_no_time(text: str) -> None:
     """A time in another form or zone is refused with the form that is allowed."""
     with pytest.raises(ConfigError) as refused:
         parse_time(text, "daena.first-due")
-    assert refused.value.what == f"daena.first-due is {text!r}, which is no time in UTC"
+    assert refused.value.what == f"daena.first-due is {text!r}, which is not a time in UTC"
     assert refused.value.todo == NO_TIME
 
 
@@ -143,7 +143,7 @@ def test_anything_else_is_no_time(text: str) -> None:
 )
 def test_a_day_that_is_not_is_refused(text: str) -> None:
     """The form alone is not enough: the day and the hour must exist."""
-    with pytest.raises(ConfigError, match="there is no such day or hour") as refused:
+    with pytest.raises(ConfigError, match="there is no such date or time") as refused:
         parse_time(text, "daena.hold")
     assert refused.value.todo == NO_TIME
 

@@ -34,7 +34,7 @@ def test_only_a_readable_version_is_previous(state: VersionState) -> None:
 def test_previous_is_the_base_of_the_current_one() -> None:
     """The version that the current one was made from goes before one superseded later."""
     base, later = previous(10 * DAY), previous(DAY)
-    current = version(DAY, base=mark(base.id))
+    current = version(DAY, base_mark=mark(base.id))
     for versions in ((current, base, later), (later, base, current)):
         assert tagged({}, *versions).previous is base
 
@@ -42,16 +42,16 @@ def test_previous_is_the_base_of_the_current_one() -> None:
 def test_without_the_base_previous_is_the_one_superseded_last() -> None:
     """If the base is no longer readable, or nobody knows it, the newest end counts."""
     old, newer, gone = previous(10 * DAY), previous(DAY), retired(DAY)
-    for base in (mark(gone.id), None, mark(None)):
-        assert tagged({}, version(DAY, base=base), old, newer, gone).previous is newer
+    for base_mark in (mark(gone.id), None, mark(None)):
+        assert tagged({}, version(DAY, base_mark=base_mark), old, newer, gone).previous is newer
 
 
 def test_one_of_unknown_end_came_last() -> None:
     """Where no time of its end is known, an outsider's version came after those that are ours."""
-    outsider = version(400 * DAY, VersionState.PREVIOUS, base=None)
-    outsiders = [outsider, version(500 * DAY, VersionState.PREVIOUS, base=None)]
+    outsider = version(400 * DAY, VersionState.PREVIOUS, base_mark=None)
+    outsiders = [outsider, version(500 * DAY, VersionState.PREVIOUS, base_mark=None)]
     ours = previous(DAY)
-    key = tagged({}, version(HOUR, base=None), ours, *outsiders)
+    key = tagged({}, version(HOUR, base_mark=None), ours, *outsiders)
     assert key.previous is outsider
 
 
@@ -72,6 +72,6 @@ def test_a_look_at_a_key_shows_no_secret_of_the_store() -> None:
 def test_a_version_holds_no_value() -> None:
     """Nothing in a version is the value: it can be logged."""
     assert set(Version.__slots__) == {
-        *("id", "alias", "state", "created", "created_earliest", "base", "superseded"),
+        *("id", "alias", "state", "created", "created_earliest", "base_mark", "superseded"),
         *("retired", "expires"),
     }

@@ -86,7 +86,7 @@ def test_a_value_is_measured_in_bytes(unit: str, size: int) -> None:
     ("value", "what"),
     [
         ("", "the value has 0 bytes"),
-        ("\ud800", "the value holds lone surrogates and is no UTF-8 text"),
+        ("\ud800", "the value has lone surrogates, so it is not UTF-8 text"),
         (secrets.token_bytes(8), "the value is bytes, not text"),
         (None, "the value is NoneType, not text"),
     ],
@@ -120,14 +120,14 @@ TIMES = st.datetimes(
 )
 
 
-@given(base=st.none() | st.text(st.characters(codec="utf-8"), max_size=70), at=TIMES)
-def test_a_version_id_tells_its_age_and_its_base(base: str | None, at: datetime) -> None:
+@given(base_id=st.none() | st.text(st.characters(codec="utf-8"), max_size=70), at=TIMES)
+def test_a_version_id_tells_its_age_and_its_base(base_id: str | None, at: datetime) -> None:
     """The second and the mark of the base that an id was made with are read from it."""
-    version_id = new_version_id(base, at)
+    version_id = new_version_id(base_id, at)
     parsed = parse_version_id(version_id)
     assert parsed is not None
     assert parsed.made == at.replace(microsecond=0)
-    assert parsed.base == mark(base)
+    assert parsed.base_mark == mark(base_id)
     assert 32 <= len(version_id) <= 64
 
 

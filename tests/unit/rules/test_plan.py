@@ -48,10 +48,10 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
         (INTERVAL, Kind.ROTATE, "due now: last rotated 90 d ago, rotate-after 90 d"),
         (
             *(INTERVAL + SECOND, Kind.ROTATE),
-            "due since under a minute: last rotated 90 d ago, rotate-after 90 d",
+            "overdue by under a minute: last rotated 90 d ago, rotate-after 90 d",
         ),
-        (92 * DAY, Kind.ROTATE, "due since 2 d: last rotated 92 d ago, rotate-after 90 d"),
-        (900 * DAY, Kind.ROTATE, "due since 810 d: last rotated 900 d ago, rotate-after 90 d"),
+        (92 * DAY, Kind.ROTATE, "overdue by 2 d: last rotated 92 d ago, rotate-after 90 d"),
+        (900 * DAY, Kind.ROTATE, "overdue by 810 d: last rotated 900 d ago, rotate-after 90 d"),
         (DAY, Kind.NOTHING, "next due in 89 d, at 2027-02-21T12:00:00Z"),
         (-5 * MINUTE, Kind.NOTHING, "next due in 90 d, at 2027-02-22T12:05:00Z"),
     ],
@@ -68,7 +68,7 @@ def test_a_key_is_due_when_its_interval_is_over(age: timedelta, kind: Kind, reas
 def test_the_interval_is_told_in_its_own_unit() -> None:
     """A policy in hours is explained in hours."""
     action = one(aged(37 * HOUR, {"rotate-after": "36h"}))
-    assert action.reason == "due since 1 h: last rotated 1 d ago, rotate-after 36 h"
+    assert action.reason == "overdue by 1 h: last rotated 1 d ago, rotate-after 36 h"
 
 
 @pytest.mark.parametrize(
@@ -84,11 +84,11 @@ def test_the_interval_is_told_in_its_own_unit() -> None:
         ),
         (
             *(92 * DAY, -SECOND, Kind.ROTATE),
-            "due since under a minute: first-due 2026-11-24T11:59:59Z reached, rotate-after 90 d",
+            "overdue by under a minute: first-due 2026-11-24T11:59:59Z reached, rotate-after 90 d",
         ),
         (
             *(92 * DAY, -3 * DAY, Kind.ROTATE),
-            "due since 2 d: last rotated 92 d ago, rotate-after 90 d",
+            "overdue by 2 d: last rotated 92 d ago, rotate-after 90 d",
         ),
         (DAY, -DAY, Kind.NOTHING, "next due in 89 d, at 2027-02-21T12:00:00Z"),
         (DAY, 400 * DAY, Kind.NOTHING, "next due in 400 d, at 2027-12-29T12:00:00Z"),
@@ -220,7 +220,7 @@ REFUSED: list[tuple[Key, type[Exception], str]] = [
     (
         *(aged(DAY, {"rotate-after": "90"}), ConfigError),
         (
-            "key 'k': daena.rotate-after is '90', which is no duration. "
+            "key 'k': daena.rotate-after is '90', which is not a duration. "
             "Write whole days or hours, such as 90d or 12h"
         ),
     ),
@@ -241,8 +241,9 @@ REFUSED: list[tuple[Key, type[Exception], str]] = [
     (
         *(replace(aged(91 * DAY), room=0), ConfigError),
         (
-            "key 'k': the store has no room for one more readable version. Set daena.grace and "
-            "daena.destroy-after if older versions may go, or move the data that needs them"
+            "key 'k': the store has no room for one more readable version. If no data needs the "
+            "older versions, set daena.grace and daena.destroy-after; otherwise re-encrypt that "
+            "data first"
         ),
     ),
     (
@@ -272,7 +273,7 @@ def test_a_deleted_key_is_not_planned() -> None:
     assert planned(key) == []
     refused = one(key, named=True)
     assert isinstance(refused.error, KeyNotFound)
-    assert refused.reason == "key 'k': it is deleted since 2026-11-23T12:00:00Z. Restore it first"
+    assert refused.reason == "key 'k': it was deleted at 2026-11-23T12:00:00Z. Restore it first"
 
 
 @pytest.mark.parametrize("state", [s for s in VersionState if s is not VersionState.CURRENT])
@@ -291,5 +292,5 @@ def test_a_version_from_the_future_is_an_error(
         assert action.kind is Kind.FAILING
         assert action.reason == (
             f"key 'k': its version {future.id} is dated 5 min in the future. "
-            "Check the clocks of this machine and of whoever wrote the version"
+            "Check the clock of this machine, and of the one that wrote the version"
         )

@@ -29,8 +29,8 @@ from tests.unit.keys import (
 
 INTERVAL = 90 * DAY
 ERASED = {"spec": "token", "destroy-after": "30d"}
-DUE = "due since 1 d: last rotated 91 d ago, rotate-after 90 d"
-LEFT_OVER = "; a rotation that was interrupted left a version that is never promoted"
+DUE = "overdue by 1 d: last rotated 91 d ago, rotate-after 90 d"
+LEFT_OVER = "; an interrupted rotation left a pending version, which is never promoted"
 
 
 def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
@@ -39,15 +39,15 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
     return action
 
 
-def pending(base: str | None) -> Version:
+def pending(base_mark: str | None) -> Version:
     """Return what a rotation from a version of that id left an hour ago."""
-    return version(HOUR, VersionState.PENDING, base=base)
+    return version(HOUR, VersionState.PENDING, base_mark=base_mark)
 
 
 def test_an_interrupted_rotation_is_finished() -> None:
     """A pending version from this base, or one of unknown base, or the log's word, says so."""
     current = version(91 * DAY)
-    finish = f"an earlier rotation of it was interrupted; {DUE}"
+    finish = f"an earlier rotation was interrupted; {DUE}"
     for left in (pending(mark(current.id)), pending(None)):
         action = one(tagged({}, current, left))
         assert (action.kind, action.reason, action.base) == (Kind.FINISH, finish, current.id)
@@ -60,8 +60,8 @@ def test_an_interrupted_rotation_is_finished() -> None:
 def test_what_a_loser_left_says_nothing_of_this_rotation(state: VersionState) -> None:
     """A version made from another base, or given up, does not make a rotation a finished one."""
     current = version(91 * DAY)
-    base = "0123456789" if state is VersionState.PENDING else mark(current.id)
-    action = one(tagged({}, current, version(HOUR, state, base=base)))
+    base_mark = "0123456789" if state is VersionState.PENDING else mark(current.id)
+    action = one(tagged({}, current, version(HOUR, state, base_mark=base_mark)))
     assert (action.kind, action.reason) == (Kind.ROTATE, DUE)
 
 
@@ -82,7 +82,7 @@ def test_a_key_asked_for_by_name_is_rotated_due_or_not() -> None:
     assert action.due == NOW + 89 * DAY
     finishing = one(key, named=True, interrupted=True)
     assert finishing.kind is Kind.FINISH
-    assert finishing.reason == "an earlier rotation of it was interrupted; asked for by name"
+    assert finishing.reason == "an earlier rotation was interrupted; asked for by name"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from tests.unit.keys import (
     version,
 )
 
-PENDING = "compromised, and readable still: its retirement was begun or failed"
+PENDING = "compromised and still readable: its revocation is pending"
 
 
 def planned(
@@ -130,7 +130,7 @@ def test_a_hold_tells_what_is_readable_still() -> None:
     (action,) = planned(tagged({"hold": "true"}, version(HOUR), old, done), old, done)
     assert (action.kind, action.reason) == (
         Kind.HELD,
-        f"on hold until released; its compromised version {old.id} is readable still",
+        f"on hold until released; its compromised version {old.id} is still readable",
     )
 
 

@@ -14,9 +14,11 @@ from tests.unit.keys import CAN, DAY, DEFAULTS, HOUR, NOW, SECOND
 
 TIME_FORM = "Write RFC 3339 in UTC, such as 2026-11-24T15:50:00Z"
 DURATION_FORM = "Write whole days or hours, such as 90d or 12h"
-KEEP_FORM = "On this store it is a number from 2 to 100"
-HOLD_FORM = "Write true, or the time until which, such as 2026-11-24T15:50:00Z"
-DESTROYS_IN_GRACE = "daena.destroy-after is set, but grace is never: it would destroy inside grace"
+KEEP_FORM = "On this store it must be a number from 2 to 100"
+HOLD_FORM = "Write true, or the time at which the hold ends, such as 2026-11-24T15:50:00Z"
+DESTROYS_IN_GRACE = (
+    "daena.destroy-after is set, but grace is never: versions would be destroyed inside their grace"
+)
 ENCRYPTS = [name for name in NAMES if name not in {"password", "token"}]
 
 
@@ -80,30 +82,54 @@ def test_each_tag_sets_its_part(tags: dict[str, str], changed: dict[str, object]
 @pytest.mark.parametrize(
     ("tag", "text", "what", "todo"),
     [
-        ("rotate-after", "90", "daena.rotate-after is '90', which is no duration", DURATION_FORM),
-        ("rotate-after", "-1d", "daena.rotate-after is '-1d', which is no duration", DURATION_FORM),
-        ("rotate-after", "1y2", "daena.rotate-after is '1y2', which is no duration", DURATION_FORM),
-        ("rotate-after", "0d", "daena.rotate-after is 0d", "It must be at least 1h"),
-        ("rotate-after", "0h", "daena.rotate-after is 0h", "It must be at least 1h"),
         (
-            *("rotate-after", "never", "daena.rotate-after is 'never', which is no duration"),
+            "rotate-after",
+            "90",
+            "daena.rotate-after is '90', which is not a duration",
             DURATION_FORM,
         ),
         (
-            *("rotate-after", "36501d", "daena.rotate-after is 36501d, which is over 36500d"),
+            "rotate-after",
+            "-1d",
+            "daena.rotate-after is '-1d', which is not a duration",
+            DURATION_FORM,
+        ),
+        (
+            "rotate-after",
+            "1y2",
+            "daena.rotate-after is '1y2', which is not a duration",
+            DURATION_FORM,
+        ),
+        ("rotate-after", "0d", "daena.rotate-after is 0d", "It must be at least 1h"),
+        ("rotate-after", "0h", "daena.rotate-after is 0h", "It must be at least 1h"),
+        (
+            *("rotate-after", "never", "daena.rotate-after is 'never', which is not a duration"),
+            DURATION_FORM,
+        ),
+        (
+            *(
+                "rotate-after",
+                "36501d",
+                "daena.rotate-after is 36501d, which is longer than 36500d",
+            ),
             "Write a shorter duration, or never where that is allowed",
         ),
         ("grace", "23h", "daena.grace is 23h", "It must be at least 1d"),
         ("grace", "0d", "daena.grace is 0d", "It must be at least 1d"),
-        ("grace", "Never", "daena.grace is 'Never', which is no duration", DURATION_FORM),
-        ("grace", "", "daena.grace is '', which is no duration", DURATION_FORM),
+        ("grace", "Never", "daena.grace is 'Never', which is not a duration", DURATION_FORM),
+        ("grace", "", "daena.grace is '', which is not a duration", DURATION_FORM),
         ("destroy-after", "0h", "daena.destroy-after is 0h", "It must be at least 1h"),
-        ("destroy-after", "1", "daena.destroy-after is '1', which is no duration", DURATION_FORM),
+        (
+            "destroy-after",
+            "1",
+            "daena.destroy-after is '1', which is not a duration",
+            DURATION_FORM,
+        ),
         (
             "destroy-after",
             "30d",
             DESTROYS_IN_GRACE,
-            "Set daena.grace too, or drop daena.destroy-after",
+            "Set daena.grace too, or remove daena.destroy-after",
         ),
         ("keep", "1", "daena.keep is '1'", KEEP_FORM),
         ("keep", "0", "daena.keep is '0'", KEEP_FORM),
@@ -113,12 +139,12 @@ def test_each_tag_sets_its_part(tags: dict[str, str], changed: dict[str, object]
         ("keep", "\u0663", "daena.keep is '\u0663'", KEEP_FORM),
         ("keep", "", "daena.keep is ''", KEEP_FORM),
         ("keep", "9" * 9999, f"daena.keep is '{'9' * 20}'", KEEP_FORM),
-        ("first-due", "soon", "daena.first-due is 'soon', which is no time in UTC", TIME_FORM),
-        ("first-due", "never", "daena.first-due is 'never', which is no time in UTC", TIME_FORM),
+        ("first-due", "soon", "daena.first-due is 'soon', which is not a time in UTC", TIME_FORM),
+        ("first-due", "never", "daena.first-due is 'never', which is not a time in UTC", TIME_FORM),
         (
             *("first-due", "2026-02-30T00:00:00Z"),
             *(
-                "daena.first-due is '2026-02-30T00:00:00Z', and there is no such day or hour",
+                "daena.first-due is '2026-02-30T00:00:00Z', but there is no such date or time",
                 TIME_FORM,
             ),
         ),
@@ -127,13 +153,13 @@ def test_each_tag_sets_its_part(tags: dict[str, str], changed: dict[str, object]
         ("hold", "", "daena.hold is ''", HOLD_FORM),
         ("hold", "2026-11-24", "daena.hold is '2026-11-24'", HOLD_FORM),
         (
-            *("spec", "aes-512", "daena.spec is 'aes-512', which is no key spec"),
+            *("spec", "aes-512", "daena.spec is 'aes-512', which is not a key spec"),
             f"Use one of {', '.join(NAMES)}; only password takes options",
         ),
-        ("rotate", "90d", "'daena.rotate' is no tag of ours", f"Use {', '.join(TAGS)}"),
-        ("Hold", "true", "'daena.Hold' is no tag of ours", f"Use {', '.join(TAGS)}"),
+        ("rotate", "90d", "'daena.rotate' is not a tag of daena-kms", f"Use {', '.join(TAGS)}"),
+        ("Hold", "true", "'daena.Hold' is not a tag of daena-kms", f"Use {', '.join(TAGS)}"),
         (
-            *("x" * 500, "", f"'daena.{'x' * 54}' is no tag of ours"),
+            *("x" * 500, "", f"'daena.{'x' * 54}' is not a tag of daena-kms"),
             f"Use {', '.join(TAGS)}",
         ),
     ],
@@ -158,7 +184,7 @@ def test_an_explicit_grace_allows_destruction() -> None:
     assert (policy.grace, policy.destroy_after) == (30 * DAY, 60 * DAY)
     kept = parse(spec="token", grace="never", destroy_after="never")
     assert (kept.grace, kept.destroy_after) == (None, None)
-    with pytest.raises(ConfigError, match="would destroy inside grace"):
+    with pytest.raises(ConfigError, match="would be destroyed inside their grace"):
         parse(spec="token", grace="never", destroy_after="30d")
 
 
@@ -172,7 +198,7 @@ def test_a_store_must_hold_every_version_in_grace(grace: str, held: int) -> None
     assert parse_policy(tags, DEFAULTS, replace(CAN, max_versions=held)).grace
     with pytest.raises(ConfigError) as refused:
         parse_policy(tags, DEFAULTS, replace(CAN, max_versions=held - 1))
-    what = f"keeps {held} versions readable, and this store holds {held - 1}"
+    what = f"keeps {held} versions readable, but this store can keep {held - 1}"
     assert refused.value.what == f"grace {grace} at rotate-after 30d {what}"
     assert refused.value.todo == "Shorten daena.grace or lengthen daena.rotate-after"
 
@@ -227,8 +253,8 @@ def test_defaults_come_from_the_environment() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "what"),
     [
-        ("ROTATE_AFTER", "90", "DAENA_KMS_ROTATE_AFTER is '90', which is no duration"),
-        ("ROTATE_AFTER", "never", "DAENA_KMS_ROTATE_AFTER is 'never', which is no duration"),
+        ("ROTATE_AFTER", "90", "DAENA_KMS_ROTATE_AFTER is '90', which is not a duration"),
+        ("ROTATE_AFTER", "never", "DAENA_KMS_ROTATE_AFTER is 'never', which is not a duration"),
         ("ROTATE_AFTER", "0d", "DAENA_KMS_ROTATE_AFTER is 0d"),
         ("GRACE", "1h", "DAENA_KMS_GRACE is 1h"),
         ("DESTROY_AFTER", "0d", "DAENA_KMS_DESTROY_AFTER is 0d"),

@@ -148,7 +148,7 @@ def test_an_unknown_spec_is_refused(text: str) -> None:
     """The refusal names the specs there are."""
     with pytest.raises(ConfigError) as refused:
         parse_spec(text)
-    assert refused.value.what == f"daena.spec is {text[:60]!r}, which is no key spec"
+    assert refused.value.what == f"daena.spec is {text[:60]!r}, which is not a key spec"
     assert refused.value.todo == f"Use one of {', '.join(NAMES)}; only password takes options"
 
 
@@ -156,7 +156,7 @@ def test_an_unknown_spec_is_refused(text: str) -> None:
 def test_only_a_password_takes_options(name: str) -> None:
     """An option that would be ignored is refused."""
     assert parse_spec(name).name == name
-    with pytest.raises(ConfigError, match="which is no key spec"):
+    with pytest.raises(ConfigError, match="which is not a key spec"):
         parse_spec(f"{name}:length=32")
 
 
@@ -193,7 +193,7 @@ def test_only_a_password_takes_options(name: str) -> None:
         (
             "classes=digit:exclude=30.31.32.33.34.35.36.37.38.39",
             *("excludes every character of the class 'digit'",),
-            "Drop the class, or exclude fewer characters",
+            "Remove the class, or exclude fewer characters",
         ),
     ],
 )
@@ -259,7 +259,7 @@ def test_a_value_of_another_spec_is_refused(number: int) -> None:
     value = make()
     with pytest.raises(ConfigError) as refused:
         check_fits(spec, value, "k")
-    assert refused.value.what == f"the given value is not of the spec {text!r}"
+    assert refused.value.what == f"the given value does not fit the spec {text!r}"
     assert refused.value.key_id == "k"
     quoted = value[:20] in repr(refused.value)
     assert not quoted

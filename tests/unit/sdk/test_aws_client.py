@@ -15,7 +15,8 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.sdk.aws.client import AWS, FailedError, RefusedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import FailedError, RefusedError
 
 from infra.local.aws.sim import REGION
 

@@ -15,7 +15,7 @@ from daena_kms.sdk.azure.login import Login
 
 from infra.local.azure.auth import SimulatedCredential
 from infra.local.azure.sim import AzureSimulator, certificates
-from tests.contract.harness import value
+from tests.worlds.base import value
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """The chain of manifests in a place with create-if-absent: numbered, one after another.
 
-A manifest is an object ``<prefix><number>.json``, counted from 1. Whoever finds the number taken
-reads what is there and goes on after it, so that writers at the same time don't fork the chain.
+A manifest is an object ``<prefix><number>.json``, counted from 1. A writer that finds the number
+taken reads what is there and continues after it, so that concurrent writers don't fork the chain.
 """
 
 import re
@@ -34,10 +34,11 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """A manifest in the chain, and the name and hash of its object as ``name@sha256:…``."""
+class ChainEntry:
+    """A manifest as it stands in the chain."""
 
     manifest: Manifest
+    #: The name and hash of its object, as ``name@sha256:…``.
     ref: str
 
 
@@ -54,17 +55,21 @@ class Chain:
         return f"{self.prefix}{number:012}.json"
 
     def number(self, name: str) -> int | None:
-        """Return the number in an object's name, or ``None`` for what is no manifest's name."""
+        """Return the number in an object's name, or ``None`` where it is not a manifest's name."""
         match = _NUMBER.fullmatch(name.removeprefix(self.prefix))
         return int(match[1]) if match is not None else None
 
     def objects(self) -> Iterator[tuple[str, bytes]]:
-        """Yield name and bytes of all that is there, in order; what can't be got, as empty."""
+        """Yield the name and bytes of every object, in order; a missing one has no bytes."""
         for entry in self._objects.entries(self.prefix):
             yield entry.name, self._objects.get(entry.name) or b""
 
     def manifests(self) -> Iterator[Manifest]:
-        """Yield the manifests in order. Raises :class:`ManifestInvalid` at one that is none."""
+        """Yield the manifests in order.
+
+        Raises:
+            ManifestInvalid: An object with a manifest's name is not a manifest.
+        """
         for name, data in self.objects():
             if self.number(name) is None:
                 continue
@@ -74,11 +79,11 @@ class Chain:
                 raise ManifestInvalid(f"{name}: {error.what}", todo="Verify the chain") from None
 
     def end(self) -> End:
-        """Return where the chain ends. What is no manifest of its number does not count.
+        """Return where the chain ends; an object that is not the manifest of its number is skipped.
 
-        Whoever may add to the place may add nonsense; :mod:`~daena_kms.kms.manifests.verify` names
-        it, and it stops no rotation. What lies far beyond the rest does not count either: after
-        the last number there is none.
+        Anybody who may add to the place may add nonsense. It stops no rotation, and
+        :mod:`~daena_kms.kms.manifests.verify` names it. A number far above the rest is skipped as
+        well: after the highest possible number nothing could be added.
         """
         names = (self.number(entry.name) for entry in self._objects.entries(self.prefix))
         near = [0]
@@ -87,15 +92,22 @@ class Chain:
                 break
             near.append(number)
         for number in reversed(near[1:]):
-            found = self._read(number)
-            if found is not None:
-                return End(number, found)
+            manifest = self._read(number)
+            if manifest is not None:
+                return End(number, manifest)
         return End()
 
-    def append(self, make: Callable[[int, str | None], Manifest], end: End | None = None) -> Held:
-        """Add the manifest that ``make(number, hash before it)`` gives, and return it.
+    def append(
+        self, make: Callable[[int, str | None], Manifest], end: End | None = None
+    ) -> ChainEntry:
+        """Add the manifest that ``make(number, hash before it)`` returns.
 
-        ``end`` is where the chain ended a moment ago; others may have gone on since.
+        Args:
+            make: Called again where another writer has taken the number.
+            end: Where the chain ended a moment ago; others may have added to it since.
+
+        Raises:
+            AuditUnavailable: Thousands of names are taken.
         """
         last = self.end() if end is None else end
         for number in range(last.number + 1, min(last.number + _MOST, _LAST) + 1):
@@ -106,34 +118,35 @@ class Chain:
             except AlreadyExists:
                 # A retry of a put whose answer was lost finds its own object.
                 if self._objects.get(name) != data:
-                    found = self._read(number)
-                    last = last if found is None else End(number, found)
+                    other = self._read(number)
+                    last = last if other is None else End(number, other)
                     continue
-            return Held(manifest, f"{name}@{digest(data)}")
+            return ChainEntry(manifest, f"{name}@{digest(data)}")
         msg = f"no manifest could be added to {self.url}: thousands of names are taken"
         raise AuditUnavailable(msg, todo="Verify the chain: somebody fills it")
 
     def fill(self, manifests: list[Manifest]) -> None:
-        """Add manifests as they are, to an empty chain; one that was begun so is gone on with.
+        """Add manifests as they are to an empty chain, or resume an import of the same ones.
 
-        Raises :class:`ConfigError` when something else is there.
+        Raises:
+            ConfigError: The chain holds other manifests.
         """
         msg = f"{self.url} holds other manifests already"
-        begun = ConfigError(msg, todo="Import before the first rotation is recorded")
+        occupied = ConfigError(msg, todo="Import before the first rotation is recorded")
         if self.end().number > len(manifests):
-            raise begun
+            raise occupied
         for number, manifest in enumerate(manifests, start=1):
             data = encode(manifest)
             try:
                 self._objects.put_new(self.name(number), data)
             except AlreadyExists:
                 if self._objects.get(self.name(number)) != data:
-                    raise begun from None
+                    raise occupied from None
 
     def _read(self, number: int) -> Manifest | None:
         """Return the manifest of that number, or ``None`` when something else is there."""
         try:
-            found = decode(self._objects.get(self.name(number)) or b"")
+            manifest = decode(self._objects.get(self.name(number)) or b"")
         except ManifestInvalid:
             return None
-        return found if found.seq in {None, number} else None
+        return manifest if manifest.seq in {None, number} else None

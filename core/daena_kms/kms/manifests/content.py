@@ -44,8 +44,8 @@ def check_metadata(metadata: object, key_id: str) -> dict[str, Any]:
     if len(text) > MAX_METADATA:
         msg = f"the metadata has {len(text)} bytes as JSON"
         raise ConfigError(msg, key_id=key_id, todo=_TODO)
-    found: dict[str, Any] = copied
-    return found
+    checked: dict[str, Any] = copied
+    return checked
 
 
 def check_operator(operator: str) -> str:
@@ -75,11 +75,11 @@ def refuse_material(material: str, key_id: str, **texts: object) -> None:
         for text, whole in _texts(content):
             # Each character may be escaped or not, and in either case of the digits.
             read = (text, text.lower(), unquote(text), unquote_plus(text))
-            found = any(form in said for said in read for form in forms)
+            present = any(form in said for said in read for form in forms)
             # Tools break base64 into lines, and put blanks or colons between the bytes.
             tight = [_GAPS.sub("", said) for said in read]
-            found = found or any(form in said for said in tight for form in encoded)
-            if found or (whole and text == material):
+            present = present or any(form in said for said in tight for form in encoded)
+            if present or (whole and text == material):
                 msg = f"the value itself stands in its {name.replace('_', ' ')}"
                 raise ConfigError(msg, key_id=key_id, todo="Take it out: manifests are public")
 

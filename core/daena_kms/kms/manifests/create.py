@@ -1,4 +1,4 @@
-"""Make a manifest: pure but for its id and the signature."""
+"""Create a signed manifest of a rotation, and add it to a chain."""
 
 import secrets
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daena_kms.kms.manifests.chain import Chain, End, Held
+from daena_kms.kms.manifests.chain import Chain, ChainEntry, End
 from daena_kms.kms.manifests.format import FORMAT, Manifest, hash_of
 from daena_kms.kms.manifests.signing import Signer
 from daena_kms.rules.durations import format_time
@@ -17,7 +17,7 @@ class Rotation:
     """What a manifest attests: one value of a key, where it is, and who made it current."""
 
     key_id: str
-    #: ``None`` only for what attests no value: an import.
+    #: ``None`` for an import, which attests no value.
     material: str | None = field(repr=False)
     kind: str
     at: datetime
@@ -35,10 +35,10 @@ def create_manifest(
     return _sign(signer, rotation, seq, prev_manifest_hash, _new_id())
 
 
-def attest(signer: Signer, chain: Chain, rotation: Rotation, end: End | None = None) -> Held:
+def attest(signer: Signer, chain: Chain, rotation: Rotation, end: End | None = None) -> ChainEntry:
     """Add the signed manifest of a rotation to a chain."""
-    own = _new_id()
-    return chain.append(lambda seq, prev: _sign(signer, rotation, seq, prev, own), end)
+    manifest_id = _new_id()
+    return chain.append(lambda seq, prev: _sign(signer, rotation, seq, prev, manifest_id), end)
 
 
 def _sign(

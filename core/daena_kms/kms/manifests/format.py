@@ -85,8 +85,8 @@ class Manifest:
     @property
     def operator(self) -> str | None:
         """Who rotated it."""
-        found: str | None = self.raw["operator"]
-        return found
+        operator: str | None = self.raw["operator"]
+        return operator
 
     @property
     def metadata(self) -> dict[str, Any]:

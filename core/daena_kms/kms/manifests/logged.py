@@ -1,7 +1,7 @@
-"""Hold a chain of manifests against the audit log whose runs they belong to.
+"""Compare a chain of manifests with the audit log whose runs they belong to.
 
-The log names each manifest in the row of the rotation that it attests, with its object's hash, so
-that the two can't disagree unseen: neither be changed nor cut off without the other.
+The log names each manifest, with its object's hash, in the row of the rotation that it attests.
+So neither can be changed or cut off without the other showing it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,17 +23,17 @@ ELSEWHERE = {"record", "import"}
 
 
 def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
-    """Add to a report what the log knows otherwise than the chain says.
+    """Add to a report where the audit log and the chain differ.
 
-    Broken records of the log are for ``audit verify``, which names them.
+    Broken records of the log are skipped; ``audit verify`` names them.
     """
-    # The chain first: whatever is in it by then has its run's intent in the log.
-    held = list(chain.objects())
+    # The chain is read first: by then every manifest in it has its run's intent in the log.
+    objects = list(chain.objects())
     rows, intents = _rows(log)
     named = {row["manifest"]: row for row in rows if row.get("manifest")}
-    made = {(row["key"], row.get("new_version")) for row in rows if row["result"] == Outcome.DONE}
+    done = {(row["key"], row.get("new_version")) for row in rows if row["result"] == Outcome.DONE}
     refs: dict[str, str] = {}
-    for name, data in held:
+    for name, data in objects:
         ref = f"{name}@{digest(data)}"
         refs[name] = ref
         try:
@@ -41,11 +41,11 @@ def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
         except ManifestInvalid:
             continue  # named by the chain's own verification
         if chain.number(name) and not manifest.old:
-            _check(name, manifest, named.get(ref), (made, intents), report)
+            _check(name, manifest, named.get(ref), (done, intents), report)
     for ref in named:
         name = ref.partition("@")[0]
         if name not in refs:
-            # Or it came after the look at the chain, as the log's row of it did.
+            # It may have been added after the chain was read, like the log's row of it.
             late = log.get(name)
             refs |= {} if late is None else {name: f"{name}@{digest(late)}"}
         if refs.get(name) != ref:
@@ -75,7 +75,7 @@ def _check(
     known: tuple[set[tuple[str, Any]], set[tuple[str, str]]],
     report: ChainReport,
 ) -> None:
-    made, intents = known
+    done, intents = known
     if row is not None:
         wrong = _differs(manifest, row)
         if wrong is not None:
@@ -83,7 +83,7 @@ def _check(
             report.problems.append(Problem(name, what))
     elif manifest.kind in ELSEWHERE:
         report.notes.append(f"{name} is in no record of the audit log: its writer was interrupted")
-    elif (manifest.key_id, manifest.version) in made:
+    elif (manifest.key_id, manifest.version) in done:
         report.notes.append(f"{name}: its run was interrupted, and a later one confirmed it")
     elif (str(manifest.run), manifest.key_id) in intents:
         report.notes.append(f"{name}: its run was interrupted; the next run will look")
@@ -93,7 +93,7 @@ def _check(
 
 
 def _differs(manifest: Manifest, row: Mapping[str, Any]) -> str | None:
-    """Return in what a manifest and the log's row that names it differ, or ``None``."""
+    """Return the field in which a manifest and the log's row that names it differ, or ``None``."""
     pairs: Iterable[tuple[str, object, object]] = (
         ("run", manifest.run, row["run"]),
         ("key", manifest.key_id, row["key"]),

@@ -17,15 +17,15 @@ def read_old(folder: Path, hmac_key: str | bytes) -> list[Manifest]:
     :class:`ManifestInvalid` that names the first file that is wrong, and :class:`ConfigError` for
     a folder that holds none or can't be read.
     """
-    found: dict[str, tuple[str, Manifest]] = {}
+    manifests: dict[str, tuple[str, Manifest]] = {}
     for path in _files(folder):
         manifest = _read(path, hmac_key)
-        other = found.setdefault(manifest.manifest_hash, (path.name, manifest))
+        other = manifests.setdefault(manifest.manifest_hash, (path.name, manifest))
         if other[0] != path.name:
             raise _invalid(path.name, f"is the same manifest as {other[0]}")
-    if not found:
+    if not manifests:
         raise ConfigError(f"{folder} holds no manifests", todo="Name the older system's folder")
-    return _in_order(found)
+    return _in_order(manifests)
 
 
 def _files(folder: Path) -> list[Path]:
@@ -57,11 +57,11 @@ def _read(path: Path, hmac_key: str | bytes) -> Manifest:
     return manifest
 
 
-def _in_order(found: dict[str, tuple[str, Manifest]]) -> list[Manifest]:
+def _in_order(manifests: dict[str, tuple[str, Manifest]]) -> list[Manifest]:
     after: dict[str | None, tuple[str, Manifest]] = {}
-    for name, manifest in found.values():
+    for name, manifest in manifests.values():
         before = manifest.prev_manifest_hash
-        if before is not None and before not in found:
+        if before is not None and before not in manifests:
             raise _invalid(name, "follows a manifest that is missing")
         other = after.setdefault(before, (name, manifest))
         if other[0] != name:

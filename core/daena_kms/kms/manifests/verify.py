@@ -51,22 +51,27 @@ def verify_manifest(
     public_key: PublicKeys | None = None,
     hmac_key: str | bytes | None = None,
 ) -> bool:
-    """Return ``True`` for a manifest that is as it was signed, by a key that is trusted.
+    """Return ``True`` for a manifest that is as it was signed, by a trusted key.
 
-    ``public_key`` is that of the signing key, as ``ed25519:…`` or PEM; one of the older system
-    needs its ``hmac_key`` instead. Raises :class:`ManifestInvalid` with what is wrong, and
-    :class:`ConfigError` when the key to check it with is not given.
+    Args:
+        manifest: A manifest, or the fields of one.
+        public_key: That of the signing key, as ``ed25519:…`` or PEM; several are possible.
+        hmac_key: Takes its place for a manifest of the older system.
+
+    Raises:
+        ConfigError: The key that it must be checked with is not given.
+        ManifestInvalid: It is wrong; the text says how.
     """
-    found = manifest if isinstance(manifest, Manifest) else parse(manifest)
-    if found.old and hmac_key is None:
+    parsed = manifest if isinstance(manifest, Manifest) else parse(manifest)
+    if parsed.old and hmac_key is None:
         msg = "the manifest is of the older system, and its signature needs the HMAC key"
         raise ConfigError(msg, todo="Pass hmac_key")
-    if not found.old and public_key is None:
+    if not parsed.old and public_key is None:
         todo = "Pass public_key, from a place that the writers of manifests can't change"
         raise ConfigError("the manifest's signature needs the public key", todo=todo)
-    wrong = _wrong(found, _trusted(public_key), hmac_key)
+    wrong = _wrong(parsed, _trusted(public_key), hmac_key)
     if wrong is not None:
-        msg = f"the manifest {found.manifest_id[:80]!r} {wrong}"
+        msg = f"the manifest {parsed.manifest_id[:80]!r} {wrong}"
         raise ManifestInvalid(msg, todo="Compare with a copy kept elsewhere")
     return True
 
@@ -78,13 +83,19 @@ def verify_chain(
     hmac_key: str | bytes | None = None,
     since: str | None = None,
 ) -> ChainReport:
-    """Check every manifest of a chain: its form, its number, hash, signature, and predecessor.
+    """Check every manifest of a chain: its form, number, hash, signature and predecessor.
 
-    ``since`` is a manifest as an earlier report's ``newest`` gave it, which must be there still:
-    without it nothing shows that manifests were cut off the chain's end, unless an audit log
-    names them (:func:`daena_kms.kms.manifests.logged.compare_with_log`). Manifests of the older
-    system are checked with ``hmac_key``, and without it only as far as the manifest of their
-    import, with a trusted signature, covers them.
+    Args:
+        chain: The chain.
+        public_key: The trusted keys, as ``ed25519:…`` or PEM.
+        hmac_key: Checks manifests of the older system. Without it they are checked only as far as
+            the manifest of their import, with a trusted signature, covers them.
+        since: A manifest as an earlier report's ``newest`` gave it, which must still be there.
+            Without it nothing shows that the chain's end was cut off, unless an audit log names
+            the manifests (:func:`daena_kms.kms.manifests.logged.compare_with_log`).
+
+    Raises:
+        ConfigError: ``since`` or a key is malformed.
     """
     report = ChainReport()
     walk = _Walk(chain, report, _trusted(public_key), hmac_key)
@@ -110,7 +121,7 @@ def _check_anchor(chain: Chain, since: str, refs: set[str], report: ChainReport)
 
 
 class _Walk:
-    """One way along a chain, in the order of the names."""
+    """Goes along a chain, in the order of the names, and reports what is wrong."""
 
     def __init__(
         self, chain: Chain, report: ChainReport, trusted: set[str], hmac_key: str | bytes | None
@@ -120,19 +131,19 @@ class _Walk:
         self._trusted = trusted
         self._hmac_key = hmac_key
         self._next = 1
-        #: The manifest before; ``None`` at the beginning, or where it is not known.
+        #: The manifest before; ``None`` at the beginning, or where it is unknown.
         self._before: Manifest | None = None
-        #: Whether a break before this one is named already.
+        #: Whether a break right before this manifest has been reported.
         self._broken = False
         self._ours = False
-        #: The first of the older system's that nothing trusted covers yet.
+        #: The first manifest of the older system that no trusted signature covers yet.
         self._uncovered: str | None = None
-        #: What an import says that signs for all of them. Any other manifest of ours only follows
-        #: what was there: whoever may add to an empty chain may begin it.
+        #: The metadata of an import that signs for all of them. No other manifest of ours does:
+        #: anybody who may add to an empty chain may have begun it.
         self._imported: dict[str, Any] = {}
 
     def take(self, name: str, data: bytes) -> str:
-        """Look at the next object, and return its reference."""
+        """Check the next object, and return its reference, ``name@sha256:…``."""
         ref = f"{name}@{digest(data)}"
         number = self._chain.number(name)
         if not number:
@@ -159,7 +170,7 @@ class _Walk:
         return ref
 
     def finish(self) -> None:
-        """Say what only the end shows."""
+        """Report what only the end of the chain shows."""
         if self._uncovered is not None:
             what = "is of the older system, and nothing says that its signature is right"
             todo = ": pass hmac_key, or import it, which signs for it"

@@ -1,4 +1,4 @@
-"""Calls to Key Vault: a client on first use, the SDK's own retries, and its errors in our words."""
+"""Calls to Key Vault: a client made on first use, with the SDK's own retries."""
 
 import re
 import threading
@@ -15,6 +15,7 @@ from daena_kms.errors import (
 )
 from daena_kms.sdk.azure.errors import Disabled, mapped
 from daena_kms.sdk.azure.login import Login
+from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.quiet import watch
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Vault:
         return mapped(lambda: call(client), key_id)
 
     def pages(self, key_id: str | None, call: "Callable[[SecretClient], Any]") -> Iterator[Any]:
-        """Yield what a listing of the SDK's gives, a page of it at a time."""
+        """Yield the items of one of the SDK's listings, fetched page by page."""
         pages = self.call(key_id, call).by_page()
         while True:
             page = mapped(lambda: next(pages, None), key_id)
@@ -69,15 +70,15 @@ class Vault:
     def settle(self, key_id: str, look: "Callable[[SecretClient], object]") -> None:
         """Wait, a minute at most, until a key that is being deleted or recovered can be seen.
 
-        Not by the SDK's own poller: that looks from a thread of its own, where nothing keeps its
-        loggers still, and a look at a key that is back holds its value.
+        The SDK's own poller is not used: it looks from a thread of its own, where nothing keeps
+        its loggers quiet, and a look at a recovered key holds its value.
         """
         until = time.monotonic() + _SETTLES
         while time.monotonic() < until:
             try:
                 self.call(key_id, look)
             except (Disabled, AccessDenied):
-                return  # it is there
+                return  # it can be seen
             except (KeyNotFound, RotationConflict):
                 time.sleep(_LOOK_AGAIN)
             else:
@@ -101,13 +102,12 @@ class Vault:
             from requests import Session
             from requests.adapters import HTTPAdapter
         except ModuleNotFoundError:
-            msg = "the Azure SDK for Key Vault is not installed"
-            raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
+            raise not_installed("the Azure SDK for Key Vault", "azure") from None
 
         watch("azure", "msal", "urllib3")
 
         class Bounded(RetryPolicy[Any, Any]):
-            """Waits as long as the vault asks for, but not for a whole run."""
+            """Waits as long as the vault asks for, up to a limit."""
 
             def get_retry_after(self, response: Any) -> float | None:
                 asked = super().get_retry_after(response)
@@ -120,7 +120,7 @@ class Vault:
             self._url,
             credential,
             transport=RequestsTransport(session=session, session_owner=False),
-            # A vault that sends us elsewhere for a token is none, but for a stand-in of one's own.
+            # A real vault never points token requests elsewhere; only an emulator does.
             verify_challenge_resource=self.host not in LOOPBACK,
             user_agent="daena-kms",
             retry_policy=Bounded(),
@@ -128,13 +128,13 @@ class Vault:
 
 
 def check_url(url: str | None) -> str:
-    """Return a vault's address. Raises :class:`ConfigError` for anything that is none."""
+    """Return a vault's address. Raises :class:`ConfigError` for anything else."""
     if not url:
         msg = "no Key Vault is set"
         raise ConfigError(msg, todo="Set AZURE_KEY_VAULT_URL, such as https://name.vault.azure.net")
     try:
         parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for what is no number
+        parts.port  # noqa: B018 - raises for a malformed port
     except ValueError:
         parts = None
     if (

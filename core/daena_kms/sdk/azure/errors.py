@@ -14,12 +14,14 @@ from daena_kms.errors import (
     StoreUnavailable,
 )
 from daena_kms.sdk.azure.login import refused
-from daena_kms.sdk.quiet import quiet
+from daena_kms.sdk.errors import Meaning, translated
 
 if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
-_THROTTLED, _DENIED, _TIMED_OUT = 429, 403, 408
+_THROTTLED, _TIMED_OUT = 429, 408
+_CALLERS_FAULT = range(400, 500)
+_NEXT_RUN = "Try again; the next run does"
 
 
 class Disabled(KeyNotFound):
@@ -27,11 +29,11 @@ class Disabled(KeyNotFound):
 
 
 class Throttled(StoreUnavailable):
-    """The vault is over its limit and did nothing; ``after`` is when it may be asked again."""
+    """The vault is over its limit and did nothing; ``after`` is the wait that it asks for, in s."""
 
     def __init__(self, key_id: str | None, after: float | None) -> None:
         self.after = after
-        super().__init__("Key Vault throttles", key_id=key_id, todo="Try again; the next run does")
+        super().__init__("Key Vault throttles", key_id=key_id, todo=_NEXT_RUN)
 
 
 class Unanswered(StoreUnavailable):
@@ -39,28 +41,65 @@ class Unanswered(StoreUnavailable):
 
 
 #: What an answer means, by its innermost code or its status; the first that fits.
-_ERRORS: Mapping[str | int, tuple[type[DaenaKMSError], str, str]] = {
-    "SecretDisabled": (
+#: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
+_ERRORS: Mapping[str | int, Meaning] = {
+    "SecretDisabled": Meaning(
         Disabled,
         "this version of it is retired, or disabled by somebody",
         "Enable it in the vault, if it may be used again",
     ),
-    "ObjectIsDeletedButRecoverable": (
+    "ObjectIsDeletedButRecoverable": Meaning(
         KeyExists,
         "a deleted key of that name is in the vault still",
         "restore brings it back; or purge it in the vault, if nobody needs it",
     ),
-    404: (KeyNotFound, "there is no such key or version", "Check the name and the vault"),
-    409: (
+    404: Meaning(KeyNotFound, "there is no such key or version", "Check the name and the vault"),
+    409: Meaning(
         RotationConflict,
         "the vault is changing, deleting or recovering it just now",
         "Try again in a minute",
     ),
+    403: Meaning(
+        AccessDenied,
+        "Key Vault refused the call ({code})",
+        "Allow it: the role Key Vault Secrets Officer on this vault, and its firewall",
+    ),
 }
+#: Any other answer: one that blames the caller, and one that does not.
+_REJECTED = Meaning(
+    ConfigError, "Key Vault does not take the call ({status} {code})", "Look at the key with show"
+)
+_FAILED = Meaning(Unanswered, "Key Vault failed ({status} {code})", _NEXT_RUN)
+
+#: No answer at all.
+_NOT_REACHED = Meaning(
+    StoreUnavailable,
+    "the Key Vault can't be reached ({name})",
+    "Check its address and the network; the next run tries again",
+)
+_BROKEN_OFF = Meaning(Unanswered, _NOT_REACHED.what, _NOT_REACHED.todo)
+_NO_ANSWER = Meaning(
+    Unanswered,
+    "the Key Vault did not answer ({name})",
+    "Check the network; the next run tries again",
+)
+#: The answer is not JSON, or not a secret, or names another service for the token.
+_NO_VAULT = Meaning(
+    Unanswered,
+    "what answered is no Key Vault ({name})",
+    "Check its address, and proxies before it",
+)
 
 
 def mapped[T](call: Callable[[], T], key_id: str | None) -> T:
     """Make a call. Raises our errors, without the SDK's text."""
+    from azure.core.exceptions import AzureError
+
+    errors = (AzureError, OSError, ValueError, TypeError, AttributeError, KeyError)
+    return translated(call, errors, lambda error: _translate(error, key_id))
+
+
+def _translate(error: Exception, key_id: str | None) -> DaenaKMSError:
     from azure.core.exceptions import (
         AzureError,
         ClientAuthenticationError,
@@ -68,36 +107,26 @@ def mapped[T](call: Callable[[], T], key_id: str | None) -> T:
         ServiceRequestError,
     )
 
-    try:
-        with quiet():
-            return call()
-    except ClientAuthenticationError as error:
-        login = refused(error)
-        ours: DaenaKMSError = type(login)(login.what, key_id=key_id, todo=login.todo)
-    except HttpResponseError as error:
-        ours = _answered(error, key_id)
-    except ServiceRequestError as error:
-        msg = f"the Key Vault can't be reached ({type(error).__name__})"
-        todo = "Check its address and the network; the next run tries again"
-        ours = (StoreUnavailable if _never_sent(error) else Unanswered)(
-            msg, key_id=key_id, todo=todo
-        )
-    except (AzureError, OSError) as error:
-        msg = f"the Key Vault did not answer ({type(error).__name__})"
-        todo = "Check the network; the next run tries again"
-        ours = Unanswered(msg, key_id=key_id, todo=todo)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        # What is no JSON, or no secret, or sends us to another service for a token.
-        msg = f"what answered is no Key Vault ({type(error).__name__})"
-        ours = Unanswered(msg, key_id=key_id, todo="Check its address, and proxies before it")
-    # Not chained: the SDK's error holds the answer and the request.
-    raise ours
+    name = type(error).__name__
+    match error:
+        case ClientAuthenticationError():
+            login = refused(error)
+            return type(login)(login.what, key_id=key_id, todo=login.todo)
+        case HttpResponseError():
+            return _answered(error, key_id)
+        case ServiceRequestError():
+            meaning = _NOT_REACHED if _never_sent(error) else _BROKEN_OFF
+        case AzureError() | OSError():
+            meaning = _NO_ANSWER
+        case _:
+            meaning = _NO_VAULT
+    return meaning.about(key_id, name=name)
 
 
 def _never_sent(error: "ServiceRequestError") -> bool:
-    """Whether a request certainly did not go out.
+    """Return whether a request certainly did not go out.
 
-    The SDK says so of every failed connection, also of one that was broken off later.
+    The SDK raises the same error for every failed connection, even one broken off later.
     """
     from requests.exceptions import ConnectTimeout
     from urllib3.exceptions import (
@@ -115,34 +144,26 @@ def _never_sent(error: "ServiceRequestError") -> bool:
 
 
 def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
-    """Return our error for an answer.
-
-    https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
-    """
+    """Return our error for an answer of the vault."""
     status, code = error.status_code or 0, _code(error)
     if status == _THROTTLED:
         return Throttled(key_id, _retry_after(error))
-    for found, (kind, what, todo) in _ERRORS.items():
-        if found in {status, code}:
-            return kind(what, key_id=key_id, todo=todo)
-    if status == _DENIED:
-        msg = f"Key Vault refused the call ({code})"
-        todo = "Allow it: the role Key Vault Secrets Officer on this vault, and its firewall"
-        return AccessDenied(msg, key_id=key_id, todo=todo)
-    if 400 <= status < 500 and status != _TIMED_OUT:  # noqa: PLR2004 - the caller's side
-        msg = f"Key Vault does not take the call ({status} {code})"
-        return ConfigError(msg, key_id=key_id, todo="Look at the key with show")
-    msg = f"Key Vault failed ({status} {code})"
-    return Unanswered(msg, key_id=key_id, todo="Try again; the next run does")
+    fits = (meaning for known, meaning in _ERRORS.items() if known in {status, code})
+    rejected = status in _CALLERS_FAULT and status != _TIMED_OUT
+    meaning = next(fits, _REJECTED if rejected else _FAILED)
+    return meaning.about(key_id, status=status, code=code)
 
 
 def _code(error: "HttpResponseError") -> str:
     """Return the innermost code of an answer: a word of Microsoft's, never its text."""
-    found = error.error
-    inner = found.innererror if found is not None else None
-    code = inner.get("code") if isinstance(inner, Mapping) else None
-    outer = found.code if found is not None else None
-    words = [word for word in (code, outer, "no code") if isinstance(word, str) and word]
+    outer = error.error
+    inner = outer.innererror if outer is not None else None
+    codes = (
+        inner.get("code") if isinstance(inner, Mapping) else None,
+        outer.code if outer is not None else None,
+        "no code",
+    )
+    words = [code for code in codes if isinstance(code, str) and code]
     return re.sub(r"[^A-Za-z0-9 ]", "", words[0])[:60]
 
 

@@ -1,10 +1,11 @@
-"""Who we are on Azure: one credential for the vault, the claims and the audit log."""
+"""Log in to Azure: one credential for the vault, the claims and the audit log."""
 
 import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
+from daena_kms.sdk.errors import Meaning, not_installed
 from daena_kms.sdk.quiet import quiet, watch
 
 if TYPE_CHECKING:
@@ -26,8 +27,17 @@ _COMPLETE = (
     "Check AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, "
     "AZURE_FEDERATED_TOKEN_FILE and AZURE_TOKEN_CREDENTIALS"
 )
-#: How azure-identity's ClientCredentialBase begins what it says of a refusal.
+#: The beginning of azure-identity's text for a refusal.
 _REFUSED = "Authentication failed"
+
+#: What a failed login means.
+_AWAY = Meaning(
+    StoreUnavailable,
+    "Azure's login service does not answer",
+    "Check the network; the next run tries again",
+)
+_NO_CREDENTIALS = Meaning(ConfigError, "no usable Azure credentials", _TODO)
+_LOGIN_REFUSED = Meaning(AccessDenied, "Azure refused the login", _TODO)
 
 
 class Login:
@@ -65,7 +75,7 @@ class Login:
                     with quiet():
                         self._credential = self._make()
                 except ValueError:
-                    # Its text may quote what it does not take.
+                    # Its text may quote the rejected value.
                     msg = "the Azure SDK does not take these credentials as they are set"
                     raise ConfigError(msg, todo=_COMPLETE) from None
                 watch("azure", "msal", "urllib3")
@@ -75,8 +85,7 @@ class Login:
         try:
             from azure import identity
         except ImportError:
-            msg = "the Azure SDK is not installed"
-            raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
+            raise not_installed("the Azure SDK", "azure") from None
         if self._client_secret is not None:
             if self._tenant_id is None or self._client_id is None:
                 msg = "AZURE_CLIENT_SECRET is set without AZURE_TENANT_ID or AZURE_CLIENT_ID"
@@ -100,8 +109,10 @@ class Login:
 def fetch(credential: "TokenCredential", scope: str) -> "AccessToken":
     """Return a token for ``scope``, cached by the credential itself.
 
-    Raises :class:`ConfigError` when there is no credential at all, :class:`AccessDenied` when
-    Entra ID refuses it, and :class:`StoreUnavailable` when it does not answer.
+    Raises:
+        AccessDenied: Entra ID refuses the credential.
+        ConfigError: There is no credential.
+        StoreUnavailable: Entra ID does not answer.
     """
     from azure.core.exceptions import ClientAuthenticationError
 
@@ -120,9 +131,9 @@ def refused(error: "ClientAuthenticationError") -> DaenaKMSError:
     )
 
     if isinstance(error.__cause__, ServiceRequestError | ServiceResponseError):
-        todo = "Check the network; the next run tries again"
-        return StoreUnavailable("Azure's login service does not answer", todo=todo)
-    # A service principal's error comes without the answer; a chain's says that nobody answered.
+        return _AWAY.about(None)
+    # A service principal's error comes without the answer. A chain's error says that none of its
+    # members had a credential.
     if error.response is None and not str(error.message).startswith(_REFUSED):
-        return ConfigError("no usable Azure credentials", todo=_TODO)
-    return AccessDenied("Azure refused the login", todo=_TODO)
+        return _NO_CREDENTIALS.about(None)
+    return _LOGIN_REFUSED.about(None)

@@ -1,4 +1,4 @@
-"""Calls to Secret Manager: a client on first use, the SDK's retries, its errors in our words."""
+"""Calls to Secret Manager: a client made on first use, with the SDK's own retries."""
 
 import os
 import re
@@ -6,9 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import (
-    ConfigError,
-)
+from daena_kms.errors import ConfigError
+from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.gcp.errors import mapped
 from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.sdk.pace import Pacer
@@ -71,22 +70,23 @@ class SecretManager:
         return f"{self.secret(key_id)}/versions/{version}"
 
     def read(self, operation: str, key_id: str | None, **request: object) -> Any:
-        """Make a call that changes nothing; the SDK repeats it while the service is away."""
+        """Make a call that changes nothing; the SDK repeats it while the service is unavailable."""
         return self._call(operation, key_id, request, again="always")
 
     def write(self, operation: str, key_id: str, **request: object) -> Any:
-        """Make a call that changes something; repeated only after it was refused for its rate."""
+        """Make a call that changes something; the SDK repeats it only after it was throttled."""
         return self._call(operation, key_id, request, again="throttled")
 
     def pages(self, operation: str, key_id: str | None, **request: object) -> Iterator[Any]:
-        """Yield what a listing gives."""
+        """Yield the items of a listing, fetched page by page."""
         pages = self._call(operation, key_id, request, again="always", paged=True).pages
         while True:
             page = mapped(lambda: next(pages, None), operation, key_id)
             if page is None:
                 return
-            found: Any = getattr(page, operation.removeprefix("list_secret_").removeprefix("list_"))
-            yield from found
+            # list_secrets has a field secrets, list_secret_versions one named versions.
+            items: Any = getattr(page, operation.removeprefix("list_secret_").removeprefix("list_"))
+            yield from items
 
     def _call(
         self,
@@ -101,14 +101,13 @@ class SecretManager:
             client = self._made()
             from google.api_core import exceptions, retry
         except ModuleNotFoundError:
-            msg = "the client library for Secret Manager is not installed"
-            raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
+            raise not_installed("the client library for Secret Manager", "gcp") from None
 
         def once() -> Any:
             if again == "throttled":
                 self._pacer.wait()
             try:
-                # What gives pages repeats each of them by itself.
+                # A listing repeats the calls for its pages by itself.
                 own = policy if paged else None
                 return getattr(client, operation)(request=request, retry=own, timeout=_TIMEOUT)
             except exceptions.ResourceExhausted:

@@ -1,6 +1,6 @@
 """Secret Manager's errors in our words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import (
@@ -11,8 +11,8 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.sdk.gcp.login import CREDENTIALS
-from daena_kms.sdk.quiet import quiet
+from daena_kms.sdk.errors import Meaning, translated
+from daena_kms.sdk.gcp.login import CREDENTIALS, NO_CREDENTIALS
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError
@@ -26,95 +26,80 @@ class Unanswered(StoreUnavailable):
     """A call may have taken effect: its answer was lost, or was an error of the service's own."""
 
 
-def mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
-    """Make a call. Raises our errors, without the SDK's text."""
-    from google.api_core.exceptions import (
-        GoogleAPICallError,
-        RetryError,
-    )
-    from google.auth.exceptions import GoogleAuthError
-
-    try:
-        with quiet():
-            return call()
-    except RetryError as error:
-        cause = error.cause
-        ours: DaenaKMSError = (
-            _answered(cause, operation, key_id)
-            if isinstance(cause, GoogleAPICallError)
-            else _unanswered("RetryError", key_id)
-        )
-    except GoogleAPICallError as error:
-        ours = _answered(error, operation, key_id)
-    except GoogleAuthError as error:
-        msg = f"no usable Google credentials ({type(error).__name__})"
-        ours = ConfigError(msg, key_id=key_id, todo=CREDENTIALS)
-    # Not chained: the SDK's error holds the answer, and a validation error quotes the request.
-    raise ours
-
-
-def _answered(error: "GoogleAPICallError", operation: str, key_id: str | None) -> DaenaKMSError:
-    """Return our error for an answer.
-
-    https://cloud.google.com/apis/design/errors
-    """
-    name = type(error).__name__
-    if name == "FailedPrecondition" and operation in {"create_secret", "add_secret_version"}:
-        # Neither has an etag to fail: an organization's policy or a KMS key is in the way.
-        msg = f"Google Cloud refuses {operation} as the project stands"
-        todo = "Check the organization's policies on locations and keys, and the KMS key's state"
-        return ConfigError(msg, key_id=key_id, todo=todo)
-    if name in _ERRORS:
-        kind, what, todo = _ERRORS[name]
-        return kind(what.format(operation=operation), key_id=key_id, todo=todo)
-    return _unanswered(name, key_id)
-
-
-def _unanswered(name: str, key_id: str | None) -> Unanswered:
-    msg = f"Secret Manager did not answer ({name})"
-    return Unanswered(msg, key_id=key_id, todo="Check the network; the next run tries again")
-
-
-#: What an error means, by the class that google.api_core gives its status; all others are
-#: answers that may have been lost.
-_ERRORS: dict[str, tuple[type[DaenaKMSError], str, str]] = {
-    "NotFound": (
+_MOVED = Meaning(Moved, "it was changed meanwhile", "Read it again")
+_THROTTLES = Meaning(StoreUnavailable, "Secret Manager throttles", "Try again; the next run does")
+#: What an error means, by the class that google.api_core has for its status.
+#: https://cloud.google.com/apis/design/errors
+_ERRORS: Mapping[str, Meaning] = {
+    "NotFound": Meaning(
         KeyNotFound,
         "there is no such key or version",
         "Check its name, the project and the location",
     ),
-    "AlreadyExists": (KeyExists, "it exists already", "Use it, or another id"),
-    "FailedPrecondition": (Moved, "it was changed meanwhile", "Read it again"),
-    "Aborted": (Moved, "it was changed meanwhile", "Read it again"),
-    "PermissionDenied": (
+    "AlreadyExists": Meaning(KeyExists, "it exists already", "Use it, or another id"),
+    "FailedPrecondition": _MOVED,
+    "Aborted": _MOVED,
+    "PermissionDenied": Meaning(
         AccessDenied,
         "Google Cloud refused {operation}",
         "Allow it in the caller's role on this project, and in that of its KMS key",
     ),
-    "Forbidden": (
+    "Forbidden": Meaning(
         AccessDenied,
         "Google Cloud refused {operation}",
         "Allow it in the caller's role on this project",
     ),
-    "Unauthenticated": (AccessDenied, "Google Cloud does not know the caller", CREDENTIALS),
-    "InvalidArgument": (
+    "Unauthenticated": Meaning(AccessDenied, "Google Cloud does not know the caller", CREDENTIALS),
+    "InvalidArgument": Meaning(
         ConfigError,
         "Secret Manager does not take {operation} with these arguments",
         "Check its annotations (16 KiB in all) and the settings",
     ),
-    "OutOfRange": (
+    "OutOfRange": Meaning(
         ConfigError,
         "Secret Manager does not take {operation} with these arguments",
         "Check the settings",
     ),
-    "ResourceExhausted": (
-        StoreUnavailable,
-        "Secret Manager throttles",
-        "Try again; the next run does",
-    ),
-    "TooManyRequests": (
-        StoreUnavailable,
-        "Secret Manager throttles",
-        "Try again; the next run does",
-    ),
+    "ResourceExhausted": _THROTTLES,
+    "TooManyRequests": _THROTTLES,
 }
+#: A failed precondition of an operation that has no etag: an organization's policy or a KMS key
+#: is in the way.
+_NO_ETAG = {"create_secret", "add_secret_version"}
+_PROJECT_REFUSES = Meaning(
+    ConfigError,
+    "Google Cloud refuses {operation} as the project stands",
+    "Check the organization's policies on locations and keys, and the KMS key's state",
+)
+#: Every other error: the answer may have been lost.
+_NO_ANSWER = Meaning(
+    Unanswered,
+    "Secret Manager did not answer ({name})",
+    "Check the network; the next run tries again",
+)
+
+
+def mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
+    """Make a call of one operation. Raises our errors, without the SDK's text."""
+    from google.api_core.exceptions import GoogleAPICallError, RetryError
+    from google.auth.exceptions import GoogleAuthError
+
+    def translate(error: Exception) -> DaenaKMSError:
+        if isinstance(error, RetryError) and isinstance(error.cause, GoogleAPICallError):
+            return _answered(error.cause, operation, key_id)
+        if isinstance(error, GoogleAPICallError):
+            return _answered(error, operation, key_id)
+        meaning = NO_CREDENTIALS if isinstance(error, GoogleAuthError) else _NO_ANSWER
+        return meaning.about(key_id, name=type(error).__name__)
+
+    return translated(call, (RetryError, GoogleAPICallError, GoogleAuthError), translate)
+
+
+def _answered(error: "GoogleAPICallError", operation: str, key_id: str | None) -> DaenaKMSError:
+    """Return our error for an answer of Secret Manager."""
+    name = type(error).__name__
+    if name == "FailedPrecondition" and operation in _NO_ETAG:
+        meaning = _PROJECT_REFUSES
+    else:
+        meaning = _ERRORS.get(name, _NO_ANSWER)
+    return meaning.about(key_id, operation=operation, name=name)

@@ -1,4 +1,4 @@
-"""Who we are on Google Cloud, and in which project: for the secrets and the audit log."""
+"""Log in to Google Cloud, for the secrets and the audit log, and find the project."""
 
 import functools
 import re
@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
+from daena_kms.sdk.errors import Meaning, not_installed
 from daena_kms.sdk.quiet import quiet, watch
 
 if TYPE_CHECKING:
@@ -19,9 +20,10 @@ CREDENTIALS = (
     "Run as a service account, set GOOGLE_APPLICATION_CREDENTIALS to a credentials file, "
     "or log in with gcloud auth application-default login"
 )
+NO_CREDENTIALS = Meaning(ConfigError, "no usable Google credentials ({name})", CREDENTIALS)
 #: https://cloud.google.com/resource-manager/docs/creating-managing-projects, old ones with a domain
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
-#: What a credentials file of a wrong form ends in.
+#: The errors that a malformed credentials file ends in.
 _BROKEN = (ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -73,41 +75,41 @@ class GcpLogin:
             return self._credentials
 
     def token(self) -> tuple[str, datetime]:
-        """Return an access token and when it is to be asked for anew."""
+        """Return an access token and the time until which it may be used."""
         with self._lock:
-            found: Any = self.credentials()
+            credentials: Any = self.credentials()
             from google.auth.exceptions import GoogleAuthError
             from google.auth.transport.requests import Request
 
             try:
                 with quiet():
-                    if not found.valid:
-                        found.refresh(Request())
+                    if not credentials.valid:
+                        credentials.refresh(Request())
             except GoogleAuthError as error:
-                msg = f"no usable Google credentials ({type(error).__name__})"
-                raise ConfigError(msg, todo=CREDENTIALS) from None
-            expiry = found.expiry.replace(tzinfo=UTC) if found.expiry is not None else None
-            return str(found.token), expiry or datetime.now(UTC) + timedelta(minutes=10)
+                raise NO_CREDENTIALS.about(None, name=type(error).__name__) from None
+            expiry = credentials.expiry
+            if expiry is None:
+                return str(credentials.token), datetime.now(UTC) + timedelta(minutes=10)
+            return str(credentials.token), expiry.replace(tzinfo=UTC)
 
     def _load(self) -> "tuple[Credentials, str | None]":
         try:
             import google.auth
             from google.auth.exceptions import GoogleAuthError
         except ModuleNotFoundError:
-            msg = "the Google Cloud SDK is not installed"
-            raise ConfigError(msg, todo="Run: pip install 'daena-kms[gcp]'") from None
+            raise not_installed("the Google Cloud SDK", "gcp") from None
         try:
             with quiet():
                 load: Any = google.auth.default
                 if self._path is not None:
                     load = functools.partial(google.auth.load_credentials_from_file, self._path)
                 with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-                    # It warns of files that are not the operator's own.
-                    found = load(scopes=[SCOPE])
+                    # The SDK warns of files that may not be the operator's own.
+                    loaded = load(scopes=[SCOPE])
         except (GoogleAuthError, OSError, *_BROKEN) as error:
-            kind = type(error).__name__
+            name = type(error).__name__
         else:
-            credentials, project = found
+            credentials, project = loaded
             return credentials, project
-        # Out here, so that it is no context: it may quote the file, with the key in it.
-        raise ConfigError(f"no usable Google credentials ({kind})", todo=CREDENTIALS)
+        # Raised out here, and so not chained: the SDK's error may quote the file with the key.
+        raise NO_CREDENTIALS.about(None, name=name)

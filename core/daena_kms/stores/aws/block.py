@@ -1,6 +1,6 @@
-"""Versions that are compromised, denied by the secret's own resource policy.
+"""Deny reading compromised versions in the secret's own resource policy.
 
-Two statements of ours stand beside those of others, which stay as they are. One denies reading by
+Two statements of ours stand beside those of others, which stay unchanged. One denies reading by
 version id, the other by the labels of ours that end in the version's mark. AWS's references
 describe ``secretsmanager:VersionId`` as the id in the request, and ``VersionStage`` as a list: of
 the stages in the request in one place, of the labels on the version in another. With a set
@@ -40,10 +40,10 @@ class Blocks:
         self._lock = threading.Lock()
 
     def block(self, key_id: str, version: str) -> None:
-        """Deny reading a version, and look that it is denied. Idempotent.
+        """Deny reading a version, then check that it is denied. Idempotent.
 
-        Another process that writes the policy at the same moment is noticed by the look, unless
-        it writes after it: AWS can't be asked to refuse that.
+        The check notices another process that writes the policy at the same moment, unless it
+        writes after the check: AWS offers no precondition that would refuse that.
         """
         with self._lock:
             for _ in range(_TRIES):
@@ -64,18 +64,19 @@ class Blocks:
 def blocked(text: str | None, version: str, key_id: str) -> str | None:
     """Return the policy that also denies reading ``version``; ``None`` if this one does.
 
-    Raises :class:`ConfigError` for a policy that is none, or that would be too long.
+    Raises:
+        ConfigError: The policy is malformed, or would be too long.
     """
     policy = _parsed(text, key_id)
-    found = policy["Statement"]
-    statements: list[Any] = list(found) if isinstance(found, list) else [found]
+    stated = policy["Statement"]
+    statements: list[Any] = list(stated) if isinstance(stated, list) else [stated]
     wanted = {BY_ID: version, BY_LABEL: f"daena-*-{mark(version)}"}
     ours = {sid: [s for s in statements if _is(s, sid)] for sid in wanted}
     if all(_denies(ours[sid], sid, value) for sid, value in wanted.items()):
         return None
     kept = [s for s in statements if not any(_is(s, sid) for sid in wanted)]
-    made = [_statement(sid, [*_values(ours[sid], sid), v]) for sid, v in wanted.items()]
-    after = json.dumps({**policy, "Statement": [*kept, *made]}, separators=(",", ":"))
+    new = [_statement(sid, [*_values(ours[sid], sid), v]) for sid, v in wanted.items()]
+    after = json.dumps({**policy, "Statement": [*kept, *new]}, separators=(",", ":"))
     if len(after) > MAX_POLICY:
         msg = f"its resource policy would be longer than {MAX_POLICY} characters"
         todo = "Take statements, or versions that are gone, out of it"
@@ -113,19 +114,19 @@ def _is(statement: object, sid: str) -> bool:
 
 
 def _denies(statements: list[dict[str, Any]], sid: str, value: str) -> bool:
-    """Whether a statement is still the one that we write, and holds the value."""
+    """Whether a statement is still as we write it, and holds the value."""
     values = _values(statements, sid)
     return value in values and statements == [_statement(sid, values)]
 
 
 def _values(statements: list[dict[str, Any]], sid: str) -> list[str]:
-    """Return what statements of ours deny; what somebody has made of one otherwise is nothing."""
+    """Return what statements of ours deny; one that somebody has rewritten denies nothing."""
     operator, name = _CONDITIONS[sid]
-    found: list[str] = []
-    for statement in statements:  # a hand may have doubled it
+    denied: list[str] = []
+    for statement in statements:  # somebody may have copied it
         conditions = statement.get("Condition")
         keys = conditions.get(operator) if isinstance(conditions, dict) else None
         values = keys.get(name) if isinstance(keys, dict) else None
         listed = values if isinstance(values, list) else [values]
-        found += [value for value in listed if isinstance(value, str)]
-    return found
+        denied += [value for value in listed if isinstance(value, str)]
+    return denied

@@ -1,10 +1,10 @@
-"""What Secrets Manager can do, in the words that people read."""
+"""What Secrets Manager can do, in words for people."""
 
 from daena_kms.rules.model import Capabilities, Revoking
 from daena_kms.stores.aws.state import MAX_LABELS
 
 RECOVERY_DAYS = 30
-# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING, one in reserve.
+# Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING and one in reserve.
 _OWN_LABELS = 4
 
 CAN = Capabilities(

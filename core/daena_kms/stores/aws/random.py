@@ -6,8 +6,10 @@ from daena_kms.sdk.aws.client import AWS
 class KmsRandom:
     """Bytes of a data key under the customer's KMS key, or of KMS's own generator without one.
 
-    A data key's plaintext is random; its encrypted copy is not kept. Permissions:
-    ``kms:GenerateDataKey`` on the key, or ``kms:GenerateRandom`` on ``*``.
+    A data key's plaintext is random; its encrypted copy is not kept.
+
+    Permissions: ``kms:GenerateDataKey`` on the key, or ``kms:GenerateRandom`` on ``*``.
+
     https://docs.aws.amazon.com/kms/latest/APIReference/API_GenerateDataKey.html
     """
 

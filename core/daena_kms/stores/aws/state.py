@@ -1,16 +1,16 @@
-"""What the labels of a secret say about its versions: pure functions, no call.
+"""What the labels of a secret say about its versions, as a key. No calls.
 
-Secrets Manager tells of a version only its id and its staging labels. Our version ids say when a
+Secrets Manager shows only a version's id and its staging labels. Our version ids say when a
 version was made and from which base; labels of our own say the rest::
 
-    daena-made-<stamp>-<mark>     made by us; pins the version from birth, so that it never becomes
-                                  one of the unlabelled versions that AWS drops in its own time
+    daena-made-<stamp>-<mark>     made by us; pins the version from the start, so that it never
+                                  becomes unlabelled: AWS deletes unlabelled versions
     daena-keep-<stamp>-<mark>     pinned by us when it was current or previous
     daena-retired-<stamp>-<mark>  retired by us at that time
 
 A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
-later version was made from it. A version of ours of which none of this is true lost a race or was
-left by a crash: it is never promoted.
+later version was made from it. A version of ours for which none of this is true lost a race or was
+left by a crash; it is never promoted.
 """
 
 import re
@@ -58,7 +58,7 @@ class Labels:
         return [s for s in self.stages.get(version_id, ()) if s.startswith(prefixes)]
 
     def dead(self, now: datetime) -> dict[str, list[str]]:
-        """Return the labels of ours, by version, that pin what can never become current."""
+        """Return the labels of ours, by version, that pin versions that can never be current."""
         dead = {}
         for version_id, parsed in self._parsed.items():
             stale = parsed.made + PROMOTION_BOUND < now
@@ -68,23 +68,23 @@ class Labels:
         return {version_id: labels for version_id, labels in dead.items() if labels}
 
     def unpinned(self) -> list[str]:
-        """Return the versions that nothing else would keep, or tell that they were current.
+        """Return the versions of which AWS's own labels alone tell that they are or were current.
 
-        The next promotion takes AWSPREVIOUS off the previous one, and an outsider's put right
-        after it takes it off the one that is current now.
+        The next promotion moves AWSPREVIOUS off the previous version. If somebody else puts a
+        value right after it, AWSPREVIOUS also leaves the version that is current now.
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
-        found = []
+        unpinned = []
         if previous is not None and not self.ours(previous, KEEP):
             proved = mark(previous) in self._proofs() and self.ours(previous, MADE)
-            found += [] if proved else [previous]
+            unpinned += [] if proved else [previous]
         if current is not None and not self.ours(current, MADE, KEEP):
-            found.append(current)
-        return found
+            unpinned.append(current)
+        return unpinned
 
     def orphans(self, *version_ids: str) -> list[str]:
-        """Return the versions of which only these tell that they were current."""
-        lost = {p.base for p in self._parsed.values()} - self._proofs(version_ids)
+        """Return the versions that only these versions prove to have been current."""
+        lost = {p.base_mark for p in self._parsed.values()} - self._proofs(version_ids)
         return [
             v
             for v, stages in self.stages.items()
@@ -92,43 +92,46 @@ class Labels:
         ]
 
     def _proofs(self, without: Collection[str] = ()) -> set[str]:
-        """Return the bases' marks of versions that last; the next put takes AWSPENDING off one."""
+        """Return the base marks of the versions that have a label besides AWSPENDING.
+
+        The next put moves AWSPENDING, so a version that has no other label will not last.
+        """
         return {
-            parsed.base
+            parsed.base_mark
             for version_id, parsed in self._parsed.items()
             if version_id not in without and set(self.stages[version_id]) - {PENDING}
         }
 
     def room(self) -> int:
-        """Return how many more versions can be made and labelled; those that are dead give way."""
+        """Return how many more versions can be made and labelled; dead ones make room."""
         used = self.used
-        # One is in reserve: a retirement adds its label before it takes the others off.
+        # One stays in reserve: a retirement adds its label before it removes the others.
         used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None) + 1
         used += len(self.unpinned())
         return MAX_LABELS - used + self._reclaimable()
 
     @property
     def tight(self) -> bool:
-        """Whether a rotation has room only when dead versions give way."""
+        """Whether a rotation has room only if dead versions lose their labels."""
         return self.room() - self._reclaimable() < 1
 
     def _reclaimable(self) -> int:
         return sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
 
     def state(self, version_id: str) -> VersionState:
-        """Return where a version stands."""
+        """Return the state of a version."""
         stages = self.stages.get(version_id, ())
         if CURRENT in stages:
             return VersionState.CURRENT
         if self.ours(version_id, RETIRED):
-            # A retirement that was interrupted left another label: it is begun again.
+            # An interrupted retirement left another label, and is begun again.
             done = PREVIOUS not in stages and not self.ours(version_id, MADE, KEEP)
             return VersionState.RETIRED if done else VersionState.PREVIOUS
         if self._was_current(version_id):
             return VersionState.PREVIOUS
         parsed = parse_version_id(version_id)
         current = self.holder(CURRENT)
-        if parsed is None or (current is not None and parsed.base == mark(current)):
+        if parsed is None or (current is not None and parsed.base_mark == mark(current)):
             return VersionState.PENDING
         return VersionState.ABANDONED
 
@@ -137,13 +140,13 @@ class Labels:
         promoted = {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
         # An operator may have moved AWSCURRENT back to it, so that it was superseded twice.
         own = mark(version_id)
-        ended = [at for v, at in promoted.items() if self._parsed[v].base == own]
+        ended = [at for v, at in promoted.items() if self._parsed[v].base_mark == own]
         if ended:
             return max(ended) + PROMOTION_BOUND
         since = _stamped(self.ours(version_id, MADE)) or _stamped(self.ours(version_id, KEEP))
         if since is None:
-            return None  # the next rotation pins it, and that says from when on to look
-        # Stamps are to the second: one of the same second may have been current before this one.
+            return None  # the next rotation pins it, and the pin's time serves from then on
+        # Stamps have seconds: a version of the same second may have been current before this one.
         later = [made for v, made in promoted.items() if v != version_id and made > since]
         return min(later) + PROMOTION_BOUND if later else None
 
@@ -157,48 +160,50 @@ class Labels:
         )
 
     def _child(self, version_id: str) -> str | None:
-        """Return a version made from this one; that there is one proves that this was current."""
+        """Return a version made from this one, which proves that this one was current."""
         own = mark(version_id)
-        children = [v for v, p in self._parsed.items() if p.base == own]
+        children = [v for v, p in self._parsed.items() if p.base_mark == own]
         promoted = (v for v in children if v == self.holder(CURRENT) or self._child(v) is not None)
         return next(promoted, children[0] if children else None)
 
     def _gives_way(self, version_id: str) -> bool:
-        """Whether a version can never become current, and is known never to have been."""
+        """Whether a version never was current and can never become so."""
         state = self.state(version_id)
         lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
         return lost or (state is VersionState.PENDING and self._undisturbed())
 
     def _undisturbed(self) -> bool:
-        """Whether the labels stand as rotations alone leave them: nobody has moved them by hand.
+        """Whether the labels are as rotations alone leave them: nobody has moved them by hand.
 
-        After a hand has moved AWSCURRENT back, what looks like a pending version may have been
+        After somebody has moved AWSCURRENT back, a version that looks pending may have been
         current for days.
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
         parsed = self._parsed.get(current or "")
-        return previous is None or (parsed is not None and parsed.base == mark(previous))
+        return previous is None or (parsed is not None and parsed.base_mark == mark(previous))
 
     def _has_sibling(self, version_id: str) -> bool:
-        base = self._parsed[version_id].base
+        base_mark = self._parsed[version_id].base_mark
         return any(
-            v != version_id and p.base == base and self._was_current(v)
+            v != version_id and p.base_mark == base_mark and self._was_current(v)
             for v, p in self._parsed.items()
         )
 
 
 def labels_of(key: Key) -> Labels:
-    """Return the labels that a key of this store was seen with."""
+    """Return the labels that a key of this store was made from."""
     if isinstance(key.handle, Labels):
         return key.handle
     msg = "a key must come from describe() or scan() of this store"
     raise TypeError(msg)
 
 
-def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None = None) -> Key:
-    """Return the key that an entry of ``ListSecrets`` or the answer of ``DescribeSecret`` shows.
+def to_key(
+    answer: Mapping[str, Any], region: str | None, current_created: datetime | None = None
+) -> Key:
+    """Return the key that an entry of ``ListSecrets`` or an answer of ``DescribeSecret`` shows.
 
-    ``made`` is when the current version was made, where that was looked up.
+    ``current_created`` is when the current version was made, where that was looked up.
     """
     labels = Labels(answer.get("SecretVersionsToStages") or answer.get("VersionIdsToStages") or {})
     created = answer["CreatedDate"].astimezone(UTC)
@@ -207,7 +212,7 @@ def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None 
     for version_id in labels.stages:
         parsed = parse_version_id(version_id)
         state = labels.state(version_id)
-        exact = parsed.made if parsed is not None else made
+        exact = parsed.made if parsed is not None else current_created
         if state is not VersionState.CURRENT and parsed is None:
             exact = None
         versions.append(
@@ -216,7 +221,7 @@ def to_key(answer: Mapping[str, Any], region: str | None, made: datetime | None 
                 state=state,
                 created=exact or changed,
                 created_earliest=None if exact or created == changed else created,
-                base=parsed.base if parsed is not None else None,
+                base_mark=parsed.base_mark if parsed is not None else None,
                 superseded=(
                     labels.superseded(version_id) if state is VersionState.PREVIOUS else None
                 ),
@@ -251,7 +256,7 @@ def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
 
 
 def _stamped(labels: Sequence[str]) -> datetime | None:
-    """Return the newest time in some labels of ours; what others wrote in our form says nothing."""
+    """Return the newest time in some labels of ours, or ``None`` where none has a plausible one."""
     times = []
     for text in labels:
         stamp = text.split("-", 2)[-1][:_STAMP_LENGTH]

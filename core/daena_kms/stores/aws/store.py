@@ -18,7 +18,8 @@ from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.rules.specs import Randomness
-from daena_kms.sdk.aws.client import AWS, RefusedError
+from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.errors import RefusedError
 from daena_kms.stores.aws.block import Blocks
 from daena_kms.stores.aws.capabilities import BLOCKED, CAN, RECOVERY_DAYS
 from daena_kms.stores.aws.random import KmsRandom
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 # The SDK's retries of one call take less than this, so a promotion ends within its bound.
 _FLIP_TAKES = timedelta(minutes=5)
-_VERSION_ID = re.compile(r"[!-~]{32,64}", re.ASCII)
 
 
 class AWSStore(Store):
@@ -60,6 +60,8 @@ class AWSStore(Store):
     """
 
     provider: ClassVar[str] = "aws"
+    title: ClassVar[str] = "Secrets Manager"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[!-~]{32,64}", re.ASCII)
     can: ClassVar[Capabilities] = CAN
 
     def __init__(
@@ -83,7 +85,7 @@ class AWSStore(Store):
         asked = {"Filters": tagged, "MaxResults": 100}
         for page in self.aws.pages("secretsmanager", "list_secrets", **asked):
             for entry in page["SecretList"]:
-                # The filter matches prefixes, and listings of deleted secrets are not asked for.
+                # The filter also matches longer names that begin so.
                 if any(tag["Key"] == MANAGED for tag in entry.get("Tags", ())):
                     yield to_key(entry, region)
 
@@ -96,18 +98,11 @@ class AWSStore(Store):
             return key
         asked = {"SecretId": key_id, "MaxResults": 100}
         pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
-        made = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
-        return to_key(answer, self.aws.region, made.get(current.id))
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is 32 to 64 printable characters, as AWS's own are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Secrets Manager"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
+        created = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
+        return to_key(answer, self.aws.region, created.get(current.id))
 
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value. Retired versions stay readable by their id."""
+        """Return a value. A retired version stays readable by its id."""
         which = {"VersionStage": CURRENT} if version is None else {"VersionId": version}
         try:
             answer = self._call("get_secret_value", key_id, **which)
@@ -120,7 +115,7 @@ class AWSStore(Store):
         return str(answer["SecretString"])
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
-        """Create the secret. A lost answer is safe: the token makes the SDK's retry idempotent."""
+        """Create the secret. The token makes the SDK's retry idempotent after a lost answer."""
         version_id = new_version_id(None, now)
         kms = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
         try:
@@ -139,30 +134,30 @@ class AWSStore(Store):
                 raise
             msg = "it exists already, deleted but recoverable"
             raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
-        # Pinned from birth, as every later version is by the put itself.
-        made = str(answer["VersionId"])
-        self._move(key_id, label(MADE, made, now), to=made)
-        return made
+        # Pinned from the start, as every later version is by the put itself.
+        created = str(answer["VersionId"])
+        self._move(key_id, label(MADE, created, now), to=created)
+        return created
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Put a pending version; the label leaves what a crash left, which is never promoted."""
+        """Put a pending version; AWSPENDING moves off the version that an interrupted run left."""
         labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
-        # With room, what a crash left stays: a hand that moved labels may have made it current.
+        # With room, a version that a crash left stays: somebody may have made it current by hand.
         dying = labels.dead(now) if labels.tight else {}
         self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
         for dead, stale in dying.items():
             for stage in stale:
                 self._take_off(key.id, stage, dead)
         version_id = new_version_id(base, now)
-        made = label(MADE, version_id, now)
-        put = {"ClientRequestToken": version_id, "VersionStages": [PENDING, made]}
+        pin = label(MADE, version_id, now)
+        put = {"ClientRequestToken": version_id, "VersionStages": [PENDING, pin]}
         try:
             self._call("put_secret_value", key.id, SecretString=material, **put)
         except StoreUnavailable as error:
-            # Many rotations at once can use up the labels: then one of them is the winner.
+            # Many rotations at once can use up the labels; then one of them has won.
             self._settle(key.id, base, None, error)
-        return Staged(version_id, base, now, material, made)
+        return Staged(version_id, base, now, material, pin)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
         """Move AWSCURRENT off the base: the store's own compare-and-swap.
@@ -180,18 +175,19 @@ class AWSStore(Store):
         return staged.version_id
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Take AWSPENDING and our own label off a version that lost its race."""
-        labels = labels_of(self.describe(key.id))  # it may be its base's only proof
+        """Remove AWSPENDING and our own label from a version that lost its race."""
+        # The version may be the only proof that its base was current.
+        labels = labels_of(self.describe(key.id))
         self._keep(key.id, labels, labels.orphans(staged.version_id), staged.at)
         for stage in (PENDING, str(staged.handle)):
-            # Another rotation's put may have taken the label already.
+            # Another rotation's put may have moved the label already.
             with contextlib.suppress(RefusedError, KeyNotFound):
                 self._move(key.id, stage, off=staged.version_id)
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Label the version retired, then take the labels off by which it was kept."""
+        """Label the version retired, then remove the labels that kept it."""
         labels = labels_of(key)
-        # Fresh also where an old one is: destroy-after counts from this retirement.
+        # A fresh label even where there is an old one: destroy-after counts from this retirement.
         fresh = label(RETIRED, version, now)
         self._move(key.id, fresh, to=version)
         if labels.holder(PREVIOUS) == version:
@@ -204,7 +200,7 @@ class AWSStore(Store):
         """Deny reading the version where the operator allows that, then retire it."""
         if self._blocks is not None:
             labels = labels_of(key)
-            # Its name goes first; as long as it is not blocked it does not count as retired.
+            # AWSPREVIOUS goes first; until the version is blocked it does not count as retired.
             if labels.holder(PREVIOUS) == version and labels.ours(version, MADE, KEEP):
                 self._take_off(key.id, PREVIOUS, version)
             self._blocks.block(key.id, version)
@@ -212,18 +208,18 @@ class AWSStore(Store):
 
     @property
     def revoking(self) -> Revoking:
-        """What an emergency comes to here, blocked or not."""
+        """What an emergency does here, with the block or without."""
         return self.can.revoking if self._blocks is None else BLOCKED
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Let the version go: without a label AWS deletes it in its own time."""
+        """Remove the version's label; AWS deletes unlabelled versions later, if ever."""
         labels = labels_of(key)
         self._keep(key.id, labels, labels.orphans(version), now)
         for stage in labels.ours(version, RETIRED):
             self._take_off(key.id, stage, version)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
-        """Set and remove tags; others on the secret stay."""
+        """Set and remove tags; other tags on the secret stay."""
         wanted = [{"Key": n, "Value": v} for n, v in tags.items() if v is not None]
         unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
         if wanted:
@@ -251,7 +247,7 @@ class AWSStore(Store):
             self._call("restore_secret", key.id)
 
     def randomness(self, expected: int) -> Randomness:
-        """Return a pool filled by KMS, up to 1,024 bytes a call for all keys of a run."""
+        """Return a pool that KMS fills, up to 1,024 bytes a call for all keys of a run."""
         return Pool(KmsRandom(self.aws, self._kms_key_id), expected)
 
     def _call(self, operation: str, key_id: str, **arguments: object) -> Mapping[str, object]:
@@ -268,7 +264,7 @@ class AWSStore(Store):
         self._call("update_secret_version_stage", key_id, VersionStage=stage, **given)
 
     def _take_off(self, key_id: str, stage: str, version: str) -> None:
-        """Take a label off, unless somebody else was faster to."""
+        """Remove a label, if nobody else has done so."""
         try:
             self._move(key_id, stage, off=version)
         except RefusedError as error:
@@ -276,17 +272,20 @@ class AWSStore(Store):
                 raise
 
     def _keep(self, key_id: str, labels: Labels, versions: Iterable[str], now: datetime) -> None:
-        """Pin versions that were current once, or are."""
+        """Pin versions that are or were current."""
         for version in dict.fromkeys(versions):
-            # What is current no longer was so before now: a version of this second comes after.
+            # A version that is no longer current is dated before a version of this second.
             at = now if labels.holder(CURRENT) == version else now - timedelta(seconds=1)
             self._move(key_id, label(KEEP, version, at), to=version)
 
     def _settle(self, key_id: str, base: str, mine: str | None, error: DaenaKMSError) -> None:
-        """Resolve a call whose answer was lost or refused by looking at who is current.
+        """Resolve a call that was refused, or whose answer was lost, by the current version.
 
-        Returns when ``mine`` is. Raises :class:`RotationConflict` when neither it nor the base
-        is, and ``error`` when the base still is or the store can't be read.
+        Returns when ``mine`` is current.
+
+        Raises:
+            RotationConflict: Neither ``mine`` nor the base is current.
+            DaenaKMSError: ``error``: the base still is current, or the store can't be read.
         """
         try:
             current = self.describe(key_id).current

@@ -1,8 +1,9 @@
-"""Claims: who may set a secret's next version, where the vault itself can't decide a race.
+"""Claims: the right to set a secret's next version, where the vault can't decide a race.
 
-Before a version is set, an object named for the key and the version it is made from is created,
-only if absent: ``<vault>/<key>/<base version>/<attempt>``. Who finds it there has lost, unless the
-claim was given back, or its time is over: then the next attempt is created, again by one alone.
+Before a rotation sets a version it creates an object, only if absent, that is named for the key
+and for the id of the version it starts from: ``<vault>/<key>/<version id>/<attempt>``. A rotation
+that finds the object there has lost, unless the claim was given back or has run out. Then it
+creates the next attempt, which again only one rotation can do.
 """
 
 import json
@@ -16,10 +17,10 @@ from daena_kms.objects.base import AlreadyExists, Objects
 from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND
 
-#: From its beginning to the moment when another rotation may take over: longer than a function
-#: may run, its set and the SDK's time for it included.
-HELD = PROMOTION_BOUND
-#: A set that has not begun by then is given up. What is between the two is for a set under way
+#: How long a claim lasts; after that another rotation may take over. Longer than a function may
+#: run, including its set and the SDK's time for it.
+CLAIM_LIFETIME = PROMOTION_BOUND
+#: A set that has not begun by then is given up. The difference leaves time for a set under way
 #: and for clocks that differ.
 SET_BY = timedelta(minutes=9)
 _SKEW = timedelta(minutes=5)
@@ -29,7 +30,7 @@ _ATTEMPT = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to set one version from one base, until ``until``."""
+    """The right to set one version after one other version, until ``until``."""
 
     prefix: str
     attempt: int
@@ -37,7 +38,7 @@ class Claim:
 
     @property
     def taken_over(self) -> bool:
-        """Whether an earlier claim on the same base was there."""
+        """Whether there was an earlier claim on the version after the same one."""
         return self.attempt > 0
 
 
@@ -48,33 +49,35 @@ class Claims:
         self._objects = objects
         self._vault = vault
 
-    def take(self, key_id: str, base: str, now: datetime) -> Claim:
-        """Return the claim on the next version from ``base``.
+    def take(self, key_id: str, base_id: str, now: datetime) -> Claim:
+        """Return the claim on the version after the one with the id ``base_id``.
 
-        Raises :class:`RotationConflict` when another rotation holds it, and
-        :class:`~daena_kms.errors.StoreUnavailable` when the container can't be reached.
+        Raises:
+            ConfigError: The claim in the way was not written by a rotation.
+            RotationConflict: Another rotation has the claim.
+            StoreUnavailable: The container can't be reached.
         """
-        prefix = f"{self._vault}/{key_id}/{base}/"
+        prefix = f"{self._vault}/{key_id}/{base_id}/"
         mine = {
             "claim": secrets.token_hex(16),
             "from": format_time(now),
-            "until": format_time(now + HELD),
+            "until": format_time(now + CLAIM_LIFETIME),
         }
         if self._put(f"{prefix}0", mine):
-            return Claim(prefix, 0, now + HELD)
-        made = {e.name.removeprefix(prefix): e.modified for e in self._objects.entries(prefix)}
-        attempts = sorted(int(name) for name in made if _ATTEMPT.fullmatch(name))
+            return Claim(prefix, 0, now + CLAIM_LIFETIME)
+        created = {e.name.removeprefix(prefix): e.modified for e in self._objects.entries(prefix)}
+        attempts = sorted(int(name) for name in created if _ATTEMPT.fullmatch(name))
         for attempt in attempts:
-            if f"{attempt}.{_FREE}" not in made:
+            if f"{attempt}.{_FREE}" not in created:
                 until = self._until(f"{prefix}{attempt}", key_id, now)
-                # By the container's clock, too: that of the other machine may be slow.
-                until = max(until, made[str(attempt)] + HELD)
+                # Also by the container's clock: the other machine's may be slow.
+                until = max(until, created[str(attempt)] + CLAIM_LIFETIME)
                 if now < until:
-                    raise _held(key_id, until)
+                    raise _conflict(key_id, until)
         last = attempts[-1] if attempts else 0
         if not self._put(f"{prefix}{last + 1}", mine):
-            raise _held(key_id, now + HELD)
-        return Claim(prefix, last + 1, now + HELD)
+            raise _conflict(key_id, now + CLAIM_LIFETIME)
+        return Claim(prefix, last + 1, now + CLAIM_LIFETIME)
 
     def probe(self) -> None:
         """Raise if the container can't be listed."""
@@ -85,12 +88,12 @@ class Claims:
         self._put(f"{claim.prefix}{claim.attempt}.{_FREE}", {})
 
     def _put(self, name: str, content: dict[str, str]) -> bool:
-        """Create an object, and say whether it is ours."""
+        """Create an object, and return whether it is ours."""
         data = json.dumps(content, sort_keys=True).encode()
         try:
             self._objects.put_new(name, data)
         except AlreadyExists:
-            # Perhaps by our own put, whose first answer was lost.
+            # It may be our own: the SDK repeats a put whose answer was lost.
             return self._objects.get(name) == data
         return True
 
@@ -103,13 +106,13 @@ class Claims:
         except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
             msg = f"the claim {name} is not one that a rotation wrote"
             raise ConfigError(msg, key_id=key_id, todo=todo) from None
-        if until > now + HELD + _SKEW:
+        if until > now + CLAIM_LIFETIME + _SKEW:
             msg = f"the claim {name} lasts until {format_time(until)}, longer than any may"
             raise ConfigError(msg, key_id=key_id, todo=todo)
         return until
 
 
-def _held(key_id: str, until: datetime) -> RotationConflict:
+def _conflict(key_id: str, until: datetime) -> RotationConflict:
     msg = f"another rotation holds it, until {format_time(until)} at the latest"
     todo = "It ends by itself; after that time the next run takes over"
     return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)

@@ -1,65 +1,119 @@
-"""Set one version under one claim: once, in time, and never without knowing how it ended.
+"""Write a secret's next version: its tags, the claim that it needs, and the set itself.
 
-Key Vault's set has no precondition, and creates and promotes in one step; two sets make two
-versions. So it is not repeated blindly: only after the vault has said that it did nothing.
+Key Vault's set has no precondition. It creates a version and makes it current in one step, and two
+sets make two versions. So a version is set only under a claim, and a set is repeated only after
+the vault has said that it did nothing.
 """
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from daena_kms.errors import DaenaKMSError, StoreUnavailable
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    KeyExists,
+    KeyNotFound,
+    RotationConflict,
+    StoreUnavailable,
+)
+from daena_kms.rules.durations import format_time
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import new_version_id
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Throttled, Unanswered
 from daena_kms.sdk.pace import Pacer
 from daena_kms.stores.azure.claims import Claim, Claims
+from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, Looker, look_of, none_readable
 
+#: The tags that belong to one version; a rotation copies all others from the current version.
+OWN = (NAME, OPEN, RETIRED)
+#: https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags
+MAX_TAGS = 15
 #: https://learn.microsoft.com/azure/key-vault/general/service-limits: 300 new secrets in 10 s.
 _SETS_PER_SECOND = 28
-#: Seconds before a throttled set is tried again, where the vault says none, and for all tries.
+#: Seconds before a throttled set is repeated, where the vault names none, and for all tries.
 _WAIT, _LONGEST = 2.0, 30.0
+#: What a first version's claim has in place of a base.
+_NO_BASE = "none"
+
+#: Returns when a version made at a time, under these tags, is to expire; ``None``: never.
+Expiry = Callable[[Mapping[str, str], datetime], datetime | None]
+
+
+def next_tags(key: Key, name: str, now: datetime) -> dict[str, str]:
+    """Return the tags of the version that comes after the current one.
+
+    Raises:
+        ConfigError: They are more than Key Vault takes.
+    """
+    since = key.older_since or oldest_readable(key) or now
+    kept = {tag: text for tag, text in look_of(key).tags.items() if tag not in OWN}
+    return checked({**kept, NAME: name, OPEN: format_time(min(since, now))}, key.id)
+
+
+def oldest_readable(key: Key, *, without: str | None = None) -> datetime | None:
+    """Return when the oldest version that is still readable was superseded.
+
+    The current version does not count, and neither does the one whose id is ``without``.
+    """
+    times = [
+        v.superseded
+        for v in key.versions
+        if v.state is VersionState.PREVIOUS and v.superseded is not None and v.id != without
+    ]
+    return min(times, default=None)
+
+
+def open_note(current: Version | None, since: datetime | None) -> str:
+    """Return the tag ``daena-open``: since when an older version is open, or that none is."""
+    return format_time(since) if since is not None else none_readable(current)
+
+
+def checked(tags: dict[str, str], key_id: str) -> dict[str, str]:
+    """Return ``tags``. Raises :class:`ConfigError` when they are more than Key Vault takes."""
+    if len(tags) > MAX_TAGS:
+        msg = f"it would carry {len(tags)} tags, and Key Vault takes {MAX_TAGS}"
+        raise ConfigError(msg, key_id=key_id, todo="Remove tags that nobody needs")
+    return tags
 
 
 @dataclass
-class Begun:
-    """A rotation that holds a claim: what the version that it will set carries."""
+class NextVersion:
+    """A version that is to be set: what it will carry, and the claim to set it."""
 
-    #: The version's name of ours, by which it is known again.
+    key_id: str
+    #: The look that the rotation starts from; ``None`` for a key's first version.
+    start: Key | None
+    #: The version's name of ours, which identifies it after a lost answer.
     name: str
     tags: dict[str, str]
-    content_type: str | None
-    expires: datetime | None
+    content_type: str | None = None
+    expires: datetime | None = None
     #: ``None`` before it is taken and after it was given back.
     claim: Claim | None = None
-    #: Whether a set went out whose end nobody knows.
+    #: Whether a set went out whose result nobody knows.
     in_doubt: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """How to look at the key again in the middle of a set."""
-
-    #: Returns the id of the version that was set, or ``None``.
-    find: Callable[[], str | None]
-    #: Raises if the key is no longer as the rotation found it.
-    check: Callable[[], None]
-
-
 class Setter:
-    """Sets versions in one vault; ``claims`` are opened on first use."""
+    """Sets versions in one vault; the claims' container is opened on first use."""
 
     def __init__(
         self,
         vault: Vault,
         claims: Callable[[], Claims],
         *,
+        expiry: Expiry | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._vault = vault
+        self._looker = Looker(vault)
         self._claims = claims
+        self._expiry = expiry
         self._monotonic = monotonic
         self._sleep = sleep
         self._pacer = Pacer(_SETS_PER_SECOND, monotonic, sleep)
@@ -68,93 +122,143 @@ class Setter:
         """Raise :class:`~daena_kms.errors.StoreUnavailable` if claims can't be listed."""
         self._claims().probe()
 
-    def claim(self, begun: Begun, key_id: str, base: str, now: datetime) -> bool:
-        """Take the claim, and say whether an earlier one on the same base was there.
+    def claim_first(self, key_id: str, tags: Mapping[str, str], now: datetime) -> NextVersion:
+        """Return a new key's first version, claimed.
+
+        Raises:
+            ConfigError: It would carry too many tags.
+            KeyExists: There is a secret of that name, or another process is creating it.
+        """
+        name = new_version_id(None, now)
+        new = NextVersion(key_id, None, name, checked({**tags, NAME: name}, key_id))
+        new.expires = self._expiry(tags, now) if self._expiry is not None else None
+        try:
+            self.take(new, _NO_BASE, now)
+        except RotationConflict:
+            self._looker.check_absent(key_id)
+            msg = "another process is creating it, or was a moment ago"
+            todo = "Use it, or another id; if there is none, try again in 15 minutes"
+            raise KeyExists(msg, key_id=key_id, todo=todo) from None
+        self._check_unchanged(new)
+        return new
+
+    def claim_next(self, key: Key, now: datetime) -> NextVersion:
+        """Return the version that comes after the current one, claimed.
+
+        ``key`` is a look at the key, not a listing.
+
+        Raises:
+            ConfigError: It would carry too many tags.
+            KeyNotFound: The key has no current version.
+            RotationConflict: Another rotation holds the claim, or has completed.
+        """
+        look = look_of(key)
+        if key.current is None or look.version is None:
+            msg = "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        name = new_version_id(look.version, now)
+        new = NextVersion(key.id, key, name, next_tags(key, name, now), look.content_type)
+        if self._expiry is not None:
+            new.expires = self._expiry(key.tags, now)
+        elif look.lifetime is not None:  # the owner dates versions: the next one lives as long
+            new.expires = now + look.lifetime
+        if self.take(new, look.version, now):
+            # The owner of an earlier claim, which ran out, may have set the version after all.
+            with self._giving_back(new):
+                self._looker.check_unmoved(key.id, look.version)
+        return new
+
+    def take(self, new: NextVersion, base_id: str, now: datetime) -> bool:
+        """Take the claim, and return whether there was an earlier one on the same base.
 
         Raises :class:`~daena_kms.errors.RotationConflict` while another rotation holds it.
         """
-        begun.claim = self._claims().take(key_id, base, now)
-        return begun.claim.taken_over
+        new.claim = self._claims().take(new.key_id, base_id, now)
+        return new.claim.taken_over
 
-    def give_back(self, begun: Begun) -> None:
-        """Give the claim back, unless a set may be under way still: then it runs out by itself."""
-        if begun.claim is not None and not begun.in_doubt:
-            claim, begun.claim = begun.claim, None
-            # If that fails, it runs out; what came before is what the caller must hear of.
-            with contextlib.suppress(DaenaKMSError):
-                self._claims().give_back(claim)
+    def set(self, new: NextVersion, material: str, left: timedelta) -> str:
+        """Set the version within the time ``left``, and return its id.
 
-    def set(
-        self,
-        key_id: str,
-        material: str,
-        begun: Begun,
-        left: timedelta,
-        looks: Looks,
-    ) -> str:
-        """Set the version within the time that is left for it, and return its id.
-
-        A throttled set is tried again for half a minute, each time after a look. A lost answer is
-        resolved by looking, too; where no version is found the set may land yet, so the error is
-        that of the set, and the claim is kept until it runs out.
+        A throttled set is repeated for half a minute, each time after a look at the key. A lost
+        answer is resolved by a look as well. Where that shows no version of ours the set may still
+        take effect, so the error is that of the set, and the claim is kept until it runs out.
         """
         until = self._monotonic() + min(left.total_seconds(), _LONGEST)
         wait = 0.0
         msg = "there was not time enough to write the new version, and it was given up"
-        failure = StoreUnavailable(msg, key_id=key_id, todo="The next run tries again")
+        failure = StoreUnavailable(msg, key_id=new.key_id, todo="The next run tries again")
         while True:
             self._pacer.wait()
             if self._monotonic() + wait >= until:
-                self.give_back(begun)
+                self.give_back(new)
                 raise failure
             if wait:
                 self._sleep(wait)
-                self._look_again(begun, looks)
+                self._check_unchanged(new)
                 if self._monotonic() >= until:  # the look was slow
-                    self.give_back(begun)
+                    self.give_back(new)
                     raise failure
             try:
-                return self._once(key_id, material, begun)
+                return self._set_once(new, material)
             except Throttled as error:
                 self._pacer.start()
                 failure = error
                 wait = error.after or max(_WAIT, 2 * wait)  # at once is no answer to a full vault
             except Unanswered as error:
-                begun.in_doubt = True
-                return _settled(looks.find, error)
+                new.in_doubt = True
+                return self._settle(new, error)
             except DaenaKMSError:
-                self.give_back(begun)
+                self.give_back(new)
                 raise
 
-    def _look_again(self, begun: Begun, looks: Looks) -> None:
-        """Raise if the key has changed, or can't be looked at: nothing of ours is under way."""
+    def give_back(self, new: NextVersion) -> None:
+        """Give the claim back, unless a set may still be under way: then it runs out by itself."""
+        if new.claim is not None and not new.in_doubt:
+            claim, new.claim = new.claim, None
+            # If that fails, it runs out; the caller must hear of what went wrong before.
+            with contextlib.suppress(DaenaKMSError):
+                self._claims().give_back(claim)
+
+    @contextlib.contextmanager
+    def _giving_back(self, new: NextVersion) -> Iterator[None]:
+        """Give the claim back if a look fails while no set is under way."""
         try:
-            looks.check()
+            yield
         except DaenaKMSError:
-            self.give_back(begun)
+            self.give_back(new)
             raise
 
-    def _once(self, key_id: str, material: str, begun: Begun) -> str:
-        made = self._vault.call(
-            key_id,
+    def _check_unchanged(self, new: NextVersion) -> None:
+        """Raise, and give the claim back, if the key is not as the rotation or creation found it.
+
+        The claim is also given back when the look itself fails.
+        """
+        with self._giving_back(new):
+            if new.start is None:
+                self._looker.check_absent(new.key_id)
+            else:
+                self._looker.check_same(new.start)
+
+    def _set_once(self, new: NextVersion, material: str) -> str:
+        secret = self._vault.call(
+            new.key_id,
             lambda client: client.set_secret(
-                key_id,
+                new.key_id,
                 material,
-                tags=begun.tags,
-                content_type=begun.content_type,
-                expires_on=begun.expires,
+                tags=new.tags,
+                content_type=new.content_type,
+                expires_on=new.expires,
                 retry_total=0,  # never repeated by the SDK
                 **BOUNDS,
             ),
         )
-        return str(made.properties.version)
+        return str(secret.properties.version)
 
-
-def _settled(find: Callable[[], str | None], error: DaenaKMSError) -> str:
-    try:
-        made = find()
-    except DaenaKMSError:
-        made = None
-    if made is None:
-        raise error
-    return made
+    def _settle(self, new: NextVersion, error: Unanswered) -> str:
+        """Return the version that a set made although its answer was lost. Raises ``error``."""
+        version_id = None
+        with contextlib.suppress(DaenaKMSError):
+            version_id = self._looker.find_named(new.key_id, new.name)
+        if version_id is None:
+            raise error
+        return version_id

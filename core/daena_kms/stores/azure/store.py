@@ -1,43 +1,27 @@
 """Azure: values in Key Vault, claims in Blob Storage."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
-from daena_kms.errors import (
-    ConfigError,
-    DaenaKMSError,
-    KeyExists,
-    KeyNotFound,
-    RotationConflict,
-)
+from daena_kms.errors import ConfigError, KeyNotFound
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
-from daena_kms.rules.names import new_version_id
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled
 from daena_kms.stores.azure.claims import SET_BY
-from daena_kms.stores.azure.look import Looker
-from daena_kms.stores.azure.notes import (
+from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, Looker, look_of
+from daena_kms.stores.azure.set import (
     MAX_TAGS,
-    NAME,
-    OPEN,
     OWN,
-    RETIRED,
+    NextVersion,
+    Setter,
     checked,
-    look_of,
-    next_tags,
     oldest_readable,
     open_note,
 )
-from daena_kms.stores.azure.set import Begun, Looks, Setter
 from daena_kms.stores.base import Staged, Store
-
-_VERSION_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-#: Returns when a version made at a time, under these tags, is to expire; ``None``: never.
-Expiry = Callable[[Mapping[str, str], datetime], datetime | None]
 
 
 class AzureStore(Store):
@@ -56,6 +40,8 @@ class AzureStore(Store):
     """
 
     provider: ClassVar[str] = "azure"
+    title: ClassVar[str] = "Key Vault"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[0-9a-f]{32}", re.ASCII)
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=False,
@@ -75,37 +61,29 @@ class AzureStore(Store):
         lists_versions=False,
     )
 
-    def __init__(self, vault: Vault, setter: Setter, *, expiry: Expiry | None = None) -> None:
+    def __init__(self, vault: Vault, setter: Setter) -> None:
         self._vault = vault
         self._looker = Looker(vault)
         self._setter = setter
-        self._expiry = expiry
 
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``; one call per 25 secrets of the vault."""
         return self._looker.scan()
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the secret; ``exact`` takes a call per 25 versions more.
+        """Return the secret; ``exact`` takes one more call per 25 versions.
 
-        The call gives the value, too, which is dropped; a listing would give no version's id.
+        The call also returns the value, which is dropped. A listing would not give a version's id.
         """
         return self._looker.describe(key_id, exact=exact)
 
     def probe(self) -> None:
-        """List a page of the vault, and the claims' container."""
+        """List a page of the vault and the claims' container."""
         super().probe()
         self._setter.probe()
 
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is 32 hexadecimal digits, as Key Vault's are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Key Vault"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
-
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value. Retired versions are disabled, and not readable."""
+        """Return a value. Retired versions are disabled and can't be read."""
         try:
             value = self._vault.call(
                 key_id, lambda c: c.get_secret(key_id, version, **BOUNDS).value
@@ -113,7 +91,7 @@ class AzureStore(Store):
         except Disabled:
             raise
         except KeyNotFound as missing:
-            if self._looker.deleted(key_id, missing).deleted is None:
+            if self._looker.describe_deleted(key_id, missing).deleted is None:
                 raise
             msg = "it is deleted"
             raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
@@ -123,92 +101,51 @@ class AzureStore(Store):
         return value
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
-        """Create the secret. A claim on the base ``none`` lets one creator alone set it."""
-        name = new_version_id(None, now)
-        own = checked({**tags, NAME: name}, key_id)
-        begun = Begun(name, own, None, self._expiry(tags, now) if self._expiry else None)
-        try:
-            self._setter.claim(begun, key_id, "none", now)
-        except RotationConflict:
-            self._looker.check_absent(key_id)
-            msg = "another process is creating it, or was a moment ago"
-            todo = "Use it, or another id; if there is none, try again in 15 minutes"
-            raise KeyExists(msg, key_id=key_id, todo=todo) from None
-        try:
-            self._looker.check_absent(key_id)
-            # Then the claim stays until it runs out: a look may not show the key at once.
-            return self._setter.set(
-                key_id,
-                material,
-                begun,
-                SET_BY,
-                Looks(
-                    find=lambda: self._looker.made(key_id, name),
-                    check=lambda: self._looker.check_absent(key_id),
-                ),
-            )
-        except DaenaKMSError:
-            self._setter.give_back(begun)
-            raise
+        """Create the secret. Only the creator that holds the claim on its first version sets it.
+
+        The claim is not given back: a look may not show the new key at once.
+        """
+        new = self._setter.claim_first(key_id, tags, now)
+        return self._setter.set(new, material, SET_BY)
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Claim the next version from the current one; nothing is written to the vault."""
-        look, base = look_of(key), key.current
-        if base is None or look.version is None:
-            msg = "it has no current version"
-            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
-        name = new_version_id(look.version, now)
-        begun = Begun(name, next_tags(key, name, now), look.content_type, None)
-        if self._expiry is not None:
-            begun.expires = self._expiry(key.tags, now)
-        elif look.lifetime is not None:  # the owner dates versions: the next one lives as long
-            begun.expires = now + look.lifetime
-        if self._setter.claim(begun, key.id, look.version, now):
-            self._check_unmoved(key.id, look.version, begun)
-        return Staged("", base.ref, now, material, begun)
+        """Claim the version after the current one; nothing is written to the vault."""
+        new = self._setter.claim_next(key, now)
+        return Staged("", key.current_ref or "", now, material, new)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
-        """Set the new version: what creates it makes it current, with no precondition."""
-        begun = _begun(staged)
-        return self._setter.set(
-            key.id,
-            staged.material,
-            begun,
-            SET_BY - (now - staged.at),
-            Looks(
-                find=lambda: self._looker.made(key.id, begun.name),
-                check=lambda: self._looker.check_same(key),
-            ),
-        )
+        """Set the new version, which makes it current; the vault checks no precondition."""
+        del key
+        return self._setter.set(_new_version(staged), staged.material, SET_BY - (now - staged.at))
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Give the claim back, unless a set of ours may be under way still."""
+        """Give the claim back, unless a set of ours may still be under way."""
         del key
-        self._setter.give_back(_begun(staged))
+        self._setter.give_back(_new_version(staged))
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Disable a version, and note on the newest one what older ones are readable still."""
+        """Disable a version, and note on the newest one which older ones are still readable."""
         look = look_of(key)
         if version == look.version:
             msg = "its newest version can't be retired"
             raise ConfigError(msg, key_id=key.id, todo="Rotate it first")
         tags = {**look.all_tags.get(version, {}), RETIRED: format_time(now)}
-        # Without room for the note, the date of the change says when.
+        # Where there is no room for the tag, the date of the change serves.
         noted = {"tags": tags} if len(tags) <= MAX_TAGS else {}
         self._update(key.id, version, enabled=False, **noted)
-        # Its tags as they are by now: an operator may have changed one.
+        # With its tags as they are now: an operator may have changed one.
         newest = self.describe(key.id)
         if newest.deleted is None and look_of(newest).version == look.version:
             self._note(newest, oldest_readable(key, without=version))
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Refuse: Key Vault erases whole secrets only."""
+        """Raise :class:`ConfigError`: Key Vault erases whole secrets only."""
         del version, now
         msg = "Key Vault can't destroy one version"
         raise ConfigError(msg, key_id=key.id, todo="Purge the whole key, if nobody needs it")
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
-        """Change tags of the newest version; again, if a rotation was faster than the change."""
+        """Change tags of the newest version, and again if a rotation was faster than the change."""
         while True:
             if key.deleted is not None:
                 raise KeyNotFound("it is deleted", key_id=key.id, todo="Restore it first")
@@ -222,18 +159,18 @@ class AzureStore(Store):
             key = again
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
-        """Tag the newest version, also with what older versions are readable."""
+        """Tag the newest version, also with since when older ones are readable."""
         del now
-        # Its name in the log stays: the note of what is readable names the age that it gives.
+        # A name of ours stays: the tag ``daena-open`` refers to the age that the name gives.
         stale = {name: None for name in OWN if name != NAME and name in look_of(key).tags}
         noted = {OPEN: open_note(key.current, oldest_readable(key))}
         wanted = {**look_of(key).tags, **stale, **noted, **tags}
-        # Its first rotation brings one tag more.
+        # The first rotation adds one more tag.
         checked({n: t for n, t in {**wanted, NAME: ""}.items() if t is not None}, key.id)
         self.tag(key, {**stale, **noted, **tags})
 
     def delete(self, key: Key, now: datetime) -> None:
-        """Delete the secret; refused where the vault would not keep it."""
+        """Delete the secret. Raises :class:`ConfigError` where the vault would not keep it."""
         del now
         if key.deleted is not None:
             return
@@ -258,20 +195,13 @@ class AzureStore(Store):
         """Note on the newest version since when older ones are readable, or that none is."""
         look = look_of(newest)
         noted = {**look.tags, OPEN: open_note(newest.current, since)}
-        if noted != look.tags and len(noted) <= MAX_TAGS:  # without it a closer look is taken
+        # Without the tag, a run takes a closer look at the key.
+        if noted != look.tags and len(noted) <= MAX_TAGS:
             self._update(newest.id, str(look.version), tags=noted)
 
-    def _check_unmoved(self, key_id: str, base: str, begun: Begun) -> None:
-        """After a claim that ran out: raise if its owner has set the version after all."""
-        try:
-            self._looker.check_unmoved(key_id, base)
-        except DaenaKMSError:
-            self._setter.give_back(begun)
-            raise
 
-
-def _begun(staged: Staged) -> Begun:
-    if not isinstance(staged.handle, Begun):
+def _new_version(staged: Staged) -> NextVersion:
+    if not isinstance(staged.handle, NextVersion):
         msg = "the rotation was not begun by this store"
         raise TypeError(msg)
     return staged.handle

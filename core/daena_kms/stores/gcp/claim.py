@@ -1,14 +1,13 @@
-"""A rotation on Google Cloud: the secret is its own lease, fenced by its etag.
+"""A rotation on Google Cloud: a claim in the secret itself, fenced by the secret's etag.
 
-A claim is written into the annotations by the etag of the look that was planned on; a version is
-added; the aliases are moved, and the claim cleared, by the etag of the claim. Who comes second
-fails a precondition. After a crash the claim runs out, and the next rotation takes it over by etag:
-the old owner's promotion then fails.
+The claim is written into the annotations by the etag of the look that was planned on. Then a
+version is added. Then the aliases are moved and the claim is cleared by the etag of the claim. A
+rotation that comes second fails a precondition. After a crash the claim runs out, and the next
+rotation takes it over by etag: the promotion of the old owner then fails.
 """
 
 import contextlib
 import secrets
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,9 +22,8 @@ from daena_kms.errors import (
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import PROMOTION_BOUND
 from daena_kms.rules.policy import HOLD, MANAGED
-from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
-from daena_kms.stores.gcp.payload import payload
+from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
@@ -35,7 +33,6 @@ from daena_kms.stores.gcp.state import (
     Claim,
     Record,
     highest,
-    number,
     read_claim,
     read_records,
     write_claim,
@@ -45,148 +42,130 @@ from daena_kms.stores.gcp.state import (
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
-#: From a claim to the moment when another rotation may take over: longer than a function may run.
-HELD = PROMOTION_BOUND
+#: How long a claim lasts; after that another rotation may take over. Longer than a function may
+#: run.
+CLAIM_LIFETIME = PROMOTION_BOUND
 #: A promotion that has not begun by then is given up.
 _PROMOTE_BY = timedelta(minutes=9)
-#: How many versions of a crashed rotation, and of others, are looked for one by one.
+#: How many versions of a crashed rotation, and of others, are looked up one by one.
 _PROBES = 20
 _TRIES = 20
 _SKEW = timedelta(minutes=5)
 
 
 @dataclass
-class Leased:
-    """A claim that we hold."""
+class OwnClaim:
+    """A claim of ours on one key, and what was added under it."""
 
+    key_id: str
     claim: Claim
     #: The secret as the claim's own update left it: its etag is the fence.
     secret: "Secret"
     records: dict[str, Record]
+    #: The version that was added under the claim.
     version: str = ""
 
 
-class Lease:
+class Claims:
     """Claims, additions and promotions in one project."""
 
-    def __init__(self, manager: SecretManager) -> None:
-        self._manager = manager
+    def __init__(self, secrets: Secrets) -> None:
+        self._secrets = secrets
 
-    def take(self, secret: "Secret", key_id: str, now: datetime) -> Leased:
-        """Claim a key as a look at it showed it. Raises :class:`RotationConflict`."""
+    def take(self, secret: "Secret", key_id: str, now: datetime) -> OwnClaim:
+        """Claim a key as a look at it showed it.
+
+        Raises:
+            ConfigError: An annotation of ours is malformed.
+            RotationConflict: Another rotation has the key, or the key was changed.
+        """
         annotations = dict(secret.annotations)
         records, before = read_records(annotations), read_claim(annotations)
         if before is not None:
             self.check_over(before, key_id, now)
-            self.note_orphans(Leased(before, secret, records), before, key_id, now)
-        claim = Claim(secrets.token_hex(8), highest(secret, records), now, now + HELD)
-        given = {**annotations, CLAIM: write_claim(claim)}
+            aliased = {str(number) for number in secret.version_aliases.values()}
+            records |= self.find_orphans(before, key_id, {*records, *aliased}, now)
+        claim = new_claim(highest(secret, records), now)
+        annotations[CLAIM] = write_claim(claim)
         if records:
-            given[VERSIONS] = write_records(records)
+            annotations[VERSIONS] = write_records(records)
         try:
-            after = self.update(secret, key_id, {"annotations": given})
+            after = self._secrets.update(secret, key_id, {"annotations": annotations})
         except Moved:
             raise _conflict(key_id) from None
         except Unanswered as error:
-            after = self.look(key_id)
-            if claim_id(after) != claim.id:
+            after = self._secrets.get(key_id)
+            if not has_claim(after, claim):
                 raise error from None
             moved = after.version_aliases.get(CURRENT) != secret.version_aliases.get(CURRENT)
-            if moved or _asked(after) != _asked(secret):
+            if moved or _stops(after) != _stops(secret):
                 raise _conflict(key_id) from None
-        return Leased(claim, after, records)
+        return OwnClaim(key_id, claim, after, records)
 
-    def add(self, leased: Leased, key_id: str, material: str) -> str:
-        """Add a version under the claim and return its number; an orphan of ours is found again."""
+    def add(self, own: OwnClaim, material: str) -> str:
+        """Add a version under the claim and return its number.
+
+        An addition whose answer was lost is found again by its value.
+        """
         data = material.encode()
-        parent, sent = self._manager.secret(key_id), payload(data)
         try:
-            made = self._manager.write("add_secret_version", key_id, parent=parent, payload=sent)
+            own.version = self._secrets.add_version(own.key_id, data)
         except Unanswered as error:
-            found = self._added(leased, key_id, data)
-            if found is None:
+            added = self._find_added(own, data)
+            if added is None:
                 raise error from None
-            leased.version = found
+            own.version = added
         except DaenaKMSError:
-            self._clear(leased, key_id)
+            self._give_back(own)
             raise
-        else:
-            leased.version = number(made.name)
-        return leased.version
+        return own.version
 
-    def promote(self, leased: Leased, key_id: str, base: str | None, now: datetime) -> str:
-        """Move the aliases to the added version and return its number."""
-        if now - leased.claim.at > _PROMOTE_BY:
+    def promote(self, own: OwnClaim, base: str | None, now: datetime) -> str:
+        """Move the aliases to the added version and return its number.
+
+        ``base`` is the version that is to be current until then; ``None`` for a new key.
+        """
+        if now - own.claim.at > _PROMOTE_BY:
             msg = "writing the new version took too long, and it was given up"
-            raise StoreUnavailable(msg, key_id=key_id, todo="The next run tries again")
-        secret, previous = leased.secret, base
+            raise StoreUnavailable(msg, key_id=own.key_id, todo="The next run tries again")
+        secret, previous = own.secret, base
         for _ in range(_TRIES):
             try:
-                self.update(secret, key_id, self._promoted(leased, secret, base, now, previous))
+                changes = self._promotion(own, secret, base, now, previous)
+                self._secrets.update(secret, own.key_id, changes)
             except ConfigError:
                 if previous is None:
-                    self._take_back(leased, key_id)
+                    self._withdraw(own)
                     raise
                 previous = None  # 50 aliases, or a base that was destroyed: then current alone
             except (Moved, Unanswered) as error:
-                secret = self.look(key_id)
-                standing = str(secret.version_aliases.get(CURRENT, ""))
-                if standing == leased.version:
-                    return leased.version  # the lost answer was a yes
-                ours = (
-                    claim_id(secret) == leased.claim.id
-                    and standing in {"", base or ""}
-                    and _asked(secret) == _asked(leased.secret)
+                secret = self._secrets.get(own.key_id)
+                aliased = str(secret.version_aliases.get(CURRENT, ""))
+                if aliased == own.version:
+                    return own.version  # the answer that was lost was a yes
+                still_ours = (
+                    has_claim(secret, own.claim)
+                    and aliased in {"", base or ""}
+                    and _stops(secret) == _stops(own.secret)
                 )
-                if not ours or isinstance(error, Unanswered):
-                    raise (_conflict(key_id) if isinstance(error, Moved) else error) from None
-                # Still ours: somebody changed an annotation or a label. Theirs stays.
+                if not still_ours or isinstance(error, Unanswered):
+                    raise (_conflict(own.key_id) if isinstance(error, Moved) else error) from None
+                # Somebody has changed an annotation or a label; that change stays.
             else:
-                return leased.version
-        self._take_back(replace(leased, secret=secret), key_id)
+                return own.version
+        self._withdraw(replace(own, secret=secret))
         msg = "Secret Manager refuses to move its aliases, and nobody else rotated it"
         todo = "Check the organization's policies, and that no tool writes the secret all the time"
-        raise ConfigError(msg, key_id=key_id, todo=todo)
-
-    def _take_back(self, leased: Leased, key_id: str) -> None:
-        """Disable what can't become current, and give the claim back."""
-        name = self._manager.version(key_id, leased.version)
-        with contextlib.suppress(DaenaKMSError):
-            self._manager.write("disable_secret_version", key_id, name=name)
-        self._clear(leased, key_id)
-
-    def update(self, secret: "Secret", key_id: str, changes: Mapping[str, object]) -> "Secret":
-        """Update these fields of a secret if its etag is still this one. Raises :class:`Moved`."""
-        wanted = {"name": self._manager.secret(key_id), "etag": secret.etag, **changes}
-        updated: Secret = self._manager.write(
-            "update_secret", key_id, secret=wanted, update_mask={"paths": sorted(changes)}
-        )
-        return updated
-
-    def _promoted(
-        self,
-        leased: Leased,
-        secret: "Secret",
-        base: str | None,
-        now: datetime,
-        previous: str | None,
-    ) -> dict[str, object]:
-        records = dict(leased.records)
-        for name, record in records.items():
-            # The base may have been current before: a hand may have moved the alias back to it.
-            if record.until is None or name == base:
-                records[name] = replace(record, until=now, retired=None, orphan=False)
-        records[leased.version] = Record(at=now, base=base)
-        annotations = {**dict(secret.annotations), VERSIONS: write_records(records)}
-        annotations.pop(CLAIM, None)
-        aliases = {**dict(secret.version_aliases), CURRENT: int(leased.version)}
-        if previous is not None:
-            aliases[PREVIOUS] = int(previous)
-        return {"annotations": annotations, "version_aliases": aliases}
+        raise ConfigError(msg, key_id=own.key_id, todo=todo)
 
     def check_over(self, claim: Claim, key_id: str, now: datetime) -> None:
-        """Raise :class:`RotationConflict` while a claim lasts, and ConfigError for an odd one."""
-        if claim.until > now + HELD + _SKEW:
+        """Check that another rotation's claim has run out.
+
+        Raises:
+            ConfigError: It lasts longer than any claim may.
+            RotationConflict: It has not run out.
+        """
+        if claim.until > now + CLAIM_LIFETIME + _SKEW:
             msg = f"its claim lasts until {format_time(claim.until)}, longer than any may"
             todo = f"Check the clocks of whoever rotates it; remove the annotation {CLAIM}"
             raise ConfigError(msg, key_id=key_id, todo=todo)
@@ -195,73 +174,100 @@ class Lease:
             todo = "It ends by itself; after that time the next run takes over"
             raise RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)
 
-    def note_orphans(self, leased: Leased, before: Claim, key_id: str, now: datetime) -> None:
-        """Note what a dead rotation added: a reader of ``latest`` may have used it.
+    def find_orphans(
+        self, dead: Claim, key_id: str, known: set[str], now: datetime
+    ) -> dict[str, Record]:
+        """Return records of the versions that a crashed rotation added; ``known`` are no such.
 
-        It is never promoted, stays readable for the grace period, and is then retired.
+        A reader of ``latest`` may have used one. It is never promoted, stays readable for the
+        grace period, and is then retired.
         """
-        others = {*leased.records, *map(str, leased.secret.version_aliases.values())}
-        for name, made in self._above(replace(leased, claim=before), key_id):
-            if (
-                name not in others
-                and (before.since or before.at) - _SKEW <= made <= before.until + _SKEW
-            ):
-                leased.records[name] = Record(at=made, until=now, orphan=True)
+        earliest, latest = (dead.since or dead.at) - _SKEW, dead.until + _SKEW
+        return {
+            version: Record(at=created, until=now, orphan=True)
+            for version, created in self._versions_above(dead, key_id)
+            if version not in known and earliest <= created <= latest
+        }
 
-    def _added(self, leased: Leased, key_id: str, data: bytes) -> str | None:
+    def _promotion(
+        self,
+        own: OwnClaim,
+        secret: "Secret",
+        base: str | None,
+        now: datetime,
+        previous: str | None,
+    ) -> dict[str, object]:
+        """Return the fields of the secret that change when the added version becomes current."""
+        records = dict(own.records)
+        for version, record in records.items():
+            # The base may have been current before: a hand may have moved the alias back to it.
+            if record.until is None or version == base:
+                records[version] = replace(record, until=now, retired=None, orphan=False)
+        records[own.version] = Record(at=now, base=base)
+        annotations = {**dict(secret.annotations), VERSIONS: write_records(records)}
+        annotations.pop(CLAIM, None)
+        aliases = {**dict(secret.version_aliases), CURRENT: int(own.version)}
+        if previous is not None:
+            aliases[PREVIOUS] = int(previous)
+        return {"annotations": annotations, "version_aliases": aliases}
+
+    def _find_added(self, own: OwnClaim, data: bytes) -> str | None:
         """Return the version that an addition made although its answer was lost.
 
         No other rotation adds under our claim, but a person may have added a value at the same
-        moment: the one that holds our value is ours. Who may not read learns it from the next run.
+        moment: ours is the version that holds our value. Without the permission to read values
+        the next run finds it.
         """
-        for name, _ in self._above(leased, key_id):
+        for version, _ in self._versions_above(own.claim, own.key_id):
             with contextlib.suppress(DaenaKMSError):
-                answer = self._manager.read(
-                    "access_secret_version", key_id, name=self._manager.version(key_id, name)
-                )
-                if bytes(answer.payload.data) == data:
-                    return name
+                if bytes(self._secrets.access(own.key_id, version).data) == data:
+                    return version
         return None
 
-    def _above(self, leased: Leased, key_id: str) -> list[tuple[str, datetime]]:
-        """Return the versions above the claim's highest, by number: listings may lag."""
-        found = []
-        for name in range(leased.claim.highest + 1, leased.claim.highest + 1 + _PROBES):
+    def _versions_above(self, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
+        """Return the versions above the claim's highest, with their dates.
+
+        They are looked up by number, because listings lag.
+        """
+        above = []
+        for number in range(claim.highest + 1, claim.highest + 1 + _PROBES):
             try:
-                version = self._manager.read(
-                    "get_secret_version", key_id, name=self._manager.version(key_id, str(name))
-                )
+                version = self._secrets.get_version(key_id, str(number))
             except KeyNotFound:
                 break
-            found.append((str(name), version.create_time.astimezone(UTC)))
-        return found
+            above.append((str(number), version.create_time.astimezone(UTC)))
+        return above
 
-    def _clear(self, leased: Leased, key_id: str) -> None:
-        """Give the claim back after a certain failure; if that fails, it runs out."""
-        kept = dict(leased.secret.annotations)
+    def _withdraw(self, own: OwnClaim) -> None:
+        """Disable the added version, which can't become current, and give the claim back."""
+        with contextlib.suppress(DaenaKMSError):
+            self._secrets.disable(own.key_id, own.version)
+        self._give_back(own)
+
+    def _give_back(self, own: OwnClaim) -> None:
+        """Clear the claim after a certain failure; if that fails, it runs out."""
+        kept = dict(own.secret.annotations)
         kept.pop(CLAIM, None)
         if VERSIONS in kept:
-            kept[VERSIONS] = write_records(leased.records)  # with the orphans that were found
-        if VERSIONS not in kept:  # it is new, and only a claim says that its creation may go on
-            kept[CLAIM] = write_claim(replace(leased.claim, until=leased.claim.at))
-        try:
-            self.update(leased.secret, key_id, {"annotations": kept})
-        except DaenaKMSError:
-            return
-
-    def look(self, key_id: str) -> "Secret":
-        """Return the secret as it is now."""
-        secret: Secret = self._manager.read("get_secret", key_id, name=self._manager.secret(key_id))
-        return secret
+            kept[VERSIONS] = write_records(own.records)  # with the orphans that were found
+        else:  # a new key: only a claim tells that its creation may be resumed
+            kept[CLAIM] = write_claim(replace(own.claim, until=own.claim.at))
+        with contextlib.suppress(DaenaKMSError):
+            self._secrets.update(own.secret, own.key_id, {"annotations": kept})
 
 
-def claim_id(secret: "Secret") -> str | None:
-    """Return whose claim is on the secret, if one can be read."""
+def new_claim(highest: int, now: datetime) -> Claim:
+    """Return a claim of ours; ``highest`` is the highest version number so far, 0 for none."""
+    return Claim(secrets.token_hex(8), highest, now, now + CLAIM_LIFETIME)
+
+
+def has_claim(secret: "Secret", claim: Claim) -> bool:
+    """Return whether this claim, and no other, is on the secret."""
     try:
-        claim = read_claim(dict(secret.annotations))
+        shown = read_claim(dict(secret.annotations))
     except ConfigError:
-        return None
-    return claim.id if claim is not None else None
+        return False
+    return shown is not None and shown.id == claim.id
 
 
 def _conflict(key_id: str) -> RotationConflict:
@@ -270,7 +276,7 @@ def _conflict(key_id: str) -> RotationConflict:
     return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)
 
 
-def _asked(secret: "Secret") -> dict[str, str]:
-    """Return what forbids a rotation: a hold set since, or a deletion, is not passed over."""
+def _stops(secret: "Secret") -> dict[str, str]:
+    """Return the annotations that may forbid a rotation, so that one set since is respected."""
     annotations = dict(secret.annotations)
     return {name: annotations[name] for name in (MANAGED, HOLD, DELETED) if name in annotations}

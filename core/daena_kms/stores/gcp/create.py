@@ -1,15 +1,18 @@
-"""Make a secret on Google Cloud: empty, then its first version, then the alias to it."""
+"""Create a secret on Google Cloud under a claim, or take over an interrupted creation.
 
-import secrets
+A secret is created without a version. Then :class:`~daena_kms.stores.gcp.claim.Claims` adds the
+first version and promotes it.
+"""
+
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
-from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
-from daena_kms.stores.gcp.claim import HELD, Lease, Leased, claim_id
+from daena_kms.stores.gcp.claim import Claims, OwnClaim, has_claim, new_claim
+from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
@@ -25,73 +28,63 @@ if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
 
-class Maker:
-    """Makes secrets in one project; ``new`` is what each of them has."""
+class Creator:
+    """Creates secrets in one project; ``fields`` are what each new one has."""
 
-    def __init__(self, manager: SecretManager, lease: Lease, new: Mapping[str, Any]) -> None:
-        self._manager = manager
-        self._lease = lease
-        self._new = dict(new)
+    def __init__(self, secrets: Secrets, claims: Claims, fields: Mapping[str, Any]) -> None:
+        self._secrets = secrets
+        self._claims = claims
+        self._fields = dict(fields)
 
-    def create(self, key_id: str, tags: Mapping[str, str], now: datetime) -> Leased:
-        """Make an empty secret under a claim, or take over one whose creator is gone.
+    def create(self, key_id: str, tags: Mapping[str, str], now: datetime) -> OwnClaim:
+        """Create an empty secret with our claim, or take over one whose creator is gone.
 
-        Raises :class:`KeyExists`.
+        Raises:
+            KeyExists: There is a secret of that name, or another process is creating it.
         """
-        claim = Claim(secrets.token_hex(8), 0, now, now + HELD)
-        given = {**tags, CLAIM: write_claim(claim)}
-        secret = {"annotations": given, "labels": {LABEL: "true"}, **self._new}
+        claim = new_claim(0, now)
+        annotations = {**tags, CLAIM: write_claim(claim)}
+        secret = {"annotations": annotations, "labels": {LABEL: "true"}, **self._fields}
         try:
-            made = self._manager.write(
-                "create_secret",
-                key_id,
-                parent=self._manager.parent,
-                secret_id=key_id,
-                secret=secret,
-            )
-            return Leased(claim, made, {})
+            return OwnClaim(key_id, claim, self._secrets.create(key_id, secret), {})
         except (KeyExists, Unanswered) as error:
-            found = (
-                self._lease.look(key_id) if isinstance(error, KeyExists) else self._found(key_id)
-            )
-            if found is None:
-                raise
-            if claim_id(found) == claim.id:
-                return Leased(claim, found, {})
-            return self._resume(found, key_id, tags, claim)
+            standing = self._standing(key_id, error)
+            if has_claim(standing, claim):
+                return OwnClaim(key_id, claim, standing, {})
+            return self._resume(standing, key_id, tags, claim)
 
-    def finish(
-        self, leased: Leased, key_id: str, material: str, base: str | None, now: datetime
-    ) -> str:
-        """Add a version and promote it at once."""
-        self._lease.add(leased, key_id, material)
-        return self._lease.promote(leased, key_id, base, now)
+    def _standing(self, key_id: str, error: KeyExists | Unanswered) -> "Secret":
+        """Return the secret that has that name. Raises ``error`` if the creation made none."""
+        try:
+            return self._secrets.get(key_id)
+        except KeyNotFound:
+            if isinstance(error, Unanswered):
+                raise error from None
+            raise
 
     def _resume(
-        self, found: "Secret", key_id: str, tags: Mapping[str, str], claim: Claim
-    ) -> Leased:
-        known = dict(found.annotations)
-        before = read_claim(known)
-        ours = before is not None and before.highest == 0 and CURRENT not in found.version_aliases
-        if before is None or not ours or VERSIONS in known:
-            msg = "it exists already" if DELETED not in known else "it exists already, deleted"
-            todo = "Use it, or another id" if DELETED not in known else "Restore it"
+        self, standing: "Secret", key_id: str, tags: Mapping[str, str], claim: Claim
+    ) -> OwnClaim:
+        """Claim a secret of ours that never got a current version. Raises :class:`KeyExists`."""
+        annotations = dict(standing.annotations)
+        before = read_claim(annotations)
+        ours = (
+            before is not None and before.highest == 0 and CURRENT not in standing.version_aliases
+        )
+        if before is None or not ours or VERSIONS in annotations:
+            deleted = DELETED in annotations
+            msg = "it exists already, deleted" if deleted else "it exists already"
+            todo = "Restore it" if deleted else "Use it, or another id"
             raise KeyExists(msg, key_id=key_id, todo=todo)
         claim = replace(claim, since=before.since or before.at)
         try:
-            self._lease.check_over(before, key_id, claim.at)
-            theirs = {n: t for n, t in known.items() if not n.startswith("daena")}
-            given = {**theirs, **tags, CLAIM: write_claim(claim)}
-            after = self._lease.update(found, key_id, {"annotations": given})
+            self._claims.check_over(before, key_id, claim.at)
+            theirs = {n: t for n, t in annotations.items() if not n.startswith("daena")}
+            changes = {"annotations": {**theirs, **tags, CLAIM: write_claim(claim)}}
+            after = self._secrets.update(standing, key_id, changes)
         except (Moved, RotationConflict):
             msg = "another process is creating it"
             raise KeyExists(msg, key_id=key_id, todo="Use it, or another id") from None
-        leased = Leased(claim, after, {})
-        self._lease.note_orphans(leased, before, key_id, claim.at)
-        return leased
-
-    def _found(self, key_id: str) -> "Secret | None":
-        try:
-            return self._lease.look(key_id)
-        except KeyNotFound:
-            return None
+        aliased = {str(number) for number in after.version_aliases.values()}
+        orphans = self._claims.find_orphans(before, key_id, aliased, claim.at)
+        return OwnClaim(key_id, claim, after, orphans)

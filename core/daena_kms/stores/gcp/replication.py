@@ -1,4 +1,4 @@
-"""Where a new secret's values are kept, and under whose key: settings of the deployment."""
+"""Read the settings of new secrets: where their values are kept, and under which KMS keys."""
 
 import re
 from collections.abc import Mapping
@@ -18,11 +18,14 @@ _MIN_DELAY = timedelta(hours=24)
 def new_secret(environ: Mapping[str, str], *, regional: bool) -> dict[str, Any]:
     """Return the fields of a new secret that the settings decide.
 
-    ``GCP_REPLICAS`` are the locations of its replicas, with commas between; without it Google
-    chooses them. ``GCP_KMS_KEY_NAMES`` are Cloud KMS keys that encrypt it: one in ``global``, or
-    one in each replica's location, or the one of a regional secret. ``GCP_VERSION_DESTROY_TTL``
-    (at least ``24h``) is the time between a destruction and the end of a version. Raises
-    :class:`ConfigError`.
+    ``GCP_REPLICAS`` lists the locations of its replicas, separated by commas; without it Google
+    chooses them. ``GCP_KMS_KEY_NAMES`` lists the Cloud KMS keys that encrypt it: one in
+    ``global``, or one in each replica's location, or the one of a regional secret.
+    ``GCP_VERSION_DESTROY_TTL`` (at least ``24h``) is the time between a request to destroy a
+    version and its end.
+
+    Raises:
+        ConfigError: A setting is malformed, or they contradict each other.
 
     https://cloud.google.com/secret-manager/docs/choosing-replication
     https://cloud.google.com/secret-manager/docs/cmek
@@ -72,18 +75,18 @@ def _list(text: str) -> list[str]:
 
 
 def _keys(text: str) -> dict[str, str]:
-    found = {}
+    keys: dict[str, str] = {}
     for name in (part.strip() for part in text.split(",") if part.strip()):
         match = _KMS_KEY.fullmatch(name)
         if match is None:
             msg = f"GCP_KMS_KEY_NAMES has {name[:120]!r}, which names no key"
             todo = "Write projects/…/locations/…/keyRings/…/cryptoKeys/…, with commas between"
             raise ConfigError(msg, todo=todo)
-        if match[1] in found:
+        if match[1] in keys:
             msg = f"GCP_KMS_KEY_NAMES has two keys in {match[1]}"
             raise ConfigError(msg, todo="Name one in each location")
-        found[match[1]] = name
-    return found
+        keys[match[1]] = name
+    return keys
 
 
 def _delay(text: str) -> dict[str, Any]:

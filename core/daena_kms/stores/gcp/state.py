@@ -1,9 +1,9 @@
-"""What Secret Manager says of a secret, as a key and its versions. No calls.
+"""What Secret Manager shows of a secret, as a key and its versions. No calls.
 
 A listing shows a secret's annotations and aliases and none of its versions, so what planning needs
-to know of them stands in the annotations: ``daena-versions``, by number when each was made, from
-which, until when it was current, since when it is retired. ``daena-claim`` is the claim of a
-rotation under way. The secret's etag covers both.
+to know of them stands in the annotations. ``daena-versions`` says of each version, by its number,
+when it was made, from which version, until when it was current and since when it is retired.
+``daena-claim`` is the claim of a rotation under way. The secret's etag covers both.
 """
 
 import json
@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import ConfigError
+from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED, PREFIX
 
 if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import Secret, SecretVersion
+    from google.cloud.secretmanager_v1 import Secret, SecretPayload, SecretVersion
 
 CURRENT, PREVIOUS = "current", "previous"
 VERSIONS, CLAIM, DELETED = "daena-versions", "daena-claim", "daena-deleted"
@@ -28,7 +28,7 @@ LABEL = "daena-managed"
 #: One stands in a hundred bytes of the 16 KiB that annotations may have.
 MAX_VERSIONS = 100
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
-#: What reading an annotation that anybody may have written can end in.
+#: The errors of reading a malformed annotation: anybody may have written it.
 _BROKEN = (ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError)
 
 
@@ -36,7 +36,9 @@ _BROKEN = (ValueError, KeyError, TypeError, OverflowError, RecursionError, Confi
 class Record:
     """What the annotations say of one version."""
 
+    #: When it was made.
     at: datetime
+    #: The version that its rotation started from.
     base: str | None = None
     #: Until when it was current; for one that never was, when it was given up.
     until: datetime | None = None
@@ -47,18 +49,19 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who is rotating the key, from which highest version on, and until when."""
+    """The claim of one rotation: the right to add the next version and to make it current."""
 
     id: str
+    #: The highest version number when the rotation began; 0 for none.
     highest: int
     at: datetime
     until: datetime
-    #: When the first of the dead claims began that this one took over, its own left undone.
+    #: When the first of the claims began that this one took over after crashes.
     since: datetime | None = None
 
 
 def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) -> Key:
-    """Return the key; ``listed`` are all its versions, where they were asked for."""
+    """Return the key; ``listed`` are all its versions, where they were listed."""
     annotations = dict(secret.annotations)
     key_id = secret.name.rpartition("/")[2]
     trouble, broken, records = None, None, {}
@@ -66,9 +69,9 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         records = read_records(annotations)
     except ConfigError as error:
         trouble, broken = error.what, str(error)
-    found = None if listed is None else {number(v.name): v for v in listed}
-    current = _current(secret, records) or _adoptable(annotations, found)
-    versions = tuple(_versions(secret, records, current, found))
+    shown = None if listed is None else {number(v.name): v for v in listed}
+    current = _current(secret, records) or _adoptable(annotations, shown)
+    versions = tuple(_versions(secret, records, current, shown))
     deleted = _time(annotations.get(DELETED, ""))
     has_current = any(v.state is VersionState.CURRENT for v in versions)
     return Key(
@@ -79,13 +82,13 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         deleted=deleted,
         room=MAX_VERSIONS - len(records),
         trouble=trouble if has_current or trouble else _why_none(annotations, current),
-        drift=broken or _drift(secret, records, current, found),
+        drift=broken or _drift(secret, records, current, shown),
         handle=secret,
     )
 
 
 def secret_of(key: Key) -> "Secret":
-    """Return what this file put into the key."""
+    """Return the secret that a key of this store was made from."""
     from google.cloud.secretmanager_v1 import Secret
 
     if not isinstance(key.handle, Secret):
@@ -173,7 +176,7 @@ def write_claim(claim: Claim) -> str:
 
 
 def highest(secret: "Secret", records: Mapping[str, Record]) -> int:
-    """Return the highest version number that the secret itself tells of."""
+    """Return the highest version number that the secret itself shows, 0 for none."""
     numbers = [int(name) for name in records] + [int(n) for n in secret.version_aliases.values()]
     return max(numbers, default=0)
 
@@ -182,33 +185,33 @@ def _current(secret: "Secret", records: Mapping[str, Record]) -> str | None:
     alias = secret.version_aliases.get(CURRENT)
     if alias:
         return str(int(alias))
-    # The alias may be gone, by somebody's apply: then the records say which it was.
+    # Somebody's apply may have removed the alias: then the records say which version it was.
     open_ones = [name for name, r in records.items() if r.until is None and not r.orphan]
     return max(open_ones, key=int, default=None)
 
 
 def _adoptable(
-    annotations: Mapping[str, str], found: "Mapping[str, SecretVersion] | None"
+    annotations: Mapping[str, str], shown: "Mapping[str, SecretVersion] | None"
 ) -> str | None:
-    """Return the version that readers of ``latest`` use, of a secret that nobody enrolled yet."""
-    if not found or annotations.get(MANAGED) == "true" or CLAIM in annotations:
+    """Return the version that readers of ``latest`` use, for a secret that nobody enrolled yet."""
+    if not shown or annotations.get(MANAGED) == "true" or CLAIM in annotations:
         return None
-    newest = max(found, key=int)
-    return newest if found[newest].state.name == "ENABLED" else None
+    newest = max(shown, key=int)
+    return newest if shown[newest].state.name == "ENABLED" else None
 
 
 def _versions(
     secret: "Secret",
     records: Mapping[str, Record],
     current: str | None,
-    found: "Mapping[str, SecretVersion] | None",
+    shown: "Mapping[str, SecretVersion] | None",
 ) -> Iterable[Version]:
     for name, record in records.items():
         version = Version(
             id=name,
             state=VersionState.CURRENT if name == current else VersionState.PREVIOUS,
             created=record.at,
-            base=None if record.orphan else mark(record.base),
+            base_mark=None if record.orphan else mark(record.base),
             # A hand that moves the alias notes no time: then the next rotation does.
             superseded=None if name == current else record.until,
             retired=record.retired,
@@ -217,21 +220,22 @@ def _versions(
             version = replace(version, state=VersionState.ABANDONED)
         elif record.retired is not None and name != current:
             version = replace(version, state=VersionState.RETIRED)
-        shown = found.get(name) if found is not None else None
-        yield version if found is None else _as_it_is(version, shown)
-    made = secret.create_time.astimezone(UTC) if secret.create_time else datetime.now(UTC)
-    for name, shown in (found or {}).items():
+        yield version if shown is None else _as_shown(version, shown.get(name))
+    created = secret.create_time.astimezone(UTC) if secret.create_time else datetime.now(UTC)
+    for name, one in (shown or {}).items():
         if name not in records:
-            own = VersionState.CURRENT if name == current else VersionState.PENDING
-            when = shown.create_time.astimezone(UTC) if shown.create_time else made
-            yield _as_it_is(Version(id=name, state=own, created=when), shown)
-    if current is not None and current not in {*records, *(found or ())}:
-        yield Version(id=current, state=VersionState.CURRENT, created=made, created_earliest=made)
+            state = VersionState.CURRENT if name == current else VersionState.PENDING
+            when = one.create_time.astimezone(UTC) if one.create_time else created
+            yield _as_shown(Version(id=name, state=state, created=when), one)
+    if current is not None and current not in {*records, *(shown or ())}:
+        yield Version(
+            id=current, state=VersionState.CURRENT, created=created, created_earliest=created
+        )
 
 
-def _as_it_is(version: Version, shown: "SecretVersion | None") -> Version:
+def _as_shown(version: Version, shown: "SecretVersion | None") -> Version:
     """Return the version in the state that Secret Manager shows."""
-    if shown is None:  # listings lag; what is destroyed stays in them
+    if shown is None:  # listings lag; destroyed versions stay in them
         return version
     state = shown.state.name
     if state == "DESTROYED" or (state == "DISABLED" and shown.scheduled_destroy_time):
@@ -241,7 +245,7 @@ def _as_it_is(version: Version, shown: "SecretVersion | None") -> Version:
     if state == "DISABLED" and version.state is not VersionState.ABANDONED:
         return replace(version, state=VersionState.RETIRED)
     if state == "ENABLED" and version.state is VersionState.RETIRED:
-        # Somebody enabled it again, or the retirement was cut off before its call.
+        # Somebody enabled it again, or the retirement was interrupted before its call.
         return replace(version, state=VersionState.PREVIOUS, retired=None)
     return version
 
@@ -264,9 +268,9 @@ def _drift(
     secret: "Secret",
     records: Mapping[str, Record],
     current: str | None,
-    found: "Mapping[str, SecretVersion] | None",
+    listed: "Mapping[str, SecretVersion] | None",
 ) -> str | None:
-    """Return what somebody else's change has taken away that consumers or we need."""
+    """Return what somebody else's change has removed that consumers or we need."""
     if current is not None and not secret.version_aliases.get(CURRENT):
         return (
             f"its alias {CURRENT!r} was removed, by an apply perhaps, and readers of it fail: "
@@ -278,7 +282,7 @@ def _drift(
             f"its annotation {VERSIONS} was removed, by an apply perhaps: "
             "rotate it to write it again, and let that tool ignore annotations"
         )
-    shown = found.get(current) if found is not None and current is not None else None
+    shown = listed.get(current) if listed is not None and current is not None else None
     enabled = shown is not None and shown.state.name == "ENABLED"
     retired = current is not None and current in records and records[current].retired is not None
     if retired and not enabled:
@@ -294,3 +298,33 @@ def _time(text: str) -> datetime | None:
         return parse_time(text, DELETED)
     except ConfigError:
         return None
+
+
+def payload(data: bytes) -> dict[str, object]:
+    """Return a value in the form in which a new version is sent: bytes with their checksum."""
+    return {"data": data, "data_crc32c": checksum(data)}
+
+
+def material_of(payload: "SecretPayload", key_id: str) -> str:
+    """Return a payload as text.
+
+    Raises:
+        ConfigError: It is not text.
+        StoreUnavailable: Its checksum is wrong.
+    """
+    data = bytes(payload.data)
+    if payload.data_crc32c != checksum(data):
+        msg = "its value arrived damaged"
+        raise StoreUnavailable(msg, key_id=key_id, todo="Try again")
+    text = data.decode(errors="replace")  # an error of decode() would hold the value
+    if text.encode() != data:
+        msg = "its content is binary, not text"
+        raise ConfigError(msg, key_id=key_id, todo="Read it with Google's SDK")
+    return text
+
+
+def checksum(data: bytes) -> int:
+    """Return the CRC-32C by which Secret Manager checks a payload."""
+    import google_crc32c
+
+    return int(google_crc32c.value(data))

@@ -1,4 +1,4 @@
-"""Google Cloud: values in Secret Manager, the secret itself being its own lease."""
+"""Google Cloud: values in Secret Manager; a rotation claims the key in the secret itself."""
 
 import contextlib
 import re
@@ -14,10 +14,9 @@ from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.base import Staged, Store
-from daena_kms.stores.gcp.claim import Lease, Leased
-from daena_kms.stores.gcp.create import Maker
-from daena_kms.stores.gcp.notes import PAGE, Notes
-from daena_kms.stores.gcp.payload import text
+from daena_kms.stores.gcp.claim import Claims, OwnClaim
+from daena_kms.stores.gcp.create import Creator
+from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
@@ -26,6 +25,7 @@ from daena_kms.stores.gcp.state import (
     MAX_VERSIONS,
     VERSIONS,
     Record,
+    material_of,
     secret_of,
     to_key,
     write_records,
@@ -34,10 +34,9 @@ from daena_kms.stores.gcp.state import (
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import Secret
 
-_VERSION_ID = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
-#: A retirement noted so short a time ago is that of another run at the same moment.
+#: A retirement that was noted so recently is another run's, at the same moment.
 _SAME = timedelta(minutes=1)
-#: Which versions a deletion disabled, and restoring enables.
+#: The annotation that lists the versions that a deletion disabled, and that restoring enables.
 _DISABLED = "daena-disabled"
 _LOST = (
     "it has our label and none of our annotations, which an apply perhaps removed: "
@@ -60,6 +59,9 @@ class GCPStore(Store):
     """
 
     provider: ClassVar[str] = "gcp"
+    title: ClassVar[str] = "Secret Manager"
+    version_form: ClassVar[re.Pattern[str]] = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
+    version_word: ClassVar[str] = "a number"
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
@@ -91,17 +93,13 @@ class GCPStore(Store):
     )
 
     def __init__(self, manager: SecretManager, new: Mapping[str, Any]) -> None:
-        self._manager = manager
-        self._lease = Lease(manager)
-        self._maker = Maker(manager, self._lease, new)
-        self._notes = Notes(manager, self._lease)
+        self._secrets = Secrets(manager)
+        self._claims = Claims(self._secrets)
+        self._creator = Creator(self._secrets, self._claims, new)
 
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``; one call per 250 secrets."""
-        found = self._manager.pages(
-            "list_secrets", None, parent=self._manager.parent, page_size=PAGE
-        )
-        for secret in found:
+        for secret in self._secrets.list_all():
             key = to_key(secret)
             if key.deleted is not None:
                 continue
@@ -113,99 +111,87 @@ class GCPStore(Store):
                 except DaenaKMSError as error:
                     yield replace(key, versions=(), trouble=error.what)
             elif secret.labels.get(LABEL) == "true":
-                # The label outlives an apply that takes the annotations away.
+                # The label outlives an apply that removes the annotations.
                 yield replace(key, tags={MANAGED: "true"}, versions=(), trouble=_LOST)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the secret; ``exact`` also lists its versions."""
-        secret = self._manager.read("get_secret", key_id, name=self._manager.secret(key_id))
-        return (
-            to_key(secret, self._notes.versions(key_id)) if exact else self._certain(to_key(secret))
-        )
-
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it is a number, as Secret Manager's are."""
-        if _VERSION_ID.fullmatch(version) is None:
-            msg = f"{version[:80]!r} is no version id of Secret Manager"
-            raise ConfigError(msg, todo="Use previous, or a number that show lists")
-        return version
+        secret = self._secrets.get(key_id)
+        if exact:
+            return to_key(secret, self._secrets.list_versions(key_id))
+        return self._certain(to_key(secret))
 
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value, its checksum checked. What is disabled can't be read."""
-        name = self._manager.version(key_id, version or CURRENT)
+        """Return a value after checking its checksum. A disabled version can't be read."""
         try:
-            answer = self._manager.read("access_secret_version", key_id, name=name)
+            payload = self._secrets.access(key_id, version or CURRENT)
         except Moved:
             msg = "that version of it is retired, disabled or destroyed"
             todo = "Name another one, or enable it; restore brings back a deleted key"
             raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
-        return text(answer.payload, key_id)
+        return material_of(payload, key_id)
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
-        """Create the secret, or go on with one of ours that never got a version."""
-        leased = self._maker.create(key_id, dict(tags), now)
-        return self._maker.finish(leased, key_id, material, None, now)
+        """Create the secret, or resume the creation of one of ours that never got a version."""
+        own = self._creator.create(key_id, tags, now)
+        self._claims.add(own, material)
+        return self._claims.promote(own, None, now)
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Claim the key by its etag, then add a version; readers of ``current`` see nothing."""
+        """Claim the key by its etag, then add a version; readers of ``current`` see no change."""
         current = key.current
         if current is None:
             msg = "it has no current version"
             raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
-        leased = self._lease.take(secret_of(key), key.id, now)
+        own = self._claims.take(secret_of(key), key.id, now)
         # A version that others made, and made current, gets its record now.
-        leased.records.setdefault(current.id, Record(at=current.created))
-        version = self._lease.add(leased, key.id, material)
-        return Staged(version, current.id, now, material, leased)
+        own.records.setdefault(current.id, Record(at=current.created))
+        version = self._claims.add(own, material)
+        return Staged(version, current.ref, now, material, own)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
         """Move the aliases by the claim's etag: the store's own compare-and-swap."""
-        return self._lease.promote(_leased(staged), key.id, staged.base, now)
+        del key
+        return self._claims.promote(_own_claim(staged), staged.base, now)
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Disable the version that lost its race: nobody may come to use it."""
-        self._manager.write(
-            "disable_secret_version",
-            key.id,
-            name=self._manager.version(key.id, staged.version_id),
-        )
+        """Disable the version that lost its race, so that nobody begins to use it."""
+        self._secrets.disable(key.id, staged.version_id)
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Disable a version, then note it."""
-        name = self._manager.version(key.id, version)
         with contextlib.suppress(Moved):  # it is destroyed already
-            self._manager.write("disable_secret_version", key.id, name=name)
+            self._secrets.disable(key.id, version)
 
         def retired(record: Record) -> Record:
             before = record.retired
             return record if before and abs(now - before) < _SAME else replace(record, retired=now)
 
-        self._notes.record(key.id, version, retired)
+        self._secrets.change_record(key.id, version, retired)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Destroy a version, at once or after the secret's own delay, then forget it.
+        """Destroy a version, at once or after the secret's own delay, then drop its record.
 
         Raises :class:`~daena_kms.errors.RotationConflict` for one that somebody enabled again.
         """
-        name = self._manager.version(key.id, version)
-        if self._manager.read("get_secret_version", key.id, name=name).state.name == "ENABLED":
-            self._notes.record(
+        if self._secrets.get_version(key.id, version).state.name == "ENABLED":
+            self._secrets.change_record(
                 key.id, version, lambda record: replace(record, retired=None, until=now)
             )
             msg = f"its version {version} was enabled again"
             raise RotationConflict(msg, key_id=key.id, todo="It is retired anew after its grace")
         with contextlib.suppress(Moved):  # it is destroyed already
-            self._manager.write("destroy_secret_version", key.id, name=name)
-        self._notes.record(key.id, version, lambda _: None)
+            self._secrets.destroy(key.id, version)
+        self._secrets.change_record(key.id, version, lambda _: None)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Change annotations; what somebody else changes at the same moment stays."""
 
         def change(secret: "Secret") -> dict[str, object]:
-            given = {**dict(secret.annotations), **tags}
-            return {"annotations": {n: t for n, t in given.items() if t is not None}}
+            wanted = {**dict(secret.annotations), **tags}
+            return {"annotations": {n: t for n, t in wanted.items() if t is not None}}
 
-        self._notes.change(key.id, change)
+        self._secrets.change(key.id, change)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Tag the secret, and name its newest enabled version ``current`` if nothing does."""
@@ -223,57 +209,56 @@ class GCPStore(Store):
                 raise RotationConflict(
                     "its alias current was moved meanwhile", key_id=key.id, todo="Adopt it again"
                 )
-            given: dict[str, str | None] = {**dict(secret.annotations), CLAIM: None, **tags}
-            given[VERSIONS] = write_records({current.id: Record(at=current.created)})
+            wanted: dict[str, str | None] = {**dict(secret.annotations), CLAIM: None, **tags}
+            wanted[VERSIONS] = write_records({current.id: Record(at=current.created)})
             return {
-                "annotations": {n: t for n, t in given.items() if t is not None},
+                "annotations": {n: t for n, t in wanted.items() if t is not None},
                 "labels": {**dict(secret.labels), LABEL: "true"},
                 "version_aliases": {**dict(secret.version_aliases), CURRENT: int(current.id)},
             }
 
-        self._notes.change(key.id, change)
+        self._secrets.change(key.id, change)
 
     def delete(self, key: Key, now: datetime) -> None:
-        """Mark the secret, then disable what is enabled; Secret Manager's own deletion is final."""
-        if key.deleted is not None and not self._notes.enabled(key.id):
+        """Mark the secret, then disable its versions; Secret Manager's own deletion is final."""
+        if key.deleted is not None and not self._secrets.list_enabled(key.id):
             return
-        enabled = self._notes.enabled(key.id)
+        enabled = self._secrets.list_enabled(key.id)
 
         def change(secret: "Secret") -> dict[str, object]:
-            known = dict(secret.annotations)
-            mark = known.get(DELETED) or format_time(now)
-            before = {*known.get(_DISABLED, "").split(), *enabled}
-            given = {**known, DELETED: mark, _DISABLED: " ".join(sorted(before, key=int))}
-            return {"annotations": given}
+            annotations = dict(secret.annotations)
+            disabled = {*annotations.get(_DISABLED, "").split(), *enabled}
+            annotations[DELETED] = annotations.get(DELETED) or format_time(now)
+            annotations[_DISABLED] = " ".join(sorted(disabled, key=int))
+            return {"annotations": annotations}
 
-        self._notes.change(key.id, change)
+        self._secrets.change(key.id, change)
         for version in enabled:
-            self.abandon(key, Staged(version, "", now, ""))
+            self._secrets.disable(key.id, version)
 
     def restore(self, key: Key) -> None:
-        """Enable what the deletion disabled, then take the mark off."""
-        secret = self._manager.read("get_secret", key.id, name=self._manager.secret(key.id))
+        """Enable the versions that the deletion disabled, then remove the mark."""
+        secret = self._secrets.get(key.id)
         for version in secret.annotations.get(_DISABLED, "").split():
-            name = self._manager.version(key.id, version)
             with contextlib.suppress(Moved):  # destroyed meanwhile
-                self._manager.write("enable_secret_version", key.id, name=name)
+                self._secrets.enable(key.id, version)
 
         def change(secret: "Secret") -> dict[str, object]:
             kept = dict(secret.annotations)
             return {"annotations": {n: t for n, t in kept.items() if n not in {DELETED, _DISABLED}}}
 
-        self._notes.change(key.id, change)
+        self._secrets.change(key.id, change)
 
     def _certain(self, key: Key) -> Key:
-        """Return the key; where others made its current version, with a look at its date."""
+        """Return the key; where others made its current version, its date is looked up."""
         current = key.current
         if current is None or (current.created_earliest is None and current.retired is None):
             return key
-        return to_key(secret_of(key), self._notes.versions(key.id))
+        return to_key(secret_of(key), self._secrets.list_versions(key.id))
 
 
-def _leased(staged: Staged) -> Leased:
-    if not isinstance(staged.handle, Leased):
+def _own_claim(staged: Staged) -> OwnClaim:
+    if not isinstance(staged.handle, OwnClaim):
         msg = "the rotation was not begun by this store"
         raise TypeError(msg)
     return staged.handle

@@ -1,6 +1,6 @@
-"""The local store's file: SQLite, with every value sealed under a master key.
+"""The local store's file: SQLite, with every value encrypted under a master key.
 
-One connection per process, one writer at a time across processes, full durability: a commit that
+There is one connection per process and one writer at a time across processes. A commit that
 returned survives a power cut.
 """
 
@@ -37,11 +37,16 @@ CREATE TABLE IF NOT EXISTS versions (
 
 
 class Database:
-    """The file ``keys.db`` in ``home`` and the master key that opens its values.
+    """The file ``keys.db`` and the master key that decrypts its values.
 
-    ``master_key`` is base64 of 32 bytes; without it the file ``master.key`` beside the database is
-    used, and made on first use with mode 0600. Raises :class:`ConfigError` for a key that is
-    malformed, wrong or readable by others, and for a database that is damaged.
+    Args:
+        home: The folder of the file.
+        master_key: Base64 of 32 bytes; by default the file ``master.key`` in ``home``, which is
+            made on first use with mode 0600.
+
+    Raises:
+        ConfigError: The master key is malformed, wrong or readable by others, or the database is
+            damaged. The first use raises it.
     """
 
     def __init__(self, home: Path, master_key: str | None) -> None:
@@ -54,19 +59,19 @@ class Database:
         self._cipher: AESGCM | None = None
 
     def seal(self, value: str, name: str) -> bytes:
-        """Return ``value`` encrypted; only the same ``name`` opens it again."""
+        """Return ``value`` encrypted; only the same ``name`` decrypts it again."""
         nonce = os.urandom(_NONCE_BYTES)
         return nonce + self._opened()[1].encrypt(nonce, value.encode(), name.encode())
 
     def unseal(self, sealed: bytes, name: str) -> str:
-        """Return what was sealed under ``name``. Raises :class:`ConfigError` if it was altered."""
+        """Return the value encrypted under ``name``. Raises :class:`ConfigError` if altered."""
         try:
             cipher = self._opened()[1]
             return cipher.decrypt(
                 sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode()
             ).decode()
         except (InvalidTag, TypeError, ValueError):
-            msg = f"a value in {self.path} does not open: the file was altered"
+            msg = f"a value in {self.path} can't be decrypted: the file was altered"
             raise ConfigError(msg, todo="Restore the file from a backup") from None
 
     @contextlib.contextmanager
@@ -90,7 +95,7 @@ class Database:
                 raise
 
     def forget(self) -> None:
-        """Take out of the write-ahead log what was erased from the database."""
+        """Remove from the write-ahead log what was erased from the database."""
         with self._lock, self._errors():
             self._opened()[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -106,8 +111,8 @@ class Database:
         try:
             yield
         except sqlite3.DatabaseError as error:
-            # One that Python raises itself, for a column that is no text, has no code and may
-            # quote the column: an error's text is not passed on.
+            # The error that Python itself raises for a column that is not text has no code and may
+            # quote the column. So no error's text is passed on.
             name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 msg = f"the local store {self.path} is locked by another process"
@@ -119,8 +124,8 @@ class Database:
             msg = f"the local store {self.path} is damaged ({name})"
             raise ConfigError(msg, todo="Restore the file from a backup") from None
         except (ValueError, TypeError, AttributeError) as error:
-            # A row that is not as this package writes it; its content is not quoted.
-            msg = f"the local store {self.path} holds a row that is malformed"
+            # A row that this package did not write in this form; its content is not quoted.
+            msg = f"the local store {self.path} has a malformed row"
             raise ConfigError(msg, todo="Restore the file from a backup") from error
 
     def _opened(self) -> tuple[sqlite3.Connection, AESGCM]:
@@ -129,7 +134,7 @@ class Database:
             if self._connection is None or self._cipher is None or self._pid != os.getpid():
                 self._connection, self._cipher = self._open()
                 self._pid = os.getpid()
-                # Whoever drops the store need not close it.
+                # A store that is dropped without being closed closes its connection.
                 weakref.finalize(self, _close, self._connection, self._pid)
             return self._connection, self._cipher
 
@@ -149,7 +154,7 @@ class Database:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
                 connection.execute("PRAGMA foreign_keys = ON")
-                # What is destroyed is overwritten, not only unlinked from its page.
+                # Destroyed values are overwritten, not only unlinked from their page.
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.executescript(_SCHEMA)
                 self._check_master_key(connection, cipher)
@@ -168,19 +173,19 @@ class Database:
         try:
             cipher.decrypt(row[0][:_NONCE_BYTES], row[0][_NONCE_BYTES:], _PROBE)
         except (InvalidTag, TypeError, ValueError):
-            msg = f"the master key does not open the local store {self.path}"
-            todo = "Give the key it was made with, in DAENA_KMS_MASTER_KEY or master.key"
+            msg = f"the master key is not that of the local store {self.path}"
+            todo = "Use the key that the store was made with, in DAENA_KMS_MASTER_KEY or master.key"
             raise ConfigError(msg, todo=todo) from None
 
     def _load_master_key(self) -> bytes:
         if self._master_key is not None:
             return _decode(self._master_key, "DAENA_KMS_MASTER_KEY")
         path = self._home / "master.key"
-        # Looked at in this order: whoever makes a store makes its key first.
+        # Checked in this order, because a store's key is made before the store.
         made = self.path.exists()
         if not path.exists():
             if made:
-                msg = f"{path} is missing, and {self.path} can't be opened without it"
+                msg = f"{path} is missing, and {self.path} can't be decrypted without it"
                 raise ConfigError(msg, todo="Put the file back, or set DAENA_KMS_MASTER_KEY")
             self._make_master_key(path)
         if path.stat().st_mode & 0o077:
@@ -189,7 +194,7 @@ class Database:
         return _decode(path.read_bytes(), str(path))
 
     def _make_master_key(self, path: Path) -> None:
-        # Written whole and then linked: of several processes at once one wins, and none ever
+        # Written whole and then linked: if several processes make it at once, one wins, and none
         # reads half a key.
         handle, name = tempfile.mkstemp(dir=self._home, prefix=".master-")
         with os.fdopen(handle, "wb") as file:
@@ -217,6 +222,6 @@ def _decode(text: str | bytes, name: str) -> bytes:
     except ValueError:
         key = b""
     if len(key) != _KEY_BYTES:
-        msg = f"{name} is no master key"
-        raise ConfigError(msg, todo="It is base64 of 32 random bytes: openssl rand -base64 32")
+        msg = f"{name} is not a master key"
+        raise ConfigError(msg, todo="Use base64 of 32 random bytes: openssl rand -base64 32")
     return key

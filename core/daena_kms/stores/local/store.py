@@ -1,6 +1,7 @@
-"""The local store: one folder, no account. The reference implementation of the contract."""
+"""The local store: keys in one folder. It is the reference implementation of the contract."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -9,9 +10,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
-from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Capabilities, Key, Revoking, Version, VersionState
-from daena_kms.rules.names import mark, new_version_id, parse_version_id
+from daena_kms.rules.names import OWN_VERSION_ID, mark, new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
@@ -23,13 +24,15 @@ _SELECT = (
 
 
 class LocalStore(Store):
-    """Keys in ``keys.db`` under ``home``, each value sealed with AES-256-GCM.
+    """Keys in ``keys.db`` under ``home``, each value encrypted with AES-256-GCM.
 
     A rotation is one transaction, so :meth:`stage` writes nothing and there is nothing to abandon.
-    It needs read and write access to the folder, and no other permission.
+    The store needs read and write access to the folder, and no other permission.
     """
 
     provider: ClassVar[str] = "local"
+    title: ClassVar[str] = "the local store"
+    version_form: ClassVar[re.Pattern[str]] = OWN_VERSION_ID
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
@@ -37,12 +40,12 @@ class LocalStore(Store):
         restores_key=True,
         delete_means="kept until it is restored",
         revoking=Revoking(
-            means="marked retired in keys.db; its value stays there, sealed",
+            means="marked retired in keys.db; its value stays there, encrypted",
             readable=None,
-            breaks="readers of that version's id, and of previous where it was that, at once",
+            breaks="readers of that version's id, and of previous if it was the previous version",
             undo=(
-                "no command does; with sqlite3, set its state in the table versions of keys.db "
-                "to previous, and retired to NULL"
+                "no command does this; with sqlite3, set its state in the table versions of "
+                "keys.db to previous, and retired to NULL"
             ),
         ),
     )
@@ -61,22 +64,15 @@ class LocalStore(Store):
                 yield key
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the key; its ages are always exact here."""
+        """Return the key; this store always shows exact ages."""
         del exact
         key = self._load(key_id)
         if key is None:
             raise _not_found(key_id)
         return key
 
-    def check_version_id(self, version: str) -> str:
-        """Return ``version`` if it has the form of an id made here."""
-        if parse_version_id(version) is None:
-            msg = f"{version[:80]!r} is no version id of the local store"
-            raise ConfigError(msg, todo="Use previous, or an id that show lists")
-        return version
-
     def read(self, key_id: str, version: str | None = None) -> str:
-        """Return a value, current or previous; a retired or destroyed one is not readable."""
+        """Return a current or previous value; a retired or destroyed one can't be read."""
         with self._db.reading() as connection:
             row = connection.execute(
                 "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
@@ -88,7 +84,7 @@ class LocalStore(Store):
         version_id, state, sealed = row
         if state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
             msg = f"its version {version_id} is {state} and can't be read"
-            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is not")
+            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
         return self._db.unseal(sealed, f"{key_id}/{version_id}")
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
@@ -99,7 +95,7 @@ class LocalStore(Store):
             key = self._load(key_id)
             if key is not None:
                 deleted = key.deleted is not None
-                msg = "it exists already" + (", deleted but kept" if deleted else "")
+                msg = "it exists already" + (", deleted but recoverable" if deleted else "")
                 todo = "Restore it" if deleted else "Use it, or another id"
                 raise KeyExists(msg, key_id=key_id, todo=todo)
             connection.execute(
@@ -110,12 +106,12 @@ class LocalStore(Store):
         return version_id
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Choose the new version's id; nothing is written before the promotion."""
+        """Choose the new version's id; nothing is written until the promotion."""
         base = key.current.id if key.current is not None else ""
         return Staged(new_version_id(base, now), base, now, material)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
-        """Insert the version and make it current, if the base still is, in one transaction."""
+        """Insert the version and make it current if the base still is, in one transaction."""
         sealed = self._db.seal(staged.material, f"{key.id}/{staged.version_id}")
         with self._db.writing() as connection:
             row = connection.execute(
@@ -124,8 +120,8 @@ class LocalStore(Store):
             if row is None:
                 raise _not_found(key.id)
             if row[0] != staged.base or _tags(row[1]) != key.tags:
-                what = "was rotated" if row[0] != staged.base else "had its tags changed"
-                msg = f"it {what} by somebody else meanwhile"
+                what = "rotated it" if row[0] != staged.base else "changed its tags"
+                msg = f"somebody else {what} meanwhile"
                 raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
             connection.execute(
                 "UPDATE versions SET state = ?, superseded = ? WHERE key_id = ? AND id = ?",
@@ -138,10 +134,10 @@ class LocalStore(Store):
         return staged.version_id
 
     def abandon(self, key: Key, staged: Staged) -> None:
-        """Do nothing: a rotation that lost has written nothing."""
+        """Do nothing: a rotation that lost a race has written nothing."""
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Mark a previous version retired; its value stays, sealed, and is not readable."""
+        """Mark a previous version retired; its value stays, sealed, and can't be read."""
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
@@ -166,7 +162,7 @@ class LocalStore(Store):
         self._set_deleted(key.id, _text(now))
 
     def restore(self, key: Key) -> None:
-        """Take the mark of deletion off."""
+        """Remove the mark of deletion."""
         self._set_deleted(key.id, None)
 
     def _set_deleted(self, key_id: str, when: str | None) -> None:
@@ -192,7 +188,7 @@ class LocalStore(Store):
         return next(iter(self._query("k.id = ?", key_id)), None)
 
     def _query(self, where: str, *values: str) -> list[Key]:
-        # One statement, so that a key and its versions are of one moment.
+        # One statement, so that a key and its versions are read at the same moment.
         statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
         with self._db.reading() as connection:
             rows = connection.execute(statement, values).fetchall()
@@ -206,12 +202,12 @@ class LocalStore(Store):
         if key is None or version is None:
             return _not_found(key_id, deleted=key is not None and key.deleted is not None)
         msg = f"it has no version {version}"
-        return KeyNotFound(msg, key_id=key_id, todo="show lists its versions")
+        return KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
 
 
 def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
     if deleted:
-        return KeyNotFound("it is deleted", key_id=key_id, todo="restore brings it back")
+        return KeyNotFound("it is deleted", key_id=key_id, todo="Restore it first")
     return KeyNotFound("there is no such key", key_id=key_id, todo="Create it, or check the name")
 
 
@@ -223,19 +219,19 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _version(row: tuple[str, ...]) -> Version:
-    version_id, base, state, created, superseded, retired = row[3:]
+    version_id, base_mark, state, created, superseded, retired = row[3:]
     return Version(
         id=version_id,
         state=VersionState(state),
         created=datetime.fromisoformat(created),
-        base=base,
+        base_mark=base_mark,
         superseded=_time(superseded),
         retired=_time(retired),
     )
 
 
 def _text(time: datetime) -> str:
-    # Of one width, so that the order of the texts is the order of the times.
+    # All of one length, so that sorting the texts sorts the times.
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -247,11 +243,11 @@ def _insert(
     connection: sqlite3.Connection,
     key_id: str,
     version_id: str,
-    base: str,
+    base_mark: str,
     now: datetime,
     sealed: bytes,
 ) -> None:
     connection.execute(
         "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
-        (key_id, version_id, base, VersionState.CURRENT, _text(now), sealed),
+        (key_id, version_id, base_mark, VersionState.CURRENT, _text(now), sealed),
     )

@@ -85,7 +85,7 @@ class Histories(RuleBasedStateMachine):
         """Whether a rotation of the last minutes may be under way yet."""
         since = self.clock() - PROMOTION_BOUND
         pending = [v for v in key.versions if v.state is VersionState.PENDING]
-        return any(v.base is not None and v.created >= since for v in pending)
+        return any(v.base_mark is not None and v.created >= since for v in pending)
 
     @precondition(lambda self: len(self.secret.labels) < MAX_LABELS - 7)
     @rule(outsider=st.booleans(), dies=st.integers(0, 3))

@@ -7,17 +7,22 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from daena_kms.errors import DaenaKMSError
 from daena_kms.stores.azure.claims import SET_BY, Claims
-from daena_kms.stores.azure.set import Begun, Looks, Setter
+from daena_kms.stores.azure.look import to_key
+from daena_kms.stores.azure.set import NextVersion, Setter
 
-from tests.contract.harness import value
 from tests.unit.keys import NOW
-from tests.unit.logs import MemoryObjects
+from tests.unit.stores.azure.azure_versions import ours
+from tests.worlds.base import value
+from tests.worlds.memory import MemoryObjects
 
 if TYPE_CHECKING:
+    from daena_kms.rules.model import Key
     from daena_kms.sdk.azure.client import Vault
+    from daena_kms.stores.azure.look import Looker
 
 NAME = "daena-20261124T120000Z-0123456789-0123456789abcdef"
 MADE = "f" * 32
+KEY = to_key(ours())
 
 
 class Clock:
@@ -65,6 +70,24 @@ class FakeVault:
         return call(self.client)
 
 
+class FakeLooker:
+    """Looks as a test wants it: for the version that was set, and whether the key is the same."""
+
+    def __init__(self) -> None:
+        self.find: Callable[[], str | None] = lambda: None
+        self.check: Callable[[], None] = lambda: None
+
+    def find_named(self, key_id: str, name: str) -> str | None:
+        """Find a version."""
+        assert (key_id, name) == ("key", NAME)
+        return self.find()
+
+    def check_same(self, key: "Key") -> None:
+        """Check that the key is unchanged."""
+        assert key is KEY
+        self.check()
+
+
 class World:
     """A setter over a vault that answers so, with claims in memory."""
 
@@ -79,7 +102,11 @@ class World:
             monotonic=lambda: self.clock.now,
             sleep=self.clock.sleep,
         )
-        self.begun = Begun(NAME, {"daena-version": NAME}, "text/plain", NOW)
+        self.looker = FakeLooker()
+        self.setter._looker = cast("Looker", self.looker)
+        self.new = NextVersion(
+            "key", KEY, NAME, {"daena-version": NAME}, content_type="text/plain", expires=NOW
+        )
         self.material = value()
 
     def claims(self) -> Claims:
@@ -94,8 +121,9 @@ class World:
         check: Callable[[], None] = lambda: None,
     ) -> str:
         """Claim and set."""
-        assert not self.setter.claim(self.begun, "key", "base", NOW)
-        return self.setter.set("key", self.material, self.begun, left, Looks(find, check))
+        assert not self.setter.take(self.new, "base", NOW)
+        self.looker.find, self.looker.check = find, check
+        return self.setter.set(self.new, self.material, left)
 
     def fails(
         self,

@@ -8,14 +8,14 @@ import pytest
 from daena_kms.errors import ConfigError, RotationConflict, StoreUnavailable
 from daena_kms.objects.base import AlreadyExists, Entry
 from daena_kms.rules.durations import format_time
-from daena_kms.stores.azure.claims import HELD, SET_BY, Claim, Claims
+from daena_kms.stores.azure.claims import CLAIM_LIFETIME, SET_BY, Claim, Claims
 
 from tests.unit.keys import HOUR, MINUTE, NOW, SECOND
-from tests.unit.logs import MemoryObjects
+from tests.worlds.memory import MemoryObjects
 
 BASE = "0123456789abcdef" * 2
 PLACE = f"vault/some-key/{BASE}/"
-END = NOW + HELD
+END = NOW + CLAIM_LIFETIME
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def until(end: datetime) -> dict[str, str]:
 
 def test_there_is_time_between_the_last_set_and_a_take_over() -> None:
     """A set that begins at its last moment ends, and clocks may differ, before the claim ends."""
-    assert SET_BY + MINUTE + 5 * MINUTE <= HELD
+    assert SET_BY + MINUTE + 5 * MINUTE <= CLAIM_LIFETIME
 
 
 def test_the_first_has_it(claims: Claims, objects: MemoryObjects) -> None:
@@ -70,10 +70,10 @@ def test_the_second_is_refused_until_its_time_is_over(claims: Claims) -> None:
             take(claims, now)
         assert lost.value.key_id == "some-key"
     over = take(claims, END)
-    assert (over.attempt, over.taken_over, over.until) == (1, True, END + HELD)
+    assert (over.attempt, over.taken_over, over.until) == (1, True, END + CLAIM_LIFETIME)
     with pytest.raises(RotationConflict):
-        take(claims, END + HELD - SECOND)
-    assert take(claims, END + HELD).attempt == 2
+        take(claims, END + CLAIM_LIFETIME - SECOND)
+    assert take(claims, END + CLAIM_LIFETIME).attempt == 2
 
 
 def test_keys_bases_and_vaults_are_apart(claims: Claims, objects: MemoryObjects) -> None:
@@ -113,7 +113,7 @@ def test_a_late_give_back_frees_nothing_of_another(claims: Claims) -> None:
 def test_the_latest_attempt_counts_by_number(claims: Claims, objects: MemoryObjects) -> None:
     """Attempt 10 comes after attempt 9, whatever the order of their names."""
     for attempt in range(11):
-        put(objects, str(attempt), until(NOW + HELD if attempt == 10 else NOW - HOUR))
+        put(objects, str(attempt), until(NOW + CLAIM_LIFETIME if attempt == 10 else NOW - HOUR))
     with pytest.raises(RotationConflict):
         take(claims)
     assert take(claims, END).attempt == 11
@@ -231,9 +231,9 @@ def test_a_container_that_does_not_answer(
     put(objects, "0", until(NOW - SECOND))
 
     def fail(*_arguments: object) -> None:
-        raise StoreUnavailable("the place of the claims can't be reached")
+        raise StoreUnavailable("the place for claims can't be reached")
 
     monkeypatch.setattr(objects, method, fail)
-    with pytest.raises(StoreUnavailable, match="the place of the claims"):
+    with pytest.raises(StoreUnavailable, match="the place for claims"):
         take(claims)
     assert len(objects.held) == 1

@@ -13,10 +13,10 @@ from daena_kms.errors import (
 )
 from daena_kms.sdk.azure.errors import Throttled, Unanswered
 from daena_kms.stores.azure.claims import SET_BY, Claims
-from daena_kms.stores.azure.set import Begun, Looks
+from daena_kms.stores.azure.set import NextVersion
 
 from tests.unit.keys import NOW, SECOND
-from tests.unit.stores.azure.azure_sets import MADE, NAME, World
+from tests.unit.stores.azure.azure_sets import KEY, MADE, NAME, World
 
 
 def never() -> str | None:
@@ -42,28 +42,28 @@ def test_one_call_sets_the_version() -> None:
     }
     # Its base is no longer current: nobody needs the claim, and it may run out.
     assert not world.free
-    assert (world.clock.slept, world.begun.in_doubt) == ([], False)
+    assert (world.clock.slept, world.new.in_doubt) == ([], False)
 
 
 def test_claims_are_opened_on_use_alone() -> None:
     """Making a setter calls nothing, and neither does giving back what was not taken."""
     world = World()
-    world.setter.give_back(world.begun)
+    world.setter.give_back(world.new)
     assert world.opened == 0
-    world.setter.claim(world.begun, "key", "base", NOW)
+    world.setter.take(world.new, "base", NOW)
     assert world.opened == 1
 
 
 def test_a_claim_on_a_base_that_was_claimed_before() -> None:
     """The caller is told that an earlier rotation may have come far, and looks again."""
-    world, other = World(), Begun(NAME, {}, None, None)
-    assert not world.setter.claim(world.begun, "key", "base", NOW)
+    world, other = World(), NextVersion("key", KEY, NAME, {})
+    assert not world.setter.take(world.new, "base", NOW)
     with pytest.raises(RotationConflict):
-        world.setter.claim(other, "key", "base", NOW)
+        world.setter.take(other, "base", NOW)
     assert other.claim is None
-    world.setter.give_back(world.begun)
-    assert world.begun.claim is None
-    assert world.setter.claim(other, "key", "base", NOW)
+    world.setter.give_back(world.new)
+    assert world.new.claim is None
+    assert world.setter.take(other, "base", NOW)
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,8 @@ def test_after_a_throttled_answer_sets_are_spaced() -> None:
     world = World(Throttled("key", 1))
     assert world.set(never) == MADE
     assert world.clock.slept == [1]
-    begun = Begun(NAME, {}, None, None)
     for _ in range(3):
-        world.setter.set("key", world.material, begun, SET_BY, Looks(never, lambda: None))
+        world.setter.set(NextVersion("key", KEY, NAME, {}), world.material, SET_BY)
     gaps = [b - a for a, b in zip(world.vault.times[1:], world.vault.times[2:], strict=False)]
     assert gaps[1:] == pytest.approx([1 / 28] * 2)
 
@@ -137,7 +136,7 @@ def test_a_look_that_fails_after_a_wait_leaves_nothing_in_doubt() -> None:
 
     world = World(Throttled("key", 3))
     assert isinstance(world.fails(never, check=away), Unanswered)
-    assert not world.begun.in_doubt
+    assert not world.new.in_doubt
     assert world.free
 
 
@@ -191,7 +190,7 @@ def test_a_refused_set_gives_the_claim_back(error: DaenaKMSError) -> None:
     world = World(error)
     assert world.fails(never) is error
     assert world.free
-    assert not world.begun.in_doubt
+    assert not world.new.in_doubt
 
 
 def test_a_lost_answer_that_was_a_yes() -> None:
@@ -205,10 +204,10 @@ def test_a_lost_answer_whose_end_nobody_knows() -> None:
     """The set may take effect yet: its own error is raised, and the claim runs out by itself."""
     world = World(lost := Unanswered("lost", key_id="key"))
     assert world.fails() is lost
-    assert world.begun.in_doubt
-    world.setter.give_back(world.begun)
+    assert world.new.in_doubt
+    world.setter.give_back(world.new)
     assert not world.free
-    assert world.begun.claim is not None
+    assert world.new.claim is not None
 
 
 @pytest.mark.parametrize(
@@ -261,5 +260,5 @@ def test_the_time_of_the_claim_is_the_runs() -> None:
     """It is the caller's time, not the machine's, that the claim is dated by."""
     world = World()
     when = datetime.fromisoformat("2031-01-01T00:00:00Z")
-    world.setter.claim(world.begun, "key", "base", when)
+    world.setter.take(world.new, "base", when)
     assert b"2031-01-01T00:00:00Z" in world.objects.held["vault/key/base/0"]

@@ -6,20 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
-from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
+from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.sdk.azure import client as azure_client
 from daena_kms.sdk.azure.client import Vault
 from daena_kms.sdk.azure.login import Login
-from daena_kms.stores.azure.notes import MAX_TAGS, NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.set import MAX_TAGS
 from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
 
 from infra.local.azure.sim import AzureSimulator
-from tests.contract.clouds import azure_adapter
-from tests.contract.harness import value
 from tests.unit.keys import DAY, DEFAULTS, MINUTE
+from tests.worlds.azure import azure_adapter
+from tests.worlds.base import value
 
 TAGS = {"daena.managed": "true", "daena.spec": "token", "daena.grace": "1d"}
 KEY = "some-key"
@@ -77,13 +78,13 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
     sim.secrets.delete(sim.secrets.secret(KEY))
     frozen = sim.secrets.reading.frozen_reads
     assert frozen is not None
-    inner = store._looker._versions
+    inner = store._looker._list_versions
 
     def versions(key_id: str) -> list[object]:
         sim.unfreeze_reads()
         return inner(key_id)  # type: ignore[return-value]  # passed on
 
-    store._looker._versions = versions  # type: ignore[method-assign,assignment] # for this test
+    store._looker._list_versions = versions  # type: ignore[method-assign,assignment] # for this test
     assert store.describe(KEY).deleted is not None
 
 
@@ -172,6 +173,20 @@ def test_retiring_notes_what_is_left(sim: AzureSimulator, store: AzureStore) -> 
     assert sim.secrets.version(KEY, newest.id).tags["team"] == "a"
 
 
+def test_retiring_keeps_a_tag_that_was_changed_meanwhile(
+    sim: AzureSimulator, store: AzureStore
+) -> None:
+    """The note is added to the newest version's tags as they are, not as the run saw them."""
+    now = sim.now()
+    for age in (90 * DAY, 20 * DAY):
+        sim.secrets.add_version(KEY, value(), tags=TAGS, created=now - age, updated=now - age)
+    seen, old = store.describe(KEY, exact=True), sim.secrets.versions(KEY)[0]
+    store.tag(store.describe(KEY), {"daena.hold": "true"})
+    store.retire(seen, old.id, now)
+    tags = sim.secrets.version(KEY).tags
+    assert (tags["daena.hold"], OPEN in tags) == ("true", True)
+
+
 def test_a_look_that_is_no_longer_true(sim: AzureSimulator, store: AzureStore) -> None:
     """Two looks at the same version are the same, whatever was listed besides."""
     sim.secrets.add_version(KEY, value(), tags=TAGS)
@@ -194,10 +209,36 @@ def test_a_claim_on_a_base_that_was_rotated_after_all(
     assert all(NAME in version.tags for version in sim.secrets.versions(KEY))
 
 
+def test_a_claim_is_given_back_when_its_base_was_rotated_after_all(
+    sim: AzureSimulator, adapter: AzureKeyVaultAdapter, store: AzureStore
+) -> None:
+    """Nothing was set under it, so nobody has to wait for its end."""
+    adapter.create_key(KEY)
+    stale = store.describe(KEY)
+    adapter.rotate_key(KEY)
+    with pytest.raises(RotationConflict):
+        store.stage(stale, value(), sim.now() + timedelta(minutes=16))
+    base = look_of(stale).version
+    claims = [name for name in sim.blobs.containers["claims"] if f"/{base}/" in name]
+    assert [name.rpartition("/")[2] for name in sorted(claims)] == ["0", "1", "1.free"]
+
+
+def test_a_secret_of_others_is_not_created_again(
+    sim: AzureSimulator, adapter: AzureKeyVaultAdapter
+) -> None:
+    """No claim tells of it: a look does, and the claim is given back."""
+    sim.secrets.add_version(KEY, value(), tags={})
+    with pytest.raises(KeyExists, match="it exists already"):
+        adapter.create_key(KEY)
+    assert len(sim.secrets.versions(KEY)) == 1
+    claims = sorted(sim.blobs.containers["claims"])
+    assert [name.rpartition("/")[2] for name in claims] == ["0", "0.free"]
+
+
 @pytest.mark.parametrize("version", ["", "latest", "A" * 32, "g" * 32, "0" * 31, "0" * 32 + "\n"])
 def test_what_is_no_version_id(store: AzureStore, version: str) -> None:
     """It is refused before any call."""
-    with pytest.raises(ConfigError, match="no version id of Key Vault"):
+    with pytest.raises(ConfigError, match="not a version id of Key Vault"):
         store.check_version_id(version)
     assert store.check_version_id("0123456789abcdef" * 2)
 

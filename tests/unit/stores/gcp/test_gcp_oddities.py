@@ -10,13 +10,13 @@ from daena_kms.rules.model import VersionState
 from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.login import GcpLogin
-from daena_kms.stores.gcp.claim import Lease
+from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import read_claim
 
 from infra.local.faults import only
 from tests.unit.keys import DEFAULTS
-from tests.unit.stores.gcp.gcp_leases import KEY, NAME, Project, project
 from tests.unit.stores.gcp.gcp_messages import listed, one, secret
+from tests.unit.stores.gcp.gcp_projects import KEY, NAME, Project, project
 
 UPDATE = only("secretmanager", "UpdateSecret")
 
@@ -32,15 +32,15 @@ def before_each_update(
     monkeypatch: pytest.MonkeyPatch, act: Callable[[], None], times: int = 1
 ) -> None:
     """Let something happen right before each of the next updates of ours."""
-    inner, left = Lease.update, [times]
+    inner, left = Secrets.update, [times]
 
-    def update(self: Lease, *arguments: Any) -> Any:
+    def update(self: Secrets, *arguments: Any) -> Any:
         if left[0]:
             left[0] -= 1
             act()
         return inner(self, *arguments)
 
-    monkeypatch.setattr(Lease, "update", update)
+    monkeypatch.setattr(Secrets, "update", update)
 
 
 @pytest.mark.parametrize("tag", ["daena.hold", "daena.managed"])
@@ -73,13 +73,13 @@ def test_what_the_owner_asks_for_while_the_claim_is_in_doubt_is_heeded(
     """The claim's answer was lost, and what is seen then is not what was planned on."""
     look = world.look()
     world.sim.faults.fail_after(when=UPDATE)
-    inner = world.store._lease.look
+    inner = world.store._secrets.get
 
     def look_late(key_id: str) -> Any:
         world.annotate(**asked)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign] # for this test
+    world.store._secrets.get = look_late  # type: ignore[method-assign] # for this test
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert len(world.secret.versions) == 1
@@ -102,13 +102,13 @@ def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> N
     look = world.look()
     theirs = world.add()
     world.sim.faults.fail_after(when=UPDATE)
-    inner = world.store._lease.look
+    inner = world.store._secrets.get
 
     def look_late(key_id: str) -> Any:
         world.move(current=theirs)
         return inner(key_id)
 
-    world.store._lease.look = look_late  # type: ignore[method-assign] # for this test
+    world.store._secrets.get = look_late  # type: ignore[method-assign] # for this test
     with pytest.raises(RotationConflict):
         world.store.stage(look, "a value", world.now)
     assert world.secret.version_aliases["current"] == theirs
@@ -193,9 +193,9 @@ def test_a_deletion_while_the_listing_lags(world: Project) -> None:
 def test_a_note_of_what_is_noted_already(world: Project) -> None:
     """Nothing is written where nothing changes, nor of a version that nobody recorded."""
     world.sim.calls.clear()
-    notes = world.store._notes
-    notes.record(KEY, "1", lambda record: record)
-    notes.record(KEY, "7", lambda _: None)
+    secrets = world.store._secrets
+    secrets.change_record(KEY, "1", lambda record: record)
+    secrets.change_record(KEY, "7", lambda _: None)
     assert world.sim.calls.counts() == {"GetSecret": 2}
     assert set(world.records) == {"1"}
 

@@ -44,9 +44,9 @@ def test_a_listing_is_enough() -> None:
     first, second = key.versions
     assert (key.id, key.tags, key.deleted, key.trouble) == ("some-key", MANAGED, None, None)
     assert (first.id, first.state) == ("1", VersionState.PREVIOUS)
-    assert (first.created, first.superseded, first.base) == (MADE - 90 * DAY, MADE, mark(None))
+    assert (first.created, first.superseded, first.base_mark) == (MADE - 90 * DAY, MADE, mark(None))
     assert (second.id, second.state) == ("2", VersionState.CURRENT)
-    assert (second.created, second.superseded, second.base) == (MADE, None, mark("1"))
+    assert (second.created, second.superseded, second.base_mark) == (MADE, None, mark("1"))
     assert key.room == MAX_VERSIONS - 2
     assert (key.owner, key.drift) == (None, None)
     assert key.previous is first
@@ -107,7 +107,7 @@ def test_what_a_crash_left() -> None:
     left = Record(NOW - 3 * DAY, until=NOW - 2 * DAY, orphan=True)
     shown = secret({"2": TWO["2"], "3": left}, aliases={"current": 2})
     found = one(shown, "3")
-    assert (found.state, found.base) == (VersionState.ABANDONED, None)
+    assert (found.state, found.base_mark) == (VersionState.ABANDONED, None)
     assert found.superseded == NOW - 2 * DAY
     assert planned(to_key(shown)) == [Kind.RETIRE]
     done = Record(left.at, until=left.until, retired=NOW - HOUR, orphan=True)

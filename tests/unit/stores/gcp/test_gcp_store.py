@@ -19,7 +19,7 @@ from daena_kms.stores.gcp.state import CLAIM, DELETED, VERSIONS
 
 from infra.local.faults import only
 from tests.unit.keys import DEFAULTS, MINUTE
-from tests.unit.stores.gcp.gcp_leases import KEY, NAME, Project, project, value
+from tests.unit.stores.gcp.gcp_projects import KEY, NAME, Project, project, value
 
 UPDATE = only("secretmanager", "UpdateSecret")
 
@@ -56,7 +56,7 @@ def test_a_value_that_is_no_text(world: Project) -> None:
 @pytest.mark.parametrize("number", ["", "0", "01", "-1", "1.0", "latest", "²", "1" * 11, "1\n"])
 def test_what_is_no_version_id(world: Project, number: str) -> None:
     """An alias is none: it may lead elsewhere by the next call."""
-    with pytest.raises(ConfigError, match="no version id of Secret Manager"):
+    with pytest.raises(ConfigError, match="not a version id of Secret Manager"):
         world.store.check_version_id(number)
     assert world.store.check_version_id("4711") == "4711"
     assert len(world.sim.calls) == 0
@@ -95,7 +95,7 @@ def test_destroying_and_retiring_are_idempotent(world: Project) -> None:
 def test_a_record_is_changed_again_when_others_were_faster(world: Project) -> None:
     """Their change stays; where somebody is always faster the caller hears of it."""
     world.rotate()
-    inner = world.store._lease.update
+    inner = world.store._secrets.update
     left = [2]
 
     def update(*arguments: object) -> object:
@@ -104,7 +104,7 @@ def test_a_record_is_changed_again_when_others_were_faster(world: Project) -> No
             world.annotate(team=f"a{left[0]}")
         return inner(*arguments)  # type: ignore[arg-type]  # passed on
 
-    world.store._lease.update = update  # type: ignore[method-assign,assignment] # for this test
+    world.store._secrets.update = update  # type: ignore[method-assign,assignment] # for this test
     world.store.retire(world.look(exact=True), "1", world.now)
     assert world.records["1"].retired is not None
     assert world.secret.annotations["team"] == "a0"

@@ -16,7 +16,7 @@ from daena_kms.stores.local.store import LocalStore
 from tests.unit.keys import NOW
 from tests.unit.local_keys import fingerprint, local, reading
 
-FORM = "It is base64 of 32 random bytes: openssl rand -base64 32"
+FORM = "Use base64 of 32 random bytes: openssl rand -base64 32"
 # Waits for a line, so that all begin together; creates a key of its own; rotates one of all.
 CREATE_AND_ROTATE = """
 import sys
@@ -119,7 +119,7 @@ def test_a_malformed_master_key_is_refused(home: Path, content: bytes) -> None:
     (home / "master.key").write_bytes(content)
     with closing(LocalStore(home)) as store, pytest.raises(ConfigError) as refused:
         store.read("k")
-    assert str(refused.value) == f"{home / 'master.key'} is no master key. {FORM}"
+    assert str(refused.value) == f"{home / 'master.key'} is not a master key. {FORM}"
 
 
 @pytest.mark.parametrize("text", ["x", "\u00e9" * 44, base64.b64encode(bytes(16)).decode()])
@@ -130,15 +130,15 @@ def test_a_malformed_key_in_the_environment_is_refused(
     monkeypatch.setenv("DAENA_KMS_MASTER_KEY", text)
     with pytest.raises(ConfigError) as refused:
         local(home).get_key("k")
-    assert str(refused.value) == f"DAENA_KMS_MASTER_KEY is no master key. {FORM}"
+    assert str(refused.value) == f"DAENA_KMS_MASTER_KEY is not a master key. {FORM}"
 
 
 def test_a_wrong_master_key_is_refused(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another key, in the file or in the environment, opens nothing and writes nothing."""
     right = (home / "master.key").read_text()
     before = (home / "keys.db").read_bytes()
-    message = f"the master key does not open the local store {home / 'keys.db'}"
-    todo = "Give the key it was made with, in DAENA_KMS_MASTER_KEY or master.key"
+    message = f"the master key is not that of the local store {home / 'keys.db'}"
+    todo = "Use the key that the store was made with, in DAENA_KMS_MASTER_KEY or master.key"
 
     def refuse() -> None:
         for call in ("get_key", "create_key", "rotate_key"):
@@ -162,7 +162,7 @@ def test_a_missing_master_key_is_not_made_anew(home: Path) -> None:
     with closing(LocalStore(home)) as store, pytest.raises(ConfigError) as refused:
         store.read("k")
     key, database = home / "master.key", home / "keys.db"
-    assert refused.value.what == f"{key} is missing, and {database} can't be opened without it"
+    assert refused.value.what == f"{key} is missing, and {database} can't be decrypted without it"
     assert refused.value.todo == "Put the file back, or set DAENA_KMS_MASTER_KEY"
     assert not key.exists()
 
@@ -237,7 +237,7 @@ def test_processes_share_a_store_from_its_first_moment(tmp_path: Path) -> None:
         assert keys.keys() == {"shared", *(f"own-{number}" for number in range(6))}
         versions = keys["shared"].versions
         assert len(versions) == 1 + sum(won)
-        assert {v.base for v in versions} == {
+        assert {v.base_mark for v in versions} == {
             mark(None),
             *(mark(v.id) for v in versions if v is not keys["shared"].current),
         }

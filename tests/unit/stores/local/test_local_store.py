@@ -82,8 +82,8 @@ def test_an_error_inside_a_change_changes_nothing(home: Path) -> None:
 @pytest.mark.parametrize(
     ("meanwhile", "error", "what"),
     [
-        ("rotated", RotationConflict, "it was rotated by somebody else meanwhile"),
-        ("tagged", RotationConflict, "it had its tags changed by somebody else meanwhile"),
+        ("rotated", RotationConflict, "somebody else rotated it meanwhile"),
+        ("tagged", RotationConflict, "somebody else changed its tags meanwhile"),
         ("deleted", KeyNotFound, "there is no such key"),
     ],
 )
@@ -127,7 +127,7 @@ def test_what_never_was_current_is_not_found(home: Path, state: VersionState) ->
     left = version(HOUR, state)
     with closing(LocalStore(home)) as store, pytest.raises(KeyNotFound) as refused:
         store.find_version(tagged({}, version(DAY), left), left.id)
-    assert refused.value.what == f"its version {left.id} never was current"
+    assert refused.value.what == f"its version {left.id} was never current"
 
 
 def test_retiring_and_destroying_touch_nothing_else(home: Path) -> None:

@@ -1,25 +1,20 @@
-"""A simulated AWS with keys of any age, and the handler's module as a cold start loads it."""
+"""The Lambda functions in a simulated AWS: the handler's module as a cold start loads it."""
 
 import importlib.util
 import json
 import logging
-import secrets
 import sys
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from aws_lambda_powertools.metrics import Metrics
 from daena_kms.audit import open_log
-from daena_kms.audit.reader import records
-from daena_kms.cloud_kms import AWSKMSAdapter
-from daena_kms.objects.base import Objects
 
-from infra.local.aws.sim import BUCKET, OTHERS_KEY, REGION, AwsSimulator, Clients, clients
+from infra.local.aws.sim import AwsSimulator
+from tests.worlds.aws import AwsWorld
 
 HANDLER = Path(__file__).parents[2] / "functions_aws" / "handler.py"
 ARN = "arn:aws:lambda:eu-central-1:123456789012:function:daena-kms"
@@ -51,14 +46,6 @@ def load_handler() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def make_older(adapter: AWSKMSAdapter, key_id: str, days: int) -> None:
-    """Give a key a current version of that age: its id says when it was made."""
-    then = datetime.now(UTC) - timedelta(days=days)
-    key = adapter.store.describe(key_id)
-    staged = adapter.store.stage(key, adapter.new_material(key_id, key.tags), then)
-    adapter.store.promote(key, staged, then)
 
 
 def metrics_in(output: str) -> dict[str, float]:
@@ -96,62 +83,25 @@ def ask(handler: ModuleType, asked: object, left: int = 300_000) -> tuple[int, d
     return answer["statusCode"], document
 
 
-@dataclass
-class World:
-    """The simulator, its clients, and the environment that a function finds."""
+class LambdaWorld(AwsWorld):
+    """A simulated AWS, the environment that a function finds there, and the function itself."""
 
-    sim: AwsSimulator
-    clients: Clients
-    adapter: AWSKMSAdapter
-    kms_key: str
-
-    @classmethod
-    def enter(cls, sim: AwsSimulator, monkeypatch: pytest.MonkeyPatch) -> Self:
-        """Lead the environment of this process to the simulator."""
-        made = clients(sim.url)
-        owner = clients(sim.url, access_key=OTHERS_KEY)
-        kms_key = owner.kms.create_key()["KeyMetadata"]["KeyId"]
-        for client in owner:
-            client.close()
-        environment = {
-            "AWS_ENDPOINT_URL": sim.url,
-            "AWS_REGION": REGION,
-            "AWS_ACCESS_KEY_ID": FUNCTION_KEY,
-            "AWS_SECRET_ACCESS_KEY": secrets.token_hex(),
-            "AWS_KMS_KEY_ID": kms_key,
-            "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/daena",
-        }
-        for name, value in environment.items():
-            monkeypatch.setenv(name, value)
+    def __init__(self, sim: AwsSimulator, patch: pytest.MonkeyPatch) -> None:
+        super().__init__(sim)
+        self.lead(patch, AWS_ACCESS_KEY_ID=FUNCTION_KEY)
+        self.log = open_log()
         _forget_powertools()
-        adapter = AWSKMSAdapter(secrets_client=made.secrets, kms_client=made.kms)
-        return cls(sim, made, adapter, kms_key)
 
     def leave(self) -> None:
         """Close the clients."""
-        self.clients.secrets.close()
-        self.clients.kms.close()
+        for client in (*self.clients, self.secrets, self.kms):
+            client.close()
         _forget_powertools()
 
     def handler(self) -> ModuleType:
         """The handler after a cold start; calls are counted from here."""
         self.sim.calls.clear()
         return load_handler()
-
-    def create(self, *key_ids: str, days: int = 0, tags: Mapping[str, str] | None = None) -> None:
-        """Create keys whose current version is that old."""
-        for key_id in key_ids:
-            self.adapter.create_key(key_id, tags=tags)
-            if days:
-                make_older(self.adapter, key_id, days)
-
-    def values(self) -> list[str]:
-        """Every value that any version of any key in the store has."""
-        return [
-            self.adapter.get_key(key.id, version.id)
-            for key in self.adapter.store.scan()
-            for version in key.versions
-        ]
 
     def changed(self) -> set[str]:
         """The secrets that were changed since the cold start."""
@@ -160,16 +110,6 @@ class World:
             for call in self.sim.calls
             if call.operation in CHANGES
         }
-
-    @property
-    def log(self) -> Objects:
-        """The audit log."""
-        return open_log()
-
-    def records(self) -> Iterable[dict[str, Any]]:
-        """Every record of the audit log."""
-        for _, data in records(self.log):
-            yield json.loads(data)
 
 
 def _forget_powertools() -> None:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.names import mark, new_version_id
-from daena_kms.stores.azure.notes import NAME, look_of
-from daena_kms.stores.azure.state import newest_of, to_key
+from daena_kms.stores.azure.look import NAME, look_of, newest_of, to_key
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties
@@ -27,7 +26,7 @@ def test_a_listing_of_a_version_of_ours() -> None:
     (only,) = key.versions
     assert key.tags == MANAGED
     assert (only.id, only.alias, only.ref) == (name, name, name)
-    assert (only.state, only.base, only.created) == (
+    assert (only.state, only.base_mark, only.created) == (
         VersionState.CURRENT,
         mark(base),
         MADE + SECOND,
@@ -51,7 +50,7 @@ def test_a_version_of_others(tags: dict[str, str] | None) -> None:
     """It has no base; in a listing it is called by the second in which it was made."""
     key = to_key(properties(MADE, tags, version=""))
     assert key.current is not None
-    assert (key.current.id, key.current.base) == ("made-20261114T120000Z", None)
+    assert (key.current.id, key.current.base_mark) == ("made-20261114T120000Z", None)
     assert key.older_since == MADE
 
 
@@ -152,15 +151,15 @@ def test_a_copied_name_is_the_older_versions() -> None:
     copy = properties(MADE + 5 * MINUTE, first.tags)
     key = to_key(copy, [first, copy])
     older, current = key.versions
-    assert (older.id, older.base, older.ref) == (
+    assert (older.id, older.base_mark, older.ref) == (
         first.version,
         mark(None),
         (first.tags or {})[NAME],
     )
-    assert (current.id, current.base) == (copy.version, None)
+    assert (current.id, current.base_mark) == (copy.version, None)
     # Between two later ones it is nobody's name either.
     last = ours(copy.version, MADE + HOUR)
-    named = [v.base is not None for v in to_key(last, [first, copy, last]).versions]
+    named = [v.base_mark is not None for v in to_key(last, [first, copy, last]).versions]
     assert named == [True, False, True]
 
 
@@ -177,7 +176,7 @@ def test_a_name_older_than_its_version_was_copied(late: timedelta, known: bool) 
     """A version is set within minutes of its stamp, or the stamp is another version's."""
     key = to_key(ours(late=late))
     assert key.current is not None
-    assert (key.current.base is not None) is known
+    assert (key.current.base_mark is not None) is known
     assert key.current.created == MADE + late
 
 

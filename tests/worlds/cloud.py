@@ -1,17 +1,20 @@
-"""What the worlds of simulated clouds share: faults by number, and a clock that follows."""
+"""What the worlds of simulated clouds share: numbered calls, faults, a clock, stale listings."""
 
 import threading
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from daena_kms.errors import DaenaKMSError
 
 from infra.local.faults import CallLog, Faults, How, Predicate
-from tests.faults.seam import Effect
-from tests.faults.worlds_base import FOR_EVER, World
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.base import FaultWorld
+from tests.worlds.memory import MemoryObjects
+from tests.worlds.seam import Effect
 
 _READING = ("List", "Get", "Head", "Describe", "Access", "Generate")
+#: More calls than any operation makes.
+FOR_EVER = 1_000_000
 
 
 class Simulator(Protocol):
@@ -26,36 +29,68 @@ class Simulator(Protocol):
     def shift_clock(self, *, seconds: float) -> None:
         """Move the simulated time."""
 
+    def set_latency(self, seconds: float) -> None:
+        """Let each call take so long."""
 
-class SimWorld(World):
+    def freeze_listing(self) -> None:
+        """Let listings answer as they would now."""
+
+    def unfreeze_listing(self) -> None:
+        """Let listings answer live again."""
+
+
+class CloudWorld[S: Simulator](FaultWorld):
     """A world in a simulator, to which no client repeats a call: each fault reaches its caller."""
 
+    #: The simulator's services that are the store; the others are its log, claims and logins.
+    services: ClassVar[frozenset[str]]
+    #: The operation on the store that puts an object into the log.
+    puts: ClassVar[str]
     #: How a call that fails shows itself. Some SDK repeats a reading call that was cut off.
-    how = How.DROP
+    how: ClassVar[How] = How.DROP
+    #: Whether the store's own dates matter: then its clock is at the time of the last call.
+    dated: ClassVar[bool] = False
 
-    def __init__(self, sim: Simulator) -> None:
+    def __init__(self, sim: S) -> None:
         super().__init__()
-        self._sim = sim
+        self.sim = sim
+        self._moving = threading.Lock()
+
+    def at(self, after: timedelta = timedelta()) -> datetime:
+        """Return this time, and move the simulated clock to it where its dates matter."""
+        now = super().at(after)
+        if self.dated:
+            with self._moving:
+                self.sim.shift_clock(seconds=(now - self.sim.now()).total_seconds())
+        return now
+
+    def wait(self, time: timedelta) -> None:
+        """Move the simulated clock on."""
+        self.sim.shift_clock(seconds=time.total_seconds())
 
     def calls(self) -> int:
         """Return how many calls came in."""
-        return len(self._sim.calls)
+        return len(self.sim.calls)
+
+    def store_calls(self) -> list[str]:
+        """Return the operations on the store."""
+        return [call.operation for call in self.sim.calls if call.service in self.services]
 
     def writes(self) -> list[int]:
         """Return the numbers of the calls that are no reading ones by their name."""
-        return [c.index for c in self._sim.calls if not c.operation.startswith(_READING)]
+        return [c.index for c in self.sim.calls if not c.operation.startswith(_READING)]
 
     def mend(self) -> None:
         """Let every call pass."""
-        self._sim.faults.clear()
+        self.sim.faults.clear()
 
     def arm(self, at: int, effect: Effect) -> None:
         """Plan the faults; a process that was killed is one of which no further call arrives."""
         self.mend()
-        self._sim.calls.clear()
+        self.sim.calls.clear()
         if at == 0:
             return
-        faults, how = self._sim.faults, self.how
+        faults, how = self.sim.faults, self.how
         match effect:
             case Effect.BEFORE:
                 faults.fail_before(at, how=how)
@@ -70,7 +105,7 @@ class SimWorld(World):
     def arm_at(self, effect: Effect, when: Predicate) -> None:
         """Let the process end before, or after, the first call that this is about."""
         self.mend()
-        faults, seen = self._sim.faults, threading.Event()
+        faults, seen = self.sim.faults, threading.Event()
         after = effect is Effect.KILLED_AFTER
 
         def from_then_on(service: str, operation: str) -> bool:
@@ -94,23 +129,8 @@ class SimWorld(World):
         return False
 
 
-class DatedWorld(SimWorld):
-    """A world whose store's own dates matter: its clock is at the time of the last call."""
-
-    def __init__(self, sim: Simulator) -> None:
-        super().__init__(sim)
-        self._moving = threading.Lock()
-
-    def at(self, after: timedelta = timedelta()) -> datetime:
-        """Return this time, and move the simulated clock to it."""
-        now = super().at(after)
-        with self._moving:
-            self._sim.shift_clock(seconds=(now - self._sim.now()).total_seconds())
-        return now
-
-
-def held_by(objects: dict[str, bytes]) -> MemoryObjects:
+def stored(objects: Iterable[tuple[str, bytes]]) -> MemoryObjects:
     """Return objects as a log that is read without a call."""
     found = MemoryObjects()
-    found.data = objects
+    found.held = dict(objects)
     return found

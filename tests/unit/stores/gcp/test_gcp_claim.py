@@ -13,11 +13,11 @@ from daena_kms.errors import (
 )
 from daena_kms.rules.model import VersionState
 from daena_kms.rules.plan import Kind, plan_key
-from daena_kms.stores.gcp.claim import HELD
+from daena_kms.stores.gcp.claim import CLAIM_LIFETIME
 from daena_kms.stores.gcp.state import CLAIM, VERSIONS, Claim, Record, read_claim, write_claim
 
 from tests.unit.keys import DAY, DEFAULTS, HOUR, MINUTE, SECOND
-from tests.unit.stores.gcp.gcp_leases import KEY, Project, project, value
+from tests.unit.stores.gcp.gcp_projects import KEY, Project, project, value
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_claim_keeps_others_out_until_it_ends(world: Project) -> None:
     staged = world.stage()
     end = claim(world)
     assert end is not None
-    assert end.until - staged.at == HELD
+    assert end.until - staged.at == CLAIM_LIFETIME
     key, calls = world.look(), len(world.secret.versions)
     with pytest.raises(RotationConflict, match="another rotation holds it, until "):
         world.store.stage(key, value(), end.until - SECOND)
@@ -119,7 +119,7 @@ def test_what_a_crash_left_is_never_promoted(world: Project) -> None:
 
 def test_a_version_that_became_current_meanwhile_was_no_crashs(world: Project) -> None:
     """Somebody adds one and makes it current inside a dead claim: it is the base like any other."""
-    claimed = Claim("dead", 1, world.now, world.now + HELD)
+    claimed = Claim("dead", 1, world.now, world.now + CLAIM_LIFETIME)
     world.annotate(**{CLAIM: write_claim(claimed)})
     assert world.add() == 2
     world.move(current=2)
@@ -129,6 +129,17 @@ def test_a_version_that_became_current_meanwhile_was_no_crashs(world: Project) -
     assert key.previous is not None
     assert (key.previous.id, key.previous.state) == ("2", VersionState.PREVIOUS)
     assert not world.records["2"].orphan
+
+
+def test_a_version_that_others_gave_an_alias_was_no_crashs(world: Project) -> None:
+    """Somebody adds one inside a dead claim and uses it: it is not noted as given up."""
+    claimed = Claim("dead", 1, world.now, world.now + CLAIM_LIFETIME)
+    world.annotate(**{CLAIM: write_claim(claimed)})
+    assert world.add() == 2
+    world.move(theirs=2)
+    world.pass_(minutes=16)
+    assert world.rotate() == "3"
+    assert set(world.records) == {"1", "3"}
 
 
 def test_versions_of_others_outside_the_dead_claim(world: Project) -> None:
@@ -223,14 +234,14 @@ def test_a_promotion_that_would_begin_too_late(world: Project, late: timedelta, 
     with pytest.raises(StoreUnavailable, match="took too long"):
         world.store.promote(world.look(), staged, staged.at + late)
     assert world.secret.version_aliases["current"] == 1
-    assert late < HELD - 5 * MINUTE
+    assert late < CLAIM_LIFETIME - 5 * MINUTE
 
 
 @pytest.mark.parametrize(
     ("claimed", "error", "words"),
     [
         (timedelta(hours=3), ConfigError, "longer than any may.*remove the annotation"),
-        (HELD + 4 * MINUTE, RotationConflict, "until"),
+        (CLAIM_LIFETIME + 4 * MINUTE, RotationConflict, "until"),
         (-SECOND, None, ""),
     ],
     ids=["by a wrong clock", "by a clock ahead", "over"],

@@ -15,9 +15,9 @@ from obstore.store import AzureStore as Container
 from infra.local.azure.auth import OWNER
 from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import AzureSimulator
-from tests.faults.worlds_base import CLAIMED
-from tests.faults.worlds_sim import DatedWorld, held_by
-from tests.unit.memory_log import MemoryObjects
+from tests.worlds.base import CLAIMED, merged
+from tests.worlds.cloud import CloudWorld, stored
+from tests.worlds.memory import MemoryObjects
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
@@ -44,6 +44,15 @@ def container(
     return CloudObjects(store, f"az://{ACCOUNT}/{name}", use)
 
 
+def azure_adapter(sim: AzureSimulator, **options: Any) -> AzureKeyVaultAdapter:
+    """Return an adapter on a simulator's vault, its claims opened by their address."""
+    return AzureKeyVaultAdapter(
+        secret_client=sim.secrets_client(**options),
+        claims_url=f"az://{ACCOUNT}/claims",
+        credential=sim.credential(),
+    )
+
+
 class Adapter(AzureKeyVaultAdapter):
     """The adapter, but that its claims are where the world says."""
 
@@ -56,10 +65,15 @@ class Adapter(AzureKeyVaultAdapter):
         return Claims(self._container, self.vault)
 
 
-class AzureWorld(DatedWorld):
-    """The strict simulator; ``claims`` opens objects of one's own, elsewhere."""
+class AzureWorld(CloudWorld[AzureSimulator]):
+    """A vault, and two containers; ``claims`` opens objects of one's own, elsewhere."""
 
+    provider = "azure"
+    unknown_version = "0123456789abcdef" * 2
     patience = CLAIMED
+    services = frozenset({"keyvault"})
+    puts = "PutBlob"
+    dated = True
 
     def __init__(
         self,
@@ -69,45 +83,93 @@ class AzureWorld(DatedWorld):
         **options: Any,
     ) -> None:
         super().__init__(sim)
-        self.sim = sim
         self._options = options
         self._elsewhere = claims
-        self.adapter = self.another()
+        self.client = sim.secrets_client()
+        self.adapter = self.again()
         self.log = container(sim, "audit")
         self._saved: tuple[Any, ...] = ()
 
-    def another(self) -> Adapter:
-        """Return an adapter with clients of its own, as another process has it."""
+    def again(self) -> AzureKeyVaultAdapter:
+        """Return an adapter with clients of its own."""
         opened = self._elsewhere or (lambda: container(self.sim, "claims", CLAIMS))
         return Adapter(self.sim, opened(), self.sim.secrets_client(**self._options))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the platform and the deployment set for an app."""
+        return self.sim.environment
 
     def held(self) -> MemoryObjects:
         """Return the blobs of the log."""
         blobs = self.sim.blobs.containers["audit"]
-        return held_by({name: blob.body for name, blob in blobs.items()})
+        return stored((name, blob.body) for name, blob in blobs.items())
 
     def claims(self) -> list[str]:
         """Return the names of all claims, and of their ends."""
         return sorted(self.sim.blobs.containers["claims"])
 
-    def foreign(self, key_id: str, material: str, tags: Mapping[str, str] | None = None) -> None:
-        """Add a secret without the SDK, which would log the value as it should."""
-        self.sim.secrets.add_version(key_id, material, tags=dict(tags or {}))
+    def state(self) -> dict[str, object]:
+        """Return every secret with everything in it."""
+        deleted = self.sim.secrets.deleted
+        return {**self.sim.secrets.live, **{f"{name} (deleted)": deleted[name] for name in deleted}}
+
+    def values(self) -> list[str]:
+        """Return the value of each version, of deleted secrets too."""
+        return [version.value for secret in self._all() for version in secret.versions.values()]
 
     def promotions(self) -> int:
         """Count the versions: each was current as it was set, and none ever goes."""
-        secrets = self.sim.secrets
-        held = [*secrets.live.values(), *(gone.secret for gone in secrets.deleted.values())]
-        return sum(len(secret.versions) for secret in held)
+        return sum(len(secret.versions) for secret in self._all())
 
-    def state(self) -> object:
-        """Return every secret with everything in it."""
-        return dict(self.sim.secrets.live), dict(self.sim.secrets.deleted)
+    def _all(self) -> list[Any]:
+        secrets = self.sim.secrets
+        return [*secrets.live.values(), *(gone.secret for gone in secrets.deleted.values())]
+
+    def foreign(
+        self,
+        key_id: str,
+        material: str,
+        tags: Mapping[str, str] | None = None,
+        *,
+        age: timedelta = timedelta(),
+        **given: Any,
+    ) -> None:
+        """Add a secret without the SDK, which would log the value as it should."""
+        made = self.sim.secrets.now() - age
+        self.sim.secrets.add_version(
+            key_id, material, tags=dict(tags or {}), created=made, updated=made, **given
+        )
+
+    def overwrite(self, key_id: str, material: str) -> None:
+        """Set a value, with the tags that it had: a set replaces them all."""
+        tags = self.client.get_secret(key_id).properties.tags
+        self.client.set_secret(key_id, material, tags=tags)
+
+    def operate(self, key_id: str, **changes: Any) -> None:
+        """Change the newest version behind everybody's back, as its owner would."""
+        secret = self.sim.secrets.secret(key_id)
+        self.sim.secrets.put(secret.with_version(replace(secret.newest, **changes)))
+
+    def retag(self, key_id: str, tags: Mapping[str, str | None]) -> None:
+        """Change the newest version's tags."""
+        known = self.sim.secrets.secret(key_id).newest.tags
+        self.operate(key_id, tags=merged(known, tags))
+
+    def erase(self, key_id: str) -> None:
+        """Delete and purge it."""
+        self.client.begin_delete_secret(key_id, _polling_interval=0).wait()
+        self.client.purge_deleted_secret(key_id)
+
+    def enable(self, key_id: str, version: str) -> None:
+        """Enable the version."""
+        self.client.update_secret_properties(key_id, version, enabled=True)
 
     def save(self) -> None:
         """Keep the secrets and the blobs, which are all immutable."""
+        secrets = self.sim.secrets
         blobs = {name: dict(held) for name, held in self.sim.blobs.containers.items()}
-        self._saved = (*self._both(), blobs)
+        self._saved = (dict(secrets.live), dict(secrets.deleted), blobs)
 
     def load(self) -> None:
         """Put them back."""
@@ -122,11 +184,3 @@ class AzureWorld(DatedWorld):
         for name, held in blobs.items():
             self.sim.blobs.containers[name].clear()
             self.sim.blobs.containers[name].update(held)
-
-    def operate(self, key_id: str, **changes: Any) -> None:
-        """Change the newest version behind everybody's back, as its owner would."""
-        secret = self.sim.secrets.secret(key_id)
-        self.sim.secrets.put(secret.with_version(replace(secret.newest, **changes)))
-
-    def _both(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        return dict(self.sim.secrets.live), dict(self.sim.secrets.deleted)

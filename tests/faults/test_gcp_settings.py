@@ -1,35 +1,29 @@
-"""Google Cloud's settings that are missing or odd; a service or a login that refuses or hangs."""
+"""Google Cloud's settings that are missing or odd, and a login that fails."""
 
 import json
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import GCPSecretManagerAdapter, get_cloud_kms_adapter
-from daena_kms.errors import AccessDenied, AuditUnavailable, ConfigError, StoreUnavailable
+from daena_kms.errors import AuditUnavailable, ConfigError
 
-from infra.local.faults import only
-from infra.local.gcp.client import connect
 from infra.local.gcp.sim import BUCKET, PROJECT
 from tests.faults.leaks import texts_of
-from tests.faults.worlds import CLAIMED, DAY, GcpWorld, open_world, refused
+from tests.worlds.base import refused
+from tests.worlds.gcp import GcpWorld
 
-type Call = Callable[[], object]
-
-KEY, NEW = "app-key", "new-key"
-LATER = 91 * DAY
+KEY = "app-key"
 
 
 @pytest.fixture
-def gcp(tmp_path: Path) -> Iterator[GcpWorld]:
+def gcp(gcp: GcpWorld) -> GcpWorld:
     """Give a Google Cloud with one key."""
-    with open_world("gcp", tmp_path) as world:
-        assert isinstance(world, GcpWorld)
-        world.operations().create(KEY)
-        yield world
+    gcp.operations().create(KEY)
+    return gcp
 
 
 @pytest.fixture
@@ -160,69 +154,6 @@ def test_a_file_that_holds_no_credentials(
     assert not [text for text in texts_of(caught.value) if "word-of-it" in text]
 
 
-def test_access_denied_to_each_call(gcp: GcpWorld) -> None:
-    """Whatever is refused is named, with where to allow it; the state is as before."""
-    adapter = gcp.adapter
-    gcp.foreign("their-key", "x" * 43)
-    calls: list[tuple[str, Call]] = [
-        ("ListSecrets", adapter.list_keys),
-        ("AccessSecretVersion", lambda: adapter.get_key(KEY)),
-        ("GetSecret", lambda: adapter.rotate_key(KEY)),
-        ("UpdateSecret", lambda: adapter.rotate_key(KEY)),
-        ("CreateSecret", lambda: adapter.create_key(NEW)),
-        ("ListSecretVersions", lambda: adapter.delete_key(KEY)),
-        ("UpdateSecret", lambda: adapter.delete_key(KEY)),
-        ("AccessSecretVersion", lambda: gcp.operations().adopt("their-key", spec="token")),
-    ]
-    for operation, call in calls:
-        gcp.sim.faults.deny(operation)
-        with refused(gcp, AccessDenied, "Google Cloud refused.*Allow it"):
-            call()
-        gcp.sim.faults.allow(operation)
-    value = adapter.get_key(KEY)
-    gcp.sim.faults.deny("AddSecretVersion")
-    with pytest.raises(AccessDenied, match="refused add_secret_version"):
-        adapter.rotate_key(KEY)
-    assert adapter.get_key(KEY) == value
-    gcp.sim.faults.allow("AddSecretVersion")
-    # The claim was given back.
-    assert adapter.rotate_key(KEY) != value
-
-
-def test_a_service_that_hangs(gcp: GcpWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call without an answer ends by itself, as worth trying again."""
-    monkeypatch.setattr("daena_kms.sdk.gcp.client._TIMEOUT", 0.2)
-    monkeypatch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
-    value = gcp.adapter.get_key(KEY)
-    calls: list[tuple[str, Call]] = [
-        ("GetSecret", lambda: gcp.adapter.rotate_key(KEY)),
-        ("ListSecrets", lambda: gcp.run(LATER)),
-    ]
-    for operation, call in calls:
-        gcp.sim.faults.hang(when=only("secretmanager", operation))
-        with refused(gcp, StoreUnavailable, "Secret Manager did not answer"):
-            call()
-    gcp.sim.faults.hang(when=only("secretmanager", "AddSecretVersion"))
-    with pytest.raises(StoreUnavailable, match="Secret Manager did not answer"):
-        gcp.adapter.rotate_key(KEY)
-    assert gcp.adapter.get_key(KEY) == value
-    assert gcp.run(LATER + CLAIMED).rotated == [KEY]
-
-
-def test_a_service_that_is_not_there(
-    gcp: GcpWorld, nowhere: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A service that can't be reached is told as one, and worth trying again."""
-    monkeypatch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
-    client = connect(nowhere)
-    adapter = GCPSecretManagerAdapter(PROJECT, client=client)
-    with refused(gcp, StoreUnavailable, "Secret Manager did not answer.*network"):
-        adapter.list_keys()
-    with refused(gcp, StoreUnavailable, "Secret Manager did not answer.*network"):
-        adapter.create_key(NEW)
-    client.transport.close()  # type: ignore[no-untyped-call] # as it is declared
-
-
 def test_a_proxy_is_not_for_an_emulator(
     gcp: GcpWorld, nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,22 +162,6 @@ def test_a_proxy_is_not_for_an_emulator(
         monkeypatch.setenv(name, f"http://user:password-of-it@{nowhere}")
     monkeypatch.setenv("GCP_SECRET_MANAGER_ENDPOINT", gcp.sim.target)
     assert GCPSecretManagerAdapter(PROJECT).list_keys() == [KEY]
-
-
-@pytest.mark.parametrize("module", ["google.auth", "google.cloud.secretmanager_v1"])
-def test_a_client_that_is_not_installed(
-    gcp: GcpWorld, monkeypatch: pytest.MonkeyPatch, module: str
-) -> None:
-    """Without the client library, or a part of it, it is said what to install."""
-    if module != "google.auth":
-        monkeypatch.setenv("GCP_SECRET_MANAGER_ENDPOINT", gcp.sim.target)
-    parent, _, name = module.rpartition(".")
-    monkeypatch.delattr(sys.modules[parent], name)
-    monkeypatch.setitem(sys.modules, module, None)
-    adapter = GCPSecretManagerAdapter(PROJECT)
-    for call in (adapter.list_keys, lambda: adapter.rotate_key(KEY)):
-        with refused(gcp, ConfigError, r"not installed.*pip install 'daena-kms\[gcp\]'"):
-            call()
 
 
 def test_a_log_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:

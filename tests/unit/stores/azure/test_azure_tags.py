@@ -8,17 +8,8 @@ from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.notes import (
-    MAX_TAGS,
-    NAME,
-    OPEN,
-    RETIRED,
-    checked,
-    look_of,
-    next_tags,
-    oldest_readable,
-)
-from daena_kms.stores.azure.state import deleted_key, to_key
+from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, deleted_key, look_of, to_key
+from daena_kms.stores.azure.set import MAX_TAGS, checked, next_tags, oldest_readable
 
 from tests.unit.keys import DAY, HOUR, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties

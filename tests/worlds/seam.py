@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from daena_kms.objects.files import FileObjects
 from daena_kms.rules.model import Key
 from daena_kms.stores.base import Staged
 from daena_kms.stores.local.store import LocalStore
-from obstore.store import S3Store
 
-from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION
+#: The calls of a log.
+LOG = frozenset({"put_new", "get", "entries", "children"})
 
 
 class Effect(StrEnum):
@@ -161,19 +161,3 @@ class SeamedObjects(FileObjects):
         """List folders."""
         children = super().children
         return self._through("children", lambda: children(prefix))
-
-
-def bucket(url: str) -> S3Store:
-    """Return the simulated bucket, with a client that repeats no call."""
-    return S3Store(
-        BUCKET,
-        config={
-            "checksum_algorithm": "SHA256",
-            "endpoint": url,
-            "region": REGION,
-            "access_key_id": ACCESS_KEY,
-            "secret_access_key": ACCESS_KEY,
-        },
-        client_options={"allow_http": True, "timeout": timedelta(seconds=5)},
-        retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=1)},
-    )

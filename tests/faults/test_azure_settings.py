@@ -1,43 +1,26 @@
-"""Azure's settings that are missing or odd, and a vault, claims or a login that refuse or hang."""
+"""Azure's settings that are missing or odd, a login that fails, a proxy that is not there."""
 
 import socket
-import sys
-from collections.abc import Callable, Iterator
-from datetime import timedelta
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter, get_cloud_kms_adapter
-from daena_kms.errors import (
-    AccessDenied,
-    AuditUnavailable,
-    ConfigError,
-    DaenaKMSError,
-    RotationConflict,
-    StoreUnavailable,
-)
-from daena_kms.sdk.azure.client import BOUNDS
+from daena_kms.errors import AccessDenied, AuditUnavailable, ConfigError, StoreUnavailable
 
 from infra.local.azure.blob import ACCOUNT
-from infra.local.azure.sim import secrets_client
-from infra.local.faults import only
 from tests.faults.leaks import texts_of
-from tests.faults.worlds import CLAIMED, DAY, AzureWorld, open_world, refused
-
-type Call = Callable[[], object]
+from tests.worlds.azure import AzureWorld
+from tests.worlds.base import refused
 
 KEY, NEW = "app-key", "new-key"
-LATER = 91 * DAY
 
 
 @pytest.fixture
-def azure(tmp_path: Path) -> Iterator[AzureWorld]:
+def azure(azure: AzureWorld) -> AzureWorld:
     """Give an Azure with one key."""
-    with open_world("azure", tmp_path) as world:
-        assert isinstance(world, AzureWorld)
-        world.operations().create(KEY)
-        yield world
+    azure.operations().create(KEY)
+    return azure
 
 
 @pytest.fixture
@@ -138,65 +121,6 @@ def test_no_login(azure: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     assert AzureKeyVaultAdapter().list_keys() == [KEY]
 
 
-def test_access_denied_to_each_call(azure: AzureWorld) -> None:
-    """Whatever is refused is named, with the role that allows it; the state is as before."""
-    adapter = azure.adapter
-    azure.foreign("their-key", "x" * 43)
-    each: list[tuple[str, Call]] = [
-        ("GetSecrets", adapter.list_keys),
-        ("GetSecret", lambda: adapter.get_key(KEY)),
-        ("GetSecret", lambda: adapter.rotate_key(KEY)),
-        ("SetSecret", lambda: adapter.rotate_key(KEY)),
-        ("SetSecret", lambda: adapter.create_key(NEW)),
-        ("DeleteSecret", lambda: adapter.delete_key(KEY)),
-        ("UpdateSecret", lambda: azure.operations().adopt("their-key", spec="token")),
-    ]
-    for operation, call in each:
-        azure.sim.faults.deny(operation)
-        with refused(azure, AccessDenied, "Key Vault refused.*Key Vault Secrets Officer"):
-            call()
-        azure.sim.faults.allow(operation)
-    azure.sim.faults.deny("PutBlob")
-    claiming: list[Call] = [lambda: adapter.rotate_key(KEY), lambda: adapter.create_key(NEW)]
-    for call in claiming:
-        with refused(azure, DaenaKMSError, "claims.*permissions"):
-            call()
-    azure.sim.faults.allow("PutBlob")
-    # A claim on which nothing was set is no obstacle.
-    assert adapter.rotate_key(KEY)
-    assert adapter.create_key(NEW)
-
-
-def test_a_vault_that_hangs(azure: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call without an answer ends by itself; a set of which nobody knows keeps its claim."""
-    monkeypatch.setitem(BOUNDS, "read_timeout", 0.2)
-    value = azure.adapter.get_key(KEY)
-    azure.sim.faults.hang(when=only("keyvault", "GetSecret"))
-    with refused(azure, StoreUnavailable, "Key Vault did not answer"):
-        azure.adapter.get_key(KEY)
-    azure.sim.faults.hang(when=only("keyvault", "GetSecrets"))
-    with refused(azure, StoreUnavailable, "Key Vault did not answer"):
-        azure.run(LATER)
-    azure.sim.faults.hang(when=only("keyvault", "SetSecret"))
-    with refused(azure, StoreUnavailable, "Key Vault did not answer"):
-        azure.adapter.rotate_key(KEY)
-    with refused(azure, RotationConflict, "another rotation holds it"):
-        azure.adapter.rotate_key(KEY)
-    assert azure.adapter.get_key(KEY) == value
-    assert azure.run(LATER + CLAIMED).rotated == [KEY]
-
-
-def test_a_vault_that_is_not_there(azure: AzureWorld, nowhere: str) -> None:
-    """A vault that can't be reached is told as one, and worth trying again."""
-    client = secrets_client(f"https://{nowhere}", azure.sim.ca_file)
-    adapter = AzureKeyVaultAdapter(secret_client=client, claims_url=f"az://{ACCOUNT}/claims")
-    calls: list[Call] = [adapter.list_keys, lambda: adapter.rotate_key(KEY)]
-    for call in calls:
-        with refused(azure, StoreUnavailable, "Key Vault can't be reached.*network"):
-            call()
-    client.close()
-
-
 def test_a_proxy_that_is_not_there(
     azure: AzureWorld, nowhere: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,33 +128,7 @@ def test_a_proxy_that_is_not_there(
     for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"):
         monkeypatch.setenv(name, f"http://user:password-of-it@{nowhere}")
     with refused(azure, StoreUnavailable, "Key Vault can't be reached"):
-        azure.another().rotate_key(KEY)
+        azure.again().rotate_key(KEY)
     with pytest.raises(StoreUnavailable) as caught:
-        azure.another().list_keys()
+        azure.again().list_keys()
     assert not [text for text in texts_of(caught.value) if "password-of-it" in text]
-
-
-@pytest.mark.parametrize("module", ["azure.identity", "azure.keyvault.secrets", "obstore.store"])
-def test_an_sdk_that_is_not_installed(
-    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch, module: str
-) -> None:
-    """Without the SDK, or a part of it, it is said what to install; nothing is changed."""
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", azure.sim.ca_file)
-    credential = azure.sim.credential() if module != "azure.identity" else None
-    adapter = AzureKeyVaultAdapter(
-        azure.sim.vault_url, claims_url=f"az://{ACCOUNT}/claims", credential=credential
-    )
-    monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.delattr(module, raising=False)
-    calls: list[Call] = [adapter.list_keys, lambda: adapter.rotate_key(KEY)]
-    for call in calls[module == "obstore.store" :]:
-        with refused(azure, ConfigError, r"not installed.*pip install 'daena-kms\[azure\]'"):
-            call()
-
-
-def test_a_time_that_is_not_now(azure: AzureWorld) -> None:
-    """A run dated back does nothing that its time does not ask for."""
-    before = azure.state()
-    summary = azure.run(-timedelta(minutes=4))
-    assert (summary.rotated, summary.failed) == ([], [])
-    assert azure.state() == before

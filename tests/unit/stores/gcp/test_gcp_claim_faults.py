@@ -6,11 +6,12 @@ from datetime import datetime
 import pytest
 from daena_kms.errors import AccessDenied, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.sdk.gcp.errors import Unanswered
-from daena_kms.stores.gcp.claim import Lease, Leased
+from daena_kms.stores.gcp.claim import Claims
+from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import CLAIM, Claim, read_claim
 
 from infra.local.faults import only
-from tests.unit.stores.gcp.gcp_leases import KEY, TAGS, Project, project, value
+from tests.unit.stores.gcp.gcp_projects import KEY, TAGS, Project, project, value
 
 CREATE, UPDATE, ADD, GET = (
     only("secretmanager", name)
@@ -71,13 +72,13 @@ def test_an_addition_beside_that_of_somebody_else(
     world: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The answer is lost, and two versions are new: the one with our value is ours."""
-    inner = Lease._above
+    inner = Claims._versions_above
 
-    def above(self: Lease, leased: Leased, key_id: str) -> list[tuple[str, datetime]]:
+    def above(self: Claims, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
         world.add()
-        return inner(self, leased, key_id)
+        return inner(self, claim, key_id)
 
-    monkeypatch.setattr(Lease, "_above", above)
+    monkeypatch.setattr(Claims, "_versions_above", above)
     world.sim.faults.fail_after(when=ADD)
     staged = world.stage()
     assert staged.version_id == "2"
@@ -90,13 +91,13 @@ def test_a_foreign_version_is_never_taken_for_ours(
     world: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The addition never arrived, and somebody else's did: it is not promoted."""
-    inner = Lease._above
+    inner = Claims._versions_above
 
-    def above(self: Lease, leased: Leased, key_id: str) -> list[tuple[str, datetime]]:
+    def above(self: Claims, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
         world.add()
-        return inner(self, leased, key_id)
+        return inner(self, claim, key_id)
 
-    monkeypatch.setattr(Lease, "_above", above)
+    monkeypatch.setattr(Claims, "_versions_above", above)
     world.sim.faults.fail_before(when=ADD)
     with pytest.raises(Unanswered):
         world.stage()
@@ -196,7 +197,7 @@ def test_of_two_who_resume_one_wins(world: Project, monkeypatch: pytest.MonkeyPa
     world.pass_(minutes=16)
     looked = world.client.get_secret(request={"name": world.secret.name.replace(KEY, "new")})
     assert create(world) == "1"
-    monkeypatch.setattr(Lease, "look", lambda _self, _key_id: looked)
+    monkeypatch.setattr(Secrets, "get", lambda _self, _key_id: looked)
     with pytest.raises(KeyExists, match="another process is creating it"):
         create(world)
     assert list(world.sim.secrets["new"].versions) == [1]
@@ -220,23 +221,33 @@ def test_what_exists_is_left_alone(world: Project) -> None:
     assert world.sim.secrets["theirs"].annotations == {}
 
 
+def test_a_creation_takes_over_no_rotation(world: Project) -> None:
+    """A key with the claim of a dead rotation exists: only a dead creation is resumed."""
+    world.stage()
+    world.pass_(minutes=16)
+    before = dict(world.secret.annotations)
+    with pytest.raises(KeyExists, match="it exists already"):
+        create(world, KEY)
+    assert dict(world.secret.annotations) == before
+
+
 def test_a_secret_that_is_deleted_during_its_creation(world: Project) -> None:
     """It is not made again behind somebody's back."""
-    leased = world.store._maker.create("new", TAGS, world.now)
+    own = world.store._creator.create("new", TAGS, world.now)
     world.client.delete_secret(request={"name": world.secret.name.replace(KEY, "new")})
     with pytest.raises(KeyNotFound):
-        world.store._maker.finish(leased, "new", value(), None, world.now)
+        world.store._claims.add(own, value())
     assert "new" not in world.sim.secrets
 
 
 def test_a_creation_that_was_overtaken(world: Project) -> None:
     """Its late promotion moves nothing."""
-    leased = world.store._maker.create("new", TAGS, world.now)
+    own = world.store._creator.create("new", TAGS, world.now)
     late = world.now
     world.pass_(minutes=16)
     assert create(world) == "1"
-    world.store._lease.add(leased, "new", value())
+    world.store._claims.add(own, value())
     with pytest.raises(RotationConflict):
-        world.store._lease.promote(leased, "new", None, late)
+        world.store._claims.promote(own, None, late)
     assert world.sim.secrets["new"].version_aliases == {"current": 1}
     assert CLAIM not in world.sim.secrets["new"].annotations

@@ -1,0 +1,102 @@
+"""Objects in memory: a log that a test can tamper with, and one that fails on demand."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from daena_kms.audit.records import decode
+from daena_kms.errors import AuditUnavailable
+from daena_kms.objects.base import AlreadyExists, Entry, Objects
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def ticking() -> Callable[[], datetime]:
+    """Return a clock that is a second later each time that somebody looks."""
+    seconds = count()
+    return lambda: START + timedelta(seconds=next(seconds))
+
+
+class MemoryObjects(Objects):
+    """Objects in a dictionary, ``held``; each carries the time that ``clock`` gave."""
+
+    url = "memory://"
+
+    def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
+        self.held: dict[str, bytes] = {}
+        self.times: dict[str, datetime] = {}
+        self.clock = clock or ticking()
+        self._lock = threading.Lock()
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Create if absent."""
+        with self._lock:
+            if name in self.held:
+                raise AlreadyExists(name)
+            self.held[name] = data
+            self.times[name] = self.clock()
+
+    def get(self, name: str) -> bytes | None:
+        """Read."""
+        return self.held.get(name)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """List."""
+        names = sorted(name for name in self.held if name.startswith(prefix))
+        return [Entry(name, self.times.get(name, START)) for name in names]
+
+    def children(self, prefix: str) -> list[str]:
+        """List folders."""
+        rest = [name.removeprefix(prefix) for name in self.held if name.startswith(prefix)]
+        return sorted({name.split("/")[0] for name in rest if "/" in name})
+
+    def copy(self) -> "MemoryObjects":
+        """Return another log with the same objects."""
+        other = MemoryObjects(self.clock)
+        other.held, other.times = dict(self.held), dict(self.times)
+        return other
+
+    def records(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the records in the order in which they were put, all or those of one type."""
+        decoded = [decode(data, name) for name, data in self.held.items()]
+        return [record for record in decoded if kind in {None, record["type"]}]
+
+    def results(self) -> list[dict[str, Any]]:
+        """Return what every record says that became of an action, oldest first."""
+        return [row for record in self.records() for row in record.get("results", ())]
+
+
+class Wrapped(Objects):
+    """Passes on to another log, and fails or calls ``before`` where a test asks for it."""
+
+    def __init__(self, inner: Objects) -> None:
+        self.inner = inner
+        self.url = inner.url
+        self.puts = 0
+        #: The number of the put, from 1, from which on every put fails.
+        self.fail_from: int | None = None
+        self.before: Callable[[str, bytes], None] = lambda _name, _data: None
+        self.after: Callable[[str, bytes], None] = lambda _name, _data: None
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Create, or fail."""
+        self.puts += 1
+        self.before(name, data)
+        if self.fail_from is not None and self.puts >= self.fail_from:
+            raise AuditUnavailable("the log is full", todo="Make room")
+        self.inner.put_new(name, data)
+        self.after(name, data)
+
+    def get(self, name: str) -> bytes | None:
+        """Read."""
+        return self.inner.get(name)
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """List."""
+        return self.inner.entries(prefix)
+
+    def children(self, prefix: str) -> list[str]:
+        """List folders."""
+        return self.inner.children(prefix)
