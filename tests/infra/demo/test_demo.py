@@ -174,7 +174,7 @@ def test_an_unknown_part_is_bad_usage(tmp_path: Path) -> None:
     done = start(tmp_path, "mars")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: 'mars' is no part of the demo. Use local\n"
+    assert done.stderr == "Error: 'mars' is not a part of the demo. Use local\n"
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
