@@ -170,7 +170,7 @@ def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureWorld) -> None:
     """Also one that somebody else deleted; creating right after creating is refused, too."""
     azure.foreign(KEY, value())
     azure.client.begin_delete_secret(KEY, _polling_interval=0).wait()
-    with pytest.raises(KeyExists, match=r"deleted key of that name.*restore brings it back"):
+    with pytest.raises(KeyExists, match=r"it exists already, deleted but recoverable. Restore it"):
         azure.adapter.create_key(KEY)
 
 

@@ -161,7 +161,7 @@ def test_a_store_that_hangs(hasty: InCloud) -> None:
         adapter.rotate_key(KEY)
     if isinstance(hasty, AzureWorld):
         # A set of which nobody knows keeps its claim.
-        with refused(hasty, RotationConflict, "another rotation holds it"):
+        with refused(hasty, RotationConflict, "another rotation has claimed it"):
             adapter.rotate_key(KEY)
     assert adapter.get_key(KEY) == value
     faults.clear()
@@ -272,9 +272,9 @@ def test_a_kms_key_that_can_t_be_used(aws: AwsWorld) -> None:
     aws.kms.disable_key(KeyId=aws.kms_key)
     with refused(aws, ConfigError, "KMS key is disabled"):
         aws.adapter.rotate_key(KEY)
-    with refused(aws, AccessDenied, "KMS key can't decrypt"):
+    with refused(aws, AccessDenied, "KMS key can't decrypt it"):
         aws.adapter.get_key(KEY)
-    with refused(aws, AccessDenied, "KMS key can't encrypt"):
+    with refused(aws, AccessDenied, "KMS key can't encrypt it"):
         aws.adapter.create_key("new-key", "a value of one's own")
     aws.kms.enable_key(KeyId=aws.kms_key)
     assert aws.run(LATER).rotated == [KEY]
