@@ -55,7 +55,7 @@ def build(target: Target, dist: Path) -> Built:
 def _copy_libraries(
     libraries: tuple[Library, ...], installed: Path, target: Path, cloud: str
 ) -> tuple[Library, ...]:
-    """Copy what belongs into the package, and return the libraries of which anything does."""
+    """Copy what belongs into the package, and return the libraries that have any files in it."""
     files = {library.name: packing.kept(library.files, cloud) for library in libraries}
     for file in (each for kept in files.values() for each in kept):
         copy = target / file

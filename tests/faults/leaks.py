@@ -14,10 +14,7 @@ from daena_kms.cloud_kms import CloudKMSAdapter
 from daena_kms.errors import DaenaKMSError
 from daena_kms.sdk.quiet import quiet
 
-from tests.worlds.aws import AwsWorld
-from tests.worlds.azure import AzureWorld
 from tests.worlds.base import DAY, FaultWorld
-from tests.worlds.gcp import GcpWorld
 
 KEY, NEW = "app-key", "new-key"
 #: Whose loggers may keep their records from the root's handlers.
@@ -181,24 +178,3 @@ def check_errors(world: FaultWorld, logs: Recorder, value: str, least: int = 4) 
     assert len(kept) >= least
     assert leaked([value], [text for error in kept for text in texts_of(error)]) == []
     assert leaked([value], [text for text in logs.texts if "is not a key id" not in text]) == []
-
-
-def shown_by(world: FaultWorld) -> Iterator[str]:
-    """Yield what the cloud shows to whoever may not read values, and what a claim holds."""
-    if isinstance(world, AwsWorld):
-        for secret in world.sim.secrets.store.secrets.values():
-            yield repr((secret.tags, secret.labels, list(secret.versions), secret.description))
-        yield repr(list(world.sim.calls))
-    if isinstance(world, AzureWorld):
-        for found in world.sim.secrets.live.values():
-            yield repr(
-                (found.name, [(v.id, v.tags, v.content_type) for v in found.versions.values()])
-            )
-        claims = world.sim.blobs.containers["claims"]
-        assert claims
-        yield from (f"{name} {blob.body!r}" for name, blob in claims.items())
-        yield repr(list(world.sim.calls))
-    if isinstance(world, GcpWorld):
-        for held in world.sim.secrets.values():
-            yield repr((held.annotations, held.labels, held.version_aliases))
-        yield repr(list(world.sim.calls))

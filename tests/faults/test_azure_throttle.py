@@ -22,6 +22,7 @@ from infra.local.faults import only
 from tests.faults.test_many_keys import make
 from tests.worlds.azure import AzureWorld, container
 from tests.worlds.base import DAY
+from tests.worlds.seconds import time_runs_by
 
 LATER = 91 * DAY
 MINUTE = timedelta(minutes=1)
@@ -35,12 +36,9 @@ class Clock:
     def __init__(self) -> None:
         self.time = 0.0
         self.slept: list[float] = []
-        #: How long a sleep really takes, for a run that has a deadline.
-        self.really = 0.0
         #: What happens while somebody waits for a quota.
         self.meanwhile: Callable[[], object] = bool
         self._lock = threading.Lock()
-        self._never = threading.Event()
 
     def monotonic(self) -> float:
         """Return the time."""
@@ -53,7 +51,6 @@ class Clock:
             self.time += seconds
             if seconds >= 1:
                 self.meanwhile()
-        self._never.wait(self.really)
 
 
 class Slow:
@@ -127,11 +124,13 @@ def test_a_vault_that_throttles_for_good(slow: Slow) -> None:
     slow.check_nothing_lost(slow.ids)
 
 
-def test_throttled_in_the_middle_with_a_deadline(slow: Slow) -> None:
+def test_throttled_in_the_middle_with_a_deadline(
+    slow: Slow, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With its time over the run says what is left; the next one does that, and nothing twice."""
     slow.sim.faults.quota(1, 1)
-    slow.clock.really = 0.1
-    summary = slow.run(deadline=0.5, workers=1)
+    time_runs_by(slow.clock.monotonic, monkeypatch)
+    summary = slow.run(deadline=5, workers=1)
     assert summary.left
     assert summary.rotated
     assert sorted(summary.rotated + summary.left) == slow.ids

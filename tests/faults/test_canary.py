@@ -33,7 +33,6 @@ from tests.faults.leaks import (
     forms,
     leaked,
     live,
-    shown_by,
     texts_of,
 )
 from tests.worlds.aws import AwsWorld
@@ -280,7 +279,7 @@ def test_nothing_that_is_written_or_shown_holds_a_value(world: FaultWorld) -> No
         answer = respond(Request(method, path, None, "tester"), lambda: (adapter, log))
         texts += [answer.body, repr(answer)]
     values.append(world.readable(KEY)[world.current(KEY)])
-    texts += shown_by(world)
+    texts += world.shown()
     assert leaked(values, texts) == []
 
 

@@ -14,7 +14,6 @@ from tests.faults.leaks import (
     canary,
     forms,
     leaked,
-    shown_by,
     texts_of,
 )
 from tests.faults.services import service
@@ -32,7 +31,7 @@ def everything(world: FaultWorld, logs: Recorder, kms: KeyManagementService) -> 
     texts = [data.decode() for data in objects]
     texts += [repr(m) + repr(m.to_dict()) for m in kms.iter_manifests()]
     texts += [repr(kms), repr(kms.verify_chain()), kms.public_key]
-    return texts + list(shown_by(world)) + logs.texts
+    return texts + list(world.shown()) + logs.texts
 
 
 def test_nothing_that_is_written_logged_or_shown_holds_it(

@@ -1,7 +1,7 @@
 """One run over many keys: failures stay apart, and limits are kept."""
 
-import threading
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from botocore.exceptions import ClientError
@@ -15,6 +15,7 @@ from infra.local.aws.sim import ACCESS_KEY, REGION
 from infra.local.faults import only
 from tests.worlds.aws import AwsWorld
 from tests.worlds.base import DAY, FaultWorld
+from tests.worlds.seconds import Seconds, time_runs_by
 
 LATER = 91 * DAY
 
@@ -102,24 +103,20 @@ def test_a_deadline_that_is_over_leaves_everything(world: FaultWorld) -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_a_deadline_in_the_middle(aws: AwsWorld, workers: int) -> None:
+def test_a_deadline_in_the_middle(
+    aws: AwsWorld, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
     """What was begun is ended; the rest is left, recorded, and first in the next run."""
     ids = make(aws, 12)
-    taken = 0
-    lock = threading.Lock()
-    gate = threading.Event()
+    seconds, taken = Seconds(), count(1)
+    time_runs_by(seconds, monkeypatch)
 
     def slow(**_: object) -> None:
-        nonlocal taken
-        with lock:
-            taken += 1
-            wait = taken > 4
-        if wait:
-            gate.wait(0.5)
+        if next(taken) > 4:
+            seconds.now += 10
 
     aws.clients.secrets.meta.events.register("before-call.secretsmanager.PutSecretValue", slow)
-    summary = aws.run(LATER, deadline=0.6, workers=workers)
-    gate.set()
+    summary = aws.run(LATER, deadline=5, workers=workers)
     assert summary.left
     assert summary.rotated
     assert sorted(summary.rotated + summary.left) == ids

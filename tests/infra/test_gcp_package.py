@@ -23,5 +23,5 @@ def test_the_gcp_package_works(tmp_path: Path) -> None:
         assert (answer.status, answer.document["rotated"]) == (200, ["due-key"])
         assert project.version("due-key") == 2
         project.close()
-    loaded = {file.parent for file in compiled.rglob("engine.*.pyc")}
-    assert loaded == {compiled / package.relative_to("/") / "daena_kms"}
+    loaded = {file.parent for file in compiled.rglob("survey.*.pyc")}
+    assert loaded == {compiled / package.relative_to("/") / "daena_kms" / "engine"}

@@ -3,7 +3,7 @@
 import copy
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -87,6 +87,12 @@ class AwsWorld(CloudWorld[AwsSimulator]):
         held = self.sim.secrets.store.secrets.values()
         values = [version.value for secret in held for version in secret.versions.values()]
         return [value.text for value in values if value.text is not None]
+
+    def shown(self) -> Iterator[str]:
+        """Yield tags, labels, ids and descriptions, and the calls."""
+        for secret in self.sim.secrets.store.secrets.values():
+            yield repr((secret.tags, secret.labels, list(secret.versions), secret.description))
+        yield repr(list(self.sim.calls))
 
     def promotions(self) -> int:
         """Count the new secrets and the moves of AWSCURRENT that took effect."""

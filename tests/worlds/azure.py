@@ -1,6 +1,6 @@
 """A world on Azure: the vault, the claims and the log, all in one simulator."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -117,6 +117,17 @@ class AzureWorld(CloudWorld[AzureSimulator]):
     def values(self) -> list[str]:
         """Return the value of each version, of deleted secrets too."""
         return [version.value for secret in self._all() for version in secret.versions.values()]
+
+    def shown(self) -> Iterator[str]:
+        """Yield ids, tags and types of content, the claims, and the calls."""
+        for found in self.sim.secrets.live.values():
+            yield repr(
+                (found.name, [(v.id, v.tags, v.content_type) for v in found.versions.values()])
+            )
+        claims = self.sim.blobs.containers["claims"]
+        assert claims
+        yield from (f"{name} {blob.body!r}" for name, blob in claims.items())
+        yield repr(list(self.sim.calls))
 
     def promotions(self) -> int:
         """Count the versions: each was current as it was set, and none ever goes."""

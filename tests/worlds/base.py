@@ -8,7 +8,7 @@ member     local                 aws                   azure                 gcp
 ========== ===================== ===================== ===================== ====================
 store      a folder              Secrets Manager, KMS  Key Vault, over TLS   Secret Manager, gRPC
 log        files                 S3                    Blob Storage          Cloud Storage
-clock      none of its own       stands at the start   at the last call      at the last call
+clock      none of its own       the real time         at the last call      at the last call
 patience   none                  none                  a claim's time        a claim's time
 overwrite  stage and promote     put with the default  set a value, with the add a version, move
                                  label                 same tags             the alias
@@ -197,6 +197,10 @@ class FaultWorld(World):
     @abstractmethod
     def values(self) -> list[str]:
         """Return every value in the store, of whatever version, without a call."""
+
+    @abstractmethod
+    def shown(self) -> Iterator[str]:
+        """Yield what the store shows to whoever may not read values, and what a claim holds."""
 
     @abstractmethod
     def promotions(self) -> int:

@@ -97,6 +97,12 @@ class GcpWorld(CloudWorld[GcpSimulator]):
         versions = [version for secret in held for version in secret.versions.values()]
         return [version.data.decode() for version in versions if version.data]
 
+    def shown(self) -> Iterator[str]:
+        """Yield annotations, labels and aliases, and the calls."""
+        for held in self.sim.secrets.values():
+            yield repr((held.annotations, held.labels, held.version_aliases))
+        yield repr(list(self.sim.calls))
+
     def promotions(self) -> int:
         """Count the moves of the aliases that took effect; an enrolment writes a label, too."""
         return sum(1 for _ in self._moves())

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -62,6 +62,10 @@ class LocalWorld(FaultWorld):
         rows = self._rows("SELECT key_id, id FROM versions WHERE sealed IS NOT NULL")
         store = self.again().store
         return [store.read(str(key_id), str(version)) for key_id, version in rows]
+
+    def shown(self) -> Iterator[str]:
+        """Yield nothing: who may read the folder may read the values."""
+        return iter(())
 
     def promotions(self) -> int:
         """Count the versions: each was promoted as it was written."""

@@ -1,6 +1,7 @@
 """The guides say what the code does: tags, settings, errors, permissions, metrics."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -106,6 +107,7 @@ class Asked(Mapping[str, str]):
         return 0
 
 
+@functools.cache
 def read_by_the_code() -> set[str]:
     """Every variable that the code reads by its name, or asks an environment for.
 

@@ -1,20 +1,15 @@
 """How much a run writes, how much it puts into one object, and when it stops."""
 
-import functools
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from daena_kms.audit.records import MAX_ACTIONS
-from daena_kms.engine import run, worker
+from daena_kms.engine import run
 from daena_kms.engine.clock import Budget, RunClock
 
 from tests.unit.engine.engines import DAY, DUE, World
-
-#: The module: as an attribute of its package, the name is the function's.
-RUN = sys.modules["daena_kms.engine.run"]
+from tests.worlds.seconds import Seconds, time_runs_by
 
 
 @pytest.fixture
@@ -23,23 +18,11 @@ def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-class Seconds:
-    """A monotonic clock that moves only when a test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        """Return the seconds."""
-        return self.now
-
-
 @pytest.fixture
 def seconds(monkeypatch: pytest.MonkeyPatch) -> Seconds:
     """The clock of every run in the test."""
     clock = Seconds()
-    monkeypatch.setattr(RUN, "RunClock", functools.partial(RunClock, monotonic=clock))
-    monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=clock))
+    time_runs_by(clock, monkeypatch)
     return clock
 
 
