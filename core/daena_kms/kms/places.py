@@ -20,7 +20,7 @@ MANIFESTS = Use("the manifests' folder", AuditUnavailable)
 
 
 class Places:
-    """What is given, or else what the environment says. Nothing is opened before it is used."""
+    """What the caller gives, or else what the environment says; opened only on first use."""
 
     def __init__(
         self,

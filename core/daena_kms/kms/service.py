@@ -181,7 +181,7 @@ class KeyManagementService:
     ) -> ChainReport:
         """Check all manifests, against the audit log too, and return what is wrong, in order.
 
-        The report counts as true when nothing is. ``since`` is a manifest that was kept elsewhere.
+        The report counts as true when nothing is wrong. ``since`` is a manifest kept elsewhere.
         """
         trusted = self.public_key if public_key is None else public_key
         chain, log = self._places.chain, self._places.log

@@ -121,7 +121,7 @@ def _given_file(given: str) -> Signer:
     # Raised out here: the context of ours would be an error that quotes it.
     if why is not None:
         msg = f"the signing key is neither PEM nor a file that can be read: {why}"
-        raise ConfigError(msg, todo=f"Check {VARIABLE}: a PEM, or the path of one. {_TODO}")
+        raise ConfigError(msg, todo=f"Set {VARIABLE} to PEM or to the path of a PEM file. {_TODO}")
     return _from_file(path)
 
 
