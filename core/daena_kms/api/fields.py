@@ -132,6 +132,7 @@ SINCE_ANCHOR: Field[str | None] = Field(
 )
 
 # Of bodies.
+#: Any printable text is a reason; a pattern can only promise ASCII.
 REASON: Field[str | None] = Field(
     "reason",
     _reason,
