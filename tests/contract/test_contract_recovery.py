@@ -14,7 +14,7 @@ KEY = "app-key"
 WINDOWS = {
     "local": (None, "kept until it is restored"),
     "aws": (30, "kept for 30 days"),
-    "azure": (90, "kept as long as the vault keeps what is deleted: 7 to 90 days"),
+    "azure": (90, "kept as long as the vault keeps deleted keys: 7 to 90 days"),
     "gcp": (None, "all its versions are disabled; nothing is erased until somebody purges it"),
 }
 

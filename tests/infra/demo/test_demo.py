@@ -82,14 +82,14 @@ LOCAL_LINES = (
 AWS_LINES = (
     "rotated orders-encryption-key, session-signing-key; 3 keys looked at",
     "  yes  the event delivered twice does nothing more",
-    "  yes  the old one still reads as AWSPREVIOUS",
+    "  yes  the old one can still be read as AWSPREVIOUS",
     "  yes  the audit log in the bucket verifies",
 )
 AZURE_LINES = (
     "scheduled: timerTrigger",
     "  yes  the timer that fires twice does nothing more",
     "  yes  the fresh key is rotated as well",
-    "  yes  the old one still reads by its version",
+    "  yes  the old one can still be read by its version id",
     "  yes  the audit log in the container verifies",
 )
 GCP_LINES = (
