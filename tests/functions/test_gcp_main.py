@@ -127,11 +127,7 @@ def test_a_store_that_is_away_fails_the_delivery(
     ("variable", "value", "words"),
     [
         ("DAENA_KMS_AUDIT_URL", None, "Set DAENA_KMS_AUDIT_URL"),
-<<<<<<< HEAD
-        ("DAENA_KMS_AUDIT_URL", "ftp://bucket", "not an address of the audit log"),
-=======
         ("DAENA_KMS_AUDIT_URL", "ftp://bucket", "is not an address of the audit log"),
->>>>>>> words2
         ("DAENA_KMS_ROTATE_AFTER", "90", "DAENA_KMS_ROTATE_AFTER is '90'"),
         ("GCP_SECRET_MANAGER_ENDPOINT", "192.0.2.1:443", "to 127.0.0.1:PORT"),
         ("GCP_SECRET_MANAGER_ENDPOINT", "127.0.0.1:443.example.com:1", "to 127.0.0.1:PORT"),
