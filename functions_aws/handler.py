@@ -10,8 +10,10 @@ from typing import Any
 
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
-from daena_kms import AWSKMSAdapter, open_log, run
 from daena_kms.api import respond
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.aws import lambda_request, lambda_response, seconds_to_answer

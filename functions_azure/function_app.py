@@ -11,8 +11,10 @@ import logging
 import os
 
 import azure.functions as func
-from daena_kms import AzureKeyVaultAdapter, open_log, run
 from daena_kms.api import METHODS, respond
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import AzureKeyVaultAdapter
+from daena_kms.engine import run
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.azure import expiring_secret, function_app_request
 from daena_kms.platforms.telemetry import report

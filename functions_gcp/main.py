@@ -10,11 +10,13 @@ import functools
 import flask
 import functions_framework
 from cloudevents.http import CloudEvent
-from daena_kms import GCPSecretManagerAdapter, open_log, run
 from daena_kms.api import respond
 from daena_kms.api.messages import Request, Response
+from daena_kms.audit import open_log
+from daena_kms.cloud_kms import GCPSecretManagerAdapter
+from daena_kms.engine import run
 from daena_kms.objects.base import Objects
-from daena_kms.platforms import gcp as platform
+from daena_kms.platforms import gcp
 from daena_kms.platforms.gcp_logging import start_logging
 from daena_kms.platforms.telemetry import report
 
@@ -37,8 +39,7 @@ def services() -> tuple[GCPSecretManagerAdapter, Objects]:
 def rotate(trigger: str, keys: list[str] | None = None, *, dry_run: bool = False) -> Response:
     """Do what is due, log and measure it. Raises :class:`DaenaKMSError` if a key failed."""
     run_now = functools.partial(run, *services(), keys=keys, if_due=True, dry_run=dry_run)
-    left = platform.seconds_left(platform.RUN)
-    caller = platform.google_caller(header) or "pub/sub"
+    left, caller = gcp.seconds_left(gcp.RUN), gcp.google_caller(header) or "pub/sub"
     summary = run_now(deadline=left, trigger=trigger, principal=caller)
     report(summary)
     return Response(200, summary.to_dict())
@@ -47,33 +48,32 @@ def rotate(trigger: str, keys: list[str] | None = None, *, dry_run: bool = False
 @functions_framework.http
 def scheduled(request: flask.Request) -> flask.Response:
     """Rotate what is due, for Cloud Scheduler; fail if a key failed, after all else is done."""
-    asked = platform.google_request(request)
-    return answer(asked, platform.answer_scheduler(asked, rotate))
+    return answer(asked := gcp.google_request(request), gcp.answer_scheduler(asked, rotate))
 
 
 @functions_framework.cloud_event
-@platform.acknowledged()
+@gcp.acknowledged()
 def scheduled_event(event: CloudEvent) -> None:
     """Rotate what is due, for a Cloud Scheduler job that publishes to a Pub/Sub topic."""
-    rotate("schedule", dry_run=platform.asks_dry_run(event.data))
+    rotate("schedule", dry_run=gcp.asks_dry_run(event.data))
 
 
 @functions_framework.cloud_event
-@platform.acknowledged()
+@gcp.acknowledged()
 def secret_event(event: CloudEvent) -> None:
     """Do what is due for one key that Secret Manager names. The event itself rotates nothing."""
-    if key_id := platform.rotating_secret(event.data, services()[0]):
+    if key_id := gcp.rotating_secret(event.data, services()[0]):
         rotate("event", [key_id])
 
 
 @functions_framework.http
 def http(request: flask.Request) -> flask.Response:
     """Answer a request by :mod:`daena_kms.api`."""
-    asked = platform.google_request(request)
-    return answer(asked, respond(asked, services, platform.seconds_left(platform.ANSWER)))
+    asked = gcp.google_request(request)
+    return answer(asked, respond(asked, services, gcp.seconds_left(gcp.ANSWER)))
 
 
 def answer(asked: Request, response: Response) -> flask.Response:
     """Log the response and return it in Flask's form."""
-    platform.log_answer(response, asked)
+    gcp.log_answer(response, asked)
     return flask.Response(response.body, response.status, response.all_headers)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Builds what each cloud deploys: ``make package``, or ``infra/package.py aws --arch arm64``.
 
-Beside each package lies its bill of materials (CycloneDX), and in ``dist/sizes.md`` a table of
-what is how large. Two builds of one source are the same bytes.
+It writes a bill of materials (CycloneDX) beside each package, and a table of sizes to
+``dist/sizes.md``. Two builds of one source are the same bytes.
 """
 
 import argparse

@@ -11,7 +11,6 @@ from daena_kms.audit.records import Context
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.journal import Journal
 from daena_kms.errors import (
-    ConfigError,
     DaenaKMSError,
     KeyNotFound,
     NotManaged,
@@ -26,7 +25,16 @@ from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
 from daena_kms.rules.plan import Outcome
-from daena_kms.rules.policy import FIRST_DUE, HOLD, MANAGED, PREFIX, SPEC, is_managed, parse_policy
+from daena_kms.rules.policy import (
+    FIRST_DUE,
+    HOLD,
+    MANAGED,
+    PREFIX,
+    SPEC,
+    check_hold_end,
+    is_managed,
+    parse_policy,
+)
 from daena_kms.rules.specs import check_fits
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
@@ -214,9 +222,8 @@ class Operations:
             until: When the hold ends; ``None``: when it is released.
             base: Set the hold only if this is still the ref of the current version.
         """
-        if until is not None and until <= self._clock():
-            msg = f"until is {format_time(until)}, which is not in the future"
-            raise ConfigError(msg, key_id=key_id, todo="Give a time in the future, or none")
+        if until is not None:
+            check_hold_end(until, self._clock(), key_id)
         self._set_hold("hold", key_id, "true" if until is None else format_time(until), base)
 
     def release(self, key_id: str, *, base: str | None = None) -> None:

@@ -130,7 +130,7 @@ class Settings:
         """Return a variable that is a whole number over 0, or ``None`` when it is not set.
 
         Raises:
-            ConfigError: It is no such number, or has more than seven digits.
+            ConfigError: It is not such a number, or has more than seven digits.
         """
         text = self.get(name)
         if text is None:

@@ -70,7 +70,7 @@ def show(page: Page, folder: Path) -> None:
         old = secrets.get_secret_value(SecretId="orders-encryption-key", VersionStage="AWSPREVIOUS")
         was = before["orders-encryption-key"]
         page.check("the new value simply is there", holds=new["SecretString"] != was)
-        page.check("the old one still reads as AWSPREVIOUS", holds=old["SecretString"] == was)
+        page.check("the old one can still be read as AWSPREVIOUS", holds=old["SecretString"] == was)
 
         report = verify(_log(aws.environment))
         page.say(f"{report.objects} objects of {report.runs} runs in s3://{_BUCKET}/audit")

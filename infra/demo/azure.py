@@ -64,7 +64,9 @@ def show(page: Page, folder: Path) -> None:
             new = vault.get_secret("orders-encryption-key")
             still = vault.get_secret("orders-encryption-key", old.properties.version)
             page.check("the new value simply is there", holds=new.value != old.value)
-            page.check("the old one still reads by its version", holds=still.value == old.value)
+            page.check(
+                "the old one can still be read by its version id", holds=still.value == old.value
+            )
 
             report = verify(log)
             page.say(f"{report.objects} objects of {report.runs} runs in {log.url}")

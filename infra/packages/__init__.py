@@ -1,1 +1,1 @@
-"""The packages that each cloud deploys: how they are built, and what is said about them."""
+"""The packages that each cloud deploys: how they are built, and how they are described."""

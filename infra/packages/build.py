@@ -9,7 +9,7 @@ from infra.packages import packing
 from infra.packages.install import Library, install
 from infra.packages.targets import ROOT, Target
 
-#: More takes thrice as long for a hundredth less.
+#: A higher level takes three times as long and saves one per cent.
 _LEVEL = 6
 
 
@@ -27,19 +27,19 @@ class Built:
 def build(target: Target, dist: Path) -> Built:
     """Build a package into ``dist/<cloud>/``."""
     place = dist / target.cloud
-    # Lambda's folder is what a template names, so it has the architecture for its name.
+    # A template names Lambda's folder, so the folder is named after the architecture.
     folder = place / (target.architecture if target.cloud == "aws" else target.name)
     shutil.rmtree(folder, ignore_errors=True)
     packing.copy_own(folder, target.source / target.handler, target.cloud)
     for name in target.further:
         shutil.copyfile(target.source / name, folder / name)
-    # Who hands the package on hands on the terms, too.
+    # Whoever passes the package on must pass on the licence too.
     shutil.copyfile(ROOT / "LICENSE", folder / "LICENSE")
     with tempfile.TemporaryDirectory(dir=place) as made:
         installed = Path(made)
         libraries = tuple(install(target, installed))
         if target.libraries is None:
-            # By hash: the cloud installs what the tests ran with, and no other package.
+            # With hashes, the cloud installs exactly the packages that the tests ran with.
             shutil.copyfile(target.requirements, folder / "requirements.txt")
         else:
             libraries = _copy_libraries(
@@ -55,7 +55,7 @@ def build(target: Target, dist: Path) -> Built:
 def _copy_libraries(
     libraries: tuple[Library, ...], installed: Path, target: Path, cloud: str
 ) -> tuple[Library, ...]:
-    """Copy what belongs into the package, and return the libraries of which anything does."""
+    """Copy what belongs into the package, and return the libraries that have any files in it."""
     files = {library.name: packing.kept(library.files, cloud) for library in libraries}
     for file in (each for kept in files.values() for each in kept):
         copy = target / file

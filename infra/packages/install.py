@@ -108,7 +108,7 @@ def _has(wheel: str, tags: list[str]) -> bool:
 
 
 def _license(distribution: importlib.metadata.Distribution) -> str:
-    """What a distribution says of its licence: an expression, or else words."""
+    """Return the licence that a distribution states: an expression, or else text."""
     given = distribution.metadata
     said = given.get("License-Expression") or given.get("License") or ""
     classified = [

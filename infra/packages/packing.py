@@ -1,8 +1,8 @@
-"""What goes into a function's package and how it is written: for the demo as for a deployment.
+"""What goes into a function's package and how it is written, for the demo and for a deployment.
 
-A package has the handler at its root, of this package the modules that the handler can reach, and
-of other distributions the files that are left when what no function imports is taken out. Every
-module is compiled, and the same files make the same bytes, whenever and wherever they are packed.
+A package holds the handler at its root, those of our modules that the handler can reach, and the
+files of other distributions, except those that no function imports. Every module is compiled. The
+same files make the same bytes, whenever and wherever they are packed.
 """
 
 import ast
@@ -25,7 +25,7 @@ _OBJECTS: Mapping[str, tuple[str, ...]] = {
     "azure": ("objects.azure",),
     "gcp": ("objects.gcs",),
 }
-#: Of this package, what belongs to one cloud alone; a module goes where its stem begins so.
+#: Our modules that belong to one cloud only, by the beginning of their names.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     cloud: (
         *(f"{part}.{cloud}" for part in ("stores", "sdk", "platforms")),
@@ -33,11 +33,11 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     )
     for cloud in PROVIDERS
 }
-#: What no function imports, of any distribution: for people, for compilers, for type checkers.
+#: Files of any distribution that no function imports: for people, compilers and type checkers.
 NOWHERE = (
     *("bin/*", "*/tests/*", "*/test/*", "*/testing/*", "*/__pycache__/*"),
     *("*.pyi", "*.pyx", "*.pxd", "*.c", "*.h", "*.typed", "*.pth"),
-    # Of a distribution's own metadata, its name, version, entry points and licence stay.
+    # The name, version, entry points and licence in a distribution's metadata stay.
     *("*.dist-info/RECORD", "*.dist-info/WHEEL", "*.dist-info/INSTALLER", "*.dist-info/REQUESTED"),
     *("*.dist-info/top_level.txt", "*.dist-info/direct_url.json", "*.dist-info/sboms/*"),
 )
@@ -45,7 +45,7 @@ _INSTRUMENTED = (
     *("_labeler", "asgi", "auto_instrumentation", "dbapi", "django", "fastapi", "flask", "httpx"),
     *("psycopg2", "wsgi"),
 )
-#: The same by cloud. tests/infra/test_imports.py runs the functions and holds this against it.
+#: The same for one cloud. tests/infra/test_imports.py runs the functions to check it.
 NOT_THERE: Mapping[str, tuple[str, ...]] = {
     "aws": (
         "aws_lambda_powertools/event_handler/*",
@@ -53,7 +53,7 @@ NOT_THERE: Mapping[str, tuple[str, ...]] = {
         "aws_lambda_powertools/metrics/provider/datadog/*",
         "aws_lambda_powertools/middleware_factory/*",
         "aws_lambda_powertools/utilities/[!_j]*",
-        # cryptography asks for the compiled half of cffi alone.
+        # cryptography needs only the compiled half of cffi.
         *("cffi/*", "pycparser/*"),
         *("dateutil/zoneinfo/*", "obstore/auth/*", "urllib3/contrib/emscripten/*"),
         *("botocore/data/*/*", "cryptography/x509/*"),
@@ -64,7 +64,7 @@ NOT_THERE: Mapping[str, tuple[str, ...]] = {
         # Signing in by a browser, by a certificate, with a cache on disk; other web frameworks.
         *("msal_extensions/*", "msrest/*", "oauthlib/*", "requests_oauthlib/*"),
         *("werkzeug/debug/*", "werkzeug/middleware/*", "werkzeug/routing/*"),
-        # Of telemetry, what watches libraries that are not here.
+        # Telemetry for libraries that are not in the package.
         "azure/monitor/opentelemetry/_autoinstrumentation/*",
         *(f"opentelemetry/instrumentation/{name}/*" for name in _INSTRUMENTED),
         *("opentelemetry/sdk/_configuration/*", "opentelemetry/sdk/error_handler/*"),
@@ -96,9 +96,9 @@ sys.exit(0 if done else 1)
 
 
 def reached(handler: Path, cloud: str) -> list[Path]:
-    """The modules of this package that a handler imports, at once or on use, in order.
+    """Return our modules that a handler imports, at once or on first use, in order.
 
-    Modules that stand for another cloud are left out: they are imported where that is used.
+    Modules of another cloud are left out: they are imported only where that cloud is used.
     """
     found: dict[str, Path] = {}
     waiting = list(_imported(handler))
@@ -113,7 +113,7 @@ def reached(handler: Path, cloud: str) -> list[Path]:
 
 
 def copy_own(target: Path, handler: Path, cloud: str) -> None:
-    """Copy the handler and of this package what it can reach."""
+    """Copy the handler, and those of our modules that it can reach."""
     target.mkdir(parents=True, exist_ok=True)
     (target / handler.name).write_bytes(handler.read_bytes())
     for path in reached(handler, cloud):
@@ -133,13 +133,13 @@ def belongs(file: PurePosixPath, cloud: str) -> bool:
 
 
 def kept(files: Iterable[PurePosixPath], cloud: str) -> list[PurePosixPath]:
-    """What goes into a cloud's package of one distribution: nothing if that is metadata alone."""
+    """Return a distribution's files for a cloud's package: none if only metadata would be left."""
     found = [file for file in files if belongs(file, cloud)]
     return found if any(not _METADATA(file.parts[0]) for file in found) else []
 
 
 def compile_all(folder: Path, deployed: str) -> None:
-    """Compile every module for where it will lie; its source is not looked at when it is loaded.
+    """Compile every module for the folder it is deployed to; loading it does not check its source.
 
     Deployed files have no times worth comparing, and a function may not write its own bytecode.
 
@@ -148,7 +148,7 @@ def compile_all(folder: Path, deployed: str) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-s", "-S", "-P", "-c", _COMPILE, str(folder), deployed],
-        # A process of its own, always alike: what was interned before would show in the bytes.
+        # A fresh process, always the same: strings interned earlier would change the bytes.
         env={"PYTHONHASHSEED": "0", "PATH": os.environ.get("PATH", os.defpath)},
         check=False,
     )
@@ -157,9 +157,9 @@ def compile_all(folder: Path, deployed: str) -> None:
 
 
 def pack(folder: Path, *, level: int = 1) -> bytes:
-    """The folder as a zip, the same bytes for the same files.
+    """Return the folder as a zip: the same bytes for the same files.
 
-    The level is zlib's; the quickest is for what is unpacked again a moment later.
+    The level is zlib's; the fastest is for a package that is unpacked again a moment later.
     """
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
@@ -182,7 +182,7 @@ def _of_another(name: str, cloud: str) -> bool:
 
 
 def _file(name: str) -> Path | None:
-    """The file of one of this package's modules."""
+    """Return the file of one of our modules, or ``None`` for another module."""
     first, *rest = name.split(".")
     if first != _NAME:
         return None
@@ -192,7 +192,7 @@ def _file(name: str) -> Path | None:
 
 
 def _imported(path: Path) -> Iterator[str]:
-    """What a module imports, in functions too, but not for type checkers alone."""
+    """Yield what a module imports, also inside functions, but not only for type checkers."""
     waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
     while waiting:
         node = waiting.pop()

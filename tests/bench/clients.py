@@ -5,13 +5,16 @@ from typing import Any
 
 def make_clients(adapter: Any) -> None:
     """Make the clients of the store, and open the claims where there are some. Calls nothing."""
-    if hasattr(adapter, "aws"):
-        for service in ("secretsmanager", "kms"):
-            adapter.aws.client(service)
-        return
     store = adapter.store
-    for part in ("_vault", "_manager"):
-        if hasattr(store, part):
-            getattr(store, part)._made()
-    if hasattr(store, "_setter"):
-        store._setter._claims()
+    # By the parts that hold them: what moved is an error here, not a client left out.
+    match store.provider:
+        case "aws":
+            for service in ("secretsmanager", "kms"):
+                adapter.aws.client(service)
+        case "azure":
+            store._vault._made()
+            store._setter._claims()
+        case "gcp":
+            store._secrets._manager._made()
+        case other:
+            raise ValueError(other)

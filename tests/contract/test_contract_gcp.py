@@ -72,7 +72,7 @@ def test_a_secret_that_ends_by_itself_is_not_adopted(gcp: GcpWorld) -> None:
     """Its owner has to decide first; the date is never changed by us."""
     plain(gcp, "their-token", TOKEN)
     gcp.sim.secrets["their-token"].expire_time = gcp.sim.now() + 30 * DAY
-    with pytest.raises(ConfigError, match="deletes itself"):
+    with pytest.raises(ConfigError, match="the whole secret expires"):
         Operations(gcp.adapter, gcp.log).adopt("their-token", spec="token")
 
 

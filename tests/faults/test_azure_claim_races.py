@@ -57,7 +57,7 @@ def test_a_dead_claim_is_respected_until_its_deadline(due: AzureWorld, after: ti
     summary = due.run(LATER + after)
     assert (summary.rotated, summary.skipped, summary.failed) == ([OTHER], [KEY], [])
     until = format_time(due.began + LATER + CLAIM_LIFETIME)
-    assert f"another rotation holds it, until {until}" in summary.notes[KEY]
+    assert f"another rotation has claimed it, until {until}" in summary.notes[KEY]
     assert due.sim.secrets.secret(KEY) == before
     assert [name for name in due.claims() if f"/{KEY}/" in name] == [
         name for name in claims if f"/{KEY}/" in name
@@ -95,7 +95,7 @@ def test_a_takeover_looks_for_what_the_dead_one_set(due: AzureWorld) -> None:
     staged = store.stage(key, "set in the end", due.at(LATER))
     store.promote(key, staged, due.at(LATER))
     # A look from before that set, and the time of its claim is over.
-    with pytest.raises(RotationConflict, match="an earlier rotation of it was completed"):
+    with pytest.raises(RotationConflict, match="an earlier rotation was completed"):
         store.stage(key, "one too many", due.at(LATER + OVER))
     assert due.adapter.get_key(KEY) == "set in the end"
     assert len(due.sim.secrets.versions(KEY)) == 2
@@ -165,7 +165,7 @@ def test_a_malformed_claim_fails_its_key_alone(due: AzureWorld, content: bytes) 
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [OTHER])
     assert isinstance(summary.errors[KEY], ConfigError), summary.errors[KEY]
-    assert f"the claim {name} is not one that a rotation wrote" in str(summary.errors[KEY])
+    assert f"the claim {name} was not written by a rotation" in str(summary.errors[KEY])
     assert "delete that object" in str(summary.errors[KEY].todo)
     assert due.sim.secrets.secret(KEY) == before
     del due.sim.blobs.containers["claims"][name]
@@ -216,7 +216,7 @@ def test_a_set_is_given_up_after_its_bound(due: AzureWorld, after: timedelta) ->
     """A rotation that is stopped for nine minutes sets nothing any more, and frees the key."""
     staged = claimed(due, LATER)
     before = due.state()
-    with pytest.raises(StoreUnavailable, match="not time enough"):
+    with pytest.raises(StoreUnavailable, match="not enough time left"):
         _late(due, staged, after)
     assert due.state() == before
     assert due.run(LATER + after + SECOND, keys=[KEY]).rotated == [KEY]

@@ -121,7 +121,7 @@ def test_a_set_that_lands_while_its_claim_is_taken_over(due: AzureWorld) -> None
     due.at(LATER + OVER)
     look = store.describe(KEY)
     due.sim.secrets.add_version(KEY, "late", tags=tags)
-    with pytest.raises(RotationConflict, match="an earlier rotation of it was completed"):
+    with pytest.raises(RotationConflict, match="an earlier rotation was completed"):
         store.stage(look, "one too many", due.began + LATER + OVER)
     assert len(due.readable(KEY)) == 2
 

@@ -189,7 +189,7 @@ def test_a_policy_that_does_not_stay_is_told(
         patch.setattr(aws, "call", undone)
         summary = blocking.run(DAY, keys=[KEY], compromised=True, reason=WHY)
         assert isinstance(summary.errors[KEY], StoreUnavailable)
-        assert "does not keep what is written" in str(summary.errors[KEY])
+        assert "does not deny the version after 10 attempts to write it" in str(summary.errors[KEY])
     assert blocking.run(DAY).revoked == [KEY]
 
 

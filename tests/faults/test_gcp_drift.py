@@ -132,7 +132,7 @@ def test_an_alias_that_an_apply_removed_is_said_and_repaired(due: GcpWorld) -> N
     before = due.state()
     summary = due.run(MINUTE)
     assert summary.failed == [KEY]
-    assert "rotate it to set it again" in str(summary.errors[KEY])
+    assert "rotate the key to set it again" in str(summary.errors[KEY])
     assert due.state() == before
     assert due.run(2 * MINUTE, keys=[KEY]).rotated == [KEY]
     assert aliases(due) == {"current": 2, "previous": 1}
@@ -173,7 +173,7 @@ def test_all_annotations_removed_by_an_apply_are_said(due: GcpWorld) -> None:
     before = due.sim.secrets[KEY].etag
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [OTHER])
-    assert "which an apply perhaps removed" in str(summary.errors[KEY])
+    assert "perhaps because a Terraform apply removed them" in str(summary.errors[KEY])
     assert due.sim.secrets[KEY].etag == before
     assert due.adapter.get_key(KEY)
     due.change(KEY, annotations=kept)

@@ -79,7 +79,7 @@ def test_a_dead_claim_is_respected_until_its_deadline(
     summary = due.run(LATER + after)
     assert summary.skipped == [KEY]
     assert KEY not in {*summary.rotated, *summary.failed}
-    assert "another rotation holds it, until 20" in summary.notes[KEY]
+    assert "another rotation has claimed it, until 20" in summary.notes[KEY]
     assert (dict(due.sim.secrets[KEY].annotations), numbers(due)) == (before, versions)
     assert aliases(due) == {"current": 1}
 
@@ -179,7 +179,7 @@ def test_the_old_owner_is_fenced(due: GcpWorld) -> None:
     due.run(LATER + OVER)
     assert aliases(due) == {"current": 3, "previous": 1}
     store = due.adapter.store
-    with pytest.raises(RotationConflict, match="another rotation of it was faster"):
+    with pytest.raises(RotationConflict, match="another rotation was faster"):
         store.promote(store.describe(KEY), begun, due.began + LATER + SECOND)
     assert aliases(due) == {"current": 3, "previous": 1}
 
@@ -259,7 +259,7 @@ def test_a_claim_from_the_far_future(due: GcpWorld, extra: timedelta) -> None:
     due.change(KEY, annotations={**due.sim.secrets[KEY].annotations, CLAIM: text})
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [OTHER])
-    assert "longer than any may" in str(summary.errors[KEY])
+    assert "longer than any claim may last" in str(summary.errors[KEY])
     assert "clocks" in str(summary.errors[KEY].todo)
 
 

@@ -123,11 +123,11 @@ def test_bad_versions(world: FaultWorld) -> None:
     world.operations().create(KEY)
     for bad in BAD_VERSIONS[world.adapter.store.provider]:
         count = world.calls()
-        with refused(world, ConfigError, "is (no|not a) version id.*previous"):
+        with refused(world, ConfigError, "is not a version id.*previous"):
             world.adapter.get_key(KEY, bad)
         assert world.calls() == count
         for roll_back in (world.adapter.rollback_key, world.operations().rollback):
-            with refused(world, ConfigError, "is (no|not a) version id.*previous"):
+            with refused(world, ConfigError, "is not a version id.*previous"):
                 roll_back(KEY, bad)
     for odd in (7, b"1", ["1"]):
         with refused(world, ConfigError, f"is {type(odd).__name__}, not text"):

@@ -169,7 +169,7 @@ def test_a_store_that_hangs(made: InCloud) -> None:
         made.adapter.rotate_key(KEY)
     if isinstance(made, AzureWorld):
         # A set of which nobody knows keeps its claim.
-        with refused(made, RotationConflict, "another rotation holds it"):
+        with refused(made, RotationConflict, "another rotation has claimed it"):
             made.adapter.rotate_key(KEY)
     assert made.adapter.get_key(KEY) == value
     faults.clear()
@@ -280,9 +280,9 @@ def test_a_kms_key_that_can_t_be_used(aws: AwsWorld) -> None:
     aws.kms.disable_key(KeyId=aws.kms_key)
     with refused(aws, ConfigError, "KMS key is disabled"):
         aws.adapter.rotate_key(KEY)
-    with refused(aws, AccessDenied, "KMS key can't decrypt"):
+    with refused(aws, AccessDenied, "KMS key can't decrypt it"):
         aws.adapter.get_key(KEY)
-    with refused(aws, AccessDenied, "KMS key can't encrypt"):
+    with refused(aws, AccessDenied, "KMS key can't encrypt it"):
         aws.adapter.create_key("new-key", "a value of one's own")
     aws.kms.enable_key(KeyId=aws.kms_key)
     assert aws.run(LATER).rotated == [KEY]

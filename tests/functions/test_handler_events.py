@@ -129,8 +129,8 @@ def test_services_are_made_once_for_a_process(world: LambdaWorld) -> None:
     ("variable", "value", "words"),
     [
         ("DAENA_KMS_AUDIT_URL", None, "Set DAENA_KMS_AUDIT_URL"),
-        ("DAENA_KMS_AUDIT_URL", "ftp://bucket/prefix", "no address of the audit log"),
-        ("DAENA_KMS_AUDIT_URL", "s3://", "no address of the audit log"),
+        ("DAENA_KMS_AUDIT_URL", "ftp://bucket/prefix", "is not an address of the audit log"),
+        ("DAENA_KMS_AUDIT_URL", "s3://", "is not an address of the audit log"),
         ("AWS_REGION", None, "Set AWS_REGION"),
         ("DAENA_KMS_ROTATE_AFTER", "90", "DAENA_KMS_ROTATE_AFTER is '90'"),
         ("AWS_PROFILE", "there-is-none", "Check the credentials"),

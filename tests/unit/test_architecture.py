@@ -9,6 +9,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
+import daena_kms
 import pytest
 from daena_kms.settings import PROVIDERS
 
@@ -244,6 +245,18 @@ def test_the_doctor_chooses_a_cloud_in_one_place(name: str) -> None:
 def test_handlers_hold_no_policy(name: str) -> None:
     """A handler goes through settings and the engine, never to a policy or a store by itself."""
     assert _forbidden(name, {"rules", "stores", "sdk", "kms", "cli", "doctor"}) == set()
+
+
+@pytest.mark.parametrize("name", [*MODULES, *HANDLERS])
+def test_a_public_name_comes_from_its_module(name: str) -> None:
+    """The package's lazy names are for users: what packs a function does not follow them."""
+    lazy = {
+        alias.name
+        for node in ast.walk(ast.parse(PATHS[name].read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "daena_kms"
+        for alias in node.names
+    }
+    assert lazy & {*daena_kms.__all__} == set()
 
 
 @pytest.mark.parametrize("name", MODULES)

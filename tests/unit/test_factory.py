@@ -157,9 +157,9 @@ def test_where_google_keeps_secrets(
     ("variable", "text", "message"),
     [
         ("GCP_WRITES_PER_MINUTE", "many", "GCP_WRITES_PER_MINUTE is 'many'"),
-        ("GCP_LOCATION", "Europe", "'Europe' is no location"),
+        ("GCP_LOCATION", "Europe", "'Europe' is not a location"),
         ("GCP_REPLICAS", "Europe", "GCP_REPLICAS has 'Europe'"),
-        ("GCP_PROJECT_ID", "My Project", "'My Project' is no project"),
+        ("GCP_PROJECT_ID", "My Project", "'My Project' is not a project"),
     ],
 )
 def test_a_setting_of_google_that_is_wrong(

@@ -71,7 +71,7 @@ class AzureWorld(CloudWorld[AzureSimulator]):
     provider = "azure"
     unknown_version = "0123456789abcdef" * 2
     restorable_for = 90 * DAY
-    delete_says = "kept as long as the vault keeps what is deleted: 7 to 90 days"
+    delete_says = "kept as long as the vault keeps deleted keys: 7 to 90 days"
     patience = CLAIMED
     services = frozenset({"keyvault"})
     puts = "PutBlob"

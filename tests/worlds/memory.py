@@ -44,12 +44,13 @@ class MemoryObjects(Objects):
 
     def entries(self, prefix: str) -> list[Entry]:
         """List."""
-        names = sorted(name for name in self.held if name.startswith(prefix))
+        # A copy: another thread may put while this one lists.
+        names = sorted(name for name in list(self.held) if name.startswith(prefix))
         return [Entry(name, self.times.get(name, START)) for name in names]
 
     def children(self, prefix: str) -> list[str]:
         """List folders."""
-        rest = [name.removeprefix(prefix) for name in self.held if name.startswith(prefix)]
+        rest = [name.removeprefix(prefix) for name in list(self.held) if name.startswith(prefix)]
         return sorted({name.split("/")[0] for name in rest if "/" in name})
 
     def copy(self) -> "MemoryObjects":
@@ -60,7 +61,7 @@ class MemoryObjects(Objects):
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the records in the order in which they were put, all or those of one type."""
-        decoded = [decode(data, name) for name, data in self.held.items()]
+        decoded = [decode(data, name) for name, data in list(self.held.items())]
         return [record for record in decoded if kind in {None, record["type"]}]
 
     def results(self) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from daena_kms.api.schemas import (
 from daena_kms.audit.verify import check_anchor
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import parse_time
+from daena_kms.rules.emergency import check_emergency
 from daena_kms.rules.names import check_key_id
 
 MAX_REASON = 500
@@ -131,6 +132,7 @@ SINCE_ANCHOR: Field[str | None] = Field(
 )
 
 # Of bodies.
+#: Any printable text is a reason; a pattern can only promise ASCII.
 REASON: Field[str | None] = Field(
     "reason",
     _reason,
@@ -167,9 +169,12 @@ DRY_RUN: Field[bool] = Field("dry_run", _flag, default=False, form=FLAG)
 
 def _check_emergency(given: Mapping[str, Any]) -> None:
     """Raise :class:`BadRequest` for an emergency rotation without a reason."""
-    if COMPROMISED.value(given) and not (REASON.value(given) or "").strip():
-        msg = "compromised is true, but there is no reason"
-        raise BadRequest(msg, todo="Add a reason for the audit log: what leaked, and a ticket")
+    if not COMPROMISED.value(given):
+        return
+    try:
+        check_emergency(named=True, reason=REASON.value(given), dry_run=False)
+    except ConfigError as error:
+        raise BadRequest(error.what, todo=error.todo) from None
 
 
 ROTATE = Body(

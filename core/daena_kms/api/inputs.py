@@ -7,8 +7,7 @@ the OpenAPI document describes it. The fields themselves are in :mod:`daena_kms.
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
 from daena_kms.api.messages import (
@@ -29,8 +28,7 @@ MAX_QUERY = 4_000
 _STRONG_TAG = re.compile(r'\s*(?:"([\x21\x23-\x7e\x80-\xff]*)"|W/"[^"]*"|(\*))\s*')
 
 
-@dataclass(frozen=True, slots=True)
-class Field[T]:
+class Field[T](NamedTuple):
     """One field of a query, or one member of a body."""
 
     name: str
@@ -51,8 +49,7 @@ class Field[T]:
         return self.read(given[self.name], self.name) if self.name in given else self.default
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """The members that a body may have, and the name of its schema."""
 
     name: str

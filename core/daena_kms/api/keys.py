@@ -13,7 +13,7 @@ from daena_kms.engine.documents import key_document, listed_key
 from daena_kms.errors import ConfigError, KeyNotFound, RotationConflict
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
-from daena_kms.rules.policy import MANAGED, is_managed
+from daena_kms.rules.policy import MANAGED, check_hold_end, is_managed
 from daena_kms.rules.summary import Summary
 
 
@@ -153,8 +153,11 @@ def _is_bounded(key: Key) -> bool:
 def hold(call: Call) -> Response:
     """Put the key on hold: no run changes it until it is released, or until a time."""
     until = call.value(HOLD_UNTIL)
-    if until is not None and until <= call.clock():
-        raise BadRequest("until is in the past", todo="Write a time in the future, or leave it out")
+    if until is not None:
+        try:
+            check_hold_end(until, call.clock(), call.key_id)
+        except ConfigError as error:
+            raise BadRequest(error.what, key_id=error.key_id, todo=error.todo) from None
     held = "true" if until is None else format_time(until)
     return _hold(call, held, lambda base: call.operations().hold(call.key_id, until, base=base))
 

@@ -5,15 +5,13 @@ it by that name, and lists it once. Which one an address takes or answers is in
 :mod:`daena_kms.api.routes`.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: A JSON Schema whose parts may be :class:`Schema` objects.
 type Form = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Schema:
+class Schema(NamedTuple):
     """A form with a name."""
 
     name: str

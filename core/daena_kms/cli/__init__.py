@@ -7,8 +7,8 @@ import gc
 import io
 import sys
 
-#: How many new objects make Python look for garbage. Imported modules are none, but with Python's
-#: default a tenth of the start is spent on looking at them again and again.
+#: How many new objects make Python look for garbage. Imported modules never become garbage, but
+#: with Python's default a tenth of the start is spent on looking at them again and again.
 _GARBAGE_THRESHOLD = 50_000
 
 #: The exit status that a shell uses for a command that Ctrl-C ended.

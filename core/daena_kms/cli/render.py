@@ -75,9 +75,9 @@ def revoking_text(revoking: "Revoking") -> str:
     """Return what retiring a compromised version at once means on this store."""
     return (
         f"What happens to the old version: {revoking.means}.\n"
-        f"Still readable: {revoking.readable or 'no'}.\n"
-        f"Breaks: {revoking.breaks}.\n"
-        f"To undo it: {revoking.undo}."
+        f"Who can still read it: {revoking.readable or 'nobody'}.\n"
+        f"What stops working: {revoking.breaks}.\n"
+        f"How to read it again: {revoking.undo}."
     )
 
 

@@ -78,7 +78,7 @@ def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Ch
     yield from guarded("clock", lambda: [portable.clock(exam.clock())])
     yield from _keys(adapter, exam, now)
     yield from guarded("encryption", exam.encryption)
-    # One name for both since they were one check: scripts may look for it.
+    # Both have one name because they used to be one check, and scripts may look for it.
     yield from guarded("places", exam.infrastructure)
     yield from guarded("places", exam.claims)
 

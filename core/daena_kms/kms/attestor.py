@@ -72,7 +72,7 @@ class Attestor:
         """The adapter. Raises :class:`ConfigError` when there is none."""
         if self._adapter is None:
             todo = "Set DAENA_CLOUD_KMS_PROVIDER, or pass cloud_kms_provider"
-            raise ConfigError("no provider is set, and so there is no store", todo=todo)
+            raise ConfigError("no provider is set, so there is no store", todo=todo)
         return self._adapter
 
     def operations(self) -> Recording:
@@ -113,7 +113,7 @@ class Attestor:
             try:
                 entries.append(attest(self._places.signer, self._places.chain, rotation, end))
             except AuditUnavailable as error:
-                msg = f"its version {version} is current, and has no manifest: {error.what}"
+                msg = f"its version {version} is current, but has no manifest: {error.what}"
                 raise AuditUnavailable(msg, key_id=rotation.key_id, todo=error.todo) from None
             return {"manifest": entries[0].ref}
 

@@ -20,7 +20,7 @@ MANIFESTS = Use("the manifests' folder", AuditUnavailable)
 
 
 class Places:
-    """What is given, or else what the environment says. Nothing is opened before it is used."""
+    """What the caller gives, or else what the environment says; opened only on first use."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Places:
             return None
         log = open_log((self._home / "audit").as_uri())
         if not self._local:
-            # Nobody looks for it there by himself, and another machine does not see it.
+            # Nobody would look for it there, and other machines do not see it.
             logger.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", log.url)
         return log
 
@@ -65,7 +65,7 @@ class Places:
         if self.log is not None:
             if self._folder is not None:
                 msg = f"manifests are kept with the audit log {self.log.url}, not in {self._folder}"
-                raise ConfigError(msg, todo="Pass no folder")
+                raise ConfigError(msg, todo="Leave out the folder for manifests")
             return Chain(self.log)
         folder = self._folder or self._home / "manifests"
         return Chain(FileObjects(folder, MANIFESTS), prefix="")
@@ -80,11 +80,11 @@ class Places:
 
     @functools.cached_property
     def _home(self) -> Path:
-        """The folder for all that has no other place: ``DAENA_KMS_HOME``, or one in the user's."""
+        """The folder for everything that has no other place: ``DAENA_KMS_HOME``, or one at home."""
         if self._settings.get("DAENA_KMS_HOME") is not None:
             return self._settings.home.absolute()
         try:
             return Path.home() / HOME
         except RuntimeError:
             todo = "Set DAENA_KMS_HOME to a folder of your own"
-            raise ConfigError("the user has no home", todo=todo) from None
+            raise ConfigError("this user has no home folder", todo=todo) from None

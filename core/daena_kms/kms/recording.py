@@ -68,7 +68,7 @@ class Recording(Operations):
             if existing is not None and existing.deleted is not None:
                 raise
             # It did not exist a moment ago.
-            todo = "Read it, and record yours again if it is still to be current"
+            todo = "Read it, and record your value again if it should still become current"
             raise RotationConflict(error.what, key_id=key_id, todo=todo) from None
 
 

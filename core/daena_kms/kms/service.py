@@ -39,7 +39,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 logger = logging.getLogger("daena_kms")
 
-#: Who brings a key's values decides when: no run replaces such a value by a generated one.
+#: Whoever supplies a key's values decides when: no run replaces such a value with its own.
 _NEW = {ROTATE_AFTER: format_duration(timedelta(days=MAX_DAYS))}
 
 
@@ -98,10 +98,10 @@ class KeyManagementService:
     ) -> RotationRecord:
         """Make the caller's value a key's current version, attest it, and return the record.
 
-        A key that is not there is created, managed, and rotated by nobody but its callers as long
-        as its tag ``daena.rotate-after`` stays so. With ``store_in_cloud=False``, and where there
-        is no provider, the rotation is one made elsewhere: no store is touched. ``metadata`` is
-        plain JSON of up to 4,096 bytes. Raises ``RotationConflict`` when another rotation was
+        A key that does not exist is created as a managed key. Its tag ``daena.rotate-after`` is so
+        long that no run rotates it. With ``store_in_cloud=False``, and where there is no provider,
+        no store is changed: the rotation counts as made elsewhere. ``metadata`` is plain JSON of
+        up to 4,096 bytes. Raises ``RotationConflict`` when another rotation was
         faster or the key is on hold, ``NotManaged``, ``InvalidKeyId``, ``ConfigError``,
         ``AccessDenied``, ``StoreUnavailable`` (it may have been stored), and ``AuditUnavailable``.
         """
@@ -115,7 +115,7 @@ class KeyManagementService:
 
             return self._done(self._attestor.through_log(given, store))
         if store_in_cloud:
-            logger.warning("no provider is set: the value of %s is stored nowhere", key_id)
+            logger.warning("no provider is set: the value of %s is not stored", key_id)
         return self._done(self._attestor.elsewhere("record", key_id, key_material, given))
 
     def create_manifest(
@@ -151,7 +151,7 @@ class KeyManagementService:
         self._attestor.operations().restore(key_id)
 
     def iter_manifests(self) -> Iterator[Manifest]:
-        """Yield the manifests, oldest first. They are as they stand there: verify them."""
+        """Yield the manifests, oldest first. They are not verified."""
         return self._places.chain.manifests()
 
     def load_last_manifest(self) -> Manifest | None:
@@ -181,7 +181,7 @@ class KeyManagementService:
     ) -> ChainReport:
         """Check all manifests, against the audit log too, and return what is wrong, in order.
 
-        The report counts as true when nothing is. ``since`` is a manifest that was kept elsewhere.
+        The report counts as true when nothing is wrong. ``since`` is a manifest kept elsewhere.
         """
         trusted = self.public_key if public_key is None else public_key
         chain, log = self._places.chain, self._places.log
@@ -212,7 +212,7 @@ class KeyManagementService:
         the first one that is wrong, and ``ConfigError`` when the chain has begun already.
         """
         old = read_old(Path(folder), hmac_key)
-        _ = self._places.signer  # what it raises comes before anything is written
+        _ = self._places.signer  # a bad signing key raises before anything is written
         self._places.chain.fill(old)
         covered = {"imported": len(old), "last": old[-1].manifest_hash}
         self._done(self._attestor.elsewhere("import", "", None, covered))

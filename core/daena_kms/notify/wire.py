@@ -117,7 +117,7 @@ class Wire:
 class _Connection(http.client.HTTPSConnection):
     """One connection, to one of the addresses that were checked and to nothing else.
 
-    It is made anew rather than opened again: nothing of a request that failed is left in it. Its
+    It is replaced rather than reopened, so that nothing of a failed request is left in it. Its
     ``left`` says how much time there is for the request that is under way.
     """
 
@@ -136,7 +136,7 @@ class _Connection(http.client.HTTPSConnection):
         self.left: Left = lambda: 0.0
 
     def post(self, body: bytes, headers: Mapping[str, str], left: Left) -> http.client.HTTPResponse:
-        """Send a request and return the answer, of which the body is not read yet."""
+        """Send a request and return the answer, whose body is not read yet."""
         self.left = left
         self.putrequest("POST", self._endpoint.target, skip_host=True, skip_accept_encoding=True)
         self.putheader("Host", self._endpoint.authority)
@@ -180,9 +180,9 @@ class _Connection(http.client.HTTPSConnection):
 
 
 class _Socket:
-    """A TLS socket of which no call outlasts the time that is left.
+    """A TLS socket whose calls never outlast the time that is left.
 
-    A timeout of the socket's own would begin anew with every byte that the receiver sends.
+    The socket's own timeout would start again with every byte that the receiver sends.
     """
 
     def __init__(self, tls: ssl.SSLSocket, connection: _Connection) -> None:

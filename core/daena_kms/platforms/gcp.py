@@ -152,7 +152,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
     project by its number, as the secret's own name does, so the secret is looked up.
 
     Raises:
-        RefusedEvent: this is no such event, or its secret is in another project or location than
+        RefusedEvent: this is another event, or its secret is in another project or location than
             the adapter's.
     """
     attributes, _ = _message(data)

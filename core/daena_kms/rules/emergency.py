@@ -31,11 +31,11 @@ def revoked(key: Key, version: str, revoking: Revoking, spec: Spec) -> str:
         revoking: What revoking means on this store.
         spec: What kind of value it is.
     """
-    readable = revoking.readable or "by nobody"
-    text = f"version {version} is retired: {revoking.means}. Still readable: {readable}"
+    readable = revoking.readable or "nobody"
+    text = f"version {version} is retired: {revoking.means}. Who can still read it: {readable}"
     others = [v.id for v in key.versions if v.state in _READABLE and v.id != version]
     if others:
         text += f". Versions that were not current stay readable: {', '.join(others)}"
     if spec.protects_data:
-        text += f". Older data may need it. To read it again: {revoking.undo}"
+        text += f". Older data may need it. How to read it again: {revoking.undo}"
     return text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daena_kms.errors import ConfigError
-from daena_kms.rules.durations import format_duration, parse_duration, parse_time
+from daena_kms.rules.durations import format_duration, format_time, parse_duration, parse_time
 from daena_kms.rules.model import Capabilities
 from daena_kms.rules.specs import DEFAULT, Spec, parse_spec
 
@@ -130,6 +130,13 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
     )
     _check_room(policy, can)
     return policy
+
+
+def check_hold_end(until: datetime, now: datetime, key_id: str) -> None:
+    """Raise :class:`ConfigError` unless a hold that ends at ``until`` still has time to last."""
+    if until <= now:
+        msg = f"until is {format_time(until)}, which is not in the future"
+        raise ConfigError(msg, key_id=key_id, todo="Give a time in the future, or none")
 
 
 def _read(tags: Mapping[str, str], tag: str, default: timedelta | None) -> timedelta | None:

@@ -44,5 +44,5 @@ def translated[T](
 
 
 def not_installed(what: str, extra: str) -> ConfigError:
-    """Return the error for an SDK that is missing; ``extra`` is ours that installs it."""
+    """Return the error for an SDK that is missing; our ``extra`` of that name installs it."""
     return ConfigError(f"{what} is not installed", todo=f"Run: pip install 'daena-kms[{extra}]'")

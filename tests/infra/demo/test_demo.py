@@ -82,14 +82,14 @@ LOCAL_LINES = (
 AWS_LINES = (
     "rotated orders-encryption-key, session-signing-key; 3 keys looked at",
     "  yes  the event delivered twice does nothing more",
-    "  yes  the old one still reads as AWSPREVIOUS",
+    "  yes  the old one can still be read as AWSPREVIOUS",
     "  yes  the audit log in the bucket verifies",
 )
 AZURE_LINES = (
     "scheduled: timerTrigger",
     "  yes  the timer that fires twice does nothing more",
     "  yes  the fresh key is rotated as well",
-    "  yes  the old one still reads by its version",
+    "  yes  the old one can still be read by its version id",
     "  yes  the audit log in the container verifies",
 )
 GCP_LINES = (
@@ -174,7 +174,7 @@ def test_an_unknown_part_is_bad_usage(tmp_path: Path) -> None:
     done = start(tmp_path, "mars")
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "Error: 'mars' is no part of the demo. Use local\n"
+    assert done.stderr == "Error: 'mars' is not a part of the demo. Use local\n"
     assert list((tmp_path / "temporary").iterdir()) == []
 
 

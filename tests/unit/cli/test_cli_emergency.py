@@ -87,9 +87,9 @@ def test_people_read_the_same(shell: Shell) -> None:
     assert result.exit_code == 0
     text = " ".join(result.stdout.split())
     assert f"app-key revoked version {old} is retired" in text
-    assert "Still readable: no." in text
-    assert "Breaks: readers of that version's id" in text
-    assert "To undo it: no command does this; with sqlite3" in text
+    assert "Who can still read it: nobody." in text
+    assert "What stops working: reading it by its id" in text
+    assert "How to read it again: no command does this; with sqlite3" in text
     assert "1 rotated, 1 revoked; 1 keys looked at" in text
 
 
@@ -104,7 +104,7 @@ def test_it_asks_at_a_terminal(shell: Shell, answer: str, status: int, made: int
         ended = terminal.end()
 
     assert "compromised: retired at once, without grace" in question
-    assert "Breaks: readers of that version's id" in question
+    assert "What stops working: reading it by its id" in question
     assert (ended, versions(shell, "app-key")) == (status, made)
 
 
@@ -116,7 +116,7 @@ def test_a_dry_run_needs_no_reason(shell: Shell) -> None:
     document = shell.json(*LEAKED, "--dry-run")
 
     assert "retired at once, without grace" in shown.stdout
-    assert "Breaks: " in shown.stdout
+    assert "What stops working: " in shown.stdout
     assert document["revoking"]["undo"] == LocalStore.can.revoking.undo
     assert versions(shell, "app-key") == 1
 
@@ -151,5 +151,5 @@ def test_what_is_not_retired_is_said(shell: Shell, monkeypatch: pytest.MonkeyPat
 
     assert result.exit_code == 1
     assert f"Version {old} of app-key is compromised, but not retired yet." in text
-    assert "Still readable" not in text
+    assert "still read it" not in text
     assert shell.json("rotate")["revoked_versions"] == {"app-key": [old]}

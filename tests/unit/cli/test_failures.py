@@ -156,9 +156,14 @@ def test_a_value_that_no_store_holds_is_refused(shell: Shell, value: bytes, word
         ("DAENA_KMS_MASTER_KEY", "short", "show key --reveal", "DAENA_KMS_MASTER_KEY"),
         ("DAENA_KMS_ROTATE_AFTER", "90", "plan", "DAENA_KMS_ROTATE_AFTER is '90'"),
         ("DAENA_KMS_GRACE", "1h", "plan", "DAENA_KMS_GRACE is 1h"),
-        ("AZURE_KEY_VAULT_URL", "my-vault", "plan --provider azure", "and a host alone"),
-        ("GCP_PROJECT_ID", "My Project", "plan --provider gcp", "'My Project' is no project"),
-        ("GCP_LOCATION", "Europe", "plan --provider gcp", "'Europe' is no location"),
+        (
+            "AZURE_KEY_VAULT_URL",
+            "my-vault",
+            "plan --provider azure",
+            "and a host, and nothing else",
+        ),
+        ("GCP_PROJECT_ID", "My Project", "plan --provider gcp", "'My Project' is not a project"),
+        ("GCP_LOCATION", "Europe", "plan --provider gcp", "'Europe' is not a location"),
     ],
 )
 def test_a_setting_that_is_wrong_is_named(

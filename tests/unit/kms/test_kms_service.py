@@ -50,12 +50,12 @@ BAD: dict[str, tuple[Callable[[KeyManagementService], object], type[DaenaKMSErro
     "the value in the metadata": (
         lambda k: k.record_rotation(VALUE, "some-key", {"note": f"it is {VALUE}"}),
         ConfigError,
-        "the value itself stands in its metadata",
+        "its metadata contains the value itself",
     ),
     "the value as the id": (
         lambda k: k.record_rotation("some-other-key", "some-other-key"),
         ConfigError,
-        "^the value itself stands in the key id",
+        "^the key id contains the value itself",
     ),
     "elsewhere": (lambda k: k.create_manifest("", "some-key"), ConfigError, "has 0 bytes"),
     "an absent key": (lambda k: k.rollback_key("some-key"), KeyNotFound, "no such key"),
@@ -79,7 +79,7 @@ def test_bad_input_changes_nothing(service: Service, how: str) -> None:
 def test_the_value_as_the_operator(service: Service) -> None:
     """Whoever set the variable so finds it in no log."""
     kms = service.open(operator=VALUE)
-    with pytest.raises(ConfigError, match="the value itself stands in its operator"):
+    with pytest.raises(ConfigError, match="its operator contains the value itself"):
         kms.record_rotation(VALUE, "some-key")
     assert service.memory.held == {}
 
@@ -116,7 +116,7 @@ def test_a_manifest_that_can_t_be_written_is_told_with_what_happened(service: Se
             raise AuditUnavailable("the disk is full", todo="Make room")
 
     log.before = only_log
-    with pytest.raises(AuditUnavailable, match="is current, and has no manifest: the disk is full"):
+    with pytest.raises(AuditUnavailable, match="is current, but has no manifest: the disk is full"):
         service.open(log=log).record_rotation(VALUE, "some-key")
     assert fingerprint(service.adapter.get_key("some-key")) == fingerprint(VALUE)
     service.kms.record_rotation("the-next-value", "some-key")
@@ -134,7 +134,7 @@ def test_without_a_store_the_rotation_is_one_made_elsewhere(
     with caplog.at_level(logging.INFO, "daena_kms"):
         record = kms.record_rotation(VALUE, "some-key")
     assert (record.kind, record.version) == ("record", None)
-    assert "no provider is set: the value of some-key is stored nowhere" in caplog.text
+    assert "no provider is set: the value of some-key is not stored" in caplog.text
     assert f"record of some-key: version None, manifest {record.manifest}" in caplog.text
     row = next(history(log))
     assert (row["provider"], row["kind"], row["result"]) == ("none", "record", "done")
@@ -175,7 +175,7 @@ def test_whose_value_a_manifest_attests(service: Service) -> None:
     assert not service.kms.matches(manifest, VALUE + "!")
     with pytest.raises(ConfigError, match="was signed with another key"):
         service.open(signing_key=signer()).matches(manifest, VALUE)
-    with pytest.raises(ManifestInvalid, match="not among the trusted ones"):
+    with pytest.raises(ManifestInvalid, match="signed by a key that is not trusted"):
         service.open(signing_key=signer()).verify_manifest(manifest)
 
 

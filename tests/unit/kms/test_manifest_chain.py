@@ -119,7 +119,7 @@ def test_a_number_far_ahead_stops_nobody(number: int) -> None:
     assert [add(chain).seq, add(chain).seq] == [2, 3]
     problems = verify_chain(chain, public_key=KEY).problems
     assert [p.name for p in problems] == [chain.name(4), chain.name(number)]
-    assert problems[1].what == "has a signature that is not right"
+    assert problems[1].what == "has a wrong signature"
 
 
 def test_numbers_that_are_cut_out_are_not_filled() -> None:
@@ -149,7 +149,7 @@ def test_a_broken_one_is_named_when_they_are_read() -> None:
     objects.held["manifests/000000000002.json"] = b"x"
     read = chain.manifests()
     assert next(read).seq == 1
-    with pytest.raises(ManifestInvalid, match=r"000000000002.json: it is no manifest"):
+    with pytest.raises(ManifestInvalid, match=r"000000000002.json: it is not a manifest"):
         next(read)
 
 
@@ -183,7 +183,7 @@ def test_files_and_folders_of_others(tmp_path: Path) -> None:
     assert not outside.exists()
     report = verify_chain(chain, public_key=KEY)
     assert [p.name for p in report.problems] == ["000000000002.json", "000000000003.json"]
-    assert report.notes == ["notes.txt is no manifest's name, and was passed over"]
+    assert report.notes == ["notes.txt is not the name of a manifest, and was skipped"]
 
 
 def test_a_folder_that_can_t_be_read(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_what_is_no_manifest(how: str) -> None:
     raw = made().to_dict()
     assert parse(raw).seq == 2
     BREAKS[how](raw)
-    with pytest.raises(ManifestInvalid, match="it is no manifest"):
+    with pytest.raises(ManifestInvalid, match="it is not a manifest"):
         parse(raw)
 
 
@@ -125,7 +125,7 @@ def test_what_is_no_manifest(how: str) -> None:
 )
 def test_bytes_that_are_no_manifest(data: bytes) -> None:
     """Nothing that somebody may leave there is an error of another kind."""
-    with pytest.raises(ManifestInvalid, match="it is no manifest"):
+    with pytest.raises(ManifestInvalid, match="it is not a manifest"):
         decode(data)
 
 

@@ -63,9 +63,9 @@ class Folder:
 
 WRONG: dict[str, tuple[Callable[[Folder], Any], int | str, str]] = {
     "edited": (lambda f: f.edit(2, operator="mallory"), 2, "was changed"),
-    "unsigned": (lambda f: f.edit(2, signature=""), 2, "signature that is not right"),
-    "no manifest": (lambda f: f.file(3).write_text("{}"), 3, "is no manifest"),
-    "too long": (lambda f: f.file(3).write_text(" " * MAX_BYTES + "{}"), 3, "is no manifest"),
+    "unsigned": (lambda f: f.edit(2, signature=""), 2, "does not match this HMAC key"),
+    "no manifest": (lambda f: f.file(3).write_text("{}"), 3, "is not a manifest"),
+    "too long": (lambda f: f.file(3).write_text(" " * MAX_BYTES + "{}"), 3, "is not a manifest"),
     "deleted": (lambda f: f.file(2).unlink(), 3, "follows a manifest that is missing"),
     "beheaded": (lambda f: f.file(0).unlink(), 1, "follows a manifest that is missing"),
     "twice": (lambda f: f.add("z.json", f.old[1]), "z.json", "is the same manifest as"),
@@ -78,7 +78,7 @@ WRONG: dict[str, tuple[Callable[[Folder], Any], int | str, str]] = {
     "ours": (
         lambda f: f.add("z.json", next(chain_of(1)[0].manifests())),
         "z.json",
-        "is not of the older system",
+        "is not from the older system",
     ),
     "a folder": (lambda f: (f.path / "z.json").mkdir(), "z.json", "can't be read: Is a directory"),
 }
@@ -100,7 +100,7 @@ def test_the_file_that_is_wrong_is_named(tmp_path: Path, how: str) -> None:
 def test_the_wrong_secret(tmp_path: Path) -> None:
     """No file is right under it; the secret is not shown."""
     Folder(tmp_path)
-    with pytest.raises(ManifestInvalid, match="not right for this HMAC key") as caught:
+    with pytest.raises(ManifestInvalid, match="does not match this HMAC key") as caught:
         read_old(tmp_path, "some other secret")
     assert "some other" not in str(caught.value)
 

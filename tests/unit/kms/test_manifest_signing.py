@@ -151,7 +151,7 @@ def _other(kind: str) -> str:
 def test_what_is_no_signing_key(kind: str, tmp_path: Path) -> None:
     """Another kind of key, or none, is refused with how to make one, as text and as a file."""
     text = _other(kind)
-    words = r"is no Ed25519 private key in PEM\. Make one: openssl genpkey -algorithm ed25519"
+    words = r"is not an Ed25519 private key in PEM\. Make one: openssl genpkey -algorithm ed25519"
     with pytest.raises(ConfigError, match=f"^DAENA_KMS_SIGNING_KEY {words}"):
         load_signer(text, None)
     path = tmp_path / "key.pem"
@@ -177,7 +177,7 @@ def test_files_that_can_t_serve(tmp_path: Path) -> None:
         load_signer(str(folder), None)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
-    with pytest.raises(ConfigError, match="no file that can be read: Too many levels"):
+    with pytest.raises(ConfigError, match="nor a file that can be read: Too many levels"):
         load_signer(str(loop), None)
 
 
@@ -191,15 +191,15 @@ def _without_its_lines(text: str) -> str:
         (_without_its_lines, "No such file"),
         (lambda text: f'"{text}"', "No such file"),
         (lambda text: text * 40, "File name too long"),
-        (lambda text: _without_its_lines(text) + "\0", "it is no path"),
-        (lambda text: "~no-such-user/" + _without_its_lines(text), "it is no path"),
+        (lambda text: _without_its_lines(text) + "\0", "it is not a path"),
+        (lambda text: "~no-such-user/" + _without_its_lines(text), "it is not a path"),
     ],
 )
 def test_what_is_no_path_is_not_shown(spoil: Callable[[str], str], why: str) -> None:
     """It may be the key itself, in a form that is not known as one."""
     text = pem()
     given = spoil(text).lstrip("-")
-    with pytest.raises(ConfigError, match=f"no file that can be read: {why}") as caught:
+    with pytest.raises(ConfigError, match=f"nor a file that can be read: {why}") as caught:
         load_signer(given, None)
     assert caught.value.__context__ is None
     assert _without_its_lines(text) not in str(caught.value)
@@ -208,7 +208,7 @@ def test_what_is_no_path_is_not_shown(spoil: Callable[[str], str], why: str) -> 
 def test_a_home_that_can_t_be_made(tmp_path: Path) -> None:
     """The error names the folder, or what is to be set."""
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigError, match=r"file.home can't be made: Not a directory"):
+    with pytest.raises(ConfigError, match=r"file.home can't be created: Not a directory"):
         load_signer(None, tmp_path / "file" / "home")
     with pytest.raises(ConfigError, match=r"signing.key can't be read: File name too long"):
         load_signer(None, tmp_path / ("x" * 300))
@@ -227,5 +227,5 @@ def test_other_keys_are_told_apart() -> None:
         text = key.public_bytes(
             serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
         ).decode()
-        with pytest.raises(ConfigError, match="no Ed25519 public key"):
+        with pytest.raises(ConfigError, match="not an Ed25519 public key"):
             normalized(text)

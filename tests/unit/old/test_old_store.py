@@ -31,11 +31,15 @@ REWORDED = {
     "compromised, and readable still: its retirement was begun or failed": (
         "compromised and still readable: its revocation is pending"
     ),
-    "its value stays there, sealed; readable still": (
-        "its value stays there, encrypted. Still readable"
+    "is retired: marked retired in": "is retired: it is marked retired in",
+    '"means": "marked retired in': '"means": "it is marked retired in',
+    "its value stays there, sealed; readable still: by nobody": (
+        "its value stays there, encrypted. Who can still read it: nobody"
     ),
     "its value stays there, sealed": "its value stays there, encrypted",
-    "of previous where it was that, at once": "of previous if it was the previous version",
+    "readers of that version's id, and of previous where it was that, at once": (
+        "reading it by its id, and as previous if it was the previous version"
+    ),
     "no command does;": "no command does this;",
     "interrupted, or running;": "the run was interrupted, or is still running;",
 }

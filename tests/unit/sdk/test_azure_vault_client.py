@@ -106,7 +106,10 @@ def test_a_vault_that_is_none(sim: AzureSimulator, monkeypatch: pytest.MonkeyPat
     credential = sim.credential()
     error = failure(Vault(sim.vault_url, Login({}, credential=credential)))
     assert isinstance(error, Unanswered)
-    assert "what answered is no Key Vault (ValueError). Check its address" in str(error)
+    assert (
+        "the answer did not come from a Key Vault (ValueError). Check the vault's address"
+        in str(error)
+    )
     assert credential.asked == []
     assert len(sim.calls) == 0
 
@@ -202,7 +205,9 @@ def test_addresses_of_vaults(url: str, address: str) -> None:
 )
 def test_what_is_no_address_of_a_vault(url: str) -> None:
     """Anything else is refused before any call, and not repeated: it may hold a password."""
-    with pytest.raises(ConfigError, match=r"https:// and a host alone\. Write it as") as caught:
+    with pytest.raises(
+        ConfigError, match=r"https:// and a host, and nothing else\. Write https"
+    ) as caught:
         check_url(url.format("aw5Zq"))
     assert "aw5Zq" not in str(caught.value)
 

@@ -16,7 +16,7 @@ from infra.local.gcp.sim import PROJECT, GcpSimulator
 @pytest.mark.parametrize("location", ["", "Europe", "a", "europe west1", "x/y", "e" * 64, "1a"])
 def test_what_is_no_location(location: str) -> None:
     """It would become part of a host's name."""
-    with pytest.raises(ConfigError, match=r"is no location\. Write one such as europe-west1"):
+    with pytest.raises(ConfigError, match=r"is not a location\. Write one such as europe-west1"):
         SecretManager(GcpLogin({}), location)
 
 
@@ -65,7 +65,7 @@ def test_a_client_is_made_once(
 def test_what_is_no_emulator(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client without TLS is for this machine alone."""
     monkeypatch.setenv("GCP_SECRET_MANAGER_ENDPOINT", address)
-    with pytest.raises(ConfigError, match="is no emulator's"):
+    with pytest.raises(ConfigError, match="is not the address of an emulator on this machine"):
         SecretManager(GcpLogin({"GCP_PROJECT_ID": "p"})).read("get_secret", "key")
 
 

@@ -124,7 +124,7 @@ def test_a_project_that_is_named(
 @pytest.mark.parametrize("project", ["My Project", "a/b", "-a", "a" * 64, "a\n", "ä"])
 def test_what_is_no_project(project: str) -> None:
     """It would become part of a resource's name."""
-    with pytest.raises(ConfigError, match=r"is no project\. Set GCP_PROJECT_ID"):
+    with pytest.raises(ConfigError, match=r"is not a project\. Set GCP_PROJECT_ID"):
         GcpLogin({"GCP_PROJECT_ID": project})
 
 

@@ -123,7 +123,7 @@ class Chain:
                     continue
             return ChainEntry(manifest, f"{name}@{digest(data)}")
         msg = f"no manifest could be added to {self.url}: thousands of names are taken"
-        raise AuditUnavailable(msg, todo="Verify the chain: somebody fills it")
+        raise AuditUnavailable(msg, todo="Verify the chain, and find out who fills it")
 
     def fill(self, manifests: list[Manifest]) -> None:
         """Add manifests as they are to an empty chain, or resume an import of the same ones.

@@ -38,7 +38,7 @@ def check_metadata(metadata: object, key_id: str) -> dict[str, Any]:
         copied = json.loads(text)
     except (TypeError, ValueError, RecursionError):
         text = None
-    # Raised out here: an error of JSON's own may quote what it trips over.
+    # Raised out here: JSON's own error may quote the text that it can't read.
     if text is None or copied != given:
         raise ConfigError("the metadata is not plain JSON", key_id=key_id, todo=_TODO)
     if len(text) > MAX_METADATA:
@@ -52,20 +52,20 @@ def check_operator(operator: str) -> str:
     """Return who rotates, as it may stand in a log. Raises :class:`ConfigError`."""
     if operator.isprintable() and 0 < len(operator) <= MAX_OPERATOR:
         return operator
-    msg = f"the operator has {len(operator)} characters, or some that can't be printed"
+    msg = f"the operator has {len(operator)} characters, or contains one that can't be printed"
     todo = f"Set DAENA_OPERATOR to a name of 1 to {MAX_OPERATOR} printable characters"
     raise ConfigError(msg, todo=todo)
 
 
 def refuse_in_id(material: str, key_id: str) -> None:
-    """Raise :class:`ConfigError` where the value stands in the key's id; neither is shown."""
+    """Raise :class:`ConfigError` if the key's id contains the value; neither is shown."""
     if len(material) >= _LEAST and material in key_id:
         todo = "Name the key, and pass its value as key_material"
-        raise ConfigError("the value itself stands in the key id", todo=todo)
+        raise ConfigError("the key id contains the value itself", todo=todo)
 
 
 def refuse_material(material: str, key_id: str, **texts: object) -> None:
-    """Raise :class:`ConfigError` where the value itself stands in what will be written.
+    """Raise :class:`ConfigError` if what will be written contains the value itself.
 
     Plain, or as base64, hexadecimal, URL-quoted or JSON. Another secret can't be known here.
     """
@@ -80,8 +80,8 @@ def refuse_material(material: str, key_id: str, **texts: object) -> None:
             tight = [_GAPS.sub("", said) for said in read]
             present = present or any(form in said for said in tight for form in encoded)
             if present or (whole and text == material):
-                msg = f"the value itself stands in its {name.replace('_', ' ')}"
-                raise ConfigError(msg, key_id=key_id, todo="Take it out: manifests are public")
+                msg = f"its {name.replace('_', ' ')} contains the value itself"
+                raise ConfigError(msg, key_id=key_id, todo="Remove it: manifests are public")
 
 
 def _forms(material: str) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 A manifest attests one rotation. Its hash is the SHA-256 of its JSON, with sorted keys and Python's
 default separators, without the fields ``manifest_hash`` and ``signature``; each names the hash of
-the one before it. That is the older system's rule, and ours: a manifest of the older system has
-just the nine fields of it, one of ours further ones.
+the one before it. The older system had the same rule: its manifests have nine of the fields, ours
+have more.
 """
 
 import hashlib
@@ -59,7 +59,7 @@ class Manifest:
 
     @property
     def old(self) -> bool:
-        """Whether it is of the older system's form: nine fields, signed with HMAC or not at all."""
+        """Whether it has the older system's form: nine fields, signed with HMAC or not at all."""
         return "v" not in self.raw
 
     @property
@@ -172,19 +172,19 @@ def _sha256(text: str) -> str:
 
 
 def encode(manifest: Manifest) -> bytes:
-    """Return the one form in which a manifest is kept: sorted keys, no spaces, ASCII, one line."""
+    """Return a manifest as it is kept: one line of ASCII with sorted keys and no spaces."""
     return json.dumps(dict(manifest.raw), sort_keys=True, separators=(",", ":")).encode() + b"\n"
 
 
 def parse(raw: object) -> Manifest:
-    """Return the manifest in a JSON object. Raises :class:`ManifestInvalid` when it is none.
+    """Return the manifest in a JSON object. Raises :class:`ManifestInvalid` if it is not one.
 
     Its form alone is checked: :mod:`daena_kms.kms.manifests.verify` checks hash and signature.
     """
     shape = _OURS if isinstance(raw, Mapping) and "v" in raw else _OLD
     if isinstance(raw, Mapping) and raw.keys() == shape.keys() and _fits(raw, shape):
         return Manifest(dict(raw))
-    raise ManifestInvalid("it is no manifest", todo="A manifest has just the fields that are known")
+    raise ManifestInvalid("it is not a manifest", todo="Pass exactly the fields of a manifest")
 
 
 def decode(data: bytes) -> Manifest:

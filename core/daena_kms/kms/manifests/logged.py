@@ -49,8 +49,9 @@ def compare_with_log(chain: Chain, log: Objects, report: ChainReport) -> None:
             late = log.get(name)
             refs |= {} if late is None else {name: f"{name}@{digest(late)}"}
         if refs.get(name) != ref:
-            there = "was changed" if name in refs else "is missing"
-            report.problems.append(Problem(name, f"{there}: the audit log names it"))
+            changed = "was changed: the audit log names another hash"
+            what = changed if name in refs else "is missing, but the audit log names it"
+            report.problems.append(Problem(name, what))
     report.problems.sort(key=lambda problem: problem.name)
 
 
@@ -79,7 +80,7 @@ def _check(
     if row is not None:
         wrong = _differs(manifest, row)
         if wrong is not None:
-            what = f"says another {wrong} than the audit log's run {row['run']}"
+            what = f"names another {wrong} than the audit log's run {row['run']}"
             report.problems.append(Problem(name, what))
     elif manifest.kind in ELSEWHERE:
         report.notes.append(f"{name} is in no record of the audit log: its writer was interrupted")
@@ -88,7 +89,7 @@ def _check(
     elif (str(manifest.run), manifest.key_id) in intents:
         report.notes.append(f"{name}: its run was interrupted; the next run will look")
     else:
-        what = "attests a rotation that the audit log knows nothing of"
+        what = "attests a rotation that is not in the audit log"
         report.problems.append(Problem(name, what))
 
 

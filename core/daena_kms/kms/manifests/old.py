@@ -45,15 +45,15 @@ def _read(path: Path, hmac_key: str | bytes) -> Manifest:
     try:
         manifest = decode(data)
     except ManifestInvalid:
-        raise _invalid(path.name, "is no manifest") from None
+        raise _invalid(path.name, "is not a manifest") from None
     if not manifest.old:
-        raise _invalid(path.name, "is not of the older system")
+        raise _invalid(path.name, "is not from the older system")
     if len(encode(manifest)) > MAX_BYTES:  # in ASCII it may be thrice as long as in the file
-        raise _invalid(path.name, f"is longer than {MAX_BYTES} bytes in the form of the chain")
+        raise _invalid(path.name, f"is longer than {MAX_BYTES} bytes in the chain's form")
     if not hash_fits(manifest):
-        raise _invalid(path.name, "was changed: its hash is not that of what it says")
+        raise _invalid(path.name, "was changed: its hash does not match its content")
     if manifest.signature != old_signature(hmac_key, manifest.manifest_hash):
-        raise _invalid(path.name, "has a signature that is not right for this HMAC key")
+        raise _invalid(path.name, "has a signature that does not match this HMAC key")
     return manifest
 
 
@@ -66,7 +66,7 @@ def _in_order(manifests: dict[str, tuple[str, Manifest]]) -> list[Manifest]:
         other = after.setdefault(before, (name, manifest))
         if other[0] != name:
             raise _invalid(name, f"follows the same manifest as {other[0]}: the chain forks")
-    # Each follows another or is the first, none two; and no hash lets them go in a circle.
+    # One is the first, each other follows one, no two follow the same; hashes allow no circle.
     return list(_walk(after))
 
 

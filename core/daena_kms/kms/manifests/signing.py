@@ -1,7 +1,7 @@
 """Who signs manifests, and what checks a signature: Ed25519, and HMAC for the older system's.
 
 The signing key is one Ed25519 private key. The key of the fingerprints is derived from it, so that
-who only reads and verifies manifests, with the public key, can't try values against them.
+somebody who only verifies manifests, with the public key, can't test guessed values against them.
 """
 
 import base64
@@ -61,7 +61,7 @@ class Signer:
             key = None
         # Raised out here: the context of ours would be an error that has seen the key.
         if not isinstance(key, Ed25519PrivateKey):
-            raise ConfigError(f"{name} is no Ed25519 private key in PEM", todo=_TODO)
+            raise ConfigError(f"{name} is not an Ed25519 private key in PEM", todo=_TODO)
         return cls(key)
 
     @property
@@ -90,7 +90,7 @@ def load_signer(given: str | None, home: Path | None) -> Signer:
     if given is not None:
         return _given_file(given)
     if home is None:
-        msg = "manifests are signed, and no signing key is set"
+        msg = "manifests must be signed, but no signing key is set"
         todo = f"Set {VARIABLE} to an Ed25519 key (PEM or a path), or DAENA_KMS_HOME to a folder"
         raise ConfigError(msg, todo=todo)
     path = home / FILE
@@ -104,9 +104,10 @@ def load_signer(given: str | None, home: Path | None) -> Signer:
 
 
 def _given_file(given: str) -> Signer:
-    """Return the signer in the file of that path, which is not quoted before it is known as one.
+    """Return the signer in the file at that path.
 
-    It may be the key itself: one in quotes, or without its first line.
+    The path is quoted only once it is known to be one: it may be the key itself, in quotes or
+    without its first line.
     """
     why = None
     path = Path()
@@ -116,11 +117,11 @@ def _given_file(given: str) -> Signer:
     except OSError as error:
         why = error.strerror
     except (ValueError, RuntimeError):  # a NUL in it, or no such user's home
-        why = "it is no path"
+        why = "it is not a path"
     # Raised out here: the context of ours would be an error that quotes it.
     if why is not None:
-        msg = f"the signing key is no PEM, and no file that can be read: {why}"
-        raise ConfigError(msg, todo=f"Check {VARIABLE}: a PEM, or the path of one. {_TODO}")
+        msg = f"the signing key is neither PEM nor a file that can be read: {why}"
+        raise ConfigError(msg, todo=f"Set {VARIABLE} to PEM or to the path of a PEM file. {_TODO}")
     return _from_file(path)
 
 
@@ -148,7 +149,7 @@ def _make(home: Path) -> None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        msg = f"the folder {home} can't be made: {error.strerror}"
+        msg = f"the folder {home} can't be created: {error.strerror}"
         raise ConfigError(msg, todo="Set DAENA_KMS_HOME to a folder of your own") from error
     try:
         FileObjects(home.absolute(), _PLACE).put_new(FILE, pem)  # a temporary file's mode is 0600
@@ -191,7 +192,7 @@ def normalized(public_key: object) -> str:
         key = None
     if not isinstance(key, Ed25519PublicKey):
         # Not quoted: somebody may have passed the private one.
-        msg = "what was passed is no Ed25519 public key"
+        msg = "the public key is not an Ed25519 public key"
         raise ConfigError(msg, todo="Pass ed25519:… as the service's public_key says, or PEM")
     return SIGNED + _text(key.public_bytes_raw())
 

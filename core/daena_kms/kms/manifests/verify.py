@@ -64,11 +64,11 @@ def verify_manifest(
     """
     parsed = manifest if isinstance(manifest, Manifest) else parse(manifest)
     if parsed.old and hmac_key is None:
-        msg = "the manifest is of the older system, and its signature needs the HMAC key"
+        msg = "the manifest is from the older system, so checking it needs the HMAC key"
         raise ConfigError(msg, todo="Pass hmac_key")
     if not parsed.old and public_key is None:
         todo = "Pass public_key, from a place that the writers of manifests can't change"
-        raise ConfigError("the manifest's signature needs the public key", todo=todo)
+        raise ConfigError("checking the manifest needs the public key", todo=todo)
     wrong = _wrong(parsed, _trusted(public_key), hmac_key)
     if wrong is not None:
         msg = f"the manifest {parsed.manifest_id[:80]!r} {wrong}"
@@ -112,11 +112,13 @@ def verify_chain(
 def _check_anchor(chain: Chain, since: str, refs: set[str], report: ChainReport) -> None:
     name, at, hashed = since.partition("@")
     if not at or chain.number(name) is None or not hashed.startswith("sha256:"):
-        msg = f"{since[:80]!r} is no manifest of this chain"
-        raise ConfigError(msg, todo="Give name@sha256:… as an earlier verification said")
+        msg = f"{since[:80]!r} is not a manifest of this chain"
+        raise ConfigError(msg, todo="Give name@sha256:… as an earlier verification returned it")
     if since not in refs:
         there = any(ref.partition("@")[0] == name for ref in refs)
-        what = "was changed since it was kept" if there else "is missing: it was kept as the newest"
+        what = (
+            "was changed since it was kept" if there else "is missing, but was kept as the newest"
+        )
         report.problems.append(Problem(name, what))
 
 
@@ -147,7 +149,7 @@ class _Walk:
         ref = f"{name}@{digest(data)}"
         number = self._chain.number(name)
         if not number:
-            self._report.notes.append(f"{name} is no manifest's name, and was passed over")
+            self._report.notes.append(f"{name} is not the name of a manifest, and was skipped")
             return ref
         while self._next < number:
             self._say(self._next, "is missing")
@@ -159,7 +161,7 @@ class _Walk:
         try:
             manifest = decode(data)
         except ManifestInvalid:
-            self._say(number, "is no manifest")
+            self._say(number, "is not a manifest")
             self._broken = True
             return ref
         wrong = self._look(number, manifest, data)
@@ -172,7 +174,7 @@ class _Walk:
     def finish(self) -> None:
         """Report what only the end of the chain shows."""
         if self._uncovered is not None:
-            what = "is of the older system, and nothing says that its signature is right"
+            what = "is from the older system, and nothing proves its signature"
             todo = ": pass hmac_key, or import it, which signs for it"
             self._report.problems.append(Problem(self._uncovered, what + todo))
 
@@ -180,15 +182,19 @@ class _Walk:
         if manifest.seq not in {None, number}:
             return f"is manifest number {manifest.seq}: it was moved, or renumbered"
         if encode(manifest) != data:
-            return "is not in the one form that manifests have"
+            return "is not in the form in which manifests are written"
         wrong = _wrong(manifest, self._trusted, self._hmac_key)
         if wrong is not None:
             return wrong
         if not self._broken and not self._follows(manifest):
             before = self._chain.name(number - 1)
-            return f"does not follow {before}" if number > 1 else "names one before it: it is cut"
+            return (
+                f"does not follow {before}"
+                if number > 1
+                else "names a manifest before it: the beginning of the chain was cut off"
+            )
         if manifest.old and self._ours:
-            return "is of the older system and follows one that is not"
+            return "is from the older system, but follows a manifest that is not"
         self._ours = self._ours or not manifest.old
         if manifest.old:
             self._imported = {"imported": number, "last": manifest.manifest_hash}
@@ -214,16 +220,16 @@ def _trusted(public_key: PublicKeys | None) -> set[str]:
 def _wrong(manifest: Manifest, trusted: set[str], hmac_key: str | bytes | None) -> str | None:
     """Return what is wrong with a manifest by itself, or ``None``."""
     if not hash_fits(manifest):
-        return "was changed: its hash is not that of what it says"
+        return "was changed: its hash does not match its content"
     if manifest.old:
         if hmac_key is None:
             return None
         right = old_signature(hmac_key, manifest.manifest_hash)
-        return None if _same(manifest.signature, right) else "has a signature that is not right"
+        return None if _same(manifest.signature, right) else "has a wrong signature"
     if manifest.signed_by not in trusted:
-        return "is signed by a key that is not among the trusted ones"
+        return "is signed by a key that is not trusted"
     if not checks(str(manifest.signed_by), manifest.manifest_hash, manifest.signature):
-        return "has a signature that is not right"
+        return "has a wrong signature"
     return None
 
 

@@ -24,7 +24,7 @@ class RefusedError(ConfigError):
 
     def __init__(self, reason: str, operation: str, key_id: str | None) -> None:
         self.reason = reason
-        msg = f"Secrets Manager does not take {operation} in its present state ({reason})"
+        msg = f"Secrets Manager refused {operation} in the secret's present state ({reason})"
         super().__init__(msg, key_id=key_id, todo="Look at the key with show")
 
 
@@ -34,10 +34,11 @@ class FailedError(StoreUnavailable):
     def __init__(self, reason: str, operation: str, key_id: str | None) -> None:
         self.reason = reason
         msg = f"{operation} failed ({reason or 'no code'})"
-        super().__init__(msg, key_id=key_id, todo="Try again; the next run does")
+        super().__init__(msg, key_id=key_id, todo="Try again, or wait for the next run")
 
 
-_POLICY = "Look at what stands in it: get-resource-policy"
+_POLICY = "Look at it with aws secretsmanager get-resource-policy"
+_KMS_KEY = "Check the KMS key's policy, and that the key is enabled"
 #: What an error code means. https://docs.aws.amazon.com/secretsmanager/latest/apireference/
 #: lists the codes by operation.
 _ERRORS: Mapping[str, Meaning] = {
@@ -49,18 +50,16 @@ _ERRORS: Mapping[str, Meaning] = {
     "ResourceExistsException": Meaning(KeyExists, "it exists already", "Use it, or another id"),
     "LimitExceededException": Meaning(
         StoreUnavailable,
-        "Secrets Manager is at a limit for it (20 labels, 100 versions a secret)",
-        "Let versions go that nobody needs, or try again later",
+        "it is at a limit of Secrets Manager (20 labels and 100 versions for each secret)",
+        "Remove labels from versions that nobody needs, or try again later",
     ),
-    "DecryptionFailure": Meaning(
-        AccessDenied, "its KMS key can't decrypt", "Check the key's policy"
-    ),
-    "EncryptionFailure": Meaning(AccessDenied, "its KMS key can't encrypt", "Is the key enabled?"),
+    "DecryptionFailure": Meaning(AccessDenied, "its KMS key can't decrypt it", _KMS_KEY),
+    "EncryptionFailure": Meaning(AccessDenied, "its KMS key can't encrypt it", _KMS_KEY),
     "MalformedPolicyDocumentException": Meaning(
         ConfigError, "Secrets Manager refuses its resource policy", _POLICY
     ),
     "PublicPolicyException": Meaning(
-        ConfigError, "Secrets Manager takes its resource policy for a public one", _POLICY
+        ConfigError, "Secrets Manager considers its resource policy public", _POLICY
     ),
     "NotFoundException": Meaning(
         ConfigError,
@@ -74,7 +73,7 @@ _ERRORS: Mapping[str, Meaning] = {
     "InvalidKeyUsageException": Meaning(
         ConfigError,
         "the KMS key is not a symmetric encryption key",
-        "Give one of that kind in AWS_KMS_KEY_ID",
+        "Set AWS_KMS_KEY_ID to a symmetric encryption key",
     ),
     # Common to all services.
     **dict.fromkeys(
@@ -93,7 +92,7 @@ _ERRORS: Mapping[str, Meaning] = {
         Meaning(
             AccessDenied,
             "AWS refused {operation} ({code})",
-            f"Allow it in the caller's policy and the KMS key's. {_CREDENTIALS}",
+            f"Allow it in the caller's policy and in the KMS key's. {_CREDENTIALS}",
         ),
     ),
 }

@@ -144,7 +144,7 @@ def check_url(url: str | None) -> str:
         or parts.username is not None
         or (parts.path.strip("/"), parts.query, parts.fragment) != ("", "", "")
     ):
-        msg = "the address of the Key Vault is not https:// and a host alone"
-        todo = "Write it as https://name.vault.azure.net, with the host that your cloud uses"
+        msg = "the address of the Key Vault is not https:// and a host, and nothing else"
+        todo = "Write https://name.vault.azure.net, or the host that a sovereign cloud uses"
         raise ConfigError(msg, todo=todo)
     return f"https://{parts.netloc.lower()}"

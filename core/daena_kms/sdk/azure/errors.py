@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _THROTTLED, _TIMED_OUT = 429, 408
 _CALLERS_FAULT = range(400, 500)
-_NEXT_RUN = "Try again; the next run does"
+_NEXT_RUN = "Try again, or wait for the next run"
 
 
 class Disabled(KeyNotFound):
@@ -33,7 +33,7 @@ class Throttled(StoreUnavailable):
 
     def __init__(self, key_id: str | None, after: float | None) -> None:
         self.after = after
-        super().__init__("Key Vault throttles", key_id=key_id, todo=_NEXT_RUN)
+        super().__init__("Key Vault throttled the call", key_id=key_id, todo=_NEXT_RUN)
 
 
 class Unanswered(StoreUnavailable):
@@ -45,18 +45,18 @@ class Unanswered(StoreUnavailable):
 _ERRORS: Mapping[str | int, Meaning] = {
     "SecretDisabled": Meaning(
         Disabled,
-        "this version of it is retired, or disabled by somebody",
+        "this version is retired, or somebody disabled it",
         "Enable it in the vault, if it may be used again",
     ),
     "ObjectIsDeletedButRecoverable": Meaning(
         KeyExists,
-        "a deleted key of that name is in the vault still",
-        "restore brings it back; or purge it in the vault, if nobody needs it",
+        "it exists already, deleted but recoverable",
+        "Restore it, or purge it in the vault if nobody needs it",
     ),
     404: Meaning(KeyNotFound, "there is no such key or version", "Check the name and the vault"),
     409: Meaning(
         RotationConflict,
-        "the vault is changing, deleting or recovering it just now",
+        "Key Vault is still changing, deleting or recovering it",
         "Try again in a minute",
     ),
     403: Meaning(
@@ -65,9 +65,9 @@ _ERRORS: Mapping[str | int, Meaning] = {
         "Allow it: the role Key Vault Secrets Officer on this vault, and its firewall",
     ),
 }
-#: Any other answer: one that blames the caller, and one that does not.
+#: Any other answer: a status that blames the caller, and one that does not.
 _REJECTED = Meaning(
-    ConfigError, "Key Vault does not take the call ({status} {code})", "Look at the key with show"
+    ConfigError, "Key Vault rejected the call ({status} {code})", "Look at the key with show"
 )
 _FAILED = Meaning(Unanswered, "Key Vault failed ({status} {code})", _NEXT_RUN)
 
@@ -86,8 +86,8 @@ _NO_ANSWER = Meaning(
 #: The answer is not JSON, or not a secret, or names another service for the token.
 _NO_VAULT = Meaning(
     Unanswered,
-    "what answered is no Key Vault ({name})",
-    "Check its address, and proxies before it",
+    "the answer did not come from a Key Vault ({name})",
+    "Check the vault's address, and any proxy in between",
 )
 
 

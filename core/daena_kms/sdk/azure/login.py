@@ -76,7 +76,7 @@ class Login:
                         self._credential = self._make()
                 except ValueError:
                     # Its text may quote the rejected value.
-                    msg = "the Azure SDK does not take these credentials as they are set"
+                    msg = "the Azure SDK rejects the credentials as they are set"
                     raise ConfigError(msg, todo=_COMPLETE) from None
                 watch("azure", "msal", "urllib3")
         return self._credential

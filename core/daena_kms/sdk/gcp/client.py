@@ -36,7 +36,7 @@ class SecretManager:
         writes_per_minute: float | None = None,
     ) -> None:
         if location is not None and _LOCATION.fullmatch(location) is None:
-            msg = f"{location[:80]!r} is no location"
+            msg = f"{location[:80]!r} is not a location"
             raise ConfigError(
                 msg, todo="Write one such as europe-west1, or none for global secrets"
             )
@@ -155,9 +155,12 @@ class SecretManager:
 
 
 def _emulated(address: str) -> "SecretManagerServiceClient":
-    """Return a client without TLS and credentials, for an emulator on this machine alone."""
+    """Return a client without TLS and credentials, only for an emulator on this machine."""
     if re.fullmatch(r"(127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}", address, re.ASCII) is None:
-        raise ConfigError(f"{address[:80]!r} is no emulator's", todo="Write 127.0.0.1:PORT")
+        msg = f"{address[:80]!r} is not the address of an emulator on this machine"
+        raise ConfigError(
+            msg, todo="Set GCP_SECRET_MANAGER_ENDPOINT to 127.0.0.1:PORT, or unset it"
+        )
     import grpc
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient as Client
 

@@ -27,7 +27,9 @@ class Unanswered(StoreUnavailable):
 
 
 _MOVED = Meaning(Moved, "it was changed meanwhile", "Read it again")
-_THROTTLES = Meaning(StoreUnavailable, "Secret Manager throttles", "Try again; the next run does")
+_THROTTLES = Meaning(
+    StoreUnavailable, "Secret Manager throttled the call", "Try again, or wait for the next run"
+)
 #: What an error means, by the class that google.api_core has for its status.
 #: https://cloud.google.com/apis/design/errors
 _ERRORS: Mapping[str, Meaning] = {
@@ -52,12 +54,12 @@ _ERRORS: Mapping[str, Meaning] = {
     "Unauthenticated": Meaning(AccessDenied, "Google Cloud does not know the caller", CREDENTIALS),
     "InvalidArgument": Meaning(
         ConfigError,
-        "Secret Manager does not take {operation} with these arguments",
+        "Secret Manager rejected the arguments of {operation}",
         "Check its annotations (16 KiB in all) and the settings",
     ),
     "OutOfRange": Meaning(
         ConfigError,
-        "Secret Manager does not take {operation} with these arguments",
+        "Secret Manager rejected the arguments of {operation}",
         "Check the settings",
     ),
     "ResourceExhausted": _THROTTLES,
@@ -68,7 +70,7 @@ _ERRORS: Mapping[str, Meaning] = {
 _NO_ETAG = {"create_secret", "add_secret_version"}
 _PROJECT_REFUSES = Meaning(
     ConfigError,
-    "Google Cloud refuses {operation} as the project stands",
+    "Google Cloud refused {operation} in the project's present state",
     "Check the organization's policies on locations and keys, and the KMS key's state",
 )
 #: Every other error: the answer may have been lost.

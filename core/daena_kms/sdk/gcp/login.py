@@ -47,7 +47,7 @@ class GcpLogin:
     ) -> None:
         self._project = project_id or environ.get("GCP_PROJECT_ID") or None
         if self._project is not None and _PROJECT.fullmatch(self._project) is None:
-            msg = f"{self._project[:80]!r} is no project"
+            msg = f"{self._project[:80]!r} is not a project"
             raise ConfigError(msg, todo="Set GCP_PROJECT_ID to a project's id or number")
         self._path = credentials_path or environ.get("GOOGLE_APPLICATION_CREDENTIALS") or None
         self._credentials = credentials

@@ -53,8 +53,8 @@ class Blocks:
                 if wanted is None:
                     return
                 self._call("put_resource_policy", key_id, ResourcePolicy=wanted)
-        msg = "its resource policy does not keep what is written to it"
-        todo = "See who else writes it; the next run tries again"
+        msg = f"its resource policy does not deny the version after {_TRIES} attempts to write it"
+        todo = "Find out what else writes the policy; the next run tries again"
         raise StoreUnavailable(msg, key_id=key_id, todo=todo)
 
     def _call(self, operation: str, key_id: str, **arguments: object) -> Any:
@@ -79,7 +79,7 @@ def blocked(text: str | None, version: str, key_id: str) -> str | None:
     after = json.dumps({**policy, "Statement": [*kept, *new]}, separators=(",", ":"))
     if len(after) > MAX_POLICY:
         msg = f"its resource policy would be longer than {MAX_POLICY} characters"
-        todo = "Take statements, or versions that are gone, out of it"
+        todo = "Remove statements from it, or versions that no longer exist"
         raise ConfigError(msg, key_id=key_id, todo=todo)
     return after
 
@@ -92,8 +92,9 @@ def _parsed(text: str | None, key_id: str) -> dict[str, Any]:
     except (ValueError, RecursionError):
         policy = None
     if not isinstance(policy, dict) or not isinstance(policy.get("Statement"), (list, dict)):
-        msg = "its resource policy is not one that can be added to"
-        raise ConfigError(msg, key_id=key_id, todo="Look at it: get-resource-policy")
+        msg = "its resource policy is malformed, so no statement can be added to it"
+        todo = "Look at it with aws secretsmanager get-resource-policy"
+        raise ConfigError(msg, key_id=key_id, todo=todo)
     return policy
 
 

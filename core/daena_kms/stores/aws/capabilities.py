@@ -8,16 +8,19 @@ RECOVERY_DAYS = 30
 _OWN_LABELS = 4
 
 CAN = Capabilities(
-    retired_readable="by its version id, for whoever may read the secret",
+    retired_readable="by its version id, for anybody who may read the secret",
     destroys_version=False,
-    destroy_means="its label is taken off; AWS deletes unlabelled versions in its own time",
+    destroy_means="its label is removed; AWS deletes unlabelled versions later, if ever",
     restores_key=True,
     delete_means=f"kept for {RECOVERY_DAYS} days",
     revoking=Revoking(
-        means="AWSPREVIOUS is taken off it, and it is labelled daena-retired-…",
-        readable="by its version id or that label, for whoever may read the secret",
-        breaks="readers of AWSPREVIOUS, who find nothing",
-        undo="it reads by its version id, and rollback --version VERSION takes its value",
+        means="AWSPREVIOUS is removed from it, and it is labelled daena-retired-…",
+        readable="anybody who may read the secret, by its version id or that label",
+        breaks="reading AWSPREVIOUS",
+        undo=(
+            "read it by its version id, or make its value current again with "
+            "daena-kms rollback KEY --version VERSION"
+        ),
     ),
     max_versions=MAX_LABELS - _OWN_LABELS,
     max_keep=MAX_LABELS - _OWN_LABELS,
@@ -27,15 +30,16 @@ CAN = Capabilities(
 BLOCKED = Revoking(
     means=(
         "the secret's resource policy denies reading it by its version id and by our labels, "
-        "AWSPREVIOUS is taken off it, and it is labelled daena-retired-…"
+        "AWSPREVIOUS is removed from it, and it is labelled daena-retired-…"
     ),
     readable=(
-        "by a label that somebody else has put on it, and for whoever may change the secret's "
-        "resource policy"
+        "anybody who reads it by a label that somebody else has put on it, and anybody who may "
+        "change the secret's resource policy"
     ),
-    breaks="readers of AWSPREVIOUS and of that version's id, once AWS applies the policy",
+    breaks="reading AWSPREVIOUS, and reading it by its id once AWS applies the policy",
     undo=(
-        "take its id and label out of the statements DaenaCompromisedIds and "
-        "DaenaCompromisedLabels: aws secretsmanager put-resource-policy; then it reads by its id"
+        "remove its id and label from the statements DaenaCompromisedIds and "
+        "DaenaCompromisedLabels with aws secretsmanager put-resource-policy; "
+        "then read it by its id"
     ),
 )

@@ -10,7 +10,7 @@ version was made and from which base; labels of our own say the rest::
 
 A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
 later version was made from it. A version of ours for which none of this is true lost a race or was
-left by a crash; it is never promoted.
+left by an interrupted run; it is never promoted.
 """
 
 import re
@@ -68,7 +68,7 @@ class Labels:
         return {version_id: labels for version_id, labels in dead.items() if labels}
 
     def unpinned(self) -> list[str]:
-        """Return the versions of which AWS's own labels alone tell that they are or were current.
+        """Return the versions that only AWS's own labels show to be, or to have been, current.
 
         The next promotion moves AWSPREVIOUS off the previous version. If somebody else puts a
         value right after it, AWSPREVIOUS also leaves the version that is current now.
@@ -124,7 +124,7 @@ class Labels:
         if CURRENT in stages:
             return VersionState.CURRENT
         if self.ours(version_id, RETIRED):
-            # An interrupted retirement left another label, and is begun again.
+            # An interrupted retirement left another label: it is not complete.
             done = PREVIOUS not in stages and not self.ours(version_id, MADE, KEEP)
             return VersionState.RETIRED if done else VersionState.PREVIOUS
         if self._was_current(version_id):

@@ -108,7 +108,8 @@ class AWSStore(Store):
             answer = self._call("get_secret_value", key_id, **which)
         except RefusedError:
             msg = "it is deleted, or has no such version"
-            raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
+            todo = "If it is deleted, restore it; show lists its versions"
+            raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
         if "SecretString" not in answer:
             msg = "its content is binary, not text"
             raise ConfigError(msg, key_id=key_id, todo="Read it with the AWS SDK")
@@ -143,12 +144,12 @@ class AWSStore(Store):
         """Put a pending version; AWSPENDING moves off the version that an interrupted run left."""
         labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
-        # With room, a version that a crash left stays: somebody may have made it current by hand.
+        # If there is room, an interrupted run's version stays: somebody may have made it current.
         dying = labels.dead(now) if labels.tight else {}
         self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
         for dead, stale in dying.items():
             for stage in stale:
-                self._take_off(key.id, stage, dead)
+                self._remove_label(key.id, stage, dead)
         version_id = new_version_id(base, now)
         pin = label(MADE, version_id, now)
         put = {"ClientRequestToken": version_id, "VersionStages": [PENDING, pin]}
@@ -166,7 +167,7 @@ class AWSStore(Store):
         """
         if now - staged.at > PROMOTION_BOUND - _FLIP_TAKES:
             self.abandon(key, staged)
-            msg = "writing the new version took too long, and it was given up"
+            msg = "writing the new version took too long, so it was abandoned"
             raise StoreUnavailable(msg, key_id=key.id, todo="The next run tries again")
         try:
             self._move(key.id, CURRENT, to=staged.version_id, off=staged.base)
@@ -191,10 +192,10 @@ class AWSStore(Store):
         fresh = label(RETIRED, version, now)
         self._move(key.id, fresh, to=version)
         if labels.holder(PREVIOUS) == version:
-            self._take_off(key.id, PREVIOUS, version)
+            self._remove_label(key.id, PREVIOUS, version)
         for stage in labels.ours(version, MADE, KEEP, RETIRED):
             if stage != fresh:
-                self._take_off(key.id, stage, version)
+                self._remove_label(key.id, stage, version)
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Deny reading the version where the operator allows that, then retire it."""
@@ -202,7 +203,7 @@ class AWSStore(Store):
             labels = labels_of(key)
             # AWSPREVIOUS goes first; until the version is blocked it does not count as retired.
             if labels.holder(PREVIOUS) == version and labels.ours(version, MADE, KEEP):
-                self._take_off(key.id, PREVIOUS, version)
+                self._remove_label(key.id, PREVIOUS, version)
             self._blocks.block(key.id, version)
         self.retire(key, version, now)
 
@@ -216,7 +217,7 @@ class AWSStore(Store):
         labels = labels_of(key)
         self._keep(key.id, labels, labels.orphans(version), now)
         for stage in labels.ours(version, RETIRED):
-            self._take_off(key.id, stage, version)
+            self._remove_label(key.id, stage, version)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags; other tags on the secret stay."""
@@ -263,7 +264,7 @@ class AWSStore(Store):
         given = {name: version for name, version in where.items() if version is not None}
         self._call("update_secret_version_stage", key_id, VersionStage=stage, **given)
 
-    def _take_off(self, key_id: str, stage: str, version: str) -> None:
+    def _remove_label(self, key_id: str, stage: str, version: str) -> None:
         """Remove a label, if nobody else has done so."""
         try:
             self._move(key_id, stage, off=version)
@@ -294,6 +295,6 @@ class AWSStore(Store):
         if current is not None and current.id == mine:
             return
         if current is None or current.id != base:
-            msg = "another rotation of it was faster"
+            msg = "another rotation was faster"
             raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
         raise error

@@ -2,7 +2,7 @@
 
 Before a rotation sets a version it creates an object, only if absent, that is named for the key
 and for the id of the version it starts from: ``<vault>/<key>/<version id>/<attempt>``. A rotation
-that finds the object there has lost, unless the claim was given back or has run out. Then it
+that finds the object there has lost, unless the claim was given back or has expired. Then it
 creates the next attempt, which again only one rotation can do.
 """
 
@@ -20,8 +20,8 @@ from daena_kms.rules.model import PROMOTION_BOUND
 #: How long a claim lasts; after that another rotation may take over. Longer than a function may
 #: run, including its set and the SDK's time for it.
 CLAIM_LIFETIME = PROMOTION_BOUND
-#: A set that has not begun by then is given up. The difference leaves time for a set under way
-#: and for clocks that differ.
+#: No set begins after that. The difference leaves time for a set under way and for clocks that
+#: differ.
 SET_BY = timedelta(minutes=9)
 _SKEW = timedelta(minutes=5)
 _FREE = "free"
@@ -98,21 +98,30 @@ class Claims:
         return True
 
     def _until(self, name: str, key_id: str, now: datetime) -> datetime:
-        """Return when a claim ends. Raises :class:`ConfigError` for one that no rotation wrote."""
-        todo = "See who writes to the claims' container and how its clock goes; delete that object"
+        """Return when a claim expires.
+
+        Raises:
+            ConfigError: No rotation wrote this claim.
+        """
+        todo = (
+            "Check who writes to the claims' container, and whether their clocks are right; "
+            "then delete that object"
+        )
         try:
             content = json.loads(self._objects.get(name) or b"")
             until = parse_time(content["until"], "until")
         except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
-            msg = f"the claim {name} is not one that a rotation wrote"
+            msg = f"the claim {name} was not written by a rotation"
             raise ConfigError(msg, key_id=key_id, todo=todo) from None
         if until > now + CLAIM_LIFETIME + _SKEW:
-            msg = f"the claim {name} lasts until {format_time(until)}, longer than any may"
+            msg = (
+                f"the claim {name} lasts until {format_time(until)}, longer than any claim may last"
+            )
             raise ConfigError(msg, key_id=key_id, todo=todo)
         return until
 
 
 def _conflict(key_id: str, until: datetime) -> RotationConflict:
-    msg = f"another rotation holds it, until {format_time(until)} at the latest"
-    todo = "It ends by itself; after that time the next run takes over"
+    msg = f"another rotation has claimed it, until {format_time(until)} at the latest"
+    todo = "Wait: the claim expires by itself, and the next run after that takes over"
     return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)

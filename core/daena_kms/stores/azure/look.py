@@ -124,7 +124,10 @@ class Looker:
         if again.deleted is not None or not same(look_of(again), look_of(key)):
             msg = "it was changed meanwhile"
             raise RotationConflict(
-                msg, key_id=key.id, todo="Read it again; the next run looks anew", undecided=True
+                msg,
+                key_id=key.id,
+                todo="Read it again; the next run looks at it again",
+                undecided=True,
             )
 
     def check_absent(self, key_id: str) -> None:
@@ -135,8 +138,8 @@ class Looker:
             return
         if key.deleted is None:
             raise KeyExists("it exists already", key_id=key_id, todo="Use it, or another id")
-        msg = "a deleted key of that name is in the vault still"
-        todo = "restore brings it back; or purge it in the vault, if nobody needs it"
+        msg = "it exists already, deleted but recoverable"
+        todo = "Restore it, or purge it in the vault if nobody needs it"
         raise KeyExists(msg, key_id=key_id, todo=todo)
 
     def check_unmoved(self, key_id: str, base_id: str) -> None:
@@ -144,7 +147,7 @@ class Looker:
         key = self.describe(key_id, exact=True)
         completed = any(version.base_mark == mark(base_id) for version in key.versions)
         if completed or key.current is None or key.current.id != base_id:
-            msg = "an earlier rotation of it was completed"
+            msg = "an earlier rotation was completed after all"
             raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
 
     def _list_versions(self, key_id: str) -> "list[SecretProperties]":

@@ -47,7 +47,7 @@ def next_tags(key: Key, name: str, now: datetime) -> dict[str, str]:
     """Return the tags of the version that comes after the current one.
 
     Raises:
-        ConfigError: They are more than Key Vault takes.
+        ConfigError: They are more than Key Vault allows.
     """
     since = key.older_since or oldest_readable(key) or now
     kept = {tag: text for tag, text in look_of(key).tags.items() if tag not in OWN}
@@ -68,14 +68,14 @@ def oldest_readable(key: Key, *, without: str | None = None) -> datetime | None:
 
 
 def open_note(current: Version | None, since: datetime | None) -> str:
-    """Return the tag ``daena-open``: since when an older version is open, or that none is."""
+    """Return the tag ``daena-open``: since when an older version is readable, or that none is."""
     return format_time(since) if since is not None else none_readable(current)
 
 
 def checked(tags: dict[str, str], key_id: str) -> dict[str, str]:
-    """Return ``tags``. Raises :class:`ConfigError` when they are more than Key Vault takes."""
+    """Return ``tags``. Raises :class:`ConfigError` when they are more than Key Vault allows."""
     if len(tags) > MAX_TAGS:
-        msg = f"it would carry {len(tags)} tags, and Key Vault takes {MAX_TAGS}"
+        msg = f"it would have {len(tags)} tags, but Key Vault allows {MAX_TAGS}"
         raise ConfigError(msg, key_id=key_id, todo="Remove tags that nobody needs")
     return tags
 
@@ -137,7 +137,7 @@ class Setter:
         except RotationConflict:
             self._looker.check_absent(key_id)
             msg = "another process is creating it, or was a moment ago"
-            todo = "Use it, or another id; if there is none, try again in 15 minutes"
+            todo = "Use it, or another id; if it does not appear, try again in 15 minutes"
             raise KeyExists(msg, key_id=key_id, todo=todo) from None
         self._check_unchanged(new)
         return new
@@ -150,7 +150,7 @@ class Setter:
         Raises:
             ConfigError: It would carry too many tags.
             KeyNotFound: The key has no current version.
-            RotationConflict: Another rotation holds the claim, or has completed.
+            RotationConflict: Another rotation has the claim, or has completed.
         """
         look = look_of(key)
         if key.current is None or look.version is None:
@@ -163,7 +163,7 @@ class Setter:
         elif look.lifetime is not None:  # the owner dates versions: the next one lives as long
             new.expires = now + look.lifetime
         if self.take(new, look.version, now):
-            # The owner of an earlier claim, which ran out, may have set the version after all.
+            # The owner of an earlier claim, which expired, may have set the version after all.
             with self._giving_back(new):
                 self._looker.check_unmoved(key.id, look.version)
         return new
@@ -171,7 +171,7 @@ class Setter:
     def take(self, new: NextVersion, base_id: str, now: datetime) -> bool:
         """Take the claim, and return whether there was an earlier one on the same base.
 
-        Raises :class:`~daena_kms.errors.RotationConflict` while another rotation holds it.
+        Raises :class:`~daena_kms.errors.RotationConflict` while another rotation has the claim.
         """
         new.claim = self._claims().take(new.key_id, base_id, now)
         return new.claim.taken_over
@@ -181,11 +181,11 @@ class Setter:
 
         A throttled set is repeated for half a minute, each time after a look at the key. A lost
         answer is resolved by a look as well. Where that shows no version of ours the set may still
-        take effect, so the error is that of the set, and the claim is kept until it runs out.
+        take effect, so the error is that of the set, and the claim is kept until it expires.
         """
         until = self._monotonic() + min(left.total_seconds(), _LONGEST)
         wait = 0.0
-        msg = "there was not time enough to write the new version, and it was given up"
+        msg = "there was not enough time left to write the new version, so nothing was written"
         failure = StoreUnavailable(msg, key_id=new.key_id, todo="The next run tries again")
         while True:
             self._pacer.wait()
@@ -203,7 +203,7 @@ class Setter:
             except Throttled as error:
                 self._pacer.start()
                 failure = error
-                wait = error.after or max(_WAIT, 2 * wait)  # at once is no answer to a full vault
+                wait = error.after or max(_WAIT, 2 * wait)  # a wait of 0 would not help
             except Unanswered as error:
                 new.in_doubt = True
                 return self._settle(new, error)
@@ -212,10 +212,10 @@ class Setter:
                 raise
 
     def give_back(self, new: NextVersion) -> None:
-        """Give the claim back, unless a set may still be under way: then it runs out by itself."""
+        """Give the claim back, unless a set may still be under way: then it expires by itself."""
         if new.claim is not None and not new.in_doubt:
             claim, new.claim = new.claim, None
-            # If that fails, it runs out; the caller must hear of what went wrong before.
+            # If that fails, the claim expires; the caller must get the error from before.
             with contextlib.suppress(DaenaKMSError):
                 self._claims().give_back(claim)
 

@@ -47,13 +47,13 @@ class AzureStore(Store):
         destroys_version=False,
         destroy_means=None,
         restores_key=True,
-        delete_means="kept as long as the vault keeps what is deleted: 7 to 90 days",
+        delete_means="kept as long as the vault keeps deleted keys: 7 to 90 days",
         revoking=Revoking(
-            means="disabled in the vault",
+            means="it is disabled in the vault",
             readable=None,
-            breaks="readers of that version's id, who get 403; readers without one do not",
+            breaks="reading it by its id, which gives 403; reading the current version still works",
             undo=(
-                "enable it: az keyvault secret set-attributes "
+                "enable it with az keyvault secret set-attributes "
                 "--vault-name VAULT --name KEY --version VERSION --enabled true"
             ),
         ),
@@ -94,7 +94,7 @@ class AzureStore(Store):
             if self._looker.describe_deleted(key_id, missing).deleted is None:
                 raise
             msg = "it is deleted"
-            raise KeyNotFound(msg, key_id=key_id, todo="restore brings it back") from None
+            raise KeyNotFound(msg, key_id=key_id, todo="Restore it first") from None
         if value is None:
             msg = "it has no value"
             raise ConfigError(msg, key_id=key_id, todo="Look at it in the vault")
@@ -141,8 +141,8 @@ class AzureStore(Store):
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Raise :class:`ConfigError`: Key Vault erases whole secrets only."""
         del version, now
-        msg = "Key Vault can't destroy one version"
-        raise ConfigError(msg, key_id=key.id, todo="Purge the whole key, if nobody needs it")
+        msg = "Key Vault can't destroy a single version"
+        raise ConfigError(msg, key_id=key.id, todo="Purge the whole key if nobody needs it")
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Change tags of the newest version, and again if a rotation was faster than the change."""
@@ -175,7 +175,7 @@ class AzureStore(Store):
         if key.deleted is not None:
             return
         if not look_of(key).recoverable:
-            msg = "its vault has soft delete switched off, and it would be gone at once"
+            msg = "its vault has soft delete switched off, so its deletion would be final"
             raise ConfigError(msg, key_id=key.id, todo="Switch soft delete on in the vault")
         self._vault.call(key.id, lambda c: c.begin_delete_secret(key.id, **BOUNDS))
         self._vault.settle(key.id, lambda c: c.get_deleted_secret(key.id, **BOUNDS))

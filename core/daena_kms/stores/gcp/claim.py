@@ -2,7 +2,7 @@
 
 The claim is written into the annotations by the etag of the look that was planned on. Then a
 version is added. Then the aliases are moved and the claim is cleared by the etag of the claim. A
-rotation that comes second fails a precondition. After a crash the claim runs out, and the next
+rotation that comes second fails a precondition. After a crash the claim expires, and the next
 rotation takes it over by etag: the promotion of the old owner then fails.
 """
 
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 #: How long a claim lasts; after that another rotation may take over. Longer than a function may
 #: run.
 CLAIM_LIFETIME = PROMOTION_BOUND
-#: A promotion that has not begun by then is given up.
+#: No promotion begins after that.
 _PROMOTE_BY = timedelta(minutes=9)
-#: How many versions of a crashed rotation, and of others, are looked up one by one.
+#: How many versions of an interrupted rotation, and of others, are looked up one by one.
 _PROBES = 20
 _TRIES = 20
 _SKEW = timedelta(minutes=5)
@@ -126,7 +126,7 @@ class Claims:
         ``base`` is the version that is to be current until then; ``None`` for a new key.
         """
         if now - own.claim.at > _PROMOTE_BY:
-            msg = "writing the new version took too long, and it was given up"
+            msg = "writing the new version took too long, so it was abandoned"
             raise StoreUnavailable(msg, key_id=own.key_id, todo="The next run tries again")
         secret, previous = own.secret, base
         for _ in range(_TRIES):
@@ -137,12 +137,12 @@ class Claims:
                 if previous is None:
                     self._withdraw(own)
                     raise
-                previous = None  # 50 aliases, or a base that was destroyed: then current alone
+                previous = None  # 50 aliases, or the base was destroyed: move current alone
             except (Moved, Unanswered) as error:
                 secret = self._secrets.get(own.key_id)
                 aliased = str(secret.version_aliases.get(CURRENT, ""))
                 if aliased == own.version:
-                    return own.version  # the answer that was lost was a yes
+                    return own.version  # the call whose answer was lost took effect
                 still_ours = (
                     has_claim(secret, own.claim)
                     and aliased in {"", base or ""}
@@ -154,30 +154,32 @@ class Claims:
             else:
                 return own.version
         self._withdraw(replace(own, secret=secret))
-        msg = "Secret Manager refuses to move its aliases, and nobody else rotated it"
-        todo = "Check the organization's policies, and that no tool writes the secret all the time"
+        msg = "Secret Manager refuses to move its aliases, although no other rotation was faster"
+        todo = "Check the organization's policies, and whether a tool keeps writing the secret"
         raise ConfigError(msg, key_id=own.key_id, todo=todo)
 
     def check_over(self, claim: Claim, key_id: str, now: datetime) -> None:
-        """Check that another rotation's claim has run out.
+        """Check that another rotation's claim has expired.
 
         Raises:
             ConfigError: It lasts longer than any claim may.
-            RotationConflict: It has not run out.
+            RotationConflict: It has not expired.
         """
         if claim.until > now + CLAIM_LIFETIME + _SKEW:
-            msg = f"its claim lasts until {format_time(claim.until)}, longer than any may"
-            todo = f"Check the clocks of whoever rotates it; remove the annotation {CLAIM}"
+            msg = (
+                f"its claim lasts until {format_time(claim.until)}, longer than any claim may last"
+            )
+            todo = f"Check the clocks of the machines that rotate it; remove the annotation {CLAIM}"
             raise ConfigError(msg, key_id=key_id, todo=todo)
         if now < claim.until:
-            msg = f"another rotation holds it, until {format_time(claim.until)} at the latest"
-            todo = "It ends by itself; after that time the next run takes over"
+            msg = f"another rotation has claimed it, until {format_time(claim.until)} at the latest"
+            todo = "Wait: the claim expires by itself, and the next run after that takes over"
             raise RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)
 
     def find_orphans(
         self, dead: Claim, key_id: str, known: set[str], now: datetime
     ) -> dict[str, Record]:
-        """Return records of the versions that a crashed rotation added; ``known`` are no such.
+        """Return records of an interrupted rotation's versions, except those in ``known``.
 
         A reader of ``latest`` may have used one. It is never promoted, stays readable for the
         grace period, and is then retired.
@@ -200,7 +202,7 @@ class Claims:
         """Return the fields of the secret that change when the added version becomes current."""
         records = dict(own.records)
         for version, record in records.items():
-            # The base may have been current before: a hand may have moved the alias back to it.
+            # The base may have been current before: somebody may have moved the alias back to it.
             if record.until is None or version == base:
                 records[version] = replace(record, until=now, retired=None, orphan=False)
         records[own.version] = Record(at=now, base=base)
@@ -245,7 +247,7 @@ class Claims:
         self._give_back(own)
 
     def _give_back(self, own: OwnClaim) -> None:
-        """Clear the claim after a certain failure; if that fails, it runs out."""
+        """Clear the claim after a certain failure; if that fails, it expires."""
         kept = dict(own.secret.annotations)
         kept.pop(CLAIM, None)
         if VERSIONS in kept:
@@ -271,7 +273,7 @@ def has_claim(secret: "Secret", claim: Claim) -> bool:
 
 
 def _conflict(key_id: str) -> RotationConflict:
-    msg = "another rotation of it was faster, or holds it"
+    msg = "another rotation was faster, or has claimed it"
     todo = "Read it again; nothing was lost"
     return RotationConflict(msg, key_id=key_id, todo=todo, undecided=True)
 

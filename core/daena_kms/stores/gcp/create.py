@@ -37,7 +37,7 @@ class Creator:
         self._fields = dict(fields)
 
     def create(self, key_id: str, tags: Mapping[str, str], now: datetime) -> OwnClaim:
-        """Create an empty secret with our claim, or take over one whose creator is gone.
+        """Create an empty secret with our claim, or take over an interrupted creation.
 
         Raises:
             KeyExists: There is a secret of that name, or another process is creating it.
@@ -54,7 +54,7 @@ class Creator:
             return self._resume(standing, key_id, tags, claim)
 
     def _standing(self, key_id: str, error: KeyExists | Unanswered) -> "Secret":
-        """Return the secret that has that name. Raises ``error`` if the creation made none."""
+        """Return the secret of that name. Raises ``error`` if the creation made none."""
         try:
             return self._secrets.get(key_id)
         except KeyNotFound:
@@ -73,7 +73,7 @@ class Creator:
         )
         if before is None or not ours or VERSIONS in annotations:
             deleted = DELETED in annotations
-            msg = "it exists already, deleted" if deleted else "it exists already"
+            msg = "it exists already" + (", deleted but recoverable" if deleted else "")
             todo = "Restore it" if deleted else "Use it, or another id"
             raise KeyExists(msg, key_id=key_id, todo=todo)
         claim = replace(claim, since=before.since or before.at)

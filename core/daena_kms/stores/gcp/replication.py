@@ -35,24 +35,25 @@ def new_secret(environ: Mapping[str, str], *, regional: bool) -> dict[str, Any]:
     fields = _delay(environ.get("GCP_VERSION_DESTROY_TTL", ""))
     if regional:
         if replicas or len(keys) > 1:
-            msg = "regional secrets have no replicas, and one KMS key"
-            raise ConfigError(msg, todo="Drop GCP_REPLICAS, or GCP_LOCATION")
+            msg = "a regional secret has no replicas, and at most one KMS key"
+            todo = "Unset GCP_REPLICAS and name one key in GCP_KMS_KEY_NAMES, or unset GCP_LOCATION"
+            raise ConfigError(msg, todo=todo)
         encryption = [{"kms_key_name": name} for name in keys.values()]
         return fields | ({"customer_managed_encryption": encryption[0]} if encryption else {})
     if not replicas:
         if keys.keys() - {"global"}:
-            msg = "automatic replication takes a KMS key in the location global alone"
+            msg = "automatic replication takes one KMS key, in the location global"
             raise ConfigError(msg, todo="Set GCP_REPLICAS to the locations of your KMS keys")
         automatic = {"customer_managed_encryption": _cmek(keys["global"])} if keys else {}
         return fields | {"replication": {"automatic": automatic}}
     unused = sorted(keys.keys() - set(replicas))
     if unused:
         msg = f"GCP_KMS_KEY_NAMES has a key in {unused[0]}, where GCP_REPLICAS has no replica"
-        raise ConfigError(msg, todo="Name one key in each of GCP_REPLICAS")
+        raise ConfigError(msg, todo="Name one key for each location in GCP_REPLICAS")
     missing = [location for location in replicas if keys and location not in keys]
     if missing:
         msg = f"GCP_KMS_KEY_NAMES has no key in {missing[0]}"
-        raise ConfigError(msg, todo="Name one in each of GCP_REPLICAS, or none")
+        raise ConfigError(msg, todo="Name one key for each location in GCP_REPLICAS, or none")
     placed = [
         {"location": location}
         | ({"customer_managed_encryption": _cmek(keys[location])} if keys else {})
@@ -69,8 +70,8 @@ def _list(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if _LOCATION.fullmatch(name) is None:
-            msg = f"GCP_REPLICAS has {name[:80]!r}, which is no location"
-            raise ConfigError(msg, todo="Write such as europe-west1,europe-west4")
+            msg = f"GCP_REPLICAS has {name[:80]!r}, which is not a location"
+            raise ConfigError(msg, todo="Write locations such as europe-west1,europe-west4")
     return names
 
 
@@ -79,12 +80,12 @@ def _keys(text: str) -> dict[str, str]:
     for name in (part.strip() for part in text.split(",") if part.strip()):
         match = _KMS_KEY.fullmatch(name)
         if match is None:
-            msg = f"GCP_KMS_KEY_NAMES has {name[:120]!r}, which names no key"
-            todo = "Write projects/…/locations/…/keyRings/…/cryptoKeys/…, with commas between"
+            msg = f"GCP_KMS_KEY_NAMES has {name[:120]!r}, which is not the name of a key"
+            todo = "Write projects/…/locations/…/keyRings/…/cryptoKeys/…, separated by commas"
             raise ConfigError(msg, todo=todo)
         if match[1] in keys:
             msg = f"GCP_KMS_KEY_NAMES has two keys in {match[1]}"
-            raise ConfigError(msg, todo="Name one in each location")
+            raise ConfigError(msg, todo="Name one key for each location")
         keys[match[1]] = name
     return keys
 

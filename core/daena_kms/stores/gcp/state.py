@@ -40,10 +40,10 @@ class Record:
     at: datetime
     #: The version that its rotation started from.
     base: str | None = None
-    #: Until when it was current; for one that never was, when it was given up.
+    #: Until when it was current; for one that never was, when it was abandoned.
     until: datetime | None = None
     retired: datetime | None = None
-    #: Never current: left by a rotation that did not end.
+    #: Never current: left by an interrupted rotation.
     orphan: bool = False
 
 
@@ -142,7 +142,7 @@ def write_records(records: Mapping[str, Record]) -> str:
 
 
 def read_claim(annotations: Mapping[str, str]) -> Claim | None:
-    """Return the claim of a rotation under way or dead, or ``None``.
+    """Return the claim of a rotation, under way or interrupted, or ``None``.
 
     Raises :class:`ConfigError` for a broken one.
     """
@@ -185,7 +185,7 @@ def _current(secret: "Secret", records: Mapping[str, Record]) -> str | None:
     alias = secret.version_aliases.get(CURRENT)
     if alias:
         return str(int(alias))
-    # Somebody's apply may have removed the alias: then the records say which version it was.
+    # A Terraform apply may have removed the alias: then the records say which version it was.
     open_ones = [name for name, r in records.items() if r.until is None and not r.orphan]
     return max(open_ones, key=int, default=None)
 
@@ -212,7 +212,7 @@ def _versions(
             state=VersionState.CURRENT if name == current else VersionState.PREVIOUS,
             created=record.at,
             base_mark=None if record.orphan else mark(record.base),
-            # A hand that moves the alias notes no time: then the next rotation does.
+            # Whoever moves the alias by hand notes no time: then the next rotation does.
             superseded=None if name == current else record.until,
             retired=record.retired,
         )
@@ -273,23 +273,23 @@ def _drift(
     """Return what somebody else's change has removed that consumers or we need."""
     if current is not None and not secret.version_aliases.get(CURRENT):
         return (
-            f"its alias {CURRENT!r} was removed, by an apply perhaps, and readers of it fail: "
-            "rotate it to set it again, and let that tool ignore version_aliases"
+            f"its alias {CURRENT!r} was removed, perhaps by a Terraform apply, and its readers "
+            "fail: rotate the key to set it again, and let that tool ignore version_aliases"
         )
     # A secret that somebody tagged by hand has no records yet; one that we rotated has an alias.
     if current is not None and not records and PREVIOUS in secret.version_aliases:
         return (
-            f"its annotation {VERSIONS} was removed, by an apply perhaps: "
-            "rotate it to write it again, and let that tool ignore annotations"
+            f"its annotation {VERSIONS} was removed, perhaps by a Terraform apply: "
+            "rotate the key to write it again, and let that tool ignore annotations"
         )
     shown = listed.get(current) if listed is not None and current is not None else None
     enabled = shown is not None and shown.state.name == "ENABLED"
     retired = current is not None and current in records and records[current].retired is not None
     if retired and not enabled:
-        leads = f"its alias {CURRENT!r} leads to version {current}, which is retired"
+        leads = f"its alias {CURRENT!r} points to version {current}, which is retired"
         return f"{leads}: enable that version, or rotate the key"
     if secret.expire_time:
-        return f"the whole secret deletes itself at {format_time(secret.expire_time)}"
+        return f"the whole secret expires at {format_time(secret.expire_time)}, and is then deleted"
     return None
 
 

@@ -39,8 +39,8 @@ _SAME = timedelta(minutes=1)
 #: The annotation that lists the versions that a deletion disabled, and that restoring enables.
 _DISABLED = "daena-disabled"
 _LOST = (
-    "it has our label and none of our annotations, which an apply perhaps removed: "
-    "write them again, and let that tool ignore annotations"
+    f"it has the label {LABEL} but no daena annotations, perhaps because a Terraform apply removed "
+    "them: write them again, and let that tool ignore annotations"
 )
 
 
@@ -65,22 +65,21 @@ class GCPStore(Store):
     can: ClassVar[Capabilities] = Capabilities(
         retired_readable=None,
         destroys_version=True,
-        destroy_means="erased for good, or after the secret's own delay (version_destroy_ttl)",
+        destroy_means="erased for good, at once or after the secret's delay (version_destroy_ttl)",
         restores_key=True,
         delete_means="all its versions are disabled; nothing is erased until somebody purges it",
         # https://cloud.google.com/secret-manager/docs/reference/consistency
         revoking=Revoking(
-            means="disabled in Secret Manager",
+            means="it is disabled in Secret Manager",
             readable=(
-                "until Google has carried the change everywhere: within minutes, "
+                "readers that the change has not reached: within minutes, "
                 "and it may take a few hours"
             ),
             breaks=(
-                "readers of that version's number and of previous, for good; and readers of "
-                "current or latest where the alias leads to it still: these converge within "
-                "minutes, and it may take a few hours"
+                "reading it by its number or as previous; and, for as long, reading current or "
+                "latest where the alias still leads to it"
             ),
-            undo="enable it: gcloud secrets versions enable VERSION --secret=KEY",
+            undo="enable it with gcloud secrets versions enable VERSION --secret=KEY",
         ),
         max_versions=MAX_VERSIONS,
         max_keep=MAX_VERSIONS,
@@ -126,8 +125,8 @@ class GCPStore(Store):
         try:
             payload = self._secrets.access(key_id, version or CURRENT)
         except Moved:
-            msg = "that version of it is retired, disabled or destroyed"
-            todo = "Name another one, or enable it; restore brings back a deleted key"
+            msg = "that version is retired, disabled or destroyed"
+            todo = "Name another version, or enable it; if the key is deleted, restore it"
             raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
         return material_of(payload, key_id)
 
@@ -179,7 +178,7 @@ class GCPStore(Store):
                 key.id, version, lambda record: replace(record, retired=None, until=now)
             )
             msg = f"its version {version} was enabled again"
-            raise RotationConflict(msg, key_id=key.id, todo="It is retired anew after its grace")
+            raise RotationConflict(msg, key_id=key.id, todo="It is retired again after its grace")
         with contextlib.suppress(Moved):  # it is destroyed already
             self._secrets.destroy(key.id, version)
         self._secrets.change_record(key.id, version, lambda _: None)
@@ -197,7 +196,7 @@ class GCPStore(Store):
         """Tag the secret, and name its newest enabled version ``current`` if nothing does."""
         current = key.current
         if secret_of(key).expire_time:
-            msg = "the whole secret deletes itself at a time that is set in it"
+            msg = "the whole secret expires, and is then deleted"
             raise ConfigError(msg, key_id=key.id, todo="Remove its expiration first")
         if current is None:
             msg = "it has no version that can be read"

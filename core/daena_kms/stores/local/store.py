@@ -40,9 +40,9 @@ class LocalStore(Store):
         restores_key=True,
         delete_means="kept until it is restored",
         revoking=Revoking(
-            means="marked retired in keys.db; its value stays there, encrypted",
+            means="it is marked retired in keys.db; its value stays there, encrypted",
             readable=None,
-            breaks="readers of that version's id, and of previous if it was the previous version",
+            breaks="reading it by its id, and as previous if it was the previous version",
             undo=(
                 "no command does this; with sqlite3, set its state in the table versions of "
                 "keys.db to previous, and retired to NULL"

@@ -116,7 +116,7 @@ def test_a_statement_that_somebody_doubled_is_made_one() -> None:
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"Statement": "x"}', "[" * 100_000])
 def test_what_is_no_policy_is_not_replaced(text: str) -> None:
     """It is refused, with what to look at."""
-    with pytest.raises(ConfigError, match=r"app-key.*can be added to.*get-resource-policy"):
+    with pytest.raises(ConfigError, match=r"app-key.*is malformed.*get-resource-policy"):
         blocked(text, OLD, KEY)
 
 

@@ -66,7 +66,9 @@ def test_the_second_is_refused_until_its_time_is_over(claims: Claims) -> None:
     """Whoever finds it there has lost, to the last moment, and is told when it ends."""
     take(claims)
     for now in (NOW, END - timedelta(microseconds=1)):
-        with pytest.raises(RotationConflict, match=r"holds it, until 2026-11-24T12:15:00Z") as lost:
+        with pytest.raises(
+            RotationConflict, match=r"has claimed it, until 2026-11-24T12:15:00Z"
+        ) as lost:
             take(claims, now)
         assert lost.value.key_id == "some-key"
     over = take(claims, END)
@@ -174,7 +176,7 @@ def test_who_is_overtaken_between_look_and_put_has_lost() -> None:
     """The put of the next attempt decides, not the listing."""
     objects = Overtaken()
     put(objects, "0", until(NOW - SECOND))
-    with pytest.raises(RotationConflict, match="another rotation holds it"):
+    with pytest.raises(RotationConflict, match="another rotation has claimed it"):
         take(Claims(objects, "vault"))
     assert len(objects.held) == 2
 
@@ -189,7 +191,8 @@ def test_a_claim_that_no_rotation_wrote(
 ) -> None:
     """It is named and nobody goes past it: its writer may be anybody."""
     objects.put_new(PLACE + "0", content)
-    with pytest.raises(ConfigError, match=rf"the claim {PLACE}0 is not one.*delete that object"):
+    words = rf"the claim {PLACE}0 was not written by a rotation.*delete that object"
+    with pytest.raises(ConfigError, match=words):
         take(claims)
 
 
@@ -200,7 +203,9 @@ def test_a_claim_that_lasts_too_long(claims: Claims, objects: MemoryObjects) -> 
         take(claims)
     objects.held.clear()
     put(objects, "0", until(END + 5 * MINUTE + SECOND))
-    with pytest.raises(ConfigError, match=r"lasts until 2026-11-24T12:20:01Z, longer than any may"):
+    with pytest.raises(
+        ConfigError, match=r"lasts until 2026-11-24T12:20:01Z, longer than any claim may last"
+    ):
         take(claims)
 
 
@@ -210,7 +215,7 @@ def test_a_claim_that_was_deleted_while_it_was_looked_at(
     """It is reported like one that nobody wrote, and nothing is taken over."""
     put(objects, "0", until(NOW - SECOND))
     monkeypatch.setattr(objects, "get", lambda _name: None)
-    with pytest.raises(ConfigError, match="is not one that a rotation wrote"):
+    with pytest.raises(ConfigError, match="was not written by a rotation"):
         take(claims)
     assert list(objects.held) == [PLACE + "0"]
 

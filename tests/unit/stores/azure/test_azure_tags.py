@@ -51,7 +51,7 @@ def test_more_tags_than_a_vault_takes() -> None:
     full = next_tags(to_key(properties(MADE, {**MANAGED, **theirs})), name, NOW)
     assert len(full) == MAX_TAGS
     assert checked(full, "key") is full
-    with pytest.raises(ConfigError, match=r"'key': it would carry 16 tags, and Key Vault takes 15"):
+    with pytest.raises(ConfigError, match=r"'key': it would have 16 tags, but Key Vault allows 15"):
         next_tags(to_key(properties(MADE, {**MANAGED, **theirs, "one": "more"})), name, NOW)
 
 

@@ -71,7 +71,7 @@ def test_a_claim_keeps_others_out_until_it_ends(world: Project) -> None:
     assert end is not None
     assert end.until - staged.at == CLAIM_LIFETIME
     key, calls = world.look(), len(world.secret.versions)
-    with pytest.raises(RotationConflict, match="another rotation holds it, until "):
+    with pytest.raises(RotationConflict, match="another rotation has claimed it, until "):
         world.store.stage(key, value(), end.until - SECOND)
     assert len(world.secret.versions) == calls
     world.pass_(minutes=15)
@@ -82,7 +82,7 @@ def test_of_two_with_one_look_one_wins(world: Project) -> None:
     """The etag of the look is the fence, not the time of the claim."""
     key = world.look()
     world.store.stage(key, value(), world.now)
-    with pytest.raises(RotationConflict, match="was faster, or holds it"):
+    with pytest.raises(RotationConflict, match="was faster, or has claimed it"):
         world.store.stage(key, value(), world.now)
     assert list(world.secret.versions) == [1, 2]
 
@@ -240,7 +240,7 @@ def test_a_promotion_that_would_begin_too_late(world: Project, late: timedelta, 
 @pytest.mark.parametrize(
     ("claimed", "error", "words"),
     [
-        (timedelta(hours=3), ConfigError, "longer than any may.*remove the annotation"),
+        (timedelta(hours=3), ConfigError, "longer than any claim may last.*remove the annotation"),
         (CLAIM_LIFETIME + 4 * MINUTE, RotationConflict, "until"),
         (-SECOND, None, ""),
     ],

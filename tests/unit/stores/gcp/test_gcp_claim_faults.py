@@ -208,7 +208,7 @@ def test_what_exists_is_left_alone(world: Project) -> None:
     with pytest.raises(KeyExists, match="it exists already"):
         create(world, KEY)
     world.store.delete(world.look(), world.now)
-    with pytest.raises(KeyExists, match=r"it exists already, deleted\. Restore it"):
+    with pytest.raises(KeyExists, match=r"it exists already, deleted but recoverable\. Restore it"):
         create(world, KEY)
     request = {
         "parent": world.secret.name.partition("/secrets/")[0],

@@ -97,32 +97,40 @@ def test_what_a_new_secret_has(
 REFUSED: dict[str, tuple[dict[str, str], bool, str]] = {
     "no location": ({"GCP_REPLICAS": "Europe"}, False, r"GCP_REPLICAS has 'Europe'.*europe-west1,"),
     "a long one": ({"GCP_REPLICAS": "x" * 999}, False, "GCP_REPLICAS has 'x{80}'"),
-    "no key's name": ({"GCP_KMS_KEY_NAMES": "my-key"}, False, "'my-key', which names no key"),
+    "no key's name": (
+        {"GCP_KMS_KEY_NAMES": "my-key"},
+        False,
+        "'my-key', which is not the name of a key",
+    ),
     "a version's name": (
         {"GCP_KMS_KEY_NAMES": key("global") + "/cryptoKeyVersions/1"},
         False,
-        "which names no key",
+        "which is not the name of a key",
     ),
     "a key elsewhere": (
         {"GCP_KMS_KEY_NAMES": key("europe-west1")},
         False,
-        "in the location global alone. Set GCP_REPLICAS",
+        "takes one KMS key, in the location global. Set GCP_REPLICAS",
     ),
     "one of two keys elsewhere": (
         {"GCP_KMS_KEY_NAMES": f"{key('global')},{key('europe-west1')}"},
         False,
-        "in the location global alone",
+        "takes one KMS key, in the location global",
     ),
     "a replica without a key": (
         {"GCP_REPLICAS": "europe-west1,europe-west4", "GCP_KMS_KEY_NAMES": key("europe-west1")},
         False,
-        "no key in europe-west4. Name one in each",
+        "no key in europe-west4. Name one key for each",
     ),
-    "regional replicas": ({"GCP_REPLICAS": "europe-west1"}, True, "Drop GCP_REPLICAS, or GCP_LOC"),
+    "regional replicas": (
+        {"GCP_REPLICAS": "europe-west1"},
+        True,
+        "Unset GCP_REPLICAS and name one key in GCP_KMS_KEY_NAMES, or unset GCP_LOCATION",
+    ),
     "two regional keys": (
         {"GCP_KMS_KEY_NAMES": f"{key('global')},{key('europe-west1')}"},
         True,
-        "and one KMS key",
+        "and at most one KMS key",
     ),
     "no duration": (
         {"GCP_VERSION_DESTROY_TTL": "soon"},

@@ -92,7 +92,7 @@ def test_without_records_the_drift_is_told() -> None:
 def test_a_secret_that_deletes_itself() -> None:
     """It is no place for a key, and the day is told."""
     key = to_key(secret(TWO, aliases=CURRENT_2, expires=NOW + DAY))
-    assert key.drift == "the whole secret deletes itself at 2026-11-25T12:00:00Z"
+    assert key.drift == "the whole secret expires at 2026-11-25T12:00:00Z, and is then deleted"
 
 
 def test_a_retired_version() -> None:

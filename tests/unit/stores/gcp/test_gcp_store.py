@@ -122,7 +122,7 @@ def test_a_secret_that_lost_its_annotations(world: Project) -> None:
     assert key.id == KEY
     (action,) = plan_key(key, DEFAULTS, world.store.can, world.now)
     assert action.kind is Kind.FAILING
-    assert "our label and none of our annotations" in action.reason
+    assert "it has the label daena-managed but no daena annotations" in action.reason
     world.secret.labels.clear()
     assert list(world.store.scan()) == []
 
@@ -194,7 +194,7 @@ def test_enrolled_anew(world: Project) -> None:
 def test_a_secret_that_deletes_itself_is_not_enrolled(world: Project) -> None:
     """Nor one that has no version."""
     world.secret.expire_time = world.now + timedelta(days=9)
-    with pytest.raises(ConfigError, match="deletes itself"):
+    with pytest.raises(ConfigError, match="the whole secret expires"):
         world.store.adopt(world.look(exact=True), {}, world.now)
     world.secret.expire_time = None
     world.client.disable_secret_version(request={"name": f"{NAME}/versions/1"})
