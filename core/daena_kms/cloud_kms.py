@@ -1,7 +1,7 @@
 """The adapters of the four stores, and the factory that chooses one."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -204,6 +204,15 @@ class LocalAdapter(CloudKMSAdapter):
         super().__init__(LocalStore(folder, settings.get("DAENA_KMS_MASTER_KEY")), defaults)
 
 
+#: One for each of :data:`daena_kms.settings.PROVIDERS`.
+_ADAPTERS: Mapping[str, Callable[[], CloudKMSAdapter]] = {
+    "aws": AWSKMSAdapter,
+    "azure": AzureKeyVaultAdapter,
+    "gcp": GCPSecretManagerAdapter,
+    "local": LocalAdapter,
+}
+
+
 def get_cloud_kms_adapter(provider: str | None = None) -> CloudKMSAdapter:
     """Return the adapter of a provider.
 
@@ -215,10 +224,4 @@ def get_cloud_kms_adapter(provider: str | None = None) -> CloudKMSAdapter:
         ConfigError: The provider is unknown, or a setting is missing.
     """
     name = Settings.load().provider if provider is None else check_provider(provider)
-    if name == "aws":
-        return AWSKMSAdapter()
-    if name == "azure":
-        return AzureKeyVaultAdapter()
-    if name == "gcp":
-        return GCPSecretManagerAdapter()
-    return LocalAdapter()
+    return _ADAPTERS[name]()

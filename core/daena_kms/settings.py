@@ -11,15 +11,15 @@ from daena_kms.errors import ConfigError, Paused
 from daena_kms.rules.durations import parse_duration
 from daena_kms.rules.policy import Defaults
 
-PROVIDERS = ("aws", "azure", "gcp", "local")
-
-#: The variables that point to a provider when none is named.
+#: Every provider, with the variables that point to it when none is named.
 _HINTS = {
     "aws": ("AWS_KMS_KEY_ID",),
     "azure": ("AZURE_KEY_VAULT_URL",),
     "gcp": ("GCP_PROJECT_ID",),
     "local": ("DAENA_KMS_HOME",),
 }
+PROVIDERS = tuple(_HINTS)
+
 #: The longest number that a variable may hold.
 _MAX_DIGITS = 7
 

@@ -17,13 +17,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS
 
+#: The module for the object store of a cloud, which is in no folder of its own.
+_OBJECTS: Mapping[str, tuple[str, ...]] = {
+    "aws": ("objects.s3",),
+    "azure": ("objects.azure",),
+    "gcp": ("objects.gcs",),
+}
 #: Our modules that belong to one cloud only, by the beginning of their names.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "aws": ("stores.aws", "sdk.aws", "objects.s3", "platforms.aws"),
-    "azure": ("stores.azure", "sdk.azure", "objects.azure", "platforms.azure"),
-    "gcp": ("stores.gcp", "sdk.gcp", "objects.gcs", "platforms.gcp"),
-    "local": ("stores.local",),
+    cloud: (
+        *(f"{part}.{cloud}" for part in ("stores", "sdk", "platforms")),
+        *_OBJECTS.get(cloud, ()),
+    )
+    for cloud in PROVIDERS
 }
 #: Files of any distribution that no function imports: for people, compilers and type checkers.
 NOWHERE = (

@@ -55,4 +55,6 @@ def targets(cloud: str, architectures: tuple[str, ...]) -> list[Target]:
             )
             for name, libraries in wanted.items()
         ]
-    return [Target(cloud, "daena-kms", "x86_64", source, "main.py", None, "/workspace")]
+    if cloud == "gcp":
+        return [Target(cloud, "daena-kms", "x86_64", source, "main.py", None, "/workspace")]
+    raise ValueError(f"no package is known for {cloud}")

@@ -10,13 +10,6 @@ from tests.unit.local_keys import fingerprint
 from tests.worlds.base import DAY, World
 
 KEY = "app-key"
-#: How long a deleted key is kept, and how that is said; ``None``: there is no window.
-WINDOWS = {
-    "local": (None, "kept until it is restored"),
-    "aws": (30, "kept for 30 days"),
-    "azure": (90, "kept as long as the vault keeps deleted keys: 7 to 90 days"),
-    "gcp": (None, "all its versions are disabled; nothing is erased until somebody purges it"),
-}
 
 
 def test_the_window_is_as_it_is_said(world: World) -> None:
@@ -25,16 +18,16 @@ def test_the_window_is_as_it_is_said(world: World) -> None:
     operations.create(KEY)
     first = world.adapter.get_key(KEY)
     second = world.adapter.rotate_key(KEY)
-    days, said = WINDOWS[world.adapter.store.provider]
-    assert operations.delete(KEY) == said
-    world.wait(((days or 5_000) - 1) * DAY)
+    window = world.restorable_for
+    assert operations.delete(KEY) == world.delete_says
+    world.wait((window or 5_000 * DAY) - DAY)
     operations.restore(KEY)
     assert fingerprint(world.adapter.get_key(KEY)) == fingerprint(second)
     assert fingerprint(world.adapter.get_key(KEY, "previous")) == fingerprint(first)
-    if days is None:
+    if window is None:
         return
     operations.delete(KEY)
-    world.wait((days + 1) * DAY)
+    world.wait(window + DAY)
     with pytest.raises(KeyNotFound, match=KEY):
         operations.restore(KEY)
 

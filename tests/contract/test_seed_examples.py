@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from daena_kms.settings import PROVIDERS
 
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, REGION, AwsSimulator, clients
 from infra.local.azure.sim import AzureSimulator
@@ -83,7 +84,7 @@ def environment(provider: str, folder: Path) -> Iterator[dict[str, str]]:
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
 @pytest.mark.parametrize("named", [True, False], ids=["named", "detected"])
-@pytest.mark.parametrize("provider", ["local", "aws", "azure", "gcp"])
+@pytest.mark.parametrize("provider", PROVIDERS)
 def test_it_runs(tmp_path: Path, provider: str, number: int, named: bool) -> None:
     """On every store, with the provider named in the environment or detected from the rest."""
     assert len(BLOCKS) == len(AFTER)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from daena_kms.settings import PROVIDERS
+
 from infra.local.aws.sim import ACCESS_KEY, REGION, AwsSimulator, clients
 from infra.local.azure.sim import AzureSimulator
 from infra.local.gcp.sim import PROJECT, GcpSimulator
@@ -18,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "CLOUD_KMS_GUIDE.md").read_text()
 PROGRAMS = Path(sys.executable).parent
 CLI = Path(__file__).with_name("cloud_cli.py")
-STORES = ("local", "aws", "azure", "gcp")
+STORES = PROVIDERS
 #: The bucket that the guide names.
 BUCKET = "my-daena-audit"
 

@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS
 
 from infra.packages import packing
+from infra.packages.targets import targets
 
 ROOT = Path(__file__).parents[2]
 HANDLERS = {
@@ -31,13 +33,24 @@ def own(cloud: str) -> set[str]:
 def test_a_function_has_its_own_store_and_no_other(cloud: str) -> None:
     """Of the stores and of the places for objects, those of its cloud and what all share."""
     modules = own(cloud)
-    others = {"aws", "azure", "gcp", "local"} - {cloud}
+    others = set(PROVIDERS) - {cloud}
     assert f"stores/{cloud}/store.py" in modules
     foreign = tuple(f"{part}/{o}" for part in ("stores", "sdk", "platforms") for o in others)
     assert not any(name.startswith(foreign) for name in modules)
     shared = {"engine/run.py", "rules/plan.py", "stores/base.py", "objects/base.py", "__init__.py"}
     assert shared <= modules
     assert not any(name.startswith(("cli/", "kms/", "doctor/")) for name in modules)
+
+
+@pytest.mark.parametrize("cloud", PROVIDERS)
+def test_what_is_built_for_a_cloud_is_its_own(cloud: str) -> None:
+    """A cloud whose functions nobody wrote gets no other cloud's package."""
+    if cloud in HANDLERS:
+        built = targets(cloud, ("x86_64",))
+        assert {target.source / target.handler for target in built} == {HANDLERS[cloud]}
+    else:
+        with pytest.raises(ValueError, match=cloud):
+            targets(cloud, ("x86_64",))
 
 
 def test_what_a_handler_imports_on_use_is_reached_too(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeGuard
 
 import daena_kms
 import pytest
+from daena_kms.settings import PROVIDERS
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
@@ -98,7 +99,7 @@ def _parts(*names: str) -> list[str]:
     return [name for name in MODULES if _is_in(name, set(names))]
 
 
-CLOUDS = {"local", "aws", "azure", "gcp"}
+CLOUDS = {path.parent.name for path in CORE.glob("daena_kms/stores/*/__init__.py")}
 #: From the ground up: a part imports of this package only itself and what stands before it.
 ORDER = (
     *("errors", "rules", "settings", "sdk", "objects", "stores", "cloud_kms"),
@@ -121,11 +122,15 @@ OWNERS = {
     "botocore": {"sdk.aws", "stores.aws"},
     "azure": {"sdk.azure", "stores.azure"},
     "google": {"sdk.gcp", "stores.gcp"},
+    "google_crc32c": {"sdk.gcp", "stores.gcp"},
     "grpc": {"sdk.gcp", "stores.gcp"},
     "obstore": {"objects"},
     "opentelemetry": {"platforms.telemetry"},
     "requests": {"sdk.azure"},
+    "urllib3": {"sdk.azure"},
 }
+#: Libraries that any module may import.
+EVERYWHERE = {"cryptography"}
 EFFECTS = {
     *("io", "os", "pathlib", "random", "secrets", "socket", "sqlite3", "subprocess", "time"),
 }
@@ -271,6 +276,18 @@ def test_sdks_are_imported_on_use_and_by_their_owner(name: str) -> None:
     assert {i.target for i in sdks if i.at_once} == set()
     strangers = {i.target for i in sdks if not _is_in(name, OWNERS[i.target.split(".")[0]])}
     assert strangers == set()
+
+
+def test_every_library_has_its_owner() -> None:
+    """A library that no rule knows would be held by none of them."""
+    roots = {target.split(".")[0] for name in MODULES for target, _ in IMPORTS[name]}
+    known = {"daena_kms", *sys.stdlib_module_names, *OWNERS, *TERMINAL, *EVERYWHERE}
+    assert roots - known == set()
+
+
+def test_every_provider_has_a_store() -> None:
+    """The rules for clouds find a new one by its folder."""
+    assert set(PROVIDERS) == CLOUDS
 
 
 def test_modules_do_not_import_each_other_in_a_circle() -> None:

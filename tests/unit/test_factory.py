@@ -13,12 +13,14 @@ from daena_kms.cloud_kms import (
     get_cloud_kms_adapter,
 )
 from daena_kms.errors import ConfigError
+from daena_kms.settings import PROVIDERS
 from google.auth.credentials import AnonymousCredentials
 
 from infra.local.azure.sim import AzureSimulator
 from infra.local.gcp.sim import PROJECT, GcpSimulator
 from tests.unit.keys import DAY
 from tests.unit.local_keys import fingerprint, reading
+from tests.worlds.kinds import open_world
 
 
 def test_the_environment_leads_to_the_local_store(
@@ -61,6 +63,17 @@ def test_no_adapter_is_made_of_nothing(provider: str | None, message: str) -> No
     """An unknown provider, and a missing setting, are refused with what to do."""
     with pytest.raises(ConfigError, match=message):
         get_cloud_kms_adapter(provider)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_has_an_adapter_of_its_own(
+    provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No provider leads to another's store because nobody wrote its own."""
+    with open_world(provider, tmp_path) as world:
+        world.lead(monkeypatch)
+        assert get_cloud_kms_adapter(provider).store.provider == provider
+        assert get_cloud_kms_adapter().store.provider == provider
 
 
 def test_an_adapter_shows_nothing_of_its_store(tmp_path: Path) -> None:

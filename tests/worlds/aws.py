@@ -13,7 +13,7 @@ from obstore.store import S3Store
 
 from infra.local.aws.secrets_state import Secret
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, OTHERS_KEY, REGION, AwsSimulator, clients
-from tests.worlds.base import merged
+from tests.worlds.base import DAY, merged
 from tests.worlds.cloud import CloudWorld
 
 _PROMOTION = ("UpdateSecretVersionStage", "AWSCURRENT")
@@ -43,6 +43,8 @@ class AwsWorld(CloudWorld[AwsSimulator]):
 
     provider = "aws"
     unknown_version = "daena-20260101T000000Z-0123456789-0123456789abcdef"
+    restorable_for = 30 * DAY
+    delete_says = "kept for 30 days"
     services = frozenset({"secretsmanager", "kms"})
     puts = "PutObject"
 

@@ -15,7 +15,7 @@ from obstore.store import AzureStore as Container
 from infra.local.azure.auth import OWNER
 from infra.local.azure.blob import ACCOUNT
 from infra.local.azure.sim import AzureSimulator
-from tests.worlds.base import CLAIMED, merged
+from tests.worlds.base import CLAIMED, DAY, merged
 from tests.worlds.cloud import CloudWorld, stored
 from tests.worlds.memory import MemoryObjects
 
@@ -70,6 +70,8 @@ class AzureWorld(CloudWorld[AzureSimulator]):
 
     provider = "azure"
     unknown_version = "0123456789abcdef" * 2
+    restorable_for = 90 * DAY
+    delete_says = "kept as long as the vault keeps deleted keys: 7 to 90 days"
     patience = CLAIMED
     services = frozenset({"keyvault"})
     puts = "PutBlob"

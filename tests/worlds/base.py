@@ -62,6 +62,10 @@ class World(ABC):
     unknown_version: ClassVar[str]
     #: After this time a run takes up what one that died has begun; before it, it may be refused.
     patience: ClassVar[timedelta] = timedelta()
+    #: How long a deleted key can be restored; None: there is no end.
+    restorable_for: ClassVar[timedelta | None] = None
+    #: How a deletion says that.
+    delete_says: ClassVar[str]
 
     #: As a person makes it: with clients of their own, which repeat no call.
     adapter: CloudKMSAdapter

@@ -46,6 +46,7 @@ class GcpWorld(CloudWorld[GcpSimulator]):
 
     provider = "gcp"
     unknown_version = "4711"
+    delete_says = "all its versions are disabled; nothing is erased until somebody purges it"
     patience = CLAIMED
     services = frozenset({"secretmanager"})
     puts = "InsertObject"

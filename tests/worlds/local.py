@@ -22,6 +22,7 @@ class LocalWorld(FaultWorld):
 
     provider = "local"
     unknown_version = "daena-20260101T000000Z-0123456789-0123456789abcdef"
+    delete_says = "kept until it is restored"
 
     def __init__(self, folder: Path) -> None:
         super().__init__()

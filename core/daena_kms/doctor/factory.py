@@ -4,7 +4,12 @@ from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from daena_kms.cloud_kms import AWSKMSAdapter, AzureKeyVaultAdapter, GCPSecretManagerAdapter
+from daena_kms.cloud_kms import (
+    AWSKMSAdapter,
+    AzureKeyVaultAdapter,
+    GCPSecretManagerAdapter,
+    LocalAdapter,
+)
 from daena_kms.doctor.base import Exam, Place
 from daena_kms.objects.base import Objects
 from daena_kms.settings import Settings
@@ -17,6 +22,9 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
     Args:
         adapter: the adapter that the checks use.
         now: this machine's clock.
+
+    Raises:
+        NotImplementedError: nobody wrote an exam for this store.
     """
     settings = Settings.load()
     if isinstance(adapter, AWSKMSAdapter):
@@ -31,15 +39,20 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
         from daena_kms.doctor.gcp import GcpExam
 
         return GcpExam(adapter, settings, now)
-    from daena_kms.doctor.local import LocalExam
+    if isinstance(adapter, LocalAdapter):
+        from daena_kms.doctor.local import LocalExam
 
-    return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
+        return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
+    raise NotImplementedError(f"no exam for {adapter!r}")
 
 
 def place_of(log: Objects) -> Place:
     """Return the checks of the place of ``log``. Makes no call.
 
     They use the same credentials as :func:`daena_kms.audit.open_log`.
+
+    Raises:
+        NotImplementedError: nobody wrote checks for this kind of address.
     """
     settings = Settings.load()
     parts = urlsplit(log.url)
@@ -61,6 +74,8 @@ def place_of(log: Objects) -> Place:
         from daena_kms.sdk.gcp.login import GcpLogin
 
         return GcsPlace(GcpLogin(settings.environ), parts.netloc, settings)
-    from daena_kms.doctor.place_folder import FolderPlace
+    if parts.scheme == "file":
+        from daena_kms.doctor.place_folder import FolderPlace
 
-    return FolderPlace()
+        return FolderPlace()
+    raise NotImplementedError(f"no checks for a log at {parts.scheme}://")

@@ -94,7 +94,8 @@ class Version:
     created_earliest: datetime | None = None
     #: The mark (see :func:`daena_kms.rules.names.mark`) of the id of the version it was made from.
     base_mark: str | None = None
-    #: The latest time at which it can have stopped being current: grace counts from here.
+    #: The latest time at which it can have stopped being current: grace counts from here. For an
+    #: abandoned version, when it was given up; ``None`` where nothing of it needs to be retired.
     superseded: datetime | None = None
     retired: datetime | None = None
     #: When it expires, where its owner has set such a date.

@@ -40,7 +40,12 @@ class Store(ABC):
     """Primitives over one store. They raise only errors of :mod:`daena_kms.errors`.
 
     ``now`` is always the time of the run, an aware datetime in UTC. Methods may be called from
-    several threads at once.
+    several threads at once. A call that may have taken effect although its answer was lost raises
+    :class:`StoreUnavailable`; the next run looks at the key.
+
+    A key lists every version that is not erased. A version that a rotation put is ``PENDING``, with
+    the mark of its base, until it is promoted. Once another version made from the same base has
+    been promoted, it is ``ABANDONED``.
     """
 
     provider: ClassVar[str]

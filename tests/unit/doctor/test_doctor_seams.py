@@ -1,10 +1,12 @@
 """The parts on their own: what an answer proves, how an error ends a check, and one question."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from daena_kms.doctor.base import ServerTime, server_time
 from daena_kms.doctor.check import Check, Status, guarded
+from daena_kms.doctor.factory import exam_of, place_of
 from daena_kms.doctor.permission import Permission, probe
 from daena_kms.doctor.portable import clock
 from daena_kms.doctor.web import ask
@@ -15,10 +17,13 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
+from daena_kms.rules.policy import Defaults
+from daena_kms.stores.adapter import CloudKMSAdapter
+from daena_kms.stores.local.store import LocalStore
 
 from infra.local.http_server import Request, Response
 from infra.local.server import Operation, Refusal, SimServer
-from tests.worlds.memory import START
+from tests.worlds.memory import START, MemoryObjects
 
 
 def ending(error: DaenaKMSError | None) -> Permission:
@@ -116,6 +121,17 @@ def test_a_token_is_for_who_was_asked() -> None:
     assert (moved.status, dict(moved.document)) == (302, {})
     assert (plain.status, dict(plain.document)) == (200, {})
     assert service.seen == ["/moved", "/plain"]
+
+
+def test_a_store_or_a_log_that_nobody_wrote_checks_for_is_not_taken_for_another(
+    tmp_path: Path,
+) -> None:
+    """A store without an exam is not examined as a folder, nor a log at an unknown address."""
+    unknown = CloudKMSAdapter(LocalStore(tmp_path), Defaults())
+    with pytest.raises(NotImplementedError, match="no exam"):
+        exam_of(unknown, lambda: START)
+    with pytest.raises(NotImplementedError, match="memory://"):
+        place_of(MemoryObjects())
 
 
 @pytest.mark.parametrize("url", ["http://example.com/", "file:///etc/passwd", "ftp://127.0.0.1/"])
