@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from daena_kms.errors import ConfigError
 from daena_kms.settings import PROVIDERS
 
-#: The module of the places for objects that a cloud has beside its folders.
+#: The module for the object store of a cloud, which is in no folder of its own.
 _OBJECTS: Mapping[str, tuple[str, ...]] = {
     "aws": ("objects.s3",),
     "azure": ("objects.azure",),
