@@ -63,7 +63,7 @@ def test_one_read_that_lags_makes_no_second_rotation(azure: AzureWorld) -> None:
     """So it is for who reads in the moment after another process's rotation."""
     azure.adapter.rotate_key(KEY)
     azure.sim.faults.stale(when=READ)
-    with pytest.raises(RotationConflict, match="holds it"):
+    with pytest.raises(RotationConflict, match="has claimed it"):
         azure.again().rotate_key(KEY)
     assert len(azure.sim.secrets.versions(KEY)) == 2
 
