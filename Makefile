@@ -9,6 +9,8 @@ BIN := .venv/bin
 SOURCES = $(wildcard core docs functions_* infra tests)
 # An environment is tied to the folder that it was made in: a copied one is made anew.
 READY := .venv/.ready-$(firstword $(shell pwd | cksum))
+# One more than there are cores: some tests wait, for a schedule or for a process to end.
+WORKERS ?= $(shell python3 -c 'import os; print((os.cpu_count() or 1) + 1)')
 # pytest's own arguments: make test PYTEST_ARGS='-k rotate'
 PYTEST_ARGS ?=
 
@@ -64,7 +66,7 @@ package: $(PACKAGED) ## build what each cloud deploys into dist/, with bills of 
 
 .PHONY: test
 test: $(READY) $(PACKAGED) $(INFRA) ## run the tests, with the ten slowest; fails under 95 % branch coverage
-	@$(BIN)/python -m pytest -W error --numprocesses auto --dist loadfile --hypothesis-profile ci --durations 10 \
+	@$(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --hypothesis-profile ci --durations 10 \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 
 .PHONY: check

@@ -1,27 +1,22 @@
 """Least privilege: what the roles may do is what is called, none missing and none unused."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from daena_kms.cloud_kms import AWSKMSAdapter
+from daena_kms.engine import run
 
-from infra.local.aws.sim import ACCESS_KEY
-from tests.functions.aws_world import FUNCTION_KEY
+from infra.local.aws.sim import REGION
+from tests.faults.permissions import INDIRECT, aws_used
+from tests.infra import lives
 from tests.infra.built import ROOT
 from tests.infra.template import load, resources, statements
+from tests.worlds.aws import AwsWorld
+from tests.worlds.kinds import open_cloud
 
-#: What nobody calls by name, but Secrets Manager does in the caller's name under a KMS key.
-#: docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
-INDIRECT = {"kms:Decrypt"}
-#: What a test does to have something to test on, with a client that the adapter has too.
-ARRANGED = {"kms:CreateKey"}
-#: Of those suites, what runs on the simulated AWS; what depends on the pace proves nothing here.
-SELECTION = "not (local or azure or gcp or ministack or seed or no_time_left)"
+OLDER = "older-key"
 PERMISSIONS = json.loads((ROOT / "infra" / "permissions" / "aws.json").read_text())
 #: Where each resource of the list stands in the template: what its ARN contains.
 NAMED = {
@@ -58,44 +53,62 @@ def inline(role: str) -> list[dict[str, Any]]:
     return [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[str]]]:
-    """Run the contract suite on AWS, the handlers' tests and those of operations."""
-    file = tmp_path_factory.mktemp("calls") / "calls.json"
-    suites = ["contract", *(f"functions/test_handler_{n}.py" for n in ("scheduled", "http"))]
-    suites += ["infra/aws_operations.py"]
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.infra.recorder", "-n", "0"]
-    command += ["-p", "no:cacheprovider", "-k", SELECTION]
-    # A worker of this run's own must not be taken for one of that.
-    surroundings = {name: v for name, v in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(
-        [*command, *(f"tests/{name}" for name in suites)],
-        cwd=ROOT,
-        env={**surroundings, "DAENA_RECORD_CALLS": str(file)},
-        capture_output=True,
-        text=True,
-        check=False,
+def _functions_run(world: AwsWorld) -> None:
+    # Of a secret that others write, a listing may leave open how old its versions are.
+    world.adapter.store.describe(OLDER, exact=True)
+    lives.functions_run(world)
+
+
+def _people_act(world: AwsWorld) -> None:
+    lives.operate(world)
+    lives.audit(world)
+    # Without a KMS key of one's own, KMS makes random bytes.
+    plain = AWSKMSAdapter(
+        REGION, secrets_client=world.clients.secrets, kms_client=world.clients.kms
     )
-    assert done.returncode == 0, done.stdout[-3000:]
-    yield {key: set(called) for key, called in json.loads(file.read_text()).items()}
-    file.unlink()
+    plain.create_key("plain-key")
+    with pytest.MonkeyPatch.context() as patch:
+        # Where the owner of the secrets has allowed it, an emergency denies the old version.
+        patch.setenv("DAENA_KMS_AWS_BLOCK_COMPROMISED", "true")
+        blocking = AWSKMSAdapter(
+            REGION, secrets_client=world.clients.secrets, kms_client=world.clients.kms
+        )
+        done = run(blocking, world.log, keys=["plain-key"], compromised=True, reason="it leaked")
+    assert done.revoked == ["plain-key"]
 
 
-def test_what_the_functions_call_is_what_their_role_may_do(recorded: dict[str, set[str]]) -> None:
-    """The handlers' own calls: none is missing from the list, none in it is unused."""
-    allowed = listed("scheduled") - INDIRECT
-    assert recorded[FUNCTION_KEY] - listed("http_changes") == allowed
+@pytest.fixture(scope="module")
+def called() -> dict[str, set[str]]:
+    """The actions that those who act take: the functions, the API's changes, people."""
+    acts = {"functions": _functions_run, "changes": lives.changes, "people": _people_act}
+    found: dict[str, set[str]] = {"preparing": set()}
+    for name, act in acts.items():
+        with open_cloud("aws") as world:
+            assert isinstance(world, AwsWorld)
+            lives.prepare(world)
+            world.foreign(OLDER, "x" * 43, {"daena.managed": "true"})
+            world.secrets.tag_resource(SecretId=OLDER, Tags=[{"Key": "owner", "Value": "them"}])
+            found["preparing"] |= aws_used(world)
+            world.sim.calls.clear()
+            act(world)
+            found[name] = aws_used(world)
+    return found
 
 
-def test_what_is_called_at_all_is_listed(recorded: dict[str, set[str]]) -> None:
+def test_what_the_functions_call_is_what_their_role_may_do(called: dict[str, set[str]]) -> None:
+    """None is missing from the list, none in it is unused."""
+    assert called["functions"] == listed("scheduled") - INDIRECT
+
+
+def test_what_is_called_at_all_is_listed(called: dict[str, set[str]]) -> None:
     """Everything that any operation calls, people's included: none missing, none unused."""
-    called = (recorded[ACCESS_KEY] | recorded[FUNCTION_KEY]) - ARRANGED
-    assert called == listed("scheduled", "http_changes", "operator") - INDIRECT
+    everything = set().union(*called.values())
+    assert everything == listed("scheduled", "http_changes", "operator") - INDIRECT
 
 
-def test_what_changes_over_http_need_beside_a_rotation(recorded: dict[str, set[str]]) -> None:
+def test_what_changes_over_http_need_beside_a_rotation(called: dict[str, set[str]]) -> None:
     """Hold, release and roll back: none missing, none unused."""
-    assert recorded["AKIDCHANGES"] - listed("scheduled") == listed("http_changes")
+    assert called["changes"] - listed("scheduled") == listed("http_changes")
 
 
 @pytest.mark.parametrize(
