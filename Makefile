@@ -66,7 +66,7 @@ package: $(PACKAGED) ## build what each cloud deploys into dist/, with bills of 
 
 .PHONY: test
 test: $(READY) $(PACKAGED) $(INFRA) ## run the tests, with the ten slowest; fails under 95 % branch coverage
-	@$(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --hypothesis-profile ci --durations 10 \
+	@$(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --hypothesis-profile ci --durations 10 \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 
 .PHONY: check
