@@ -19,6 +19,7 @@ from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
     RECOVERY,
+    ROOT,
     decode,
     digest,
     encode,
