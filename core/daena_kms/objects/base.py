@@ -38,7 +38,7 @@ def is_plain(name: str) -> bool:
 def shown(name: str) -> str:
     """Return a name for a report, in ASCII and bounded: it can't move a terminal's cursor."""
     escaped = ascii(name)[1:-1]
-    return escaped if len(escaped) <= _SHOWN else f"{escaped[:_SHOWN]}…"
+    return escaped if len(escaped) <= _SHOWN else f"{escaped[:_SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ a locked bucket it stays for years. obstore also follows continuation tokens for
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -17,7 +17,7 @@ from urllib.parse import unquote, unquote_plus
 from xml.etree import ElementTree as ET
 
 from daena_kms.sdk.listing import Watch
-from daena_kms.sdk.rest import Answer, Asker, NoAnswer, seconds_of
+from daena_kms.sdk.rest import Answer, NoAnswer, seconds_of
 
 #: Answers after which the same question may be answered.
 _AGAIN = {408, 429, 500, 502, 503, 504}
@@ -26,13 +26,17 @@ _CODE = re.compile(rb"<Code>([A-Za-z]{1,60})</Code>")
 #: What no XML document may contain; some services send it all the same.
 _NO_XML = re.compile(
     rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]|\xed[\xa0-\xbf][\x80-\xbf]"
-    rb"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]|[fF]{3}[eEfF]));"
+    rb"|&#(?:0*(?:[0-8]|1[124-9]|2[0-9]|3[01]|6553[45])|[xX]0*(?:[0-8bcefBCEF]|1[0-9a-fA-F]|[fF]{3}[eEfF]));"
 )
 _REPLACED = "\ufffd".encode()
 #: Seconds between two tries.
 _BASE, _LONGEST = 0.1, 2.0
 #: obstore's own, where a store says nothing.
 _RETRIES, _SECONDS = 10, 180.0
+
+
+#: Sends a GET with a query. Raises :class:`NoAnswer`, and the errors of the login.
+type Ask = Callable[[Mapping[str, str]], Answer]
 
 
 class Refused(Exception):
@@ -94,7 +98,7 @@ class Lister:
         patience: When to give up.
     """
 
-    def __init__(self, ask: Asker, form: "Form", patience: Patience) -> None:
+    def __init__(self, ask: Ask, form: "Form", patience: Patience) -> None:
         self._ask = ask
         self._form = form
         self._patience = patience
