@@ -121,7 +121,7 @@ class Lister:
                 raise Refused(answer.status, _code(answer))
             page = self._form.page(_document(answer.body))
             page.at = _time(answer.headers.get("date", ""))
-            watch.check(page.token, empty=not page.items and not page.folders)
+            watch.check(page.token, [*(item.name for item in page.items), *page.folders])
             yield page
             token = page.token
             if not token:

@@ -5,11 +5,16 @@ a token, two that alternate, or ever new ones with nothing in the pages would ke
 ever: botocore's own paginators notice only the same token twice in a row.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+
 from daena_kms.errors import DaenaKMSError, StoreUnavailable
 
 #: Pages without an item, one after another. A store may filter after it has cut its pages, so that
 #: some are empty; 2,000 of 100 secrets each are far more than an account has by default.
 MOST_EMPTY = 2_000
+#: Pages with the same names. What changes while it is listed may show up on two of them.
+MOST_ALIKE = 10
 
 
 class Watch:
@@ -24,14 +29,15 @@ class Watch:
         self._what = what
         self._error = error
         self._seen: set[int] = set()
+        self._pages: Counter[int] = Counter()
         self._empty = 0
 
-    def check(self, token: object, *, empty: bool) -> None:
+    def check(self, token: object, names: Iterable[object]) -> None:
         """Look at a page before the next one is asked for.
 
         Args:
             token: What the next page is asked for with; nothing if there is none.
-            empty: Whether the page held nothing.
+            names: The names of what the page holds.
 
         Raises:
             DaenaKMSError: The listing never ends. It is of the class that was given.
@@ -43,9 +49,14 @@ class Watch:
         if known in self._seen:
             raise self._endless("the service sent a continuation token again")
         self._seen.add(known)
-        self._empty = self._empty + 1 if empty else 0
+        held = tuple(names)
+        self._empty = 0 if held else self._empty + 1
         if self._empty >= MOST_EMPTY:
             raise self._endless(f"{MOST_EMPTY:,} pages in a row held nothing")
+        if held:
+            self._pages[hash(held)] += 1
+            if self._pages[hash(held)] >= MOST_ALIKE:
+                raise self._endless(f"{MOST_ALIKE} pages held the same")
 
     def _endless(self, why: str) -> DaenaKMSError:
         msg = f"the listing of {self._what} never ends: {why}"

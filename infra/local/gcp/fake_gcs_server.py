@@ -161,7 +161,8 @@ class XmlFront:
             parts += [_contents(o) for o in found.get("items", ()) if o["name"] != after]
             parts += [_folder(folder) for folder in found.get("prefixes", ())]
             token = found.get("nextPageToken", "")
-            tokens.check(token, empty=not found.get("items") and not found.get("prefixes"))
+            held = [o["name"] for o in found.get("items", ())]
+            tokens.check(token, [*held, *found.get("prefixes", ())])
             if not token:
                 break
         listing = f"<Name>{bucket}</Name><IsTruncated>false</IsTruncated>{''.join(parts)}"

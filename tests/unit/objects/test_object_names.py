@@ -1,6 +1,7 @@
 """Objects whose names nothing of ours has: passed over, reported, and never a listing's end."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
@@ -196,17 +197,17 @@ def test_a_name_that_is_opened_means_itself_to_obstore(name: str) -> None:
         assert [meta["path"] for chunk in store.list() for meta in chunk] == [name]
 
 
+def _always(answer: Answer, _query: Mapping[str, str]) -> Answer:
+    return answer
+
+
 @pytest.mark.parametrize("character", [*map(chr, range(0x20)), "\x7f", "\ufffe", "\uffff"])
 def test_a_listing_that_no_xml_may_be_is_read(character: str) -> None:
     """A service that writes forbidden characters, or refers to them, loses no other name."""
     for written in (character, f"&#{ord(character)};", f"&#x{ord(character):x};"):
         body = f"<L><Contents><Key>log/{written}</Key></Contents>"
-        body += f"<Contents><Key>{_HONEST}</Key></Contents></L>"
-        lister = Lister(
-            lambda _query, b=body: Answer(200, {}, b.encode()),
-            S3Form(encoded=False),
-            Patience(0, 0),
-        )  # type: ignore[misc]
+        answer = Answer(200, {}, f"{body}<Contents><Key>{_HONEST}</Key></Contents></L>".encode())
+        lister = Lister(partial(_always, answer), S3Form(encoded=False), Patience(0, 0))
         (page,) = lister.pages(Asked("log/"), Watch("it"))
         assert [item.name for item in page.items][1:] == [_HONEST]
         assert not is_plain(page.items[0].name)

@@ -54,7 +54,7 @@ class AWS:
         tokens = Watch(f"AWS ({operation})")
         while True:
             page = self.call(service, operation, None, **arguments, **token)
-            tokens.check(page.get("NextToken"), empty=not _holds_something(page))
+            tokens.check(page.get("NextToken"), _names(page))
             yield page
             if not page.get("NextToken"):
                 return
@@ -119,8 +119,10 @@ class AWS:
             events.register(f"before-send.secretsmanager.{operation}", wait)
 
 
-def _holds_something(page: Mapping[str, Any]) -> bool:
-    return any(items for items in page.values() if isinstance(items, list))
+def _names(page: Mapping[str, Any]) -> list[str]:
+    """Return what identifies the entries of a page: of secrets their names, of versions ids."""
+    entries = [entry for items in page.values() if isinstance(items, list) for entry in items]
+    return [str(entry.get("Name") or entry.get("VersionId")) for entry in entries]
 
 
 def _new_session(profile: str | None) -> "Session":

@@ -70,7 +70,8 @@ class Vault:
             page = mapped(lambda: _items(next(pages, None)), key_id)
             if page is None:
                 return
-            tokens.check(getattr(pages, "continuation_token", None), empty=not page)
+            token = getattr(pages, "continuation_token", None)
+            tokens.check(token, [getattr(item, "id", item) for item in page])
             yield from page
 
     def settle(self, key_id: str, look: "Callable[[SecretClient], object]") -> None:

@@ -91,7 +91,7 @@ class SecretManager:
                 return
             # list_secrets has a field secrets, list_secret_versions one named versions.
             items: Any = getattr(page, operation.removeprefix("list_secret_").removeprefix("list_"))
-            tokens.check(page.next_page_token, empty=not items)
+            tokens.check(page.next_page_token, [item.name for item in items])
             yield from items
 
     def _call(
