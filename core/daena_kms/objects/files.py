@@ -32,10 +32,10 @@ type _Id = tuple[int, int]
 
 
 class _Found(NamedTuple):
-    """A file, or a folder that is not entered, with its name below the root."""
+    """A file, or what is neither opened nor entered, with its name below the root."""
 
     name: str
-    #: ``None`` for a folder.
+    #: ``None`` for a folder, whose name ends with a slash, and for a link to nowhere.
     file: os.DirEntry[str] | None
 
 
@@ -108,11 +108,9 @@ class FileObjects(Objects):
                     yield Entry(found.name, _time(stat.st_mtime), stat.st_size)
 
     def strange(self, prefix: str) -> Iterator[str]:
-        """Walk it, and yield what ``scan`` leaves out; a folder that is not entered has a slash."""
+        """Walk it, and yield what ``scan`` leaves out."""
         for found in self._walk(prefix):
-            if found.file is None:
-                yield f"{found.name}/"
-            elif not is_plain(found.name):
+            if found.file is None or not is_plain(found.name):
                 yield found.name
 
     def children(self, prefix: str) -> list[str]:
@@ -145,19 +143,19 @@ class FileObjects(Objects):
                     raise
                 here, found = None, []
             if here is None or here in above:
-                yield _Found(folder.rstrip("/"), None)
+                yield _Found(folder, None)
                 return
             for entry in found:
                 name = f"{folder}{entry.name}"
                 if not _is_folder(entry):
-                    yield _Found(name, entry)
+                    yield _Found(name, entry if _is_there(entry) else None)
                 elif f"{name}/" >= after[: len(name) + 1]:
                     link = entry.is_symlink()
                     links += link
                     if links <= _MOST_LINKS and _may_enter(entry.name, link=link, linked=linked):
                         yield from below(f"{name}/", above | {here}, linked=linked or link)
                     else:
-                        yield _Found(name, None)
+                        yield _Found(f"{name}/", None)
 
         with self._errors("listed"):
             yield from below(prefix, frozenset(), linked=False)
@@ -245,6 +243,10 @@ def _may_enter(name: str, *, link: bool, linked: bool) -> bool:
     if link:
         return _NUMBER.fullmatch(name) is not None
     return not linked or _MADE.fullmatch(name) is not None
+
+
+def _is_there(entry: os.DirEntry[str]) -> bool:
+    return not entry.is_symlink() or Path(entry.path).exists()
 
 
 def _is_temporary(entry: os.DirEntry[str]) -> bool:
