@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import ConfigError, DaenaKMSError
+from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Look, Objects, Use, is_plain
 from daena_kms.objects.listing import Asked, Lister, Page, Refused, lister_of
 from daena_kms.sdk.listing import Watch
@@ -134,8 +134,6 @@ class CloudObjects(Objects):
             error = self._unavailable("listed", str(refusal), login=unknown)
         except NoAnswer as away:
             error = self._unavailable("listed", str(away))
-        except ConfigError:
-            raise
         except DaenaKMSError as login:
             # What the login says, as the error that whoever uses this place expects.
             if isinstance(login, self._use.error):

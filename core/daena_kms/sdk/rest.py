@@ -6,6 +6,7 @@ same proxy, trusting the same certificates, as the same caller.
 
 import base64
 import contextlib
+import functools
 import re
 import ssl
 import threading
@@ -98,11 +99,11 @@ class _Way:
         self._read = seconds_of(options.get("timeout", _TIMEOUT))
         connect = seconds_of(options.get("connect_timeout", _CONNECT_TIMEOUT))
         self._connect = min(connect, self._read)
-        self._certificate = options.get("root_certificate")
+        given = options.get("root_certificate")
+        self._certificate = given.decode("ascii") if isinstance(given, bytes) else given
         self._bundle = bundle
         proxy = options.get("proxy_url") or _proxy_of(parts.scheme, self._host)
         self._proxy = urlsplit(str(proxy)) if proxy else None
-        self._trusted: ssl.SSLContext | None = None
         self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close, self._idle)
 
@@ -136,7 +137,7 @@ class _Way:
             host, port = self._proxy.hostname or "", self._proxy.port or 80
         if self._secure:
             connection: HTTPConnection = HTTPSConnection(
-                host, port, timeout=self._connect, context=self._trust()
+                host, port, timeout=self._connect, context=_trust(self._certificate, self._bundle)
             )
             if self._proxy is not None:
                 connection.set_tunnel(self._host, self._port, headers=self._proxy_headers())
@@ -153,18 +154,19 @@ class _Way:
         told = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
         return {"Proxy-Authorization": f"Basic {base64.b64encode(told).decode()}"}
 
-    def _trust(self) -> ssl.SSLContext:
-        """Return the TLS settings: the system's authorities, or a library's, and the one given."""
-        if self._trusted is None:
-            paths = ssl.get_default_verify_paths()
-            found = [path for path in (paths.cafile, paths.capath) if path and Path(path).exists()]
-            context = ssl.create_default_context(cafile=None if found else self._bundle())
-            if self._certificate is not None:
-                given = self._certificate
-                pem = given.decode("ascii") if isinstance(given, bytes) else str(given)
-                context.load_verify_locations(cadata=pem)
-            self._trusted = context
-        return self._trusted
+
+@functools.lru_cache(maxsize=4)
+def _trust(certificate: str | None, bundle: Bundle) -> ssl.SSLContext:
+    """Return the TLS settings: the system's authorities, or a library's, and the one given.
+
+    Loading them takes as long as some hundred imports, so the log and the claims share them.
+    """
+    paths = ssl.get_default_verify_paths()
+    found = [path for path in (paths.cafile, paths.capath) if path and Path(path).exists()]
+    context = ssl.create_default_context(cafile=None if found else bundle())
+    if certificate is not None:
+        context.load_verify_locations(cadata=certificate)
+    return context
 
 
 def _close(connections: list[HTTPConnection]) -> None:

@@ -24,7 +24,6 @@ def asker(store: Any) -> Asker:
     https://learn.microsoft.com/rest/api/storageservices/list-blobs
     """
     from azure.core.exceptions import AzureError
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
     account = str(store.config["account_name"])
     container = store.config["container_name"]
@@ -45,9 +44,15 @@ def asker(store: Any) -> Asker:
     return Asker(
         f"{endpoint.rstrip('/')}/{container}",
         authorize,
-        lambda: DEFAULT_CA_BUNDLE_PATH,
+        _bundle,
         store.client_options,
     )
+
+
+def _bundle() -> str:
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    return DEFAULT_CA_BUNDLE_PATH
 
 
 def _signature(account: str, key: str, url: str, headers: Mapping[str, str]) -> str:

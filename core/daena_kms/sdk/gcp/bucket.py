@@ -17,9 +17,7 @@ def asker(store: Any) -> Asker:
     https://cloud.google.com/storage/docs/xml-api/get-bucket-list
     """
     from google.auth.exceptions import GoogleAuthError
-    from google.auth.transport import requests as transport
 
-    library: Any = transport
     caller = Caller(store, {}, (GoogleAuthError,))
 
     def authorize(_url: str) -> Mapping[str, str]:
@@ -31,6 +29,13 @@ def asker(store: Any) -> Asker:
     return Asker(
         f"{endpoint}/{bucket}",
         authorize,
-        lambda: str(library.requests.certs.where()),
+        _bundle,
         store.client_options,
     )
+
+
+def _bundle() -> str:
+    from google.auth.transport import requests
+
+    library: Any = requests
+    return str(library.requests.certs.where())

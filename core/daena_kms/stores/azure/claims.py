@@ -6,8 +6,9 @@ that finds the object there has lost, unless the claim was given back or has exp
 creates the next attempt, which again only one rotation can do.
 
 Anybody who may add to the container may create objects of these names, with any content and any
-number. So a claim lasts from its creation on by the container's own clock, whatever stands in it
-and whatever our clock says, and the next attempt has the first number that is free.
+number. So a claim lasts from its creation on, which the container dates, whatever stands in it, and
+is over when that time has passed by the container's clock, also if ours is slow. The next attempt
+has the first number that is free.
 """
 
 import json
@@ -77,12 +78,13 @@ class Claims:
         created = {e.name.removeprefix(prefix): e.modified for e in look.entries}
         if not look.whole:
             raise _crowded(f"{self._objects.url}/{prefix}", key_id)
+        there = now if look.at is None else max(now, look.at)
         for attempt, since in created.items():
             if _ATTEMPT.fullmatch(attempt) and f"{attempt}.{_FREE}" not in created:
                 until = since + CLAIM_LIFETIME
                 if look.at is None:
                     until = max(until, self._until(f"{prefix}{attempt}", now))
-                if (now if look.at is None else look.at) < until:
+                if there < until:
                     raise _conflict(key_id, until)
         free = next(n for n in range(_MOST + 1) if str(n) not in created)
         if not self._put(f"{prefix}{free}", mine):
