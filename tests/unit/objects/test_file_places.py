@@ -265,16 +265,15 @@ def test_a_folder_of_somebody_else_is_named(
 
     for name in ("mkdir",) if call == "put_new" else ("scandir", "listdir", "stat"):
         monkeypatch.setattr(os, name, refusing(getattr(os, name)))
-    asked = {
+    asked: dict[str, Callable[[], object]] = {
         "put_new": lambda: log.put_new("log/2026/04/01/x", b"x"),
         "entries": lambda: log.entries("log/"),
         "children": lambda: log.children("log/2026/04/"),
         "get": lambda: log.get("log/2026/04/01/x"),
-    }[call]
-    with pytest.raises(
-        AuditUnavailable, match=rf"{os.strerror(number)} \(log/2026/04.*permissions"
-    ):
-        asked()
+    }
+    words = rf"{os.strerror(number)} \(log/2026/04.*permissions"
+    with pytest.raises(AuditUnavailable, match=words):
+        asked[call]()
 
 
 def test_links_multiply_no_listing(log: FileObjects, root: Path) -> None:

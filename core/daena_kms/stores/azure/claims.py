@@ -6,9 +6,8 @@ that finds the object there has lost, unless the claim was given back or has exp
 creates the next attempt, which again only one rotation can do.
 
 Anybody who may add to the container may create objects of these names, with any content and any
-number. So a claim lasts from its creation on, which the container dates, whatever stands in it, and
-is over when that time has passed by the container's clock, also if ours is slow. The next attempt
-has the first number that is free.
+number. So a claim lasts from its creation on by the container's own clock, whatever stands in it
+and whatever our clock says, and the next attempt has the first number that is free.
 """
 
 import json
@@ -29,6 +28,7 @@ CLAIM_LIFETIME = PROMOTION_BOUND
 #: differ.
 SET_BY = timedelta(minutes=9)
 _SKEW = timedelta(minutes=5)
+_SECOND = timedelta(seconds=1)
 _FREE = "free"
 _ATTEMPT = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 #: The objects of one version that are looked at: a page of Blob Storage. Rotations make a few.
@@ -78,13 +78,10 @@ class Claims:
         created = {e.name.removeprefix(prefix): e.modified for e in look.entries}
         if not look.whole:
             raise _crowded(f"{self._objects.url}/{prefix}", key_id)
-        there = now if look.at is None else max(now, look.at)
         for attempt, since in created.items():
             if _ATTEMPT.fullmatch(attempt) and f"{attempt}.{_FREE}" not in created:
-                until = since + CLAIM_LIFETIME
-                if look.at is None:
-                    until = max(until, self._until(f"{prefix}{attempt}", now))
-                if there < until:
+                until = self._until(f"{prefix}{attempt}", since, look.at, now)
+                if (look.at or now) < until:
                     raise _conflict(key_id, until)
         free = next(n for n in range(_MOST + 1) if str(n) not in created)
         if not self._put(f"{prefix}{free}", mine):
@@ -109,14 +106,28 @@ class Claims:
             return self._objects.get_up_to(name, _MAX_BYTES) == data
         return True
 
-    def _until(self, name: str, now: datetime) -> datetime:
-        """Return when a claim in a place without a clock of its own says that it expires."""
+    def _until(self, name: str, since: datetime, there: datetime | None, now: datetime) -> datetime:
+        """Return when a claim expires.
+
+        What it says itself counts within the second that the container's date leaves open. In a
+        place that does not say its time, it counts as far as a claim may last by our clock.
+
+        Args:
+            name: The claim.
+            since: When it was created, by the container's clock.
+            there: The time by that clock, if the container says it.
+            now: The time by ours.
+        """
+        until = since + CLAIM_LIFETIME
+        if there is not None and there >= until + _SECOND:
+            return until
         try:
             content = json.loads(self._objects.get_up_to(name, _MAX_BYTES) or b"")
-            until = parse_time(content["until"], "until")
+            said = parse_time(content["until"], "until")
         except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
-            return now  # no rotation wrote it
-        return until if until <= now + CLAIM_LIFETIME + _SKEW else now
+            return until  # no rotation wrote it
+        latest = until + _SECOND if there is not None else now + CLAIM_LIFETIME + _SKEW
+        return max(until, said) if said < latest else until
 
 
 def _crowded(place: str, key_id: str) -> ConfigError:
