@@ -230,6 +230,8 @@ class BlobForm:
             elif _tag(element) == "Blob":
                 properties = _child(element, "Properties")
                 inner = properties if properties is not None else element
+                if _text(inner, "ResourceType") == "directory":
+                    continue  # in an account with a hierarchical namespace: no object
                 modified = _time(_text(inner, "Last-Modified"))
                 size = _size(_text(inner, "Content-Length"))
                 page.items.append(Item(name, modified or _UNKNOWN, size))

@@ -72,11 +72,14 @@ class Asker:
     ) -> None:
         self._address = address
         self._authorize = authorize
-        self._options = options or {}
-        self._way = _Way(address, self._options, bundle)
+        options = options or {}
+        self._plain = str(options.get("allow_http")).lower() == "true"
+        self._way = _Way(address, options, bundle)
 
     def __call__(self, query: Mapping[str, str], /) -> Answer:
         """Send one GET. Raises :class:`NoAnswer`, and what ``authorize`` raises."""
+        if not self._address.startswith("https:") and not self._plain:
+            raise NoAnswer("its address is not https")
         url = f"{self._address}?{urlencode(query, quote_via=quote, safe='')}"
         headers = self._authorize(url)
         try:

@@ -211,3 +211,14 @@ def test_a_listing_that_no_xml_may_be_is_read(character: str) -> None:
         (page,) = lister.pages(Asked("log/"), Watch("it"))
         assert [item.name for item in page.items][1:] == [_HONEST]
         assert not is_plain(page.items[0].name)
+
+
+def test_a_folder_of_a_hierarchical_account_is_no_object() -> None:
+    """There, Blob Storage lists each directory beside the blobs in it."""
+    body = "<E><Blobs><Blob><Name>log/2026</Name><Properties><ResourceType>directory</ResourceType>"
+    body += f"</Properties></Blob><Blob><Name>{_HONEST}</Name></Blob></Blobs></E>"
+    answer = Answer(200, {}, body.encode())
+    (page,) = Lister(partial(_always, answer), BlobForm(), Patience(0, 0)).pages(
+        Asked("log/"), Watch("it")
+    )
+    assert [item.name for item in page.items] == [_HONEST]

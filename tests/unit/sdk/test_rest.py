@@ -66,7 +66,8 @@ def recorder(*, closes: bool = False) -> Iterator[Any]:
 
 def asker(address: str, options: dict[str, Any] | None = None) -> Asker:
     """Return what asks an address as somebody."""
-    return Asker(address, lambda _url: {"Authorization": "me"}, lambda: "", options)
+    given = {"allow_http": "true", **(options or {})}
+    return Asker(address, lambda _url: {"Authorization": "me"}, lambda: "", given)
 
 
 @pytest.fixture(autouse=True)
@@ -122,6 +123,15 @@ def test_a_tunnel_leads_to_the_host() -> None:
         ((path, headers, _),) = proxy.seen
     assert path == "storage.example:443"
     assert "Authorization" not in headers
+
+
+@pytest.mark.parametrize("allowed", ["false", False, None])
+def test_nobody_s_token_goes_without_tls(allowed: object) -> None:
+    """Only where the store may do without: that is an emulator's."""
+    with recorder() as server:
+        with pytest.raises(NoAnswer, match="not https"):
+            asker(server.url, {"allow_http": allowed})({})
+        assert server.seen == []
 
 
 @pytest.mark.parametrize("form", [str, str.encode])
