@@ -113,7 +113,10 @@ class Objects(ABC):
         """Return the names of the folders directly below ``prefix``, in order."""
 
     def look(self, prefix: str, most: int) -> Look:
-        """Return the first ``most`` objects whose name begins with ``prefix``, in any order."""
+        """Return the first ``most`` objects whose name begins with ``prefix``, in any order.
+
+        Objects with strange names count, but are not among them.
+        """
         entries = self.entries(prefix)
         return Look(entries[:most], None, whole=len(entries) <= most)
 

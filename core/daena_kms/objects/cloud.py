@@ -96,11 +96,11 @@ class CloudObjects(Objects):
     def look(self, prefix: str, most: int) -> Look:
         """List no more pages than it takes, and take the time from the last one."""
         found: list[Entry] = []
-        at = None
+        at, seen = None, 0
         for page in self._pages(prefix):
             found += self._entries(page)
-            at = page.at
-            if len(found) > most or (len(found) == most and page.token):
+            at, seen = page.at, seen + len(page.items)
+            if seen > most or (seen == most and page.token):
                 return Look(found[:most], at, whole=False)
         return Look(found, at, whole=True)
 

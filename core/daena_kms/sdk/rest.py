@@ -72,9 +72,13 @@ class Asker:
     ) -> None:
         self._address = address
         self._authorize = authorize
-        options = options or {}
-        self._plain = str(options.get("allow_http")).lower() == "true"
-        self._way = _Way(address, options, bundle)
+        self._bundle = bundle
+        self._options = options or {}
+        self._plain = str(self._options.get("allow_http")).lower() == "true"
+
+    @functools.cached_property
+    def _way(self) -> "_Way":
+        return _Way(self._address, self._options, self._bundle)
 
     def __call__(self, query: Mapping[str, str], /) -> Answer:
         """Send one GET. Raises :class:`NoAnswer`, and what ``authorize`` raises."""
@@ -98,6 +102,8 @@ class _Way:
         parts = urlsplit(address)
         self._secure = parts.scheme == "https"
         self._host = parts.hostname or ""
+        if not self._host:
+            raise ValueError(address)
         self._port = parts.port or (443 if self._secure else 80)
         self._read = seconds_of(options.get("timeout", _TIMEOUT))
         connect = seconds_of(options.get("connect_timeout", _CONNECT_TIMEOUT))

@@ -222,3 +222,16 @@ def test_a_folder_of_a_hierarchical_account_is_no_object() -> None:
         Asked("log/"), Watch("it")
     )
     assert [item.name for item in page.items] == [_HONEST]
+
+
+@pytest.mark.parametrize("name", ["", "log/x", "log//"])
+def test_a_look_ends_whatever_is_in_the_way(name: str) -> None:
+    """Objects under strange names count, too: no more pages are read than for others."""
+    service = Service([f"{name}{number:04}" for number in range(1000)], "s3")
+    objects = CloudObjects(Prefixless(), "s3://log")  # type: ignore[arg-type] # only its prefix is used
+    objects._lister = Lister(service, S3Form(encoded=True), Patience(0, 0))
+    look = objects.look("", 20)
+    assert (look.whole, service.calls) == (False, 10)
+    assert look.at == START
+    assert len(look.entries) == (0 if name == "log//" else 20)
+    assert objects.look("", 1000).whole

@@ -231,3 +231,12 @@ def test_the_address_is_the_store_s(store: Any, address: str) -> None:
         store
     )
     assert made._address == address
+
+
+@pytest.mark.parametrize(
+    "address", ["http://[", "http://host:port/", "http://host:99999/", "http:///x"]
+)
+def test_an_address_that_is_none_is_no_panic(address: str) -> None:
+    """Whoever made the store says what is wrong with it; here nothing is asked."""
+    with pytest.raises(NoAnswer):
+        asker(address)({})
