@@ -32,10 +32,10 @@ type _Id = tuple[int, int]
 
 
 class _Found(NamedTuple):
-    """A file, or what is neither opened nor entered, with its name below the root."""
+    """A file, or a folder that is not entered, with its name below the root."""
 
     name: str
-    #: ``None`` for a folder, whose name ends with a slash, and for a link to nowhere.
+    #: ``None`` for a folder, whose name ends with a slash.
     file: os.DirEntry[str] | None
 
 
@@ -81,7 +81,7 @@ class FileObjects(Objects):
             self._sync(path.parent)
 
     def get(self, name: str) -> bytes | None:
-        """Read one file. A pipe, a device or a folder counts as empty: it might never end."""
+        """Read one file. Whatever else has its name counts as empty: it might never end."""
         if not is_plain(name):
             return None
         path = self._root / name
@@ -89,10 +89,10 @@ class FileObjects(Objects):
             try:
                 return path.read_bytes() if S_ISREG(path.stat().st_mode) else b""
             except FileNotFoundError:
-                return None
+                return b"" if path.is_symlink() else None
             except OSError as error:
-                if error.errno == errno.ELOOP:
-                    return None
+                if error.errno == errno.ELOOP and path.is_symlink():
+                    return b""
                 raise
 
     def entries(self, prefix: str) -> list[Entry]:
@@ -148,7 +148,7 @@ class FileObjects(Objects):
             for entry in found:
                 name = f"{folder}{entry.name}"
                 if not _is_folder(entry):
-                    yield _Found(name, entry if _is_there(entry) else None)
+                    yield _Found(name, entry)
                 elif f"{name}/" >= after[: len(name) + 1]:
                     link = entry.is_symlink()
                     links += link
@@ -243,10 +243,6 @@ def _may_enter(name: str, *, link: bool, linked: bool) -> bool:
     if link:
         return _NUMBER.fullmatch(name) is not None
     return not linked or _MADE.fullmatch(name) is not None
-
-
-def _is_there(entry: os.DirEntry[str]) -> bool:
-    return not entry.is_symlink() or Path(entry.path).exists()
 
 
 def _is_temporary(entry: os.DirEntry[str]) -> bool:

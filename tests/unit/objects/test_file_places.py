@@ -52,7 +52,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("below", ["log", "log/2026", HOUR, os.path.dirname(NAME)])  # noqa: PTH120
+@pytest.mark.parametrize("below", ["log", "log/2026", HOUR, NAME.rpartition("/")[0]])
 def test_strange_names_end_nothing(log: FileObjects, root: Path, below: str) -> None:
     """Files and folders of any name are passed over by runs, and named, escaped, by verify."""
     clock = Hands(START)
@@ -288,16 +288,17 @@ def test_links_multiply_no_listing(log: FileObjects, root: Path) -> None:
 
 
 def test_what_has_the_place_of_an_object_is_empty(log: FileObjects, root: Path) -> None:
-    """A folder, or a link that leads to itself, is no object and no end of a run."""
+    """A folder, a link to itself or to nowhere is an empty object, and no end of a run."""
     (root / NAME).mkdir(parents=True)
     assert log.get(NAME) == b""
     with pytest.raises(AlreadyExists):
         log.put_new(NAME, b"x")
-    other = NAME.replace("000000.json", "000001.json")
-    (root / other).symlink_to(root / other)
-    assert log.get(other) is None
-    with pytest.raises(AlreadyExists):
-        log.put_new(other, b"x")
+    for number, target in enumerate(["itself", "nowhere"], start=1):
+        other = NAME.replace("000000.json", f"00000{number}.json")
+        (root / other).symlink_to(root / (other if target == "itself" else target))
+        assert log.get(other) == b""
+        with pytest.raises(AlreadyExists):
+            log.put_new(other, b"x")
 
 
 @pytest.mark.parametrize(
