@@ -144,8 +144,9 @@ def to_many(path: Path) -> None:
 @pytest.mark.parametrize(
     "make", [to_itself, to_above, to_the_root, to_nowhere, to_each_other, to_many]
 )
-@pytest.mark.parametrize("where", ["log", "log/2026", HOUR])
-@pytest.mark.parametrize("name", ["77", "link", "f" * 32])
+@pytest.mark.parametrize(
+    ("where", "name"), [("log", "77"), ("log/2026", "link"), (HOUR, "77"), (HOUR, "f" * 32)]
+)
 def test_links_that_lead_astray_end_nothing(
     log: FileObjects, root: Path, make: Callable[[Path], None], where: str, name: str
 ) -> None:
