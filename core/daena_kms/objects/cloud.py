@@ -77,6 +77,26 @@ class CloudObjects(Objects):
             except FileNotFoundError:
                 return None  # or the bucket does not exist: the next put says so
 
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Get one object, and stop reading it at the limit."""
+        import obstore
+
+        if not is_plain(name):
+            return None
+        with self._errors("read"):
+            try:
+                found = obstore.get(self._store, name)
+            except FileNotFoundError:
+                return None
+            if found.meta["size"] <= limit:
+                return bytes(found.bytes())
+            data = bytearray()
+            for chunk in found.stream(min_chunk_size=limit):
+                data += bytes(chunk)
+                if len(data) >= limit:
+                    break
+            return bytes(data[:limit])
+
     def entries(self, prefix: str) -> list[Entry]:
         """List by prefix."""
         return sorted(self.scan(prefix), key=lambda entry: entry.name)
@@ -130,7 +150,7 @@ class CloudObjects(Objects):
         try:
             yield from self._listed().pages(asked, watch)
         except Refused as refusal:
-            unknown = refusal.status == _UNAUTHENTICATED
+            unknown = refusal.answer.status == _UNAUTHENTICATED
             error = self._unavailable("listed", str(refusal), login=unknown)
         except NoAnswer as away:
             error = self._unavailable("listed", str(away))

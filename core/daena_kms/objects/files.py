@@ -82,12 +82,22 @@ class FileObjects(Objects):
 
     def get(self, name: str) -> bytes | None:
         """Read one file. Whatever else has its name counts as empty: it might never end."""
+        return self._read(name, -1)
+
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Read the beginning of one file."""
+        return self._read(name, limit)
+
+    def _read(self, name: str, limit: int) -> bytes | None:
         if not is_plain(name):
             return None
         path = self._root / name
         with self._errors("read"):
             try:
-                return path.read_bytes() if S_ISREG(path.stat().st_mode) else b""
+                if not S_ISREG(path.stat().st_mode):
+                    return b""
+                with path.open("rb") as file:
+                    return file.read(limit)
             except FileNotFoundError:
                 return b"" if path.is_symlink() else None
             except OSError as error:

@@ -40,11 +40,11 @@ type Ask = Callable[[Mapping[str, str]], Answer]
 
 
 class Refused(Exception):
-    """The service refused the question; the text is its code."""
+    """The service refused the question; the text is its code, and ``answer`` is for no message."""
 
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status = status
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(_code(answer))
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Lister:
         while True:
             answer = self._patiently(self._form.query(asked, token))
             if answer.status != _OK:
-                raise Refused(answer.status, _code(answer))
+                raise Refused(answer)
             page = self._form.page(_document(answer.body))
             page.at = _time(answer.headers.get("date", ""))
             watch.check(page.token, [*(item.name for item in page.items), *page.folders])

@@ -131,19 +131,20 @@ def azurite(blobs: LocalBlobs, patch: pytest.MonkeyPatch) -> Place:
 def fake_gcs(server: FakeGcs, patch: pytest.MonkeyPatch) -> Place:
     """Cloud Storage as fake-gcs-server emulates it; its own JSON API takes the objects."""
     patch.setenv("GCP_STORAGE_ENDPOINT", server.xml_url)
+    prefix = f"{secrets.token_hex(8)}/"  # its bucket is every test's
 
     def put(name: str) -> bool:
-        query = f"uploadType=media&name={quote(PREFIX + name, safe='')}"
+        query = f"uploadType=media&name={quote(prefix + name, safe='')}"
         url = f"{server.url}/upload/storage/v1/b/{gcp.BUCKET}/o?{query}"
         return _sent(urllib.request.Request(url, b"x", {"Content-Type": "text/plain"}))
 
-    return Place(_gcs(), put)
+    return Place(_gcs(prefix), put)
 
 
-def _gcs() -> Objects:
+def _gcs(prefix: str = PREFIX) -> Objects:
     credentials = Credentials(token=ROTATOR)  # type: ignore[no-untyped-call] # as it is declared
     login = GcpLogin({"GCP_PROJECT_ID": gcp.PROJECT}, credentials=credentials)
-    return open_objects(f"gs://{gcp.BUCKET}/{PREFIX}", AUDIT, Access(login=login))
+    return open_objects(f"gs://{gcp.BUCKET}/{prefix}", AUDIT, Access(login=login))
 
 
 def _aws_settings(patch: pytest.MonkeyPatch, url: str, region: str) -> None:

@@ -235,3 +235,13 @@ def test_a_look_ends_whatever_is_in_the_way(name: str) -> None:
     assert look.at == START
     assert len(look.entries) == (0 if name == "log//" else 20)
     assert objects.look("", 1000).whole
+
+
+def test_of_a_large_object_only_the_beginning_is_read(place: Place) -> None:
+    """Whoever may add to a place may add gigabytes under the name of a record."""
+    place.log.put_new(f"{HOUR}large", bytes(range(256)) * 4096)
+    assert place.log.get_up_to(f"{HOUR}large", 1000) == (bytes(range(256)) * 4)[:1000]
+    assert place.log.get_up_to(f"{HOUR}large", 2**21) == bytes(range(256)) * 4096
+    assert place.log.get_up_to(f"{HOUR}absent", 10) is None
+    assert place.log.get_up_to(f"{HOUR}/large", 10) is None
+    assert [entry.size for entry in place.log.entries(HOUR)] == [2**20]
