@@ -1,5 +1,6 @@
 """One page of a listing of objects by prefix and delimiter, as the object stores have it alike."""
 
+import base64
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -29,3 +30,13 @@ def page(names: Iterable[str], prefix: str, delimiter: str, after: str, size: in
             folders.add(item)
         items.append(item)
     return Page(items[:size], folders, len(items) > size)
+
+
+def sealed(name: str) -> str:
+    """Return the continuation token for what comes after a name: opaque, and in plain letters."""
+    return base64.urlsafe_b64encode(name.encode(errors="surrogateescape")).decode()
+
+
+def opened(token: str) -> str:
+    """Return the name in a continuation token."""
+    return base64.urlsafe_b64decode(token).decode(errors="surrogateescape")

@@ -213,6 +213,8 @@ def test_many_creations_set_one_value(apart: InCloud) -> None:
     assert apart.values() == values
 
 
+# The container's own clock judges, and azurite's can't be moved.
+@pytest.mark.parametrize("apart", [way for way in IN_CLOUD if "azurite" not in way], indirect=True)
 def test_many_take_over_from_a_dead_run_once(apart: InCloud) -> None:
     """Of twenty that find what a dead run began, its claim's time over, one takes over."""
     apart.operations().create(KEY)

@@ -75,6 +75,10 @@ class _Limited(Objects):
         """List, as the log does."""
         return self._log.children(prefix)
 
+    def strange(self, prefix: str) -> Iterator[str]:
+        """List, as the log does, while there is time."""
+        return self.each(self._log.strange(prefix))
+
     def _check(self) -> None:
         if self._budget.over:
             msg = "verifying takes longer than the time that an answer may take"

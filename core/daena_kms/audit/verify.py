@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from daena_kms.audit.compare import (
@@ -18,6 +19,7 @@ from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
     RECOVERY,
+    ROOT,
     decode,
     digest,
     encode,
@@ -25,10 +27,14 @@ from daena_kms.audit.records import (
     split_name,
 )
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.objects.base import Objects
+from daena_kms.objects.base import Objects, shown
 from daena_kms.rules.model import Key
 
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
+
+_NO_NAME = "is not named like an object of the log"
+#: The names that no run could have given are reported one by one up to here.
+_MOST_STRANGE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +105,7 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
     # List the store first: the log then has at least the intent of each version in the listing.
     listed = None if keys is None else list(keys)
     runs = _load(objects, report)
+    _check_names(objects, report)
     for prefix, run in runs.items():
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
@@ -132,7 +139,7 @@ def _load(objects: Objects, report: Report) -> dict[str, _Run]:
         report.objects += 1
         parts = split_name(name)
         if parts is None:
-            report.problems.append(Problem(name, "is not named like an object of the log"))
+            report.problems.append(Problem(shown(name), _NO_NAME))
             continue
         run = runs.setdefault(parts[0], _Run())
         run.hashes[parts[2]] = digest(data)
@@ -151,6 +158,15 @@ def _load(objects: Objects, report: Report) -> dict[str, _Run]:
             run.records[parts[2]] = record
     report.runs = len(runs)
     return runs
+
+
+def _check_names(objects: Objects, report: Report) -> None:
+    """Report the names that no run could have given, which nothing opens."""
+    strange = objects.strange(ROOT)
+    report.problems += [Problem(shown(n), _NO_NAME) for n in islice(strange, _MOST_STRANGE)]
+    more = sum(1 for _ in strange)
+    if more:
+        report.problems.append(Problem(ROOT, f"holds {more:,} more objects with such names"))
 
 
 def _check_run(prefix: str, run: _Run, report: Report) -> None:

@@ -109,8 +109,11 @@ class AzureExam(Exam):
             f"{_ACTIONS}/readMetadata/action",
             "every run lists the vault",
             always=True,
-            call=lambda: self._call(
-                lambda c: next(c.list_properties_of_secret_versions(known, **BOUNDS), None)
+            call=lambda: next(
+                self._vault.pages(
+                    None, lambda c: c.list_properties_of_secret_versions(known, **BOUNDS)
+                ),
+                None,
             ),
             certain=certain,
         )

@@ -1,6 +1,8 @@
 """What the log and the claims need from a place: create if absent, read, list, never overwrite."""
 
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,6 +19,26 @@ class AlreadyExists(Exception):
     def __init__(self, name: str = "", *, refused: str = "") -> None:
         super().__init__(name)
         self.refused = refused
+
+
+#: Every name that this package gives to an object: parts of these characters, none of them empty,
+#: ``.`` or ``..``. Anybody who may add to a place may add others.
+_PLAIN = re.compile(
+    r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9._+=@,-]+(?:/[A-Za-z0-9._+=@,-]+)*", re.ASCII
+)
+_LONGEST_NAME = 1024
+_SHOWN = 200
+
+
+def is_plain(name: str) -> bool:
+    """Whether this package could have given an object that name; others are never opened."""
+    return len(name) <= _LONGEST_NAME and _PLAIN.fullmatch(name) is not None
+
+
+def shown(name: str) -> str:
+    """Return a name for a report, in ASCII and bounded: it can't move a terminal's cursor."""
+    escaped = ascii(name)[1:-1]
+    return escaped if len(escaped) <= _SHOWN else f"{escaped[:_SHOWN]}..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,18 @@ class Entry:
 
     name: str
     modified: datetime
+    #: In bytes; ``None`` if the listing does not say.
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The beginning of a listing, and the time by the place's own clock, if it says it."""
+
+    entries: list[Entry]
+    at: datetime | None
+    #: Whether the listing ended there.
+    whole: bool
 
 
 class Objects(ABC):
@@ -53,10 +87,43 @@ class Objects(ABC):
     def get(self, name: str) -> bytes | None:
         """Return an object's bytes, or ``None`` if it does not exist."""
 
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Return at most the first ``limit`` bytes of an object, or ``None`` if it is absent."""
+        data = self.get(name)
+        return None if data is None else data[:limit]
+
     @abstractmethod
     def entries(self, prefix: str) -> list[Entry]:
-        """Return every object whose name begins with ``prefix``, ordered by name."""
+        """Return every object whose name begins with ``prefix``, ordered by name.
+
+        ``prefix`` is empty or ends with a slash. Objects with a name that this package gives none
+        are left out, see :meth:`strange`.
+        """
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Yield the objects below ``prefix`` whose names come after ``after``, page by page.
+
+        The objects of one folder come together and ordered by name. A caller that stops early has
+        listed no more than it needed, where the store lists in pages.
+        """
+        yield from (entry for entry in self.entries(prefix) if entry.name > after)
 
     @abstractmethod
     def children(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below ``prefix``, in order."""
+
+    def look(self, prefix: str, most: int) -> Look:
+        """Return the first ``most`` objects whose name begins with ``prefix``, in any order.
+
+        Objects with strange names count, but are not among them.
+        """
+        entries = self.entries(prefix)
+        return Look(entries[:most], None, whole=len(entries) <= most)
+
+    def strange(self, prefix: str) -> Iterator[str]:  # noqa: ARG002 - for those that have some
+        """Yield the names below ``prefix`` that this package gives no object, as they are.
+
+        Nothing here opens such an object: some libraries can't, and some names mean another object
+        to them. ``shown`` escapes a name.
+        """
+        return iter(())

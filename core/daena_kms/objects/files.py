@@ -1,24 +1,59 @@
 """Objects in a folder of this machine, each written whole and synced."""
 
 import contextlib
+import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
+from stat import S_ISREG
+from typing import NamedTuple
 
-from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use
+from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use, is_plain, shown
 
 _TEMPORARY = ".new-"
+#: Who else may read a folder may read what is written into it; nobody else may write to it.
+_READERS = 0o044
+_LISTERS = 0o055
+#: What a system says of a call that this kind of file system does not have.
+_NOT_THERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+#: Links to folders that one listing follows: they may multiply what is listed.
+_MOST_LINKS = 1_000
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+#: The names of the folders of a year, a month, a day or an hour, and of those and a run.
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+_MADE = re.compile(r"[0-9]+|[0-9a-f]{32}", re.ASCII)
+
+type _Id = tuple[int, int]
+
+
+class _Found(NamedTuple):
+    """A file, or a folder that is not entered, with its name below the root."""
+
+    name: str
+    #: ``None`` for a folder, whose name ends with a slash.
+    file: os.DirEntry[str] | None
 
 
 class FileObjects(Objects):
-    """Objects as files. An object is written whole, synced, and only then given its name."""
+    """Objects as files. An object is written whole, synced, and only then given its name.
 
-    def __init__(self, root: Path, use: Use = AUDIT) -> None:
+    Args:
+        root: The folder.
+        use: What the objects are kept for.
+        private: Whether nobody else may read what is written, however the folder is.
+    """
+
+    def __init__(self, root: Path, use: Use = AUDIT, *, private: bool = False) -> None:
         self._root = root
         self._use = use
+        self._private = private
+        #: Whether a folder was synced: on some file systems that is not possible.
+        self._synced = False
         self.url = root.as_uri()
 
     def put_new(self, name: str, data: bytes) -> None:
@@ -26,59 +61,170 @@ class FileObjects(Objects):
         path = self._root / name
         with self._errors("written"):
             self._make(path.parent)
+            if not self._synced:
+                self._sync(path.parent)  # before the object is there, in case it can't be
             handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
                     file.flush()
+                    if not self._private:
+                        readers = path.parent.stat().st_mode & _READERS
+                        with contextlib.suppress(OSError):  # a file system without modes
+                            os.fchmod(file.fileno(), 0o600 | readers)
                     os.fsync(file.fileno())
-                # A link fails where the name exists, and never shows a half-written file.
-                path.hardlink_to(temporary)
+                self._link(path, temporary)
             except FileExistsError:
                 raise AlreadyExists(name) from None
             finally:
                 Path(temporary).unlink()
-            _sync(path.parent)
+            self._sync(path.parent)
 
     def get(self, name: str) -> bytes | None:
-        """Read one file. A pipe or a device counts as empty: reading it might never end."""
+        """Read one file. Whatever else has its name counts as empty: it might never end."""
+        return self._read(name, -1)
+
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Read the beginning of one file."""
+        return self._read(name, limit)
+
+    def _read(self, name: str, limit: int) -> bytes | None:
+        if not is_plain(name):
+            return None
         path = self._root / name
         with self._errors("read"):
             try:
-                mode = path.stat().st_mode
-                return path.read_bytes() if S_ISREG(mode) or S_ISDIR(mode) else b""
+                if not S_ISREG(path.stat().st_mode):
+                    return b""
+                with path.open("rb") as file:
+                    return file.read(limit)
             except FileNotFoundError:
-                return None
+                return b"" if path.is_symlink() else None
+            except OSError as error:
+                if error.errno == errno.ELOOP and path.is_symlink():
+                    return b""
+                raise
 
     def entries(self, prefix: str) -> list[Entry]:
         """Walk the folder that ``prefix`` names (it ends with a slash)."""
-        found = []
-        with self._errors("listed"):
-            for folder, _, files in os.walk(self._root / prefix, onerror=_raise_unless_missing):
-                for file in files:
-                    if not file.startswith(_TEMPORARY):
-                        path = Path(folder, file)
-                        when = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-                        found.append(Entry(path.relative_to(self._root).as_posix(), when))
-        return sorted(found, key=lambda entry: entry.name)
+        return sorted(self.scan(prefix), key=lambda entry: entry.name)
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Walk the folder that ``prefix`` names, without the folders that end before ``after``."""
+        for found in self._walk(prefix, after):
+            if found.file is not None and found.name > after and is_plain(found.name):
+                with contextlib.suppress(FileNotFoundError):
+                    stat = found.file.stat(follow_symlinks=False)
+                    yield Entry(found.name, _time(stat.st_mtime), stat.st_size)
+
+    def strange(self, prefix: str) -> Iterator[str]:
+        """Walk it, and yield what ``scan`` leaves out."""
+        for found in self._walk(prefix):
+            if found.file is None or not is_plain(found.name):
+                yield found.name
 
     def children(self, prefix: str) -> list[str]:
         """List the folders in the folder that ``prefix`` names."""
         with self._errors("listed"):
             try:
-                return sorted(p.name for p in (self._root / prefix).iterdir() if p.is_dir())
+                found = [path for path in (self._root / prefix).iterdir() if path.is_dir()]
             except FileNotFoundError:
                 return []
+        return sorted(path.name for path in found if is_plain(path.name))
+
+    def _walk(self, prefix: str, after: str = "") -> Iterator[_Found]:
+        """Yield every file below a folder, and each folder that is not entered.
+
+        A linked folder is entered only where a run would write through it, that is where its name
+        is a number: a year, a month, a day or an hour. What lies behind such a link may be anything
+        of this machine's, so there only folders are entered that a run could have made. A folder
+        that is above itself is not entered again.
+        """
+        links = 0
+
+        def below(folder: str, above: frozenset[_Id], *, linked: bool) -> Iterator[_Found]:
+            nonlocal links
+            try:
+                here, found = self._listed(folder)
+            except FileNotFoundError:
+                return
+            except OSError:
+                if not linked:
+                    raise
+                here, found = None, []
+            if here is None or here in above:
+                yield _Found(folder, None)
+                return
+            for entry in found:
+                name = f"{folder}{entry.name}"
+                if not _is_folder(entry):
+                    yield _Found(name, entry)
+                elif f"{name}/" >= after[: len(name) + 1]:
+                    link = entry.is_symlink()
+                    links += link
+                    if links <= _MOST_LINKS and _may_enter(entry.name, link=link, linked=linked):
+                        yield from below(f"{name}/", above | {here}, linked=linked or link)
+                    else:
+                        yield _Found(f"{name}/", None)
+
+        with self._errors("listed"):
+            yield from below(prefix, frozenset(), linked=False)
+
+    def _listed(self, folder: str) -> tuple[_Id, list[os.DirEntry[str]]]:
+        path = self._root / folder
+        stat = path.stat()
+        with os.scandir(path) as entries:
+            found = [entry for entry in entries if not _is_temporary(entry)]
+        return (stat.st_dev, stat.st_ino), sorted(found, key=lambda entry: entry.name)
 
     def _make(self, folder: Path) -> None:
-        """Create a folder and those above it, and sync each parent, so that the new ones last."""
+        """Create a folder and those above it, and sync each parent, so that the new ones last.
+
+        The root is the owner's own until the owner opens it. Whoever may list the root may list
+        what is made in it.
+        """
         missing = []
         while not folder.exists():
             missing.append(folder)
             folder = folder.parent
         for path in reversed(missing):
-            path.mkdir(mode=0o755, exist_ok=True)
-            _sync(path.parent)
+            inner = path != self._root and path.is_relative_to(self._root)
+            path.mkdir(mode=0o700 if path == self._root else 0o755, exist_ok=True)
+            if inner:
+                listers = path.parent.stat().st_mode & _LISTERS
+                with contextlib.suppress(OSError):  # another process's, or no modes here
+                    path.chmod(0o700 | listers)
+            self._sync(path.parent)
+
+    def _link(self, path: Path, temporary: str) -> None:
+        # A link fails where the name exists, and never shows a half-written file.
+        try:
+            path.hardlink_to(temporary)
+        except OSError as error:
+            # EPERM is what Linux says of a file system without links.
+            if error.errno in {*_NOT_THERE, errno.EPERM, errno.EMLINK}:
+                raise self._unfit(path.parent, "has no hard links", error) from None
+            raise
+
+    def _sync(self, folder: Path) -> None:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+            self._synced = True
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                raise self._unfit(folder, "can't sync a folder", error) from None
+            raise
+        finally:
+            os.close(handle)
+
+    def _unfit(self, folder: Path, why: str, error: OSError) -> Exception:
+        msg = (
+            f"{self._use.label} {self.url} can't be written: the file system of "
+            f"{shown(str(folder))} {why} ({error.strerror})"
+        )
+        todo = "Use a folder on a file system that has both hard links and fsync of folders"
+        return self._use.error(msg, todo=todo)
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -88,17 +234,41 @@ class FileObjects(Objects):
             raise
         except OSError as error:
             msg = f"{self._use.label} {self.url} can't be {what}: {error.strerror}"
+            where = self._where(error.filename)
+            if where:
+                msg += f" ({where})"
             raise self._use.error(msg, todo="Check the folder's permissions and space") from error
 
+    def _where(self, path: object) -> str:
+        """Return where below the root something failed, if it is not the root itself."""
+        if not isinstance(path, str | Path):
+            return ""
+        root, inner = self._root.as_posix(), os.fspath(path)
+        inside = inner.startswith(f"{root}/")
+        return shown(inner.removeprefix(f"{root}/")) if inside else ""
 
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+
+def _may_enter(name: str, *, link: bool, linked: bool) -> bool:
+    """Whether a folder is entered: one that is a link, lies behind one, or neither."""
+    if link:
+        return _NUMBER.fullmatch(name) is not None
+    return not linked or _MADE.fullmatch(name) is not None
+
+
+def _is_temporary(entry: os.DirEntry[str]) -> bool:
+    return entry.name.startswith(_TEMPORARY) and entry.is_file(follow_symlinks=False)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
 
 
-def _raise_unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
+def _time(seconds: float) -> datetime:
+    """Return a file's time; one that no calendar has counts as old."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return _UNKNOWN

@@ -16,6 +16,7 @@ from xml.sax.saxutils import escape
 
 from infra.local.aws.protocol import AwsError, Clock
 from infra.local.http_server import Request, Response
+from infra.local.listing import opened, sealed
 from infra.local.server import Operation, Refusal
 
 MAX_KEYS = 1000
@@ -199,7 +200,7 @@ def _list(bucket: str, objects: dict[str, Stored], request: Request) -> Response
         raise AwsError("NotImplemented", "Only ListObjectsV2 is modelled.", 501)
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     size = min(int(query.get("max-keys", MAX_KEYS)), MAX_KEYS)
-    after = query.get("continuation-token") or query.get("start-after", "")
+    after = opened(query.get("continuation-token", "")) or query.get("start-after", "")
     items: list[str] = []
     folders: set[str] = set()
     for key in sorted(objects, key=str.encode):
@@ -221,7 +222,7 @@ def _list(bucket: str, objects: dict[str, Stored], request: Request) -> Response
         f"<Name>{bucket}</Name><Prefix>{encode(prefix)}</Prefix><MaxKeys>{size}</MaxKeys>",
         f"<KeyCount>{len(shown)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>",
         "<EncodingType>url</EncodingType>" if encode is quote else "",
-        f"<NextContinuationToken>{escape(shown[-1])}</NextContinuationToken>" if more else "",
+        f"<NextContinuationToken>{sealed(shown[-1])}</NextContinuationToken>" if more else "",
     ]
     for item in shown:
         if item in folders:

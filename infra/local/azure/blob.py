@@ -8,7 +8,7 @@ https://learn.microsoft.com/rest/api/storageservices/blob-service-rest-api
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.utils import format_datetime
 from typing import ClassVar, NamedTuple
@@ -108,11 +108,13 @@ class BlobStorage:
         return Operation(SERVICE, name, params, caller=caller)
 
     def perform(self, operation: Operation, request: Request) -> Response:
-        """Carry the operation out and word its result or error."""
+        """Carry the operation out and word its result or error, with the service's own date."""
         try:
-            return self._perform(operation, request)
+            answer = self._perform(operation, request)
         except AzureError as error:
-            return error_answer(error)
+            answer = error_answer(error)
+        date = format_datetime(self._clock(), usegmt=True)
+        return replace(answer, headers={**answer.headers, "Date": date})
 
     def refuse(self, refusal: Refusal, operation: Operation) -> Response:
         """Return the service's form of a general refusal."""

@@ -10,11 +10,12 @@ import platform
 import re
 from http.client import HTTPConnection
 from importlib.resources import files
-from itertools import count
 from pathlib import Path
 from typing import Self
 from urllib.parse import quote, urlencode, urlsplit
 from xml.sax.saxutils import escape
+
+from daena_kms.sdk.listing import Watch
 
 from infra.local.gcp.storage import CONDITION, XML
 from infra.local.http_server import Listener, Request, Response
@@ -147,7 +148,8 @@ class XmlFront:
         # Joins all pages. "start-after" is exclusive, "startOffset" inclusive.
         after, token = request.query.get("start-after", ""), ""
         parts: list[str] = []
-        for _ in count():
+        tokens = Watch("fake-gcs-server")
+        while True:
             query = {name: request.query.get(name, "") for name in ("prefix", "delimiter")}
             query |= {"startOffset": after, "pageToken": token}
             given = {name: value for name, value in query.items() if value}
@@ -159,6 +161,8 @@ class XmlFront:
             parts += [_contents(o) for o in found.get("items", ()) if o["name"] != after]
             parts += [_folder(folder) for folder in found.get("prefixes", ())]
             token = found.get("nextPageToken", "")
+            held = [o["name"] for o in found.get("items", ())]
+            tokens.check(token, [*held, *found.get("prefixes", ())])
             if not token:
                 break
         listing = f"<Name>{bucket}</Name><IsTruncated>false</IsTruncated>{''.join(parts)}"

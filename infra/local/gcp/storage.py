@@ -15,7 +15,7 @@ from xml.sax.saxutils import escape
 
 from infra.local.gcp.store import Clock
 from infra.local.http_server import Request, Response
-from infra.local.listing import page
+from infra.local.listing import opened, page, sealed
 from infra.local.server import Operation, Refusal
 
 MAX_KEYS = 1000
@@ -206,14 +206,14 @@ def _list(bucket: str, objects: dict[str, Stored], request: Request) -> Response
         raise StorageError(501, "NotImplemented", "Only the second list type is modelled.")
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     size = min(int(query.get("max-keys", MAX_KEYS)), MAX_KEYS)
-    after = query.get("continuation-token") or query.get("start-after", "")
+    after = opened(query.get("continuation-token", "")) or query.get("start-after", "")
     shown = page(objects, prefix, delimiter, after, size)
     parts = [
         f"<Name>{bucket}</Name><Prefix>{escape(prefix)}</Prefix>",
         f"<IsTruncated>{str(shown.more).lower()}</IsTruncated>",
     ]
     if shown.more:
-        token = escape(shown.items[-1])
+        token = sealed(shown.items[-1])
         parts.append(f"<NextContinuationToken>{token}</NextContinuationToken>")
     for item in shown.items:
         if item in shown.folders:

@@ -107,6 +107,26 @@ def test_a_place_of_manifests_that_can_t_be_read_stops_it(service: Service) -> N
     assert service.adapter.list_keys() == []
 
 
+@pytest.mark.parametrize("nonsense", [b"", b"{}", b"\xff", b"[" * 70_000])
+def test_nonsense_among_the_manifests_is_found_before_a_value_is_stored(
+    service: Service, nonsense: bytes
+) -> None:
+    """A little of it stops nothing; so much that the end can't be found stores nothing."""
+    service.kms.record_rotation(VALUE, "some-key")
+    for number in range(2, 101):
+        service.memory.put_new(f"manifests/{number:012}.json", nonsense)
+    assert service.kms.record_rotation("another-value", "some-key").manifest[:27] == (
+        "manifests/000000000101.json"
+    )
+    for number in range(102, 202):
+        service.memory.put_new(f"manifests/{number:012}.json", nonsense)
+    objects = len(service.memory.held)
+    with pytest.raises(AuditUnavailable, match=r"last 100 objects in .* are not manifests"):
+        service.kms.record_rotation("one-more-value", "some-key")
+    assert fingerprint(service.adapter.get_key("some-key")) == fingerprint("another-value")
+    assert len(service.memory.held) == objects
+
+
 def test_a_manifest_that_can_t_be_written_is_told_with_what_happened(service: Service) -> None:
     """The value is current, and the error says so: nobody has to guess."""
     log = Wrapped(service.memory)

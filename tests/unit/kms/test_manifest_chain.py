@@ -2,12 +2,13 @@
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
 from daena_kms.kms.manifests import Chain, Manifest, attest, verify_chain
-from daena_kms.kms.manifests.format import encode
+from daena_kms.kms.manifests.format import encode, hash_of
 from daena_kms.objects.base import AlreadyExists
 from daena_kms.objects.files import FileObjects
 
@@ -140,6 +141,66 @@ def test_a_place_that_somebody_fills() -> None:
 
     with pytest.raises(AuditUnavailable, match=r"names are taken.*Verify the chain"):
         add(Chain(Full(MemoryObjects())))
+
+
+class Counting(Wrapped):
+    """Counts the reads."""
+
+    reads = 0
+
+    def get(self, name: str) -> bytes | None:
+        """Read."""
+        self.reads += 1
+        return super().get(name)
+
+
+def _unsigned(last: Manifest, number: int) -> bytes:
+    raw = {**last.to_dict(), "seq": number, "prev_manifest_hash": last.manifest_hash}
+    return encode(Manifest({**raw, "manifest_hash": hash_of(raw)}))
+
+
+NONSENSE: dict[str, Callable[[Manifest, int], bytes]] = {
+    "empty": lambda _last, _number: b"",
+    "bytes": lambda _last, _number: b"\xff\x00",
+    "not a manifest": lambda _last, _number: b"{}",
+    "the last one again": lambda last, _number: encode(last),
+    "a wrong signature": _unsigned,
+    "a wrong hash": lambda last, number: encode(Manifest({**last.to_dict(), "seq": number})),
+    "a signer that is none": lambda last, number: encode(
+        resigned(last.to_dict(), one_signer(), seq=number, signed_by="ed25519:AAAA")
+    ),
+    "very long": lambda _last, _number: b"[" * 1_000_000,
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_nonsense_at_the_end_is_passed_over(nonsense: Callable[[Manifest, int], bytes]) -> None:
+    """A hundred objects less one cost as many reads, and the chain goes on after them."""
+    chain, inner = chain_of(2)
+    last = chain.end().manifest
+    assert last is not None
+    for number in range(3, 102):
+        inner.put_new(chain.name(number), nonsense(last, number))
+    objects = Counting(inner)
+    added = add(Chain(objects))
+    assert (added.seq, added.prev_manifest_hash) == (102, last.manifest_hash)
+    assert objects.reads == 100
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE)
+def test_more_nonsense_is_found_before_anything_is_done(
+    nonsense: Callable[[Manifest, int], bytes],
+) -> None:
+    """A hundred reads, and an error: whoever asks for the end first stores nothing then."""
+    chain, inner = chain_of(2)
+    last = chain.end().manifest
+    assert last is not None
+    for number in range(3, 1_003):
+        inner.put_new(chain.name(number), nonsense(last, number))
+    objects = Counting(inner)
+    with pytest.raises(AuditUnavailable, match=r"last 100 objects.*Verify the chain"):
+        Chain(objects).end()
+    assert (objects.reads, objects.puts) == (100, 0)
 
 
 def test_a_broken_one_is_named_when_they_are_read() -> None:

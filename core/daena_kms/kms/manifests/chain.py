@@ -7,17 +7,22 @@ taken reads what is there and continues after it, so that concurrent writers don
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import count
 
 from daena_kms.audit.records import digest
 from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
-from daena_kms.kms.manifests.format import Manifest, decode, encode
+from daena_kms.kms.manifests.format import MAX_BYTES, Manifest, decode, encode, hash_fits
+from daena_kms.kms.manifests.signing import checks
 from daena_kms.objects.base import AlreadyExists, Objects
 
 #: Where the manifests are in the place of an audit log.
 PREFIX = "manifests/"
 _NUMBER = re.compile(r"(\d{12})\.json", re.ASCII)
 _LAST = 999_999_999_999
-_MOST = 10_000
+#: How far apart two numbers may be; one further on is skipped.
+_GAP = 10_000
+#: Objects that are read to find the last manifest, and names that are tried for a new one.
+_MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,8 @@ class End:
 
     number: int = 0
     manifest: Manifest | None = None
+    #: The first number after it that was free.
+    free: int = 1
 
     @property
     def manifest_hash(self) -> str | None:
@@ -64,6 +71,10 @@ class Chain:
         for entry in self._objects.entries(self.prefix):
             yield entry.name, self._objects.get(entry.name) or b""
 
+    def strange(self) -> Iterator[str]:
+        """Yield the names among them that nothing of ours has, and that nothing opens."""
+        return self._objects.strange(self.prefix)
+
     def manifests(self) -> Iterator[Manifest]:
         """Yield the manifests in order.
 
@@ -79,23 +90,31 @@ class Chain:
                 raise ManifestInvalid(f"{name}: {error.what}", todo="Verify the chain") from None
 
     def end(self) -> End:
-        """Return where the chain ends; an object that is not the manifest of its number is skipped.
+        """Return where the chain ends; what is not the manifest of its number is skipped.
 
-        Anybody who may add to the place may add nonsense. It stops no rotation, and
-        :mod:`~daena_kms.kms.manifests.verify` names it. A number far above the rest is skipped as
-        well: after the highest possible number nothing could be added.
+        Anybody who may add to the place may add nonsense, or a manifest with a signature that is
+        wrong. A few such objects stop no rotation, and :mod:`~daena_kms.kms.manifests.verify` names
+        them. A number far above the rest is skipped as well: after the highest possible number
+        nothing could be added.
+
+        Raises:
+            AuditUnavailable: The last hundred objects are none of them manifests. Nothing was
+                changed.
         """
         names = (self.number(entry.name) for entry in self._objects.entries(self.prefix))
         near = [0]
         for number in sorted(filter(None, names)):
-            if number - near[-1] > _MOST:
+            if number - near[-1] > _GAP:
                 break
             near.append(number)
-        for number in reversed(near[1:]):
-            manifest = self._read(number)
-            if manifest is not None:
-                return End(number, manifest)
-        return End()
+        taken = set(near)
+        for number in near[: -_MOST - 1 : -1]:
+            manifest = self._read(number) if number else None
+            if manifest is not None or not number:
+                free = next(n for n in count(number + 1) if n not in taken)
+                return End(number, manifest, free)
+        msg = f"the last {_MOST} objects in {self.url} are not manifests"
+        raise AuditUnavailable(msg, todo="Verify the chain, and find out who fills it")
 
     def append(
         self, make: Callable[[int, str | None], Manifest], end: End | None = None
@@ -107,22 +126,23 @@ class Chain:
             end: Where the chain ended a moment ago; others may have added to it since.
 
         Raises:
-            AuditUnavailable: Thousands of names are taken.
+            AuditUnavailable: A hundred names were taken since then.
         """
         last = self.end() if end is None else end
-        for number in range(last.number + 1, min(last.number + _MOST, _LAST) + 1):
+        for number in range(last.free, min(last.free + _MOST, _LAST + 1)):
             manifest = make(number, last.manifest_hash)
             data, name = encode(manifest), self.name(number)
             try:
                 self._objects.put_new(name, data)
             except AlreadyExists:
                 # A retry of a put whose answer was lost finds its own object.
-                if self._objects.get(name) != data:
-                    other = self._read(number)
+                there = self._objects.get_up_to(name, MAX_BYTES + 1) or b""
+                if there != data:
+                    other = self._manifest(number, there)
                     last = last if other is None else End(number, other)
                     continue
             return ChainEntry(manifest, f"{name}@{digest(data)}")
-        msg = f"no manifest could be added to {self.url}: thousands of names are taken"
+        msg = f"no manifest could be added to {self.url}: {_MOST} names are taken"
         raise AuditUnavailable(msg, todo="Verify the chain, and find out who fills it")
 
     def fill(self, manifests: list[Manifest]) -> None:
@@ -145,8 +165,28 @@ class Chain:
 
     def _read(self, number: int) -> Manifest | None:
         """Return the manifest of that number, or ``None`` when something else is there."""
+        data = self._objects.get_up_to(self.name(number), MAX_BYTES + 1)
+        return self._manifest(number, data or b"")
+
+    def _manifest(self, number: int, data: bytes) -> Manifest | None:
         try:
-            manifest = decode(self._objects.get(self.name(number)) or b"")
+            manifest = decode(data)
         except ManifestInvalid:
             return None
-        return manifest if manifest.seq in {None, number} else None
+        return manifest if manifest.seq in {None, number} and _holds(manifest) else None
+
+
+def _holds(manifest: Manifest) -> bool:
+    """Whether a manifest is as its signer signed it, whoever that is.
+
+    Which signers are trusted is a verifier's question. The older system's signature takes a key
+    that a writer does not have.
+    """
+    if not hash_fits(manifest):
+        return False
+    if manifest.old:
+        return True
+    try:
+        return checks(str(manifest.signed_by), manifest.manifest_hash, manifest.signature)
+    except ConfigError:  # not even a public key
+        return False

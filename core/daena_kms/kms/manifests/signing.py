@@ -152,7 +152,7 @@ def _make(home: Path) -> None:
         msg = f"the folder {home} can't be created: {error.strerror}"
         raise ConfigError(msg, todo="Set DAENA_KMS_HOME to a folder of your own") from error
     try:
-        FileObjects(home.absolute(), _PLACE).put_new(FILE, pem)  # a temporary file's mode is 0600
+        FileObjects(home.absolute(), _PLACE, private=True).put_new(FILE, pem)
     except AlreadyExists:
         return
 

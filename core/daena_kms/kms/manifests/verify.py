@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from daena_kms.audit.records import digest
@@ -10,9 +11,12 @@ from daena_kms.errors import ConfigError, ManifestInvalid
 from daena_kms.kms.manifests.chain import Chain
 from daena_kms.kms.manifests.format import Manifest, decode, encode, hash_fits, parse
 from daena_kms.kms.manifests.signing import checks, normalized, old_signature
+from daena_kms.objects.base import shown
 
 #: The kind of the manifest that signs for those of the older system.
 IMPORT = "import"
+#: Names that nothing of ours has are noted up to here.
+_MOST_STRANGE = 100
 #: One public key, or several where writers have keys of their own or a key was replaced.
 type PublicKeys = str | Iterable[str]
 
@@ -102,6 +106,7 @@ def verify_chain(
     refs: set[str] = set()
     for name, data in chain.objects():
         refs.add(walk.take(name, data))
+    report.notes += [_not_one(name) for name in islice(chain.strange(), _MOST_STRANGE)]
     walk.finish()
     if since is not None:
         _check_anchor(chain, since, refs, report)
@@ -120,6 +125,10 @@ def _check_anchor(chain: Chain, since: str, refs: set[str], report: ChainReport)
             "was changed since it was kept" if there else "is missing, but was kept as the newest"
         )
         report.problems.append(Problem(name, what))
+
+
+def _not_one(name: str) -> str:
+    return f"{shown(name)} is not the name of a manifest, and was skipped"
 
 
 class _Walk:
@@ -149,7 +158,7 @@ class _Walk:
         ref = f"{name}@{digest(data)}"
         number = self._chain.number(name)
         if not number:
-            self._report.notes.append(f"{name} is not the name of a manifest, and was skipped")
+            self._report.notes.append(_not_one(name))
             return ref
         while self._next < number:
             self._say(self._next, "is missing")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from daena_kms.sdk.aws.errors import mapped, sdk_error
 from daena_kms.sdk.errors import not_installed
+from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import quiet, watch
 
@@ -45,10 +46,15 @@ class AWS:
         return mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
 
     def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
-        """Yield the pages of one listing; the SDK has paginators for some listings only."""
+        """Yield the pages of one listing; the SDK has paginators for some listings only.
+
+        Raises :class:`~daena_kms.errors.StoreUnavailable` for a listing that never ends.
+        """
         token: dict[str, object] = {}
+        tokens = Watch(f"AWS ({operation})")
         while True:
             page = self.call(service, operation, None, **arguments, **token)
+            tokens.check(page.get("NextToken"), _names(page))
             yield page
             if not page.get("NextToken"):
                 return
@@ -111,6 +117,12 @@ class AWS:
         for operation in _WRITES:
             events.register(f"needs-retry.secretsmanager.{operation}", notice)
             events.register(f"before-send.secretsmanager.{operation}", wait)
+
+
+def _names(page: Mapping[str, Any]) -> list[str]:
+    """Return what identifies the entries of a page: of secrets their names, of versions ids."""
+    entries = [entry for items in page.values() if isinstance(items, list) for entry in items]
+    return [str(entry.get("Name") or entry.get("VersionId")) for entry in entries]
 
 
 def _new_session(profile: str | None) -> "Session":

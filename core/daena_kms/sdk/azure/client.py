@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from daena_kms.errors import (
 from daena_kms.sdk.azure.errors import Disabled, mapped
 from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.errors import not_installed
+from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.quiet import watch
 
 if TYPE_CHECKING:
@@ -59,12 +60,18 @@ class Vault:
         return mapped(lambda: call(client), key_id)
 
     def pages(self, key_id: str | None, call: "Callable[[SecretClient], Any]") -> Iterator[Any]:
-        """Yield the items of one of the SDK's listings, fetched page by page."""
+        """Yield the items of one of the SDK's listings, fetched page by page.
+
+        Raises :class:`~daena_kms.errors.StoreUnavailable` for a listing that never ends.
+        """
         pages = self.call(key_id, call).by_page()
+        tokens = Watch("Key Vault")
         while True:
-            page = mapped(lambda: next(pages, None), key_id)
+            page = mapped(lambda: _items(next(pages, None)), key_id)
             if page is None:
                 return
+            token = getattr(pages, "continuation_token", None)
+            tokens.check(token, [getattr(item, "id", item) for item in page])
             yield from page
 
     def settle(self, key_id: str, look: "Callable[[SecretClient], object]") -> None:
@@ -125,6 +132,10 @@ class Vault:
             user_agent="daena-kms",
             retry_policy=Bounded(),
         )
+
+
+def _items(page: Iterable[Any] | None) -> list[Any] | None:
+    return None if page is None else list(page)
 
 
 def check_url(url: str | None) -> str:

@@ -10,6 +10,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.gcp.errors import mapped
 from daena_kms.sdk.gcp.login import GcpLogin
+from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import watch
 
@@ -78,14 +79,19 @@ class SecretManager:
         return self._call(operation, key_id, request, again="throttled")
 
     def pages(self, operation: str, key_id: str | None, **request: object) -> Iterator[Any]:
-        """Yield the items of a listing, fetched page by page."""
+        """Yield the items of a listing, fetched page by page.
+
+        Raises :class:`~daena_kms.errors.StoreUnavailable` for a listing that never ends.
+        """
         pages = self._call(operation, key_id, request, again="always", paged=True).pages
+        tokens = Watch("Secret Manager")
         while True:
             page = mapped(lambda: next(pages, None), operation, key_id)
             if page is None:
                 return
             # list_secrets has a field secrets, list_secret_versions one named versions.
             items: Any = getattr(page, operation.removeprefix("list_secret_").removeprefix("list_"))
+            tokens.check(page.next_page_token, [item.name for item in items])
             yield from items
 
     def _call(

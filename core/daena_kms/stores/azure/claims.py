@@ -4,6 +4,10 @@ Before a rotation sets a version it creates an object, only if absent, that is n
 and for the id of the version it starts from: ``<vault>/<key>/<version id>/<attempt>``. A rotation
 that finds the object there has lost, unless the claim was given back or has expired. Then it
 creates the next attempt, which again only one rotation can do.
+
+Anybody who may add to the container may create objects of these names, with any content and any
+number. So a claim lasts from its creation on by the container's own clock, whatever stands in it
+and whatever our clock says, and the next attempt has the first number that is free.
 """
 
 import json
@@ -24,8 +28,13 @@ CLAIM_LIFETIME = PROMOTION_BOUND
 #: differ.
 SET_BY = timedelta(minutes=9)
 _SKEW = timedelta(minutes=5)
+_SECOND = timedelta(seconds=1)
 _FREE = "free"
 _ATTEMPT = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+#: The objects of one version that are looked at: a page of Blob Storage. Rotations make a few.
+_MOST = 5_000
+#: More than any claim of ours has.
+_MAX_BYTES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Claims:
         """Return the claim on the version after the one with the id ``base_id``.
 
         Raises:
-            ConfigError: The claim in the way was not written by a rotation.
+            ConfigError: More objects are in the way than rotations make.
             RotationConflict: Another rotation has the claim.
             StoreUnavailable: The container can't be reached.
         """
@@ -65,19 +74,19 @@ class Claims:
         }
         if self._put(f"{prefix}0", mine):
             return Claim(prefix, 0, now + CLAIM_LIFETIME)
-        created = {e.name.removeprefix(prefix): e.modified for e in self._objects.entries(prefix)}
-        attempts = sorted(int(name) for name in created if _ATTEMPT.fullmatch(name))
-        for attempt in attempts:
-            if f"{attempt}.{_FREE}" not in created:
-                until = self._until(f"{prefix}{attempt}", key_id, now)
-                # Also by the container's clock: the other machine's may be slow.
-                until = max(until, created[str(attempt)] + CLAIM_LIFETIME)
-                if now < until:
+        look = self._objects.look(prefix, _MOST)
+        created = {e.name.removeprefix(prefix): e.modified for e in look.entries}
+        if not look.whole:
+            raise _crowded(f"{self._objects.url}/{prefix}", key_id)
+        for attempt, since in created.items():
+            if _ATTEMPT.fullmatch(attempt) and f"{attempt}.{_FREE}" not in created:
+                until = self._until(f"{prefix}{attempt}", since, look.at, now)
+                if (look.at or now) < until:
                     raise _conflict(key_id, until)
-        last = attempts[-1] if attempts else 0
-        if not self._put(f"{prefix}{last + 1}", mine):
+        free = next(n for n in range(_MOST + 1) if str(n) not in created)
+        if not self._put(f"{prefix}{free}", mine):
             raise _conflict(key_id, now + CLAIM_LIFETIME)
-        return Claim(prefix, last + 1, now + CLAIM_LIFETIME)
+        return Claim(prefix, free, now + CLAIM_LIFETIME)
 
     def probe(self) -> None:
         """Raise if the container can't be listed."""
@@ -94,31 +103,37 @@ class Claims:
             self._objects.put_new(name, data)
         except AlreadyExists:
             # It may be our own: the SDK repeats a put whose answer was lost.
-            return self._objects.get(name) == data
+            return self._objects.get_up_to(name, _MAX_BYTES) == data
         return True
 
-    def _until(self, name: str, key_id: str, now: datetime) -> datetime:
+    def _until(self, name: str, since: datetime, there: datetime | None, now: datetime) -> datetime:
         """Return when a claim expires.
 
-        Raises:
-            ConfigError: No rotation wrote this claim.
+        What it says itself counts within the second that the container's date leaves open. In a
+        place that does not say its time, it counts as far as a claim may last by our clock.
+
+        Args:
+            name: The claim.
+            since: When it was created, by the container's clock.
+            there: The time by that clock, if the container says it.
+            now: The time by ours.
         """
-        todo = (
-            "Check who writes to the claims' container, and whether their clocks are right; "
-            "then delete that object"
-        )
+        until = since + CLAIM_LIFETIME
+        if there is not None and there >= until + _SECOND:
+            return until
         try:
-            content = json.loads(self._objects.get(name) or b"")
-            until = parse_time(content["until"], "until")
+            content = json.loads(self._objects.get_up_to(name, _MAX_BYTES) or b"")
+            said = parse_time(content["until"], "until")
         except (ValueError, KeyError, TypeError, RecursionError, ConfigError):
-            msg = f"the claim {name} was not written by a rotation"
-            raise ConfigError(msg, key_id=key_id, todo=todo) from None
-        if until > now + CLAIM_LIFETIME + _SKEW:
-            msg = (
-                f"the claim {name} lasts until {format_time(until)}, longer than any claim may last"
-            )
-            raise ConfigError(msg, key_id=key_id, todo=todo)
-        return until
+            return until  # no rotation wrote it
+        latest = until + _SECOND if there is not None else now + CLAIM_LIFETIME + _SKEW
+        return max(until, said) if said < latest else until
+
+
+def _crowded(place: str, key_id: str) -> ConfigError:
+    msg = f"more than {_MOST:,} objects are in the way of its next claim, in {place}"
+    todo = "Check who writes to the claims' container; then delete those objects"
+    return ConfigError(msg, key_id=key_id, todo=todo)
 
 
 def _conflict(key_id: str, until: datetime) -> RotationConflict:

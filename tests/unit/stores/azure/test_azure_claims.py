@@ -2,11 +2,12 @@
 
 import json
 import threading
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from daena_kms.errors import ConfigError, RotationConflict, StoreUnavailable
-from daena_kms.objects.base import AlreadyExists, Entry
+from daena_kms.objects.base import AlreadyExists, Entry, Look
 from daena_kms.rules.durations import format_time
 from daena_kms.stores.azure.claims import CLAIM_LIFETIME, SET_BY, Claim, Claims
 
@@ -181,43 +182,76 @@ def test_who_is_overtaken_between_look_and_put_has_lost() -> None:
     assert len(objects.held) == 2
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\xff", b"{}", b"[]", b"null", b'{"until": 7}', b'{"until": "soon"}', b"{" * 9],
-    ids=["empty", "binary", "object", "list", "null", "number", "no time", "broken"],
-)
-def test_a_claim_that_no_rotation_wrote(
-    claims: Claims, objects: MemoryObjects, content: bytes
-) -> None:
-    """It is named and nobody goes past it: its writer may be anybody."""
-    objects.put_new(PLACE + "0", content)
-    words = rf"the claim {PLACE}0 was not written by a rotation.*delete that object"
-    with pytest.raises(ConfigError, match=words):
-        take(claims)
+class Dated(MemoryObjects):
+    """A container that says its own time with each listing, as Blob Storage does."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: self.now)
+        self.now = NOW
+        self.asked = 0
+
+    def look(self, prefix: str, most: int) -> Look:
+        """List, with the time."""
+        self.asked += 1
+        return replace(super().look(prefix, most), at=self.now)
 
 
-def test_a_claim_that_lasts_too_long(claims: Claims, objects: MemoryObjects) -> None:
-    """A clock far ahead, or a hand, is reported; a clock some minutes ahead is waited for."""
-    put(objects, "0", until(END + 5 * MINUTE))
+GARBAGE: dict[str, bytes] = {
+    "empty": b"",
+    "binary": b"\xff",
+    "object": b"{}",
+    "list": b"[]",
+    "null": b"null",
+    "number": b'{"until": 7}',
+    "no time": b'{"until": "soon"}',
+    "broken": b"{" * 9,
+    "deep": b"[" * 100_000,
+    "long": b"x" * 1_000_000,
+    "until the year 9999": json.dumps(until(datetime(9999, 1, 1, tzinfo=UTC))).encode(),
+    "long over": json.dumps(until(NOW - 9_000 * HOUR)).encode(),
+}
+
+
+@pytest.mark.parametrize("attempt", ["0", "1", "7", "4999", "999999999"])
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_what_anybody_may_write_lasts_as_long_as_a_claim(content: bytes, attempt: str) -> None:
+    """By the container's clock, whatever stands in it, whatever its number, whatever ours says."""
+    objects = Dated()
+    objects.put_new(PLACE + attempt, content)
+    objects.put_new(PLACE + ("0" if attempt != "0" else "5"), b"")
+    claims = Claims(objects, "vault")
+    objects.now = END - SECOND
+    for ours in (NOW - 400 * HOUR, NOW, NOW + 400 * HOUR):
+        with pytest.raises(RotationConflict, match=r"until 2026-11-24T12:15:00Z"):
+            take(claims, ours)
+    objects.now = END
+    claim = take(claims, NOW - 400 * HOUR)
+    assert claim.attempt == (2 if attempt == "1" else 1)
     with pytest.raises(RotationConflict):
-        take(claims)
-    objects.held.clear()
-    put(objects, "0", until(END + 5 * MINUTE + SECOND))
-    with pytest.raises(
-        ConfigError, match=r"lasts until 2026-11-24T12:20:01Z, longer than any claim may last"
-    ):
-        take(claims)
+        take(claims, NOW + 400 * HOUR)
+    objects.now = END + CLAIM_LIFETIME
+    assert take(claims, NOW).attempt == claim.attempt + 1
 
 
-def test_a_claim_that_was_deleted_while_it_was_looked_at(
-    claims: Claims, objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is reported like one that nobody wrote, and nothing is taken over."""
-    put(objects, "0", until(NOW - SECOND))
-    monkeypatch.setattr(objects, "get", lambda _name: None)
-    with pytest.raises(ConfigError, match="was not written by a rotation"):
-        take(claims)
-    assert list(objects.held) == [PLACE + "0"]
+@pytest.mark.parametrize("content", GARBAGE.values(), ids=GARBAGE)
+def test_a_place_without_a_clock_waits_no_longer(objects: MemoryObjects, content: bytes) -> None:
+    """Where no time comes with a listing, nonsense does not make a claim last longer."""
+    objects.clock = lambda: NOW
+    objects.put_new(PLACE + "0", content)
+    with pytest.raises(RotationConflict):
+        take(Claims(objects, "vault"), END - SECOND)
+    assert take(Claims(objects, "vault"), END).attempt == 1
+
+
+def test_more_objects_than_rotations_make_are_named() -> None:
+    """One bounded look, one error that says what to delete, and nothing is taken."""
+    objects = Dated()
+    for number in range(5_001):
+        objects.held[f"{PLACE}{number}"] = b""
+    with pytest.raises(ConfigError, match=rf"more than 5,000 objects.*{PLACE}.*delete") as caught:
+        take(Claims(objects, "vault"), END + HOUR)
+    assert caught.value.key_id == "some-key"
+    assert (objects.asked, len(objects.held)) == (1, 5_001)
 
 
 @pytest.mark.parametrize("name", ["²", "٣", "x", "-7", "1.5", "0.free.x", "7/x", "007", "9" * 20])

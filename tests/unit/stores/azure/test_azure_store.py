@@ -203,10 +203,23 @@ def test_a_claim_on_a_base_that_was_rotated_after_all(
     adapter.create_key(KEY)
     stale = store.describe(KEY)
     adapter.rotate_key(KEY)
+    sim.shift_clock(seconds=16 * 60)
     with pytest.raises(RotationConflict, match="an earlier rotation was completed"):
-        store.stage(stale, value(), sim.now() + timedelta(minutes=16))
+        store.stage(stale, value(), sim.now())
     assert len(sim.secrets.versions(KEY)) == 2
     assert all(NAME in version.tags for version in sim.secrets.versions(KEY))
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-400), timedelta(), timedelta(days=400)])
+def test_a_clock_that_is_wrong_takes_no_claim_over(
+    sim: AzureSimulator, adapter: AzureKeyVaultAdapter, store: AzureStore, ahead: timedelta
+) -> None:
+    """Whether a claim is over is judged by the container's clock, not by the rotation's."""
+    adapter.create_key(KEY)
+    stale = store.describe(KEY)
+    adapter.rotate_key(KEY)
+    with pytest.raises(RotationConflict, match="another rotation has claimed it"):
+        store.stage(stale, value(), sim.now() + ahead)
 
 
 def test_a_claim_is_given_back_when_its_base_was_rotated_after_all(
@@ -216,8 +229,9 @@ def test_a_claim_is_given_back_when_its_base_was_rotated_after_all(
     adapter.create_key(KEY)
     stale = store.describe(KEY)
     adapter.rotate_key(KEY)
+    sim.shift_clock(seconds=16 * 60)
     with pytest.raises(RotationConflict):
-        store.stage(stale, value(), sim.now() + timedelta(minutes=16))
+        store.stage(stale, value(), sim.now())
     base = look_of(stale).version
     claims = [name for name in sim.blobs.containers["claims"] if f"/{base}/" in name]
     assert [name.rpartition("/")[2] for name in sorted(claims)] == ["0", "1", "1.free"]

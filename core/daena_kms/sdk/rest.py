@@ -1,0 +1,244 @@
+"""One GET of a service's REST interface, with the settings of an obstore store.
+
+The log's objects are put and read by obstore, and listed by us: to the same address, through the
+same proxy, trusting the same certificates, as the same caller.
+"""
+
+import base64
+import contextlib
+import functools
+import re
+import ssl
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from daena_kms.errors import DaenaKMSError
+from daena_kms.sdk.quiet import quiet
+
+#: obstore's own, where a store says nothing, in seconds.
+_TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
+#: A credential is fetched anew this long before it expires.
+_EARLY = timedelta(minutes=1)
+#: What else a login ends in: a file that can't be read or is malformed.
+_BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError)
+_UNITS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "days": 86_400.0}
+_SPAN = re.compile(r"([0-9]+)\s*(ns|us|ms|s|m|h|days)", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one question: its status, its headers by lower-case name, its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class NoAnswer(Exception):
+    """The service did not answer, or could not be asked; the text is one word that says why."""
+
+
+#: Returns the headers that authorize a GET of an address.
+type Authorize = Callable[[str], Mapping[str, str]]
+#: Returns the path of a file with certificate authorities, for a Python that finds no system's.
+type Bundle = Callable[[], str]
+
+
+class Asker:
+    """Asks one address, each time with another query.
+
+    Args:
+        address: Without a query.
+        authorize: Returns the headers for the whole address. It may raise our errors, and
+            :class:`NoAnswer`.
+        bundle: Where a library of this cloud keeps certificate authorities.
+        options: The client options of an obstore store.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        authorize: Authorize,
+        bundle: Bundle,
+        options: Mapping[str, Any] | None,
+    ) -> None:
+        self._address = address
+        self._authorize = authorize
+        self._bundle = bundle
+        self._options = options or {}
+        self._plain = str(self._options.get("allow_http")).lower() == "true"
+
+    @functools.cached_property
+    def _way(self) -> "_Way":
+        return _Way(self._address, self._options, self._bundle)
+
+    def __call__(self, query: Mapping[str, str], /) -> Answer:
+        """Send one GET. Raises :class:`NoAnswer`, and what ``authorize`` raises."""
+        if not self._address.startswith("https:") and not self._plain:
+            raise NoAnswer("its address is not https")
+        url = f"{self._address}?{urlencode(query, quote_via=quote, safe='')}"
+        headers = self._authorize(url)
+        try:
+            return self._way.get(url, headers)
+        except ssl.SSLCertVerificationError:
+            why = "its certificate is not trusted"
+        except (HTTPException, OSError, ValueError) as error:
+            why = type(error).__name__
+        raise NoAnswer(why)
+
+
+class _Way:
+    """The connections to one host, direct or through a proxy, kept open between two questions."""
+
+    def __init__(self, address: str, options: Mapping[str, Any], bundle: Bundle) -> None:
+        parts = urlsplit(address)
+        self._secure = parts.scheme == "https"
+        self._host = parts.hostname or ""
+        if not self._host:
+            raise ValueError(address)
+        self._port = parts.port or (443 if self._secure else 80)
+        self._read = seconds_of(options.get("timeout", _TIMEOUT))
+        connect = seconds_of(options.get("connect_timeout", _CONNECT_TIMEOUT))
+        self._connect = min(connect, self._read)
+        given = options.get("root_certificate")
+        self._certificate = given.decode("ascii") if isinstance(given, bytes) else given
+        self._bundle = bundle
+        proxy = options.get("proxy_url") or _proxy_of(parts.scheme, self._host)
+        self._proxy = urlsplit(str(proxy)) if proxy else None
+        self._idle: list[HTTPConnection] = []
+        weakref.finalize(self, _close, self._idle)
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Send one GET, on a connection that is open already if there is one."""
+        # The service may have closed it in the meantime: then a new one is needed.
+        with contextlib.suppress(IndexError, HTTPException, OSError):
+            return self._send(self._idle.pop(), url, headers)
+        return self._send(self._open(), url, headers)
+
+    def _send(self, connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> Answer:
+        parts = urlsplit(url)
+        target = f"{parts.path or '/'}?{parts.query}"
+        more: dict[str, str] = {}
+        if self._proxy is not None and not self._secure:
+            target, more = url, self._proxy_headers()
+        try:
+            connection.request("GET", target, headers={**headers, **more})
+            got = connection.getresponse()
+            body = got.read()
+        except BaseException:
+            connection.close()
+            raise
+        if not got.will_close:
+            self._idle.append(connection)
+        return Answer(got.status, {name.lower(): text for name, text in got.getheaders()}, body)
+
+    def _open(self) -> HTTPConnection:
+        host, port = self._host, self._port
+        if self._proxy is not None:
+            host, port = self._proxy.hostname or "", self._proxy.port or 80
+        if self._secure:
+            connection: HTTPConnection = HTTPSConnection(
+                host, port, timeout=self._connect, context=_trust(self._certificate, self._bundle)
+            )
+            if self._proxy is not None:
+                connection.set_tunnel(self._host, self._port, headers=self._proxy_headers())
+        else:
+            connection = HTTPConnection(host, port, timeout=self._connect)
+        connection.connect()
+        connection.sock.settimeout(self._read)
+        return connection
+
+    def _proxy_headers(self) -> dict[str, str]:
+        proxy = self._proxy
+        if proxy is None or proxy.username is None:
+            return {}
+        told = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}".encode()
+        return {"Proxy-Authorization": f"Basic {base64.b64encode(told).decode()}"}
+
+
+@functools.lru_cache(maxsize=4)
+def _trust(certificate: str | None, bundle: Bundle) -> ssl.SSLContext:
+    """Return the TLS settings: the system's authorities, or a library's, and the one given.
+
+    Loading them takes as long as some hundred imports, so the log and the claims share them.
+    """
+    paths = ssl.get_default_verify_paths()
+    found = [path for path in (paths.cafile, paths.capath) if path and Path(path).exists()]
+    context = ssl.create_default_context(cafile=None if found else bundle())
+    if certificate is not None:
+        context.load_verify_locations(cadata=certificate)
+    return context
+
+
+def _close(connections: list[HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
+
+
+def _proxy_of(scheme: str, host: str) -> str | None:
+    """Return the proxy that the environment names for a host."""
+    if proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    return proxies.get(scheme) or proxies.get("all") or None
+
+
+def seconds_of(span: object) -> float:
+    """Return a time in seconds, from a number, a ``timedelta``, or obstore's ``1m 30s``."""
+    if isinstance(span, timedelta):
+        return span.total_seconds()
+    if isinstance(span, (int, float)):
+        return float(span)
+    return sum(int(number) * _UNITS[unit] for number, unit in _SPAN.findall(str(span)))
+
+
+class Caller:
+    """Who an obstore store acts as: its provider's credential, kept until shortly before its end.
+
+    Args:
+        store: The store.
+        names: The settings that hold a credential where there is no provider.
+        errors: The errors of the cloud's login, beside our own.
+    """
+
+    def __init__(
+        self, store: Any, names: Mapping[str, str], errors: tuple[type[Exception], ...]
+    ) -> None:
+        self._provider = store.credential_provider
+        self._errors: tuple[type[Exception], ...] = (*errors, *_BROKEN)
+        self._lock = threading.Lock()
+        self._ends: datetime | None = None
+        config = store.config or {}
+        self._known: Mapping[str, Any] | None = (
+            None
+            if self._provider is not None
+            else {ours: config[name] for name, ours in names.items() if name in config}
+        )
+
+    def credential(self) -> Mapping[str, Any]:
+        """Return the credential. Raises :class:`NoAnswer` or our errors where there is none."""
+        with self._lock:
+            over = self._ends is not None and datetime.now(UTC) > self._ends - _EARLY
+            if self._known is not None and not over:
+                return self._known
+            try:
+                with quiet():
+                    known: Mapping[str, Any] = self._provider()
+            except DaenaKMSError:
+                raise
+            except self._errors as error:
+                why = type(error).__name__
+            else:
+                self._ends = known.get("expires_at")
+                self._known = known
+                return known
+        # Raised out here, and so not chained: the login's error may quote an answer.
+        raise NoAnswer(why)
