@@ -146,12 +146,17 @@ class _Run:
         self._flushed = request.clock()
 
     def plan(self) -> Summary:
-        """Plan every key, and return a summary that holds the plan, the most overdue key first."""
+        """Plan every key, and return a summary that holds the plan.
+
+        What concerns a compromised version comes first, then the most overdue key.
+        """
         summary = self._summary
         for actions in self._survey.plans():
             summary.keys += 1
             summary.actions += [a for a in actions if summary.dry_run or a.kind is not Kind.NOTHING]
-        summary.actions.sort(key=lambda a: (a.due is None, a.due or summary.began))
+        summary.actions.sort(
+            key=lambda a: (not a.compromised, a.due is None, a.due or summary.began)
+        )
         for action in summary.actions:
             if action.kind is Kind.HELD and not self._request.named:
                 summary.held.append(action.key_id)
