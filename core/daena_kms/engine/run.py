@@ -146,17 +146,12 @@ class _Run:
         self._flushed = request.clock()
 
     def plan(self) -> Summary:
-        """Plan every key, and return a summary that holds the plan.
-
-        What concerns a compromised version comes first, then the most overdue key.
-        """
+        """Plan every key, and return a summary that holds the plan, the most overdue key first."""
         summary = self._summary
         for actions in self._survey.plans():
             summary.keys += 1
             summary.actions += [a for a in actions if summary.dry_run or a.kind is not Kind.NOTHING]
-        summary.actions.sort(
-            key=lambda a: (not a.compromised, a.due is None, a.due or summary.began)
-        )
+        summary.actions.sort(key=lambda a: (a.due is None, a.due or summary.began))
         for action in summary.actions:
             if action.kind is Kind.HELD and not self._request.named:
                 summary.held.append(action.key_id)
@@ -203,7 +198,10 @@ class _Run:
         self._report(journal)
 
     def _groups(self) -> list[list[Action]]:
-        """Return the changes by key, in order: destroy, retire, rotate."""
+        """Return the changes by key, in order: destroy, retire, rotate.
+
+        The keys that have a compromised version come first, in case the time is not enough for all.
+        """
         groups: dict[str, list[Action]] = {}
         for action in self._summary.actions:
             if action.kind in CHANGES:
@@ -213,7 +211,7 @@ class _Run:
             # A compromised version is current until it is rotated away from, so it is retired last.
             away = any(a.compromised and not a.revokes for a in actions)
             actions.sort(key=lambda a, away=away: (away and a.revokes, order.index(a.kind)))  # type: ignore[misc] # mypy infers no default
-        return list(groups.values())
+        return sorted(groups.values(), key=lambda actions: not any(a.compromised for a in actions))
 
     def _leave(self, chunk: Iterable[list[Action]]) -> None:
         for actions in chunk:

@@ -197,6 +197,7 @@ class Worker:
             self._clock(),
             interrupted=was_interrupted(key, self.interrupted),
             named=self.request.named,
+            compromised=action.compromised,
         )
         for now in again:
             same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS

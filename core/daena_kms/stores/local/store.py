@@ -160,7 +160,10 @@ class LocalStore(Store):
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Retire a compromised version: its row then says that it is revoked."""
-        self.retire(self.mark_compromised(key, version, now), version, now)
+        known = key.version(version)
+        if known is not None and not known.to_revoke:  # the log alone said so
+            key = self.mark_compromised(key, version, now)
+        self.retire(key, version, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Erase the value of a retired version."""
