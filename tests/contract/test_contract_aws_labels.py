@@ -187,9 +187,7 @@ def test_a_mark_that_somebody_else_put_on(aws: AwsWorld) -> None:
     assert aws.run(2 * HOUR).actions == []
     # On the version that another run is about to promote: that one is not retired.
     key = aws.look(KEY)
-    staged = aws.adapter.store.stage(
-        key, aws.adapter.new_material(KEY, key.tags), aws.at(3 * HOUR)
-    )
+    staged = aws.adapter.store.stage(key, aws.adapter.new_material(KEY, key.tags), aws.at(3 * HOUR))
     label(aws, MARK + mark(staged.version_id), staged.version_id)
     assert aws.run(3 * HOUR + MINUTE).actions == []
     assert aws.adapter.store.promote(key, staged, aws.at(3 * HOUR + MINUTE)) == staged.version_id

@@ -131,7 +131,7 @@ class Labels:
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
         unpinned = []
-        if previous is not None and not self.ours(previous, KEEP) and not self.marks(previous):
+        if previous is not None and not self._noted(previous):
             proved = mark(previous) in self._proofs() and self.ours(previous, MADE)
             unpinned += [] if proved else [previous]
         if current is not None and not self.ours(current, MADE, KEEP) and not self.marks(current):
@@ -144,7 +144,7 @@ class Labels:
         return [
             v
             for v, stages in self.stages.items()
-            if mark(v) in lost and CURRENT not in stages and not self.ours(v, KEEP, RETIRED)
+            if mark(v) in lost and CURRENT not in stages and not self._noted(v)
         ]
 
     def _proofs(self, without: Collection[str] = ()) -> set[str]:
@@ -204,9 +204,8 @@ class Labels:
 
     def without(self, *removed: tuple[str, str]) -> "Labels":
         """Return the labels without some, each given with its version."""
-        return Labels(
-            {v: [s for s in stages if (v, s) not in removed] for v, stages in self.stages.items()}
-        )
+        left = {v: [s for s in st if (v, s) not in removed] for v, st in self.stages.items()}
+        return Labels({v: stages for v, stages in left.items() if stages})
 
     def _reclaimable(self) -> int:
         return sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
@@ -248,14 +247,18 @@ class Labels:
         return (
             CURRENT in stages
             or PREVIOUS in stages
-            or bool(self.ours(version_id, KEEP))
-            # A mark on a version that is only pending does not make it one that was current.
-            or self.ours(version_id, RETIRED) != self._unproved_marks(version_id)
+            or self._noted(version_id)
             or self._child(version_id) is not None
         )
 
-    def _unproved_marks(self, version_id: str) -> list[str]:
-        return self.marks(version_id) if self.ours(version_id, MADE) else []
+    def _noted(self, version_id: str) -> bool:
+        """Whether a label of ours alone says that a version was current.
+
+        A mark says so only once it stands alone: whoever may move labels can mark a version that is
+        only pending, and that one has its own label beside it.
+        """
+        marks = self.marks(version_id) if self.ours(version_id, MADE) else []
+        return bool(self.ours(version_id, KEEP)) or self.ours(version_id, RETIRED) != marks
 
     def _child(self, version_id: str) -> str | None:
         """Return a version made from this one, which proves that this one was current."""

@@ -198,7 +198,10 @@ class AWSStore(Store):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then remove the labels that kept it."""
         # A fresh label even where there is an old one: destroy-after counts from this retirement.
-        self._retire(key.id, labels_of(key), version, label(RETIRED, version, now))
+        labels = labels_of(key)
+        marked = labels.marks(version)
+        fresh = compromised_label(version, now) if marked else label(RETIRED, version, now)
+        self._retire(key.id, labels, version, fresh)
 
     def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
         """Label the version: what its retirement begins with, before the promotion.
@@ -234,7 +237,10 @@ class AWSStore(Store):
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Remove the version's label; AWS deletes unlabelled versions later, if ever."""
         labels = labels_of(key)
-        self._keep(key.id, labels, labels.orphans(version), now)
+        orphans = labels.orphans(version)
+        if orphans and labels.used >= MAX_LABELS:
+            labels = self._free(key.id, labels, labels.holder(CURRENT) or "", 1)
+        self._keep(key.id, labels, orphans, now)
         for stage in labels.ours(version, RETIRED):
             self._remove_label(key.id, stage, version)
 
