@@ -65,7 +65,7 @@ def test_a_hold_keeps_it_current(
 
 
 def test_what_is_revoked_may_be_current_again(gcp: GcpWorld) -> None:
-    """Enabled and made current by hand: one mark leads to one revocation, and then has its grace."""
+    """Enabled and made current by hand: one mark leads to one revocation; then it has its grace."""
     gcp.operations().create(KEY, spec="token")
     old = gcp.current(KEY)
     assert gcp.run(HOUR, keys=[KEY], compromised=True, reason="it leaked").revoked == [KEY]

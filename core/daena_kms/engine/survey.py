@@ -68,7 +68,8 @@ class Survey:
 
     def _can_wait(self, key: Key) -> bool:
         by_others = key.current is None or key.current.base_mark is None
-        return by_others and key.id not in self.pending_revocations
+        urgent = key.unrevoked or any(version.to_revoke for version in key.versions)
+        return by_others and not urgent and key.id not in self.pending_revocations
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
         actions = self._plan(key)
