@@ -156,7 +156,8 @@ class Key:
     unrevoked: bool = False
     #: Why it has no current version, where the store knows.
     trouble: str | None = None
-    #: What somebody else's change removed that consumers or we need, and how to restore it.
+    #: What somebody else's change removed that consumers or we need, or added that is not of our
+    #: form, and how to correct it.
     drift: str | None = None
     #: What the store's driver keeps of this look (labels, an etag); only the driver reads it.
     handle: object = field(default=None, repr=False, compare=False)

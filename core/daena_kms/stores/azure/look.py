@@ -71,8 +71,17 @@ def look_of(key: Key) -> Look:
 
 
 def same(one: Look, other: Look) -> bool:
-    """Return whether two looks show the same newest version with the same attributes."""
-    return replace(one, all_tags={}) == replace(other, all_tags={})
+    """Return whether two looks show the same newest version with the same attributes.
+
+    The tags by which emergencies and retirements take notes don't count: a look may not show our
+    own change of them yet.
+    """
+
+    def bare(look: Look) -> Look:
+        tags = {n: t for n, t in look.tags.items() if n not in {COMPROMISED, OPEN}}
+        return replace(look, tags=tags, all_tags={})
+
+    return bare(one) == bare(other)
 
 
 def none_readable(current: Version | None) -> str:
@@ -226,7 +235,7 @@ def newest_of(listed: "list[SecretProperties]") -> "SecretProperties":
 def _current(newest: "SecretProperties") -> Version:
     name = _name(newest)
     disabled = newest.enabled is False
-    return Version(
+    version = Version(
         id=newest.version or name or _unnamed(newest),
         state=VersionState.RETIRED if disabled else VersionState.CURRENT,
         created=_age(newest),
@@ -234,8 +243,8 @@ def _current(newest: "SecretProperties") -> Version:
         expires=_date(newest.expires_on),
         retired=newest.updated_on if disabled else None,
         alias=name or _unnamed(newest),
-        **_marked(newest),
     )
+    return _marked(version, newest)
 
 
 def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[Version]:
@@ -250,7 +259,7 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
         after = older[number + 1] if number + 1 < len(older) else None
         superseded = max(_age(after) if after is not None else current.created, _age(properties))
         retired = properties.enabled is False
-        yield Version(
+        version = Version(
             id=str(properties.version),
             state=VersionState.RETIRED if retired else VersionState.PREVIOUS,
             created=_age(properties),
@@ -258,8 +267,8 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
             superseded=superseded,
             retired=_retired(properties) if retired else None,
             alias=own or _unnamed(properties),
-            **_marked(properties),
         )
+        yield _marked(version, properties)
     yield replace(current, base_mark=None) if current.alias in names else current
 
 
@@ -299,14 +308,14 @@ def mark_text(state: str, version: str) -> str:
     return f"{state}{version}"
 
 
-def _marked(properties: "SecretProperties") -> dict[str, bool]:
-    """Return what a version's own mark says. A mark that was copied from another says nothing."""
+def _marked(version: Version, properties: "SecretProperties") -> Version:
+    """Return the version with what its own mark says. A copy of another's mark says nothing."""
     text = (properties.tags or {}).get(COMPROMISED)
-    if not properties.version:
-        return {}
+    if text is None or not properties.version:
+        return version
     revoked = text == mark_text(REVOKED_MARK, properties.version)
     pending = text == mark_text(PENDING_MARK, properties.version)
-    return {"compromised": revoked or pending, "revoked": revoked}
+    return replace(version, compromised=revoked or pending, revoked=revoked)
 
 
 def _drift(tags: Mapping[str, str]) -> str | None:

@@ -159,9 +159,9 @@ class Histories(RuleBasedStateMachine):
         try:
             key = self.store.mark_compromised(key, old, self.clock())
             self.leaked.add(old)
-            found = labels_of(key).stages
+            known = labels_of(key).stages
             assert {v: set(s) for v, s in self.secret.stages().items()} == {
-                v: set(s) for v, s in found.items()
+                v: set(s) for v, s in known.items()
             }
             staged = self.store.stage(key, "value", self.clock())
             self.changed(key)
