@@ -142,6 +142,16 @@ def test_azure_loses_no_tag_and_needs_none_more(azure: AzureWorld, step: str, co
     assert azure.store_calls() == ["GetSecrets"]
 
 
+def test_azure_looks_closer_than_the_caller_did(azure: AzureWorld) -> None:
+    """Who rotates by name with a look of their own, as the HTTP API does, retires what is left."""
+    azure.operations().create(KEY)
+    old = half(azure, "revoke")
+    seen = azure.adapter.store.describe(KEY)
+    assert seen.unrevoked
+    summary = azure.run(2 * HOUR, keys=[KEY], looks={KEY: seen})
+    assert (summary.rotated, summary.revoked_versions) == ([KEY], {KEY: [old]})
+
+
 @pytest.mark.parametrize("step", ["stage", "revoke"])
 def test_azure_copies_of_a_mark_say_nothing(azure: AzureWorld, step: str) -> None:
     """Somebody sets a value with all tags of the version before: that value is not compromised."""

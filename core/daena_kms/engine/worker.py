@@ -122,14 +122,15 @@ class Worker:
         version = key.version(action.version or "")
         if version is not None and version.state is VersionState.CURRENT:
             raise _still_current(action, before, marked=version.to_revoke)
-        if version is not None and version.over and version.revoked and before:
+        away = any(r.action.compromised and r.action.kind in ROTATIONS for r in before)
+        if away and version is not None and version.over and version.revoked:
             # Another run saw the mark, and was faster: what was asked for is done.
             return self._revoked(key, version.id)
         again = plan_key(
             *(key, self._defaults, self._store.can, self._clock()),
             pending_revocations={str(action.version)},
         )
-        if not any(now.revokes for now in again):
+        if not any(now.revokes and now.version == action.version for now in again):
             for now in again:
                 if now.error is not None:
                     raise now.error

@@ -165,12 +165,14 @@ class AzureStore(Store):
         if version == look.version:
             msg = "its newest version can't be retired"
             raise ConfigError(msg, key_id=key.id, todo="Rotate it first")
-        tags = dict(look.all_tags.get(version, {}))
+        before = look.all_tags.get(version, {})
+        tags = dict(before)
         for name, text in notes.items():
             # Where there is no room for the time, the date of the change serves.
             if name in tags or len(tags) < MAX_TAGS:
                 tags[name] = text
-        self._update(key.id, version, enabled=False, tags=tags)
+        noted = {"tags": tags} if tags != before else {}
+        self._update(key.id, version, enabled=False, **noted)
         # With its tags as they are now: an operator may have changed one.
         newest = self.describe(key.id)
         if newest.deleted is None and look_of(newest).version == look.version:

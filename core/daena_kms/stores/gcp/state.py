@@ -36,7 +36,7 @@ MAX_VERSIONS = 100
 #: So many more an emergency rotation may add: there is room in the 16 KiB for their records.
 RESERVE = 10
 #: The newest so many marks are kept.
-_MAX_MARKS = 200
+_MAX_MARKS = 100
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 #: The errors of reading a malformed annotation: anybody may have written it.
 _BROKEN = (ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError)
