@@ -31,9 +31,11 @@ CREATE TABLE IF NOT EXISTS keys (
 CREATE TABLE IF NOT EXISTS versions (
     key_id TEXT NOT NULL REFERENCES keys (id), id TEXT NOT NULL, base TEXT NOT NULL,
     state TEXT NOT NULL, created TEXT NOT NULL, superseded TEXT, retired TEXT, sealed BLOB,
-    PRIMARY KEY (key_id, id)
+    compromised TEXT, PRIMARY KEY (key_id, id)
 ) WITHOUT ROWID;
 """
+#: The columns of the table versions that a file of an older version lacks, in their order.
+_LATER_COLUMNS = ("compromised",)
 
 
 class Database:
@@ -57,6 +59,9 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
         self._cipher: AESGCM | None = None
+        #: Whether the table versions has the columns that were added later. A file of an older
+        #: version that can't be written lacks them, and is read without them.
+        self.upgraded = False
 
     def seal(self, value: str, name: str) -> bytes:
         """Return ``value`` encrypted; only the same ``name`` decrypts it again."""
@@ -85,6 +90,8 @@ class Database:
         """Give a connection inside one write transaction, committed at the end, durably."""
         with self._lock, self._errors():
             connection = self._opened()[0]
+            if not self.upgraded:  # the disk was full, say, when the file was opened
+                self.upgraded = _upgrade(connection)
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -157,6 +164,8 @@ class Database:
                 # Destroyed values are overwritten, not only unlinked from their page.
                 connection.execute("PRAGMA secure_delete = ON")
                 connection.executescript(_SCHEMA)
+                with contextlib.suppress(sqlite3.OperationalError):
+                    self.upgraded = _upgrade(connection)
                 self._check_master_key(connection, cipher)
         except BaseException:
             connection.close()
@@ -209,6 +218,28 @@ class Database:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _upgrade(connection: sqlite3.Connection) -> bool:
+    """Add the columns that a file of an older version lacks, in one transaction; return True."""
+    if set(_LATER_COLUMNS) <= _columns(connection):
+        return True
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        have = _columns(connection)  # another process may have been faster
+        for column in _LATER_COLUMNS:
+            if column not in have:
+                connection.execute(f"ALTER TABLE versions ADD COLUMN {column} TEXT")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return True
+
+
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA table_info(versions)")}
 
 
 def _close(connection: sqlite3.Connection, pid: int) -> None:

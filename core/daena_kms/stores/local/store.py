@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -18,9 +19,12 @@ from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
 
 _SELECT = (
-    "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired"
-    " FROM keys k JOIN versions v ON v.key_id = k.id"
+    "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired,"
+    " {compromised} FROM keys k JOIN versions v ON v.key_id = k.id"
 )
+_MARK = "UPDATE versions SET compromised = ? WHERE key_id = ? AND id = ?"
+#: What the column ``compromised`` holds for a version that an emergency rotation has marked.
+_PENDING, _REVOKED = "pending", "revoked"
 
 
 class LocalStore(Store):
@@ -136,9 +140,30 @@ class LocalStore(Store):
     def abandon(self, key: Key, staged: Staged) -> None:
         """Do nothing: a rotation that lost a race has written nothing."""
 
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Note it in the version's row."""
+        del now
+        known = key.version(version)
+        if known is not None and known.to_revoke:
+            return key
+        with self._db.writing() as connection:
+            connection.execute(_MARK, (_PENDING, key.id, version))
+        marked = (
+            replace(v, compromised=True, revoked=False) if v.id == version else v
+            for v in key.versions
+        )
+        return replace(key, versions=tuple(marked))
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Mark a previous version retired; its value stays, sealed, and can't be read."""
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
+
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Retire a compromised version: its row then says that it is revoked."""
+        known = key.version(version)
+        if known is not None and not known.to_revoke:  # the log alone said so
+            key = self.mark_compromised(key, version, now)
+        self.retire(key, version, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Erase the value of a retired version."""
@@ -177,11 +202,13 @@ class LocalStore(Store):
     ) -> None:
         erased = new is VersionState.DESTROYED
         with self._db.writing() as connection:
+            # Whatever retires a version that is marked, it is revoked then.
             connection.execute(
                 "UPDATE versions SET state = ?, retired = coalesce(retired, ?),"
-                " sealed = CASE WHEN ? THEN NULL ELSE sealed END"
+                " sealed = CASE WHEN ? THEN NULL ELSE sealed END,"
+                " compromised = CASE WHEN compromised IS NULL THEN NULL ELSE ? END"
                 " WHERE key_id = ? AND id = ? AND state = ?",
-                (new, _text(now), erased, key_id, version, old),
+                (new, _text(now), erased, _REVOKED, key_id, version, old),
             )
 
     def _load(self, key_id: str) -> Key | None:
@@ -189,8 +216,11 @@ class LocalStore(Store):
 
     def _query(self, where: str, *values: str) -> list[Key]:
         # One statement, so that a key and its versions are read at the same moment.
-        statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
         with self._db.reading() as connection:
+            # A file that is read only may be of an older version.
+            marks = "v.compromised" if self._db.upgraded else "NULL"
+            select = _SELECT.format(compromised=marks)
+            statement = f"{select} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
             rows = connection.execute(statement, values).fetchall()
             return [
                 Key(key_id, _tags(tags), tuple(map(_version, group)), deleted=_time(deleted))
@@ -219,7 +249,9 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _version(row: tuple[str, ...]) -> Version:
-    version_id, base_mark, state, created, superseded, retired = row[3:]
+    version_id, base_mark, state, created, superseded, retired, compromised = row[3:]
+    if compromised not in {None, _PENDING, _REVOKED}:
+        raise ValueError
     return Version(
         id=version_id,
         state=VersionState(state),
@@ -227,6 +259,8 @@ def _version(row: tuple[str, ...]) -> Version:
         base_mark=base_mark,
         superseded=_time(superseded),
         retired=_time(retired),
+        compromised=compromised is not None,
+        revoked=compromised == _REVOKED,
     )
 
 
@@ -248,6 +282,6 @@ def _insert(
     sealed: bytes,
 ) -> None:
     connection.execute(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
+        "INSERT INTO versions (key_id, id, base, state, created, sealed) VALUES (?, ?, ?, ?, ?, ?)",
         (key_id, version_id, base_mark, VersionState.CURRENT, _text(now), sealed),
     )
