@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from daena_kms.audit.reader import identity
+from daena_kms.audit.intents import identity
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.plan import ROTATIONS, Outcome
 
