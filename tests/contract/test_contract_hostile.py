@@ -84,7 +84,7 @@ def test_a_run_dated_ahead_hides_no_crash(world: World) -> None:
     Operations(world.adapter, world.log, now=ahead).create("other-key")
     newest = read_tail(world.log, datetime.now(UTC))
     assert [f"{world.began:%Y/%m/%d}" in name for name in newest.saw] == [True]
-    assert len(read_tail(world.log, ahead).saw) == 2
+    assert any(f"{ahead:%Y/%m/%d}" in name for name in read_tail(world.log, ahead).saw)
 
 
 def test_adopting_forgets_an_earlier_enrolment(world: World) -> None:

@@ -14,6 +14,9 @@ MAX_CALLS = 250
 MAX_BYTES = 16_000_000
 #: In bytes. Larger objects are neither written nor read by runs.
 MAX_OBJECT = 1 << 20
+#: So many calls are made however little time there is: an ordinary log takes no more, and a run in a
+#: hurry must still pass on what others left.
+_UNTIMED = 16
 #: A listing returns at most this many names in one call.
 _PAGE = 1000
 #: At most this many names of one folder are listed.
@@ -52,7 +55,7 @@ class ReadBudget:
 
     def part(self, calls: int, size: int) -> "ReadBudget":
         """Return a budget of at most this much, within this one."""
-        return ReadBudget(self._over, calls, size, self)
+        return ReadBudget(bool, calls, size, self)
 
     def left(self) -> tuple[int, int]:
         """Return how many calls may still be made, and how many bytes read.
@@ -61,7 +64,7 @@ class ReadBudget:
             Spent: None.
         """
         calls, size = self._calls - self.calls, self._size - self.size
-        if calls <= 0 or size <= 0 or self._over():
+        if calls <= 0 or size <= 0 or (self.calls >= _UNTIMED and self._over()):
             raise Spent
         if self._within is not None:
             outer_calls, outer_size = self._within.left()

@@ -127,6 +127,8 @@ class Intents:
 
     def _objects_in(self, folder: str) -> list[str]:
         if folder not in self._names:
+            if len(self._names) >= _KEPT:
+                self._names.clear()
             names = (entry.name for entry in self._log.entries(folder))
             parted = ((name, split_name(name)) for name in names)
             self._names[folder] = [n for n, p in parted if p is not None and p[2] != CLOSING_SEQ]

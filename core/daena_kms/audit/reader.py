@@ -104,8 +104,7 @@ class _Reading:
         self._tail.saw = self._seen()
         with suppress(Spent):
             self._read_unclosed(parts[1])
-        with suppress(Spent):
-            self._read_unresolved()
+        self._read_unresolved()
         self._tail.passed_over += sum(part.passed_over for part in (self._log, *parts))
         return self._tail
 
@@ -212,11 +211,22 @@ class _Reading:
         self._tail.passed_over += max(0, len(kept) - MAX_UNRESOLVED)
         for actions, into in ((kept, self._tail.unresolved), (dropped, self._tail.left_out)):
             for action in actions[:MAX_UNRESOLVED]:
-                proved = self._intents.proved(action)
+                try:
+                    proved = self._intents.proved(action)
+                except Spent:
+                    self._disown(action)
+                    continue
                 if proved is None:
                     self._tail.passed_over += 1
                 else:
                     into.append(proved)
+
+    def _disown(self, action: Mapping[str, Any]) -> None:
+        """Leave an action to the next run: this one must not say that it saw who passes it on."""
+        self._tail.passed_over += 1
+        for name, record in self._closings.items():
+            if any(identity(a) == identity(action) for a in record["unresolved"]):
+                self._tail.saw.pop(name, None)
 
     def _is_ahead(self, time: str) -> bool:
         return self._horizon is not None and datetime.fromisoformat(time) > self._horizon
