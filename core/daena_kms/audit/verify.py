@@ -10,7 +10,7 @@ from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.chain import RunCheck
 from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
 from daena_kms.audit.folders import hour_of
-from daena_kms.audit.intents import Intents, identity
+from daena_kms.audit.intents import Intents, cleaned, identity
 from daena_kms.audit.problems import Problem, Problems
 from daena_kms.audit.records import (
     CLOSING,
@@ -184,6 +184,8 @@ class _Verification:
         when = datetime.fromisoformat(record["time"])
         if when > self._horizon and not self._is_ahead(run.prefix):
             self._problems.add(entry.name, "is dated ahead, in a run that is not")
+        if any(cleaned(action) is None for action in record.get("actions", ())):
+            self._problems.add(entry.name, "intends what no run intends: runs pass over it")
         if record["type"] == RECOVERY:
             self._witnesses.listed(entry.name, record["runs"], when, recovery=True)
             named = [row for row in record["results"] if row.get("intent")]
