@@ -14,8 +14,8 @@ MAX_CALLS = 250
 MAX_BYTES = 16_000_000
 #: In bytes. Larger objects are neither written nor read by runs.
 MAX_OBJECT = 1 << 20
-#: So many calls are made however little time there is: an ordinary log takes no more, and a run in a
-#: hurry must still pass on what others left.
+#: So many calls are made however little time there is: an ordinary log takes no more, and a run in
+#: a hurry must still pass on what others left.
 _UNTIMED = 16
 #: A listing returns at most this many names in one call.
 _PAGE = 1000

@@ -1,7 +1,7 @@
 """Check one run's objects against each other, one after the other, as they are read."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from daena_kms.audit.bounds import MAX_OBJECT
@@ -18,6 +18,8 @@ from daena_kms.audit.records import (
 )
 from daena_kms.errors import AuditUnavailable
 
+#: The time in a closing record that can't be read.
+UNREADABLE = datetime.max.replace(tzinfo=UTC)
 _SHA256 = 32
 #: After a gap in the numbers, so many hashes and broken links are kept at most.
 _KEPT = 10_000
@@ -111,7 +113,7 @@ class RunCheck:
             self._problems.add(object_name(self.prefix, seq), what, kind)
         closed = datetime.fromisoformat(self.closing["time"]) if self.closing is not None else None
         if closed is None and self._closed:
-            closed = datetime.max  # what it says can't be read
+            closed = UNREADABLE
         return RunFacts(self.prefix, bytes(self._hashes), self._count, closed)
 
     def _count_in(self, seq: int, hashed: str | None) -> None:
@@ -132,11 +134,12 @@ class RunCheck:
     def _record(self, name: str, data: bytes) -> dict[str, Any] | None:
         try:
             record = decode(data, name)
-        except AuditUnavailable:
+            exact = encode(record) == data
+        except (AuditUnavailable, ValueError, RecursionError):
             self._problems.add(name, "is not a well-formed record")
             return None
         parts = split_name(name)
-        if encode(record) != data:
+        if not exact:
             self._problems.add(name, "is not in the exact form of a record")
         if parts is None or (record["run"], record["seq"]) != parts[1:]:
             self._problems.add(name, "says that it is of another run or number")

@@ -21,17 +21,16 @@ from daena_kms.audit.records import (
     object_name,
     split_name,
 )
-from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import Entry, Objects
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.plan import Kind, Outcome
 
 #: The hour of the newest closing record, and the hour before it, are always read.
 _WINDOW = timedelta(hours=1)
-#: So far back from the newest closing record further ones are read, and at least those of so many
-#: hours: a forged one must not hide an honest one that is hours older.
+#: So far back from the newest closing record further ones are read, and until so many hours hold
+#: one that a later run saw: a forged one must not hide an honest one that is hours older.
 _LOOK_BACK = timedelta(hours=24)
-_LEAST_HOURS = 3
+_LEAST_HOURS = 2
 #: That ends after so many calls, so that a log of very many runs does not slow each of them.
 _LOOK_BACK_CALLS = 60
 #: What listings and closing records may use of a run's calls and bytes. The rest is for the runs
@@ -111,7 +110,7 @@ class _Reading:
     def _read_ends(self, log: BoundedLog) -> None:
         """Read the closing records, the newest hour first."""
         newest: datetime | None = None
-        found = 0
+        found, named = 0, dict[str, str]()
         last = "~" if self._horizon is None else folder_at(self._horizon.astimezone(UTC))
         for hour in hours(log, last=last):
             when = hour_of(hour)
@@ -123,12 +122,17 @@ class _Reading:
                     return
             closed = self._sort(log.entries(hour))
             if closed:
-                newest, found = newest or when, found + 1
+                newest = newest or when
                 self._carried_from = folder_at(newest - _LOOK_BACK)
             older = newest is not None and newest - when > _WINDOW
             self._older |= {entry.name for entry in closed} if older else set()
             for entry in closed:
                 self._read_closing(log, entry)
+            found += any(
+                self._hashes.get(entry.name) == named.get(entry.name, "") for entry in closed
+            )
+            for entry in closed:
+                named |= self._closings.get(entry.name, {}).get("saw", {})
 
     def _seen(self) -> dict[str, str]:
         """Return the closing records that this run's own names: with those, it covers all."""
@@ -282,8 +286,7 @@ def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
                 unresolved += [
                     {**taken, "of_run": prefix, **more}
                     for action in record["actions"]
-                    if identity(action) not in settled
-                    and (taken := cleaned(action)) is not None
+                    if identity(action) not in settled and (taken := cleaned(action)) is not None
                 ]
     return list({identity(action): action for action in unresolved}.values())
 

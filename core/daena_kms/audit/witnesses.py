@@ -4,15 +4,13 @@ A record may be forged. So where two differ, and one of them says what is there,
 """
 
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daena_kms.audit.bounds import MAX_OBJECT
-from daena_kms.audit.chain import RunCheck, RunFacts
+from daena_kms.audit.chain import UNREADABLE, RunCheck, RunFacts
 from daena_kms.audit.intents import LONGEST_RUN
 from daena_kms.audit.problems import Problems, shortened
-from daena_kms.audit.reader import bounded
 from daena_kms.audit.records import CLOSING_SEQ, digest, object_name, split_name
 from daena_kms.objects.base import Objects
 
@@ -163,7 +161,9 @@ class Witnesses:
         """Return a note on each run that has no closing record."""
         notes = []
         for prefix in self._unclosed:
-            known = "a later run recovered it" if prefix in self._reported else "the next run will look"
+            known = (
+                "a later run recovered it" if prefix in self._reported else "the next run will look"
+            )
             what = "has no closing record: the run was interrupted, or is still running"
             notes.append(f"{prefix} {what}; {known}")
             if len(notes) == _NOTES:
@@ -218,7 +218,7 @@ class Witnesses:
             if listing.recovery and facts.count > count:
                 self._grown[facts.prefix] = min(count, self._grown.get(facts.prefix, count))
             return
-        if facts.closed == datetime.max:
+        if facts.closed == UNREADABLE:
             return
         late = listing.recovery and facts.closed - listing.at > LONGEST_RUN
         if late or listing.at - facts.closed > _SEEN_LATE:

@@ -114,7 +114,7 @@ class RunWriter:
             return
         half = len(rows) // 2
         yield from self._parts(kind, member, rows[:half], **more)
-        rest = {name: {} for name in more}
+        rest: dict[str, object] = {name: {} for name in more}
         yield from self._parts(kind, member, rows[half:], **rest)
 
     def _encoded(self, kind: str, seq: int, content: Mapping[str, Any]) -> bytes:

@@ -90,9 +90,7 @@ def test_verify_names_it_in_a_short_report(
 
 
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
-def test_nothing_forged_is_passed_on(
-    world: HostileWorld, attack: Callable[[Forger], None]
-) -> None:
+def test_nothing_forged_is_passed_on(world: HostileWorld, attack: Callable[[Forger], None]) -> None:
     """Later closing records hold what their runs read and hashed themselves, and no more of it."""
     attack(Forger(world.objects, world.now, KEYS[0]))
     summary = world.run()
