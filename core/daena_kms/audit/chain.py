@@ -51,8 +51,9 @@ class RunCheck:
         self.closing: dict[str, Any] | None = None
         #: The hash of its closing record, whether that is well-formed or not.
         self.closing_hash: str | None = None
-        #: The time in its first record.
+        #: The time in its first record, and the latest in any of them.
         self.began: datetime | None = None
+        self.latest: datetime | None = None
         self._problems = problems
         self._hashes = bytearray()
         self._after_gap: dict[int, str] = {}
@@ -80,8 +81,9 @@ class RunCheck:
         record = self._record(name, data)
         if record is None:
             return None
-        if self.began is None:
-            self.began = datetime.fromisoformat(record["time"])
+        when = datetime.fromisoformat(record["time"])
+        self.began = self.began or when
+        self.latest = max(when, self.latest or when)
         before = len(record["objects"]) - 1 if seq == CLOSING_SEQ else seq - 1
         link = self._hash(before)
         if record["prev_hash"] != link and (link is not None or before < 0):

@@ -23,8 +23,8 @@ from daena_kms.errors import AuditUnavailable, InvalidKeyId
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.names import check_key_id
 
-#: No run takes longer from an intent to the result.
-LONGEST_RUN = timedelta(hours=24)
+#: No run takes longer, counted from the beginning of its hour.
+LONGEST_RUN = timedelta(hours=25)
 #: Where a record of an older version does not name its run, the run began at most this much before.
 _SEARCHED = timedelta(hours=2)
 #: What is taken from an action in an intent; the rest may be anything.

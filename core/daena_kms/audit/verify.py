@@ -10,7 +10,7 @@ from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.chain import RunCheck
 from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
 from daena_kms.audit.folders import hour_of
-from daena_kms.audit.intents import Intents, cleaned, identity
+from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
 from daena_kms.audit.problems import Problem, Problems
 from daena_kms.audit.records import (
     CLOSING,
@@ -182,8 +182,9 @@ class _Verification:
             self._comparison.add(record)
         self._check_manifests(record)
         when = datetime.fromisoformat(record["time"])
-        if when > self._horizon and not self._is_ahead(run.prefix):
-            self._problems.add(entry.name, "is dated ahead, in a run that is not")
+        hour = hour_of(run.prefix)
+        if hour is not None and not -CLOCK_SKEW <= when - hour <= LONGEST_RUN + CLOCK_SKEW:
+            self._problems.add(entry.name, "is dated at another time than its run")
         if any(cleaned(action) is None for action in record.get("actions", ())):
             self._problems.add(entry.name, "intends what no run intends: runs pass over it")
         if record["type"] == RECOVERY:
@@ -205,14 +206,15 @@ class _Verification:
         self._witnesses.add(run, run.end())
         if self._comparison is not None:
             self._comparison.end_run()
-        ahead = self._is_ahead(run.prefix)
+        hour = hour_of(run.prefix)
+        ahead = max(run.latest or self._horizon, hour or self._horizon) > self._horizon
         if ahead:
             self._ahead += 1
             self._ahead_loose += run.closing is None or not run.closing["saw"]
             if self._strict:
                 what = "is dated ahead of this machine's clock: runs pass over it until then"
                 self._problems.add(run.prefix, what)
-        if hour_of(run.prefix) is None:
+        if hour is None:
             self._problems.add(run.prefix, "lies in an hour that does not exist")
         name = object_name(run.prefix, CLOSING_SEQ)
         if run.closing is not None:
@@ -221,10 +223,6 @@ class _Verification:
             self._witnesses.listed(name, run.closing["open"], run.began or when)
             newest = (not ahead, when, name, str(run.closing_hash))
             self._newest = max(newest, self._newest or newest)
-
-    def _is_ahead(self, prefix: str) -> bool:
-        hour = hour_of(prefix)
-        return hour is not None and hour > self._horizon
 
     def _note_ahead(self) -> None:
         if self._strict or not self._ahead:

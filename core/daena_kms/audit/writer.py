@@ -26,6 +26,9 @@ from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import AlreadyExists, Objects
 from daena_kms.rules.durations import format_time
 
+#: In characters: a longer message is cut.
+_MESSAGE = 4000
+
 
 class RunWriter:
     """The only writer of one run's records, for one thread.
@@ -63,12 +66,12 @@ class RunWriter:
 
     def outcome(self, results: Iterable[Mapping[str, Any]]) -> None:
         """Write what became of some actions."""
-        for _, data in self._parts(OUTCOME, "results", list(results)):
+        for _, data in self._parts(OUTCOME, "results", [_shortened(row) for row in results]):
             self._put_next(data)
 
     def recovery(self, runs: Mapping[str, list[str]], results: Iterable[Mapping[str, Any]]) -> None:
         """Write the hashes of runs without a closing record, and what became of their actions."""
-        rows = list(results)
+        rows = [_shortened(row) for row in results]
         for first in range(0, max(1, len(rows)), MAX_ACTIONS):
             more = {"runs": dict(runs) if first == 0 else {}}
             part = rows[first : first + MAX_ACTIONS]
@@ -159,3 +162,11 @@ class RunWriter:
             if self._objects.get_up_to(name, len(data) + 1) != data:
                 msg = f"the audit object {name} exists already, and this run did not write it"
                 raise AuditUnavailable(msg, todo="Run audit verify") from None
+
+
+def _shortened(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a result with a message that leaves room for others in a record."""
+    message = row.get("message")
+    if not isinstance(message, str) or len(message) <= _MESSAGE:
+        return row
+    return {**row, "message": f"{message[:_MESSAGE]}…"}
