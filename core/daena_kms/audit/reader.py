@@ -91,8 +91,9 @@ class _Reading:
         self._older: set[str] = set()
         #: The closing records that are read as such, the newest first.
         self._closings: dict[str, dict[str, Any]] = {}
-        #: The objects of each run without a closing record of its own.
+        #: The objects of each run without a closing record of its own, and those of the others.
         self._open: dict[str, list[Entry]] = {}
+        self._ended: dict[str, list[Entry]] = {}
         #: Runs before this hour that a closing record names are looked at no more.
         self._carried_from = ""
 
@@ -155,23 +156,27 @@ class _Reading:
                 closed.append(entry)
             elif parts is not None:
                 runs.setdefault(parts[0], []).append(entry)
+        for entry in closed:
+            prefix = entry.name[: entry.name.rindex("/") + 1]
+            self._ended[prefix] = runs.pop(prefix, [])
         self._open |= runs
         return sorted(closed, key=lambda entry: (entry.modified, entry.name), reverse=True)
 
     def _read_closing(self, log: BoundedLog, entry: Entry) -> None:
         data = log.get(entry.name, entry.size)
-        if data is None:
-            return
-        self._hashes[entry.name] = digest(data)
         record = read_record(data, entry.name)
+        if data is not None:
+            self._hashes[entry.name] = digest(data)
+        prefix = entry.name[: entry.name.rindex("/") + 1]
+        mine = self._ended.pop(prefix)
         if record.get("type") != CLOSING or self._is_ahead(record["time"]):
-            self._tail.passed_over += 1
+            self._tail.passed_over += data is not None
+            self._open[prefix] = mine
             return
         self._closings[entry.name] = record
-        # A closing record that somebody added to a run does not list that run's objects.
-        prefix = entry.name[: entry.name.rindex("/") + 1]
-        if len(record["objects"]) == len(self._open.get(prefix, ())):
-            self._open.pop(prefix, None)
+        if len(record["objects"]) != len(mine):
+            # Somebody added a closing record to a run that has none: it lists other objects.
+            self._open[prefix] = mine
 
     def _read_unclosed(self, log: BoundedLog) -> None:
         """Read the runs without a closing record, the newest first."""
