@@ -220,7 +220,9 @@ class _Verification:
         if run.closing is not None:
             self._witnesses.saw(name, run.closing["saw"])
             when = datetime.fromisoformat(run.closing["time"])
-            self._witnesses.listed(name, run.closing["open"], run.began or when)
+            # A run reads the log right before its first record, if that is not its closing record.
+            began = run.began if run.closing["objects"] else None
+            self._witnesses.listed(name, run.closing["open"], began)
             newest = (not ahead, when, name, str(run.closing_hash))
             self._newest = max(newest, self._newest or newest)
 

@@ -43,8 +43,8 @@ class _Listing:
 
     by: str
     hashes: tuple[str, ...]
-    #: When the writer had read them.
-    at: datetime
+    #: When the writer had read them, where its records tell.
+    at: datetime | None
     recovery: bool
 
 
@@ -109,7 +109,7 @@ class Witnesses:
             self._problems.add(name, _CHANGED)
 
     def listed(
-        self, by: str, runs: dict[str, list[str]], at: datetime, *, recovery: bool = False
+        self, by: str, runs: dict[str, list[str]], at: datetime | None, *, recovery: bool = False
     ) -> None:
         """Check which objects of runs without a closing record a record names."""
         again = 0
@@ -218,7 +218,7 @@ class Witnesses:
             if listing.recovery and facts.count > count:
                 self._grown[facts.prefix] = min(count, self._grown.get(facts.prefix, count))
             return
-        if facts.closed == UNREADABLE:
+        if facts.closed == UNREADABLE or listing.at is None:
             return
         late = listing.recovery and facts.closed - listing.at > LONGEST_RUN
         if late or listing.at - facts.closed > _SEEN_LATE:
