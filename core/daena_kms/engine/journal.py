@@ -27,7 +27,7 @@ Clock = Callable[[], datetime]
 STILL_RUNNING = timedelta(hours=1)
 #: An action is not looked for any longer if nothing in a store has shown its key or version.
 _GIVEN_UP = timedelta(days=7)
-#: At most this many keys are looked at for what earlier runs left.
+#: At most this many keys are looked at, and this many results written, for what earlier runs left.
 _MAX_LOOKS = 1000
 
 
@@ -109,9 +109,11 @@ class Journal:
                 to the next run.
         """
         looks = _Looks(store, over)
-        results = []
+        results: list[dict[str, Any]] = []
         for action in sorted(unresolved_actions(self._tail), key=lambda a: not revokes(a)):
-            outcome, again = self._look(action, looks)
+            outcome, again = None, True
+            if len(results) < _MAX_LOOKS:
+                outcome, again = self._look(action, looks)
             if outcome is not None:
                 result = {**action, "recovered": True, "ended": format_time(self._clock())}
                 results.append({**result, **outcome})

@@ -10,11 +10,24 @@ import pytest
 from daena_kms.audit.bounds import MAX_BYTES, MAX_CALLS, MAX_OBJECT
 from daena_kms.audit.records import digest
 from daena_kms.audit.verify import verify
+from daena_kms.engine import run
+from daena_kms.engine.clock import RunClock
+from daena_kms.engine.journal import Journal
 from daena_kms.operations import Operations
+from daena_kms.rules.model import Key
 
 from tests.unit.engine.engines import DAY, DUE, World
-from tests.unit.forgers import ATTACKS, LIKE_OURS, Forger
-from tests.worlds.memory import Counted
+from tests.unit.forgers import (
+    ATTACKS,
+    LIKE_OURS,
+    Forger,
+    closed_runs,
+    full_run,
+    junk_hours,
+    unclosed_runs,
+)
+from tests.unit.logs import CONTEXT
+from tests.worlds.memory import Counted, MemoryObjects
 
 KEYS = ["one-key", "two-key"]
 
@@ -104,3 +117,52 @@ def test_nothing_forged_is_passed_on(world: HostileWorld, attack: Callable[[Forg
         name, _, hashed = action["intent"].partition("@")
         assert world.hash_of(name) == hashed
     assert max(len(world.objects.held[n]) for n in world.names_of(str(summary.run_id))) < MAX_OBJECT
+
+
+class Slow(Counted):
+    """A log in which each call takes a second of a clock that only it moves."""
+
+    def __init__(self, inner: MemoryObjects) -> None:
+        super().__init__(inner)
+        self.seconds = 0.0
+
+    def _count(self, size: int) -> None:
+        super()._count(size)
+        self.seconds += 1
+
+
+@pytest.mark.parametrize("attack", [closed_runs, unclosed_runs, junk_hours, full_run])
+def test_reading_ends_when_a_quarter_of_the_time_is_over(
+    world: HostileWorld, monkeypatch: pytest.MonkeyPatch, attack: Callable[[Forger], None]
+) -> None:
+    """And the rest is for the work."""
+    attack(Forger(world.objects, world.now, KEYS[0]))
+    slow = Slow(world.objects)
+    monkeypatch.setattr(RunClock, "elapsed", property(lambda _: timedelta(seconds=slow.seconds)))
+    summary = run(world.adapter, slow, now=world.now, deadline=200)
+    assert summary.rotated == KEYS
+    assert slow.calls <= 50
+
+
+def test_many_actions_on_one_key_take_one_look(
+    world: HostileWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a forged intent holds of it, and the results that are written are bounded."""
+    forger = Forger(world.objects, world.now, KEYS[0])
+    for number in range(20):
+        actions = [forger.action(base=f"{number}-{n}", why="due") for n in range(200)]
+        forger.record("intent", forger.folder(), 0, actions=actions)
+    looks = []
+    describe = world.store.describe
+
+    def looked(key_id: str, *, exact: bool = False) -> Key:
+        looks.append(key_id)
+        return describe(key_id, exact=exact)
+
+    monkeypatch.setattr(world.store, "describe", looked)
+    journal = Journal.begin(world.log, CONTEXT, lambda: world.now)
+    journal.recover(world.store)
+    assert looks == [KEYS[0]]
+    assert sum(len(r["results"]) for r in world.records_of(journal.run_id)) <= 1_000
+    journal.close({})
+    assert len(world.records_of(journal.run_id)[-1]["unresolved"]) <= 200
