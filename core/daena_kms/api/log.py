@@ -40,7 +40,8 @@ def verify(call: Call) -> Response:
     """Answer whether the log agrees with itself and with the store."""
     limited = _Limited(call.log, call.budget)
     inventory = limited.each(call.adapter.store.inventory())
-    return Response(200, verify_log(limited, inventory, call.value(SINCE_ANCHOR)).to_dict())
+    report = verify_log(limited, inventory, call.value(SINCE_ANCHOR), call.clock())
+    return Response(200, report.to_dict())
 
 
 class _Limited(Objects):
@@ -66,6 +67,15 @@ class _Limited(Objects):
         """Read an object, if there is time."""
         self._check()
         return self._log.get(name)
+
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Read the beginning of an object, if there is time."""
+        self._check()
+        return self._log.get_up_to(name, limit)
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """List while there is time."""
+        return self.each(self._log.scan(prefix, after))
 
     def entries(self, prefix: str) -> list[Entry]:
         """List, as the log does."""

@@ -58,6 +58,8 @@ def verify_log(
     as_json: AsJson = False,
 ) -> None:
     """Check the log against itself and the store. Ends with 1 if something is wrong."""
+    from datetime import UTC, datetime
+
     from daena_kms.audit import open_log
     from daena_kms.audit.verify import Problem, verify
     from daena_kms.cli.render import report_table
@@ -65,7 +67,7 @@ def verify_log(
     with reporting(as_json=as_json):
         log = open_log()
         keys = None if log_only else adapter_for(provider).store.inventory()
-        report = verify(log, keys, since)
+        report = verify(log, keys, since, datetime.now(UTC))
         if not report.objects:
             # A mistyped address looks like an empty log, which must not pass as verified.
             report.problems.append(
