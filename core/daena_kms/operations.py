@@ -283,8 +283,8 @@ class Operations:
             return {}
 
         if planned.tags:  # otherwise the key has this policy already
-            force, members = in_force(planned.new), planned.record()
-            self._audited("policy", key_id, key.current_ref, change, force=force, **members)
+            members = {**in_force(planned.new), **planned.record()}
+            self._audited("policy", key_id, key.current_ref, change, **members)
         return planned
 
     def _in_force(self, tags: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from daena_kms.audit.compare import (
     compare,
     missing_keys,
 )
+from daena_kms.audit.policies import PolicyWatch
 from daena_kms.audit.reader import records
 from daena_kms.audit.records import (
     CLOSING,
@@ -103,6 +104,11 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
         _check_run(prefix, run, report)
     _check_chain(runs, report, anchor)
     _check_manifests(objects, runs, report)
+    watch = PolicyWatch()
+    for prefix, run in runs.items():
+        for _, record in sorted(run.records.items()):
+            watch.see(prefix, record)
+    report.notes += watch.notes()
     if listed is not None:
         every = [record for run in runs.values() for record in run.records.values()]
         report.findings = compare(every, listed)

@@ -29,8 +29,6 @@ MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
-#: The states of versions that were current and no longer are.
-_SUPERSEDED = {VersionState.PREVIOUS, VersionState.RETIRED}
 
 
 def label(prefix: str, version_id: str, at: datetime) -> str:
@@ -224,7 +222,9 @@ def to_key(
                 created=exact or changed,
                 created_earliest=None if exact or created == changed else created,
                 base_mark=parsed.base_mark if parsed is not None else None,
-                superseded=labels.superseded(version_id) if state in _SUPERSEDED else None,
+                superseded=(
+                    labels.superseded(version_id) if state is VersionState.PREVIOUS else None
+                ),
                 retired=_stamped(labels.ours(version_id, RETIRED)),
             )
         )
