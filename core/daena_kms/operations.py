@@ -181,7 +181,7 @@ class Operations:
         return self._rotated("rollback", key, material, attestation, version=source)
 
     def _rotated(
-        self, kind: str, key: Key, material: str, attestation: Attestation | None, **more: object
+        self, kind: str, key: Key, material: str, attestation: Attestation | None, **more: Any
     ) -> str:
         base = key.current_ref
 
@@ -192,7 +192,7 @@ class Operations:
 
         force = self._in_force(key.tags) if kind == Kind.ROTATE else {}
         attested = (material, attestation)
-        done = self._audited(kind, key.id, base, change, attested, force=force, **more)
+        done = self._audited(kind, key.id, base, change, attested, force, **more)
         return str(done["new_version"])
 
     def delete(self, key_id: str) -> str:
@@ -324,10 +324,9 @@ class Operations:
         base: str | None,
         change: Callable[[], dict[str, Any]],
         attested: tuple[str, Attestation | None] = ("", None),
-        *,
         force: Mapping[str, Any] | None = None,
         made: Mapping[str, Any] | None = None,
-        **more: object,
+        **more: Any,
     ) -> dict[str, Any]:
         """Do a change between its intent and its outcome, and return what it made.
 

@@ -6,6 +6,7 @@ only tag a key can't erase, within a day or two, a value that its owner still ne
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from daena_kms.rules.durations import about, format_duration, format_time
@@ -59,16 +60,24 @@ def destroy_note(key: Key, policy: Policy, now: datetime, *, bound_only: bool = 
         The continuation of a sentence; empty where nothing is to be destroyed after ``now``.
     """
     for when, version in destroyable(key, policy):
-        if now < when and (not bound_only or _is_bound(version, policy, now)):
+        if now < when and (not bound_only or _is_kept_now(version, policy, now)):
             return f"; {destroy_text(version, policy, when, now)}"
     return ""
 
 
-def _is_bound(version: Version, policy: Policy, now: datetime) -> bool:
+def _is_kept_now(version: Version, policy: Policy, now: datetime) -> bool:
     """Whether the policy would destroy a version by now, if it were not for the bound."""
     if version.retired is None or policy.destroy_after is None:
         return False
     return version.retired + policy.destroy_after <= now
+
+
+def _is_bound(version: Version, policy: Policy) -> bool:
+    """Whether the bound decides when a version is destroyed, and not ``destroy-after``."""
+    when = destroy_time(version, policy)
+    if when is None or version.retired is None or policy.destroy_after is None:
+        return False
+    return when > version.retired + policy.destroy_after
 
 
 def destroy_text(version: Version, policy: Policy, when: datetime, now: datetime) -> str:
@@ -81,9 +90,45 @@ def destroy_text(version: Version, policy: Policy, when: datetime, now: datetime
         now: The time of the plan.
     """
     text = f"version {version.id} is destroyed in {about(when - now)}, at {format_time(when)}"
-    if version.retired is None or policy.destroy_after is None:
-        return text
-    if when > version.retired + policy.destroy_after:
-        bound = f"{format_duration(policy.kept_for)} after it was superseded"
-        return f"{text}: {bound}, which only {variable_of(DESTROY_AFTER)} can shorten"
-    return f"{text}: destroy-after {format_duration(policy.destroy_after)} after its retirement"
+    return f"{text}: {destroy_reason(policy, bound=_is_bound(version, policy))}"
+
+
+def destroy_reason(policy: Policy, *, bound: bool) -> str:
+    """Return why a version is not destroyed earlier, in words for people.
+
+    Args:
+        policy: The key's policy, which destroys.
+        bound: Whether the bound decides, and not ``destroy-after``.
+    """
+    if bound:
+        since = f"{format_duration(policy.kept_for)} after it was superseded"
+        return f"{since}, which only {variable_of(DESTROY_AFTER)} can shorten"
+    return f"destroy-after {format_duration(policy.destroy_after)} after its retirement"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the policy will do with one version that is not current, and when at the earliest."""
+
+    version: Version
+    #: When it is retired, or was; ``None``: never.
+    retired: datetime | None
+    #: ``None``: never.
+    destroyed: datetime | None
+    #: Whether the bound decides when it is destroyed, and not ``destroy-after``.
+    bound: bool
+
+
+def outlook(version: Version, policy: Policy) -> Outlook:
+    """Return when a version is retired and destroyed, if the policy stays as it is."""
+    retired = version.retired
+    if retired is None and version.superseded is not None and policy.grace is not None:
+        retired = version.superseded + policy.grace
+    gone = replace(version, retired=retired)
+    return Outlook(version, retired, destroy_time(gone, policy), _is_bound(gone, policy))
+
+
+def oldest_previous(key: Key) -> Version | None:
+    """Return the readable version that was superseded first, or ``None``."""
+    previous = [v for v in key.versions if v.state is VersionState.PREVIOUS]
+    return min(previous, key=lambda v: (v.superseded or v.created, v.created), default=None)

@@ -33,9 +33,9 @@ class PolicyChange:
 
     def record(self) -> dict[str, Any]:
         """Return the members of the log's intent and outcome that hold the change."""
-        old = {} if self.old is None else {"old_spec": self.old.spec.text}
+        old: dict[str, Any] = {}
         if self.old is not None:
-            old["old_policy"] = policy_record(self.old)
+            old = {"old_spec": self.old.spec.text, "old_policy": policy_record(self.old)}
         texts = {tag: self.before.get(tag) for tag in self.tags}
         return {
             "tags": dict(self.tags),

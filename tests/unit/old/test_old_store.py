@@ -183,13 +183,12 @@ def _comparable(objects: list[dict[str, str]]) -> list[Any]:
         for row in (*record.get("actions", ()), *record.get("results", ())):
             for member in ADDED:
                 row.pop(member, None)
-        entry = {**entry, "text": json.dumps(record)}
         if "manifest_id" in record:
             # Its members are values of their own: hashes of hashes, and a signature.
             found.append([entry["name"], sorted(record), record["kind"], record["metadata"]])
             continue
         # In the order of the records' members; what lies in an object has none.
-        text = random.sub(named, entry["name"] + entry["text"])
+        text = random.sub(named, entry["name"] + json.dumps(record, sort_keys=True))
         text = _reworded(re.sub(r"(T\d\d:\d\d):\d\d(\.\d+)?Z", r"\1Z", text))
         name, _, rest = text.partition(".json")
         found.append([name, json.loads(rest)])
