@@ -376,7 +376,7 @@ def test_no_value_is_generated_that_is_too_easy_to_guess(
         adapter.rotate_key("k")
     later = NOW + 91 * DAY
     for options in ({}, {"keys": ["k"]}, {"keys": ["k"], "compromised": True}):
-        done = run(adapter, log, now=later, reason="it leaked", principal="p", **options)  # type: ignore[arg-type] # mypy takes all options for one type
+        done = run(adapter, log, now=later, reason="it leaked", principal="p", **options)
         assert (done.failed, done.new_versions) == (["k"], {})
         assert "DAENA_KMS_MIN_BITS" in str(done.errors["k"])
     assert reading(adapter, "k") == before

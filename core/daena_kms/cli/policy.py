@@ -53,7 +53,7 @@ def show_policies(keys: KeyIds, provider: Provider = None, as_json: AsJson = Fal
             else:
                 console().print(policy_table(document))
             for line in policy_lines(document):
-                console().print(line)
+                console().print(line, soft_wrap=True)
 
 
 @app.command("set")
