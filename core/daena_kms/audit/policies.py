@@ -115,8 +115,10 @@ class PolicyWatch:
         elif event.result is None:
             self._intend(event, state)
         elif event.result == Outcome.DONE:
-            # Without a policy it says only that what was known is over.
-            state.seen, state.run, state.before, state.open = event.seen, event.run, None, False
+            intended = state.seen if state.open and state.run == event.run else None
+            # Without a policy, here and in its intent, it says only that what was known is over.
+            state.seen, state.run = event.seen or intended, event.run
+            state.before, state.open = None, False
         elif event.result in _NOT_SET and state.open:
             state.seen, state.before, state.open = state.before, None, False
 
@@ -126,8 +128,8 @@ class PolicyWatch:
             self._observe(event, state, event.old)
         elif event.kind == "policy" and state.seen is not None and not state.open:
             self._note(event, state, "spec or policy changed to one that is refused")
-        state.before = state.seen
-        state.seen, state.run, state.open = event.seen or state.seen, event.run, True
+        state.before, state.open = state.seen, True
+        state.seen, state.run = event.seen, event.run
 
     def _observe(self, event: _Event, state: _State, seen: _Seen | None) -> None:
         """Compare what is in force with what the log has shown before, and remember it."""

@@ -105,8 +105,26 @@ def test_what_makes_a_managed_key_sets_its_policy(kind: str) -> None:
     assert told((made, "outcome"), (rotate(), "intent")) == []
     notes = told((made, "outcome"), (rotate("password"), "intent"))
     assert len(notes) == 1
-    # A key that was deleted and made again is another one.
+    # A key that was deleted and made again is another one, also where an older version made it.
     assert told((rotate("password"), "intent"), (made, "outcome"), (rotate(), "intent")) == []
+    story = Story()
+    story.tell("a", 1 * MINUTE, rotate("password"))
+    story.tell("b", 2 * MINUTE, {"key": "k", "kind": kind})
+    story.tell("b", 3 * MINUTE, {"key": "k", "kind": kind, "result": "done"}, "outcome")
+    story.tell("c", 4 * MINUTE, rotate())
+    assert story.notes() == []
+
+
+def test_an_intent_may_hold_what_its_outcome_does_not_repeat() -> None:
+    """As those of a run do: what was intended and is done is what the key has."""
+    story = Story()
+    story.tell("a", 1 * MINUTE, rotate())
+    story.tell("b", 2 * MINUTE, rotate("password", kind="enrol"))
+    story.tell("b", 3 * MINUTE, {"key": "k", "kind": "enrol", "result": "done"}, "outcome")
+    story.tell("c", 4 * MINUTE, rotate("password"))
+    assert story.notes() == []
+    story.tell("d", 5 * MINUTE, rotate())
+    assert len(story.notes()) == 1
 
 
 @pytest.mark.parametrize(
