@@ -46,6 +46,8 @@ class _State:
     before: _Seen | None = None
     #: Whether nobody knows yet if that change was made.
     open: bool = False
+    #: The change that failed last. Where a store sets tags in several calls, a part of it was made.
+    failed: _Seen | None = None
 
 
 class _Event(NamedTuple):
@@ -120,6 +122,7 @@ class PolicyWatch:
             state.seen, state.run = event.seen or intended, event.run
             state.before, state.open = None, False
         elif event.result in _NOT_SET and state.open:
+            state.failed = state.seen
             state.seen, state.before, state.open = state.before, None, False
 
     def _intend(self, event: _Event, state: _State) -> None:
@@ -134,7 +137,7 @@ class PolicyWatch:
     def _observe(self, event: _Event, state: _State, seen: _Seen | None) -> None:
         """Compare what is in force with what the log has shown before, and remember it."""
         known = {state.seen, state.before} if state.open else {state.seen}
-        if None not in known and seen not in known:
+        if None not in known and seen not in known and not _is_part(state, seen):
             before, after = dict(state.seen or ()), dict(seen or ())
             for name in sorted(before.keys() | after.keys()):
                 old, new = before.get(name, "none"), after.get(name, "none")
@@ -142,6 +145,7 @@ class PolicyWatch:
                     what = f"{name.replace('_', '-')} changed from {_cut(old)} to {_cut(new)}"
                     self._note(event, state, what)
         state.seen, state.run, state.before, state.open = seen, event.run, None, False
+        state.failed = None
 
     def _note(self, event: _Event, state: _State, what: str) -> None:
         if len(self._notes) >= MAX_NOTES:
@@ -158,6 +162,13 @@ def _hour(name: str) -> datetime | None:
         return datetime.strptime(text, "%Y/%m/%d/%H").replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def _is_part(state: _State, seen: _Seen | None) -> bool:
+    """Whether a part of the change that failed last is what is in force; not all of it."""
+    if state.failed is None or state.seen is None or seen in {None, state.failed}:
+        return False
+    return {*(seen or ())} <= {*state.seen, *state.failed}
 
 
 def _cut(text: str) -> str:

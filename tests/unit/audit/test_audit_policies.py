@@ -157,6 +157,31 @@ def test_policy_set_explains_what_it_did(
     assert len(told(*entries, (in_force, "intent"))) == notes
 
 
+@pytest.mark.parametrize("result", ["failed", "not-done"])
+@pytest.mark.parametrize(
+    ("in_force", "notes"),
+    [
+        (rotate(grace="1d"), 0),
+        (rotate(keep="3"), 0),
+        (rotate(), 0),
+        (rotate(grace="1d", keep="3"), 2),
+        (rotate(grace="1d", keep="4"), 2),
+        (rotate("password"), 1),
+    ],
+)
+def test_a_part_of_a_change_that_failed_is_explained(
+    result: str, in_force: dict[str, Any], notes: int
+) -> None:
+    """Some stores set tags in two calls. What is no part of the change is noted all the same."""
+    new = rotate(grace="1d", keep="3")
+    entries = [(rotate(), "intent"), (change(rotate(), new), "intent")]
+    entries += [(change(rotate(), new, result), "outcome"), (in_force, "intent")]
+    assert len(told(*entries)) == notes
+    # It explains the next action alone.
+    later = (rotate(keep="3") if in_force != rotate(keep="3") else rotate(grace="1d"), "intent")
+    assert len(told(*entries, later)) > notes
+
+
 def test_policy_set_shows_what_was_changed_before_it() -> None:
     """The old policy in its intent is compared, too."""
     notes = told(
