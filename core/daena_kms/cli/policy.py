@@ -1,6 +1,6 @@
 """The commands on a key's policy: show it, and change it through the audit log."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ from daena_kms.cli.common import (
 
 if TYPE_CHECKING:
     from daena_kms.errors import DaenaKMSError
+    from daena_kms.rules.policy_change import PolicyChange
 
 app = typer.Typer(
     help="Show and change the policies of keys.", no_args_is_help=True, rich_markup_mode=None
@@ -139,7 +140,7 @@ def _set(
         f"{tag} removed" if text is None else f"{tag} = {text}" for tag, text in tags.items()
     )
     confirm(f"Change the policy of {', '.join(keys)}: {words}?", yes=yes)
-    done: list[dict[str, Any]] = []
+    done: list[PolicyChange] = []
     errors: dict[str, DaenaKMSError] = {}
     for key in keys:
         try:
@@ -149,29 +150,19 @@ def _set(
                 raise
             errors[key] = error
             continue
-        done.append(change.to_dict())
+        done.append(change)
     _say(done, errors, as_json=as_json)
     return list(errors)
 
 
-def _say(done: list[dict[str, Any]], errors: "dict[str, DaenaKMSError]", *, as_json: bool) -> None:
+def _say(done: "list[PolicyChange]", errors: "dict[str, DaenaKMSError]", *, as_json: bool) -> None:
     if as_json:
         rows = [{"key": k, "error": e.code, "message": str(e)} for k, e in errors.items()]
-        print_json({"policies": done, "errors": rows})
+        print_json({"policies": [change.to_dict() for change in done], "errors": rows})
         return
     for change in done:
-        console().print(_sentence(change), markup=False)
+        said = f"Changed the policy of {change.key_id}: {change.words}."
+        already = f"{change.key_id} has this policy already."
+        console().print(said if change.tags else already, markup=False)
     for error in errors.values():
         console(stderr=True).print(f"Error: {error}", style="red", markup=False)
-
-
-def _sentence(change: dict[str, Any]) -> str:
-    if not change["changed"]:
-        return f"{change['key']} has this policy already."
-    old, new = change["old"] or {}, change["new"]
-    words = ", ".join(
-        f"{name.replace('_', '-')} {old.get(name, 'unknown' if not old else 'none')} -> "
-        f"{new.get(name, 'none')}"
-        for name in change["changed"]
-    )
-    return f"Changed the policy of {change['key']}: {words}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from daena_kms.errors import ConfigError, RotationConflict
-from daena_kms.rules.fields import FIELDS, policy_record
+from daena_kms.rules.fields import FIELDS, named, policy_record
 from daena_kms.rules.model import Capabilities, Key
 from daena_kms.rules.policy import HOLD, PREFIX, Defaults, Policy, parse_policy
 
@@ -31,6 +31,17 @@ class PolicyChange:
     #: The policy after.
     new: Policy
 
+    @property
+    def words(self) -> str:
+        """What changes, for people: ``grace 7d -> 2d, keep 2 -> 3``."""
+        old = {} if self.old is None else _plain(self.old)
+        new, before = _plain(self.new), "none" if old else "unknown"
+        return ", ".join(
+            f"{named(name)} {old.get(name, before)} -> {new.get(name, 'none')}"
+            for name, tag in FIELDS.items()
+            if tag in self.tags
+        )
+
     def record(self) -> dict[str, Any]:
         """Return the members of the log's intent and outcome that hold the change."""
         old: dict[str, Any] = {}
@@ -40,6 +51,7 @@ class PolicyChange:
         return {
             "tags": dict(self.tags),
             "old_tags": {t: text and text[:_MAX_TEXT] for t, text in texts.items()},
+            "message": self.words,
             **old,
         }
 

@@ -76,11 +76,12 @@ def test_a_policy_is_set(shell: Shell) -> None:
     )
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == (
-        "Changed the policy of app-token: grace 3d -> 7d, keep 2 -> 4, rotate-after 90d -> 30d.\n"
+        "Changed the policy of app-token: rotate-after 90d -> 30d, grace 3d -> 7d, keep 2 -> 4.\n"
     )
     assert tags(shell) == {"daena.spec": "token", "daena.rotate-after": "30d", "daena.keep": "4"}
     entry = shell.json("audit", "log")["entries"][-1]
     assert (entry["kind"], entry["result"], entry["reason"]) == ("policy", "done", "a new rule")
+    assert entry["message"] == "rotate-after 90d -> 30d, grace 3d -> 7d, keep 2 -> 4"
     assert shell.json("audit", "verify")["notes"] == []
 
 

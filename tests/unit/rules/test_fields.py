@@ -168,6 +168,7 @@ def test_a_change_holds_the_old_and_the_new_policy() -> None:
     assert record["old_tags"] == {"daena.grace": "2d", "daena.rotate-after": None}
     assert record["old_spec"] == "token"
     assert record["old_policy"] == policy_record(parse_policy(key.tags, DEFAULTS, CAN))
+    assert record["message"] == "rotate-after 90d -> 30d, grace 2d -> 7d"
     assert policy_record(made.new)["grace"] == "7d"
     shown = made.to_dict()
     assert (shown["key"], shown["changed"]) == ("k", ["grace", "rotate_after"])
@@ -179,7 +180,8 @@ def test_a_policy_that_was_refused_can_be_mended() -> None:
     key = tagged({"grace": "x" * 9_999})
     record = change(key, grace="2d").record()
     assert record["old_tags"] == {"daena.grace": "x" * 300}
-    assert record.keys() == {"tags", "old_tags"}
+    assert record["message"] == "grace unknown -> 2d"
+    assert record.keys() == {"tags", "old_tags", "message"}
     assert change(key, grace="2d").to_dict()["old"] is None
 
 
