@@ -22,9 +22,10 @@ from daena_kms.notify.events import of_operation
 from daena_kms.objects.base import Objects
 from daena_kms.rules.adoption import check_adoptable, first_due
 from daena_kms.rules.durations import format_time
+from daena_kms.rules.fields import tags_of
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id
-from daena_kms.rules.plan import Outcome
+from daena_kms.rules.plan import Kind, Outcome
 from daena_kms.rules.policy import (
     FIRST_DUE,
     HOLD,
@@ -35,7 +36,9 @@ from daena_kms.rules.policy import (
     is_managed,
     parse_policy,
 )
+from daena_kms.rules.policy_change import PolicyChange, plan_change
 from daena_kms.rules.specs import check_fits
+from daena_kms.rules.summary import in_force
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 from daena_kms.stores.rotation import rotate
@@ -103,7 +106,9 @@ class Operations:
             return {"new_version": version}
 
         attested = (material, attestation)
-        return str(self._audited("create", key_id, None, change, attested)["new_version"])
+        made = self._in_force(given)
+        done = self._audited("create", key_id, None, change, attested, made=made)
+        return str(done["new_version"])
 
     def adopt(self, key_id: str, *, spec: str, tags: Mapping[str, str] | None = None) -> datetime:
         """Enrol a key that is already in the store, and return when it is first due.
@@ -143,7 +148,8 @@ class Operations:
             return {}
 
         versions = [version.id for version in key.versions]
-        self._audited("adopt", key_id, base, change, versions=versions)
+        made = self._in_force(given)
+        self._audited("adopt", key_id, base, change, made=made, versions=versions)
         created = key.current.created if key.current is not None else first
         return max(first, created + policy.rotate_after)
 
@@ -175,7 +181,7 @@ class Operations:
         return self._rotated("rollback", key, material, attestation, version=source)
 
     def _rotated(
-        self, kind: str, key: Key, material: str, attestation: Attestation | None, **more: object
+        self, kind: str, key: Key, material: str, attestation: Attestation | None, **more: Any
     ) -> str:
         base = key.current_ref
 
@@ -184,7 +190,9 @@ class Operations:
             check_same_base(again, base)
             return {"new_version": rotate(self._store, again, material, self._clock)}
 
-        done = self._audited(kind, key.id, base, change, (material, attestation), **more)
+        force = self._in_force(key.tags) if kind == Kind.ROTATE else {}
+        attested = (material, attestation)
+        done = self._audited(kind, key.id, base, change, attested, force, **more)
         return str(done["new_version"])
 
     def delete(self, key_id: str) -> str:
@@ -240,19 +248,56 @@ class Operations:
         key = self._managed(key_id)
 
         def change() -> dict[str, Any]:
-            again = self._managed(key_id)  # as it is now: writing the log took time
-            if base is not None:
-                check_same_base(again, base)
-            self._store.tag(again, {HOLD: text})
+            # As it is now: writing the log took time.
+            self._store.tag(self._managed(key_id, base), {HOLD: text})
             return {}
 
         self._audited(kind, key_id, key.current_ref, change)
 
-    def _managed(self, key_id: str) -> Key:
+    def set_policy(
+        self, key_id: str, changes: Mapping[str, object], *, base: str | None = None
+    ) -> PolicyChange:
+        """Change a key's policy, and return the old one and the new one. A hold stays as it is.
+
+        Args:
+            key_id: The key.
+            changes: By field (``spec``, ``rotate_after``, ``grace``, ``destroy_after``, ``keep``,
+                ``first_due``) its new value as a tag holds it, or ``None`` to remove the tag.
+            base: Change it only if this is still the ref of the current version.
+
+        Raises:
+            ConfigError: A change, or the policy that would result, is refused.
+            RotationConflict: Somebody else changed the policy at the same time, or another version
+                is current.
+        """
+        check_key_id(key_id)
+        tags = tags_of(changes, self._adapter.defaults, self._store.can)
+        key = self._managed(key_id, base)
+        planned = plan_change(key, tags, self._adapter.defaults, self._store.can)
+
+        def change() -> dict[str, Any]:
+            # As it is now: writing the log took time.
+            again = self._managed(key_id, base)
+            planned.check_still(again)
+            self._store.tag(again, planned.tags)
+            return {}
+
+        if planned.tags:  # otherwise the key has this policy already
+            members = {**in_force(planned.new), **planned.record()}
+            self._audited("policy", key_id, key.current_ref, change, **members)
+        return planned
+
+    def _in_force(self, tags: Mapping[str, str]) -> dict[str, Any]:
+        """Return the members of an intent that hold the policy in the tags of a key."""
+        return in_force(parse_policy(tags, self._adapter.defaults, self._store.can))
+
+    def _managed(self, key_id: str, base: str | None = None) -> Key:
         key = self._store.describe(key_id)
         if key.deleted is not None:
             raise KeyNotFound("it is deleted", key_id=key_id, todo="Restore it first")
         self._adapter.check_managed(key)
+        if base is not None:
+            check_same_base(key, base)
         return key
 
     def _changeable(self, key_id: str) -> Key:
@@ -279,14 +324,21 @@ class Operations:
         base: str | None,
         change: Callable[[], dict[str, Any]],
         attested: tuple[str, Attestation | None] = ("", None),
-        **more: object,
+        force: Mapping[str, Any] | None = None,
+        made: Mapping[str, Any] | None = None,
+        **more: Any,
     ) -> dict[str, Any]:
+        """Do a change between its intent and its outcome, and return what it made.
+
+        ``force`` stands in the intent alone (the policy in force), ``made`` in the outcome alone
+        (the policy that the change made), ``more`` in both.
+        """
         Settings.load().check_not_paused()
         journal = Journal.begin(self._log, self._context, self._clock, self._over)
         row = {"key": key_id, "kind": kind, "base": base, **more}
         row = {name: value for name, value in row.items() if value is not None}
         journal.recover(self._store, self._over)
-        journal.intend([{**row, "why": "asked for by name"}])
+        journal.intend([{**row, **(force or {}), "why": "asked for by name"}])
         row["started"] = format_time(self._clock())
         try:
             done = change()
@@ -300,9 +352,8 @@ class Operations:
         material, attestation = attested
         if attestation is not None:
             done = {**done, **attestation(journal.run_id, {**row, **done}, material)}
-        journal.record_rows(
-            [{**row, **done, "result": Outcome.DONE, "ended": format_time(self._clock())}]
-        )
+        outcome = {**row, **done, **(made or {}), "result": Outcome.DONE}
+        journal.record_rows([{**outcome, "ended": format_time(self._clock())}])
         journal.close({kind: 1})
         self._notify(row, journal, new_version=done.get("new_version"))
         return done

@@ -1,5 +1,6 @@
 """What those who act do, each with its own permissions, over any store."""
 
+import pytest
 from daena_kms.api.messages import Request
 from daena_kms.api.router import respond
 from daena_kms.audit.verify import verify
@@ -19,9 +20,9 @@ def prepare(world: FaultWorld) -> None:
     world.foreign(THEIRS, "x" * 43, {"daena.managed": "true"})
 
 
-def ask(world: FaultWorld, method: str, path: str) -> None:
+def ask(world: FaultWorld, method: str, path: str, body: str | None = None) -> None:
     """Ask the HTTP API, and expect that it does it."""
-    answer = respond(Request(method, path, None, "tester"), lambda: (world.adapter, world.log))
+    answer = respond(Request(method, path, body, "tester"), lambda: (world.adapter, world.log))
     assert answer.status == 200, answer.body
 
 
@@ -43,6 +44,14 @@ def changes(world: FaultWorld) -> None:
     """Do what the HTTP API may be allowed beside: hold, release, roll back."""
     for path in ("rotate", "hold", "release", "rollback"):
         ask(world, "POST", f"/v1/keys/{KEY}/{path}")
+
+
+def change_policy(world: FaultWorld) -> None:
+    """Do what the HTTP API may be allowed beside: set and remove the tags of a policy."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAENA_KMS_HTTP_POLICY", "true")
+        ask(world, "PATCH", f"/v1/keys/{TOKEN}/policy", '{"rotate_after": "30d", "keep": 3}')
+        ask(world, "PATCH", f"/v1/keys/{TOKEN}/policy", '{"keep": null}')
 
 
 def operate(world: FaultWorld) -> None:

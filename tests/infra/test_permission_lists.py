@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.engine import run
+from daena_kms.rules.fields import FIELDS
 
 from infra.local.aws.sim import REGION
 from tests.faults.permissions import INDIRECT, aws_used
@@ -80,7 +81,12 @@ def _people_act(world: AwsWorld) -> None:
 @pytest.fixture(scope="module")
 def called() -> dict[str, set[str]]:
     """The actions that those who act take: the functions, the API's changes, people."""
-    acts = {"functions": _functions_run, "changes": lives.changes, "people": _people_act}
+    acts = {
+        "functions": _functions_run,
+        "changes": lives.changes,
+        "policy": lives.change_policy,
+        "people": _people_act,
+    }
     found: dict[str, set[str]] = {"preparing": set()}
     for name, act in acts.items():
         with open_cloud("aws") as world:
@@ -103,12 +109,13 @@ def test_what_the_functions_call_is_what_their_role_may_do(called: dict[str, set
 def test_what_is_called_at_all_is_listed(called: dict[str, set[str]]) -> None:
     """Everything that any operation calls, people's included: none missing, none unused."""
     everything = set().union(*called.values())
-    assert everything == listed("scheduled", "http_changes", "operator") - INDIRECT
+    assert everything == listed("scheduled", "http_changes", "http_policy", "operator") - INDIRECT
 
 
 def test_what_changes_over_http_need_beside_a_rotation(called: dict[str, set[str]]) -> None:
-    """Hold, release and roll back: none missing, none unused."""
+    """Hold, release and roll back, and policies: none missing, none unused."""
     assert called["changes"] - listed("scheduled") == listed("http_changes")
+    assert called["policy"] - listed("scheduled") == listed("http_policy")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +123,7 @@ def test_what_changes_over_http_need_beside_a_rotation(called: dict[str, set[str
     [
         ("scheduled", statements("RotatePolicy")),
         ("http_changes", statements("HttpChangesPolicy")),
+        ("http_policy", statements("HttpPolicyPolicy")),
         ("platform", inline("ScheduledRole")),
         ("scheduler", inline("SchedulerRole")),
     ],
@@ -139,11 +147,25 @@ def test_the_http_role_is_the_scheduled_one_without_its_queue() -> None:
     assert changes["Condition"] == "ChangesOverHttp"
     assert changes["Properties"]["Roles"] == [{"Ref": "HttpRole"}]
     assert load()["Parameters"]["AllowChangesOverHttp"]["Default"] == "false"
+    policy = load()["Resources"]["HttpPolicyPolicy"]
+    assert (policy["Condition"], policy["Properties"]["Roles"]) == (
+        "PolicyOverHttp",
+        [{"Ref": "HttpRole"}],
+    )
+    assert load()["Parameters"]["HttpPolicy"]["Default"] == "false"
+
+
+def test_over_http_only_the_tags_of_a_policy_are_set() -> None:
+    """Each of them, and neither the one that enrols a key nor the one that holds it."""
+    (statement,) = statements("HttpPolicyPolicy")
+    assert sorted(statement["Condition"]["ForAllValues:StringEquals"]["aws:TagKeys"]) == sorted(
+        FIELDS.values()
+    )
 
 
 def test_only_managed_keys_can_be_written_to() -> None:
     """What changes a secret, or reads its value, has a condition on the tag."""
-    for name in ("RotatePolicy", "HttpChangesPolicy"):
+    for name in ("RotatePolicy", "HttpChangesPolicy", "HttpPolicyPolicy"):
         for statement in statements(name):
             reads = {"secretsmanager:DescribeSecret", "secretsmanager:ListSecretVersionIds"}
             reads |= {"secretsmanager:ListSecrets"}
@@ -158,7 +180,8 @@ def test_nothing_is_allowed_to_delete() -> None:
     text = json.dumps(PERMISSIONS)
     deleting = set(re.findall(r"[a-z0-9]+:Delete\w+", text))
     assert deleting == {"secretsmanager:DeleteSecret"}
-    assert "secretsmanager:DeleteSecret" not in listed("scheduled", "http_changes", "platform")
+    functions = listed("scheduled", "http_changes", "http_policy", "platform")
+    assert "secretsmanager:DeleteSecret" not in functions
 
 
 def test_the_document_lists_the_same_actions() -> None:

@@ -22,6 +22,7 @@ PLACES = {
     "RotateManagedSecrets": "secrets",
     "RollBackManagedSecrets": "secrets",
     "HoldAndReleaseManagedSecrets": "secrets",
+    "SetPoliciesOfManagedSecrets": "secrets",
     "GenerateDataKeys": "kms",
     "DecryptThroughSecretsManager": "kms",
     "AddToTheAuditLog": "audit-objects",
@@ -53,6 +54,12 @@ def plain(plans: Plans) -> Policies:
 def more(plans: Plans) -> Policies:
     """The same, where the API may change keys."""
     return _policies(plans["http_changes"])
+
+
+@pytest.fixture(scope="module")
+def policy(plans: Plans) -> Policies:
+    """The same, where the API may change policies, and nothing else beside."""
+    return _policies(plans["http_policy"])
 
 
 @pytest.fixture
@@ -87,13 +94,15 @@ def _functions_run(world: AwsWorld) -> None:
     lives.functions_run(world)
 
 
-def test_the_lists_say_what_is_deployed(plain: Policies, more: Policies) -> None:
+def test_the_lists_say_what_is_deployed(plain: Policies, more: Policies, policy: Policies) -> None:
     """infra/permissions/aws.json names, place by place, what the policies allow."""
     platform = listed("aws", "platform")
     log = {pair for pair in platform if pair[1] == "log-group"}
     assert _pairs(plain["scheduled"]) == listed("aws", "scheduled") | platform
     assert _pairs(plain["http"]) == listed("aws", "scheduled") | log
     assert _pairs(more["http"]) == listed("aws", "scheduled", "http_changes") | log
+    assert _pairs(policy["http"]) == listed("aws", "scheduled", "http_policy") | log
+    assert policy["scheduled"] == plain["scheduled"]
     assert _pairs(plain["scheduler"]) == listed("aws", "scheduler")
     assert more["scheduled"] == plain["scheduled"]
 
@@ -112,3 +121,12 @@ def test_the_api_reads_values_only_where_it_may(
     changes = _actions(more["http"]) - _actions(plain["http"])
     assert calls_of(aws, lives.changes) - _actions(plain["http"]) == changes
     assert changes == {action for action, _ in listed("aws", "http_changes")}
+
+
+def test_the_api_changes_policies_only_where_it_may(
+    aws: AwsWorld, plain: Policies, policy: Policies
+) -> None:
+    """A change of a policy takes what `http_policy` gives, and nothing else."""
+    more = _actions(policy["http"]) - _actions(plain["http"])
+    assert calls_of(aws, lives.change_policy) - _actions(plain["http"]) == more
+    assert more == {action for action, _ in listed("aws", "http_policy")}

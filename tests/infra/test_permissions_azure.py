@@ -71,10 +71,12 @@ def test_the_functions_call_what_they_may(azure: AzureWorld, deployed: Roles) ->
 
 
 def test_the_api_needs_no_more(azure: AzureWorld, deployed: Roles) -> None:
-    """Hold, release and rolling back take nothing that a run does not."""
-    used, blobs = calls_of(azure, lives.changes, deployed["rotate"], on_both(deployed["log"]))
-    assert used <= deployed["rotate"]
-    assert all(actions <= deployed["log"] for actions in blobs.values())
+    """Hold, release, rolling back and changing policies take nothing that a run does not."""
+    assert listed("azure", "http_changes", "http_policy") == set()
+    for life in (lives.changes, lives.change_policy):
+        used, blobs = calls_of(azure, life, deployed["rotate"], on_both(deployed["log"]))
+        assert used <= deployed["rotate"]
+        assert all(actions <= deployed["log"] for actions in blobs.values())
 
 
 def test_people_take_what_is_listed_for_them(azure: AzureWorld, deployed: Roles) -> None:

@@ -86,6 +86,13 @@ def test_the_api_reads_values_only_where_it_may(gcp: GcpWorld, deployed: Roles) 
     assert more - allowed == deployed["change"]
 
 
+def test_the_api_changes_policies_as_a_run_changes_keys(gcp: GcpWorld, deployed: Roles) -> None:
+    """Whoever may change a secret may change its annotations: `http_policy` gives no right."""
+    allowed = deployed["list"] | deployed["rotate"] | deployed["log"]
+    assert calls_of(gcp, lives.change_policy, allowed) <= allowed
+    assert listed("gcp", "http_policy") == set()
+
+
 def test_people_take_what_is_listed_for_them(gcp: GcpWorld, deployed: Roles) -> None:
     """The command line takes what is listed for an operator beside the rotator's."""
     lives.functions_run(gcp)

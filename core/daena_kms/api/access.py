@@ -48,6 +48,8 @@ class Permission(StrEnum):
     ROLLBACK = "rollback"
     #: Hold and release a key.
     HOLD = "hold"
+    #: Change the policy of a key, where the deployment allows that over HTTP.
+    POLICY = "policy"
     #: Start a run over all keys; only a rule for all keys allows it.
     RUN = "run"
     #: See the audit log; only a rule for all keys allows verifying it.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from daena_kms.api.access import Access, Permission
 from daena_kms.api.fields import REASON
@@ -22,6 +22,15 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 #: What started it, as the audit log records it.
 TRIGGER = "http"
 _ROLLBACK = "rollback"
+
+
+class Switch(NamedTuple):
+    """A setting without which an address answers 403."""
+
+    variable: str
+    #: What is switched off, and how a deployment switches it on, in words for people.
+    off: str
+    todo: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,15 @@ class Call:
                 f"the access policy does not give you the permission {permission.value!r} on {keys}"
             )
             raise Forbidden(what, key_id=key_id, todo="Ask for a rule in DAENA_KMS_ACCESS")
+
+    def check_switch(self, switch: Switch) -> None:
+        """Raise :class:`Forbidden` unless the deployment has switched the address on.
+
+        Raises:
+            ConfigError: The setting is neither ``true`` nor ``false``.
+        """
+        if not self.settings.flag(switch.variable):
+            raise Forbidden(switch.off, todo=switch.todo)
 
     def check_any(self, permission: Permission) -> None:
         """Raise :class:`Forbidden` unless the caller has a permission on at least one key."""

@@ -167,6 +167,67 @@ HOLD_UNTIL: Field[datetime | None] = Field("until", _maybe_time, None, MAYBE_TIM
 DRY_RUN: Field[bool] = Field("dry_run", _flag, default=False, form=FLAG)
 
 
+_MAX_SPEC = 600
+
+
+def _policy_text(value: object, name: str) -> str | None:
+    return _line(value, name, _MAX_SPEC)
+
+
+def _spec(value: object, name: str) -> str:
+    text = _policy_text(value, name)
+    if text is None:
+        msg = f"{name} is null, but a key's spec can't be removed"
+        raise BadRequest(msg, todo="Write another spec, or leave it out")
+    return text
+
+
+def _keep(value: object, name: str) -> int | None:
+    whole = value is None or (isinstance(value, int) and not isinstance(value, bool))
+    if not whole:
+        raise BadRequest(f"{name} is not a whole number", todo="Write a number, or null")
+    return value  # type: ignore[return-value] # a whole number, as was just checked
+
+
+def _duration(name: str, description: str) -> Field[str | None]:
+    form = {"type": ["string", "null"], "pattern": r"^([0-9]{1,6}[dh]|never)$"}
+    return Field(name, _policy_text, None, {**form, "description": description})
+
+
+#: What a body may change of a policy; ``null`` removes a tag, so that the default holds.
+POLICY_FIELDS: tuple[Field[Any], ...] = (
+    Field(
+        "spec",
+        _spec,
+        None,
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": _MAX_SPEC,
+            "pattern": "^[!-~]*$",
+            "description": "The kind of value, such as token.",
+        },
+    ),
+    _duration("rotate_after", "How often the key is rotated; never is refused."),
+    _duration("grace", "How long a previous version stays readable; at least 24h."),
+    _duration("destroy_after", "How long after its retirement a version is destroyed."),
+    Field("keep", _keep, None, {"type": ["integer", "null"], "minimum": 2, "maximum": 100}),
+    Field("first_due", _policy_text, None, MAYBE_TIME),
+)
+
+
+def changes_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes of a policy in a body, by field."""
+    return {f.name: f.value(given) for f in POLICY_FIELDS if f.name in given}
+
+
+def _check_change(given: Mapping[str, Any]) -> None:
+    """Raise :class:`BadRequest` for a body that changes nothing."""
+    if not changes_of(given):
+        names = ", ".join(field.name for field in POLICY_FIELDS)
+        raise BadRequest("the body changes nothing", todo=f"Give one of {names}")
+
+
 def _check_emergency(given: Mapping[str, Any]) -> None:
     """Raise :class:`BadRequest` for an emergency rotation without a reason."""
     if not COMPROMISED.value(given):
@@ -191,4 +252,10 @@ ROTATE = Body(
 ROLL_BACK = Body("RollbackBody", (VERSION, REASON))
 HOLD = Body("HoldBody", (HOLD_UNTIL, REASON))
 RELEASE = Body("ReasonBody", (REASON,))
+POLICY = Body(
+    "PolicyBody",
+    (*POLICY_FIELDS, REASON),
+    check=_check_change,
+    rule={"anyOf": [{"required": [field.name]} for field in POLICY_FIELDS]},
+)
 START = Body("RunBody", (DRY_RUN, REASON))

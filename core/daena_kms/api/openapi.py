@@ -28,14 +28,17 @@ type Json = dict[str, Any]
 _DESCRIPTION = (
     "Rotates the keys that applications use, in the cloud where they live, and proves what it did. "
     "No answer holds a key's value. The cloud's own authentication verifies the caller, and the "
-    "deployment's access policy says what the caller may do. A POST with If-Match does its work "
-    "once, however often it is delivered."
+    "deployment's access policy says what the caller may do. A POST or PATCH with If-Match does "
+    "its work once, however often it is delivered."
 )
 #: What each status of an error means.
 PROBLEMS = {
     "400": "The request does not have the form that the address requires.",
     "401": "The platform has verified no caller.",
-    "403": "The access policy does not let the caller do this, or another site's page asks.",
+    "403": (
+        "The access policy does not let the caller do this, the deployment switched it off, or "
+        "another site's page asks."
+    ),
     "404": "There is no such key, or no such readable version of it.",
     "409": "The key is on hold, somebody else is rotating it, or it is not managed.",
     "412": "The current version is not the one that If-Match names; the answer says which it is.",

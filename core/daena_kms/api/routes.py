@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
-from daena_kms.api import fields, keys, log, runs, schemas
+from daena_kms.api import fields, keys, log, policies, runs, schemas
 from daena_kms.api.access import Permission
-from daena_kms.api.call import Call
+from daena_kms.api.call import Call, Switch
 from daena_kms.api.health import health
 from daena_kms.api.inputs import Body, Field
 from daena_kms.api.messages import KeyMoved, Request, Response, TooSoon
@@ -38,6 +38,17 @@ class Of(Enum):
     ANY = "any"
 
 
+#: Changing tags takes a wider right than a run has, and a policy decides what later runs do.
+_HTTP_POLICY = Switch(
+    "DAENA_KMS_HTTP_POLICY",
+    off="changing policies over HTTP is switched off",
+    todo=(
+        "Set http_policy in the Terraform module or HttpPolicy in the SAM template, which set "
+        "DAENA_KMS_HTTP_POLICY=true; or use daena-kms policy set"
+    ),
+)
+
+
 class Route(NamedTuple):
     """One method of one address, for callers whom the platform has verified."""
 
@@ -52,10 +63,12 @@ class Route(NamedTuple):
     of: Of
     answer: Schema
     query: tuple[Field[Any], ...] = ()
-    #: Only a POST takes one.
+    #: Only a POST and a PATCH take one.
     body: Body | None = None
     #: Errors of this address beside those that every address may answer with.
     errors: tuple[type[DaenaKMSError], ...] = ()
+    #: The setting that must be ``true``, because the address needs rights that others don't.
+    switch: Switch | None = None
 
     @property
     def names_key(self) -> bool:
@@ -88,7 +101,7 @@ class Route(NamedTuple):
         """Check the caller, then every input, before the handler does anything.
 
         Raises:
-            Forbidden: the caller lacks the permission.
+            Forbidden: the caller lacks the permission, or the address is switched off.
             BadRequest: a value does not have the form that its field requires.
         """
         may = self.may if isinstance(self.may, Permission) else self.may(call.given)
@@ -100,6 +113,8 @@ class Route(NamedTuple):
             known.value(call.given)
         if self.body is not None and self.body.check is not None:
             self.body.check(call.given)
+        if self.switch is not None:
+            call.check_switch(self.switch)
 
 
 class OpenRoute(NamedTuple):
@@ -213,6 +228,19 @@ ROUTES = (
         body=fields.RELEASE,
         answer=schemas.HELD,
         errors=(KeyNotFound, NotManaged, KeyMoved),
+    ),
+    Route(
+        "PATCH",
+        "/v1/keys/{key_id}/policy",
+        policies.change,
+        name="changePolicy",
+        summary="Change the key's policy: set fields, or remove them with null. Rotates nothing.",
+        may=Permission.POLICY,
+        of=Of.KEY,
+        body=fields.POLICY,
+        answer=schemas.POLICY_CHANGED,
+        errors=(KeyNotFound, NotManaged, KeyMoved),
+        switch=_HTTP_POLICY,
     ),
     Route(
         "POST",

@@ -110,6 +110,23 @@ ROTATED = Schema(
 ROLLED_BACK = Schema("RolledBack", _complete(key=KEY_ID, version=TEXT, value_of=TEXT))
 HELD = Schema("Held", _complete(key=KEY_ID, hold=TEXT))
 
+_POLICY = record(
+    *("spec", "rotate_after", "grace", "destroy_after", "keep"),
+    **dict.fromkeys(("spec", "rotate_after", "grace", "destroy_after", "keep", "first_due"), TEXT),
+)
+POLICY_CHANGED = Schema(
+    "PolicyChanged",
+    _complete(
+        key=KEY_ID,
+        changed={**_TEXTS, "description": "The fields whose tags were set or removed."},
+        old={
+            "anyOf": [_POLICY, {"type": "null"}],
+            "description": "The policy before; null if it was refused and the key was failing.",
+        },
+        new=_POLICY,
+    ),
+)
+
 _OUTCOMES = (
     *("rotated", "finished", "retired", "revoked", "destroyed", "released"),
     *("failed", "left", "skipped", "held"),

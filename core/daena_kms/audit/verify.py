@@ -11,6 +11,7 @@ from daena_kms.audit.chain import RunCheck
 from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
 from daena_kms.audit.folders import hour_of
 from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
+from daena_kms.audit.policies import PolicyWatch
 from daena_kms.audit.problems import Problem, Problems
 from daena_kms.audit.records import (
     CLOSING,
@@ -128,6 +129,7 @@ class _Verification:
         self._strict = now is not None
         self._horizon = (now or datetime.now(UTC)) + CLOCK_SKEW
         self._problems = Problems()
+        self._policies = PolicyWatch()
         self._witnesses = Witnesses(objects, self._problems)
         self._intents = Intents(
             BoundedLog(objects, ReadBudget(calls=_PROOF_CALLS, size=_PROOF_BYTES))
@@ -161,6 +163,7 @@ class _Verification:
         self._witnesses.end()
         report = self._report
         report.notes += self._witnesses.notes()
+        report.notes += self._policies.notes()
         self._note_ahead()
         report.problems = self._problems.all()
         if self._newest is not None:
@@ -181,6 +184,7 @@ class _Verification:
         record = run.add(entry.name, data)
         if record is None:
             return
+        self._policies.see(run.prefix, record)
         if self._comparison is not None:
             self._comparison.add(record)
         self._check_manifests(record)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daena_kms.cli import audit, changes, doctor, rotate
+from daena_kms.cli import audit, changes, doctor, policy, rotate
 from daena_kms.cli.common import (
     FAILED,
     AsJson,
@@ -43,6 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,  # drawing the help took longer than everything else
 )
 app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
 
 
 @app.command()
@@ -158,13 +159,13 @@ def list_keys(provider: Provider = None, as_json: AsJson = False) -> None:
             print_json({"keys": [key_document(key, adapter) for key in keys]})
             return
 
-        def policy(key: "Key") -> Policy | str:
+        def policy_of(key: "Key") -> Policy | str:
             try:
                 return parse_policy(key.tags, adapter.defaults, adapter.store.can)
             except ConfigError as error:
                 return error.what
 
-        console().print(keys_table([(key, policy(key)) for key in keys], datetime.now(UTC)))
+        console().print(keys_table([(key, policy_of(key)) for key in keys], datetime.now(UTC)))
 
 
 @app.command()

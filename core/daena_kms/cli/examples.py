@@ -33,6 +33,11 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         'daena-kms rollback app-token --reason "the new value was refused" --yes',
         "daena-kms rollback app-token --version previous --yes",
     ),
+    "policy show": ("daena-kms policy show app-token", "daena-kms policy show app-token --json"),
+    "policy set": (
+        'daena-kms policy set app-token --rotate-after 30d --grace 48h --reason "a new rule" --yes',
+        "daena-kms policy set app-token held-token --unset grace --yes",
+    ),
     "delete": ("daena-kms delete app-token --yes",),
     "restore": ("daena-kms restore gone-token",),
     "doctor": ("daena-kms doctor", "daena-kms doctor --expect-every 7d --json"),

@@ -1,6 +1,6 @@
 """Tables for people."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,41 @@ def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> T
         )
         page.add_row(cell(key.id), *words, age, str(len(key.versions)))
     return page
+
+
+def policy_table(document: Mapping[str, Any]) -> Table:
+    """Return each field of a key's policy, its value, and where that comes from."""
+    page = table("field", "value", "from")
+    for name, found in document["fields"].items():
+        where = " ".join(filter(None, (found["source"], found["set_by"])))
+        page.add_row(name.replace("_", "-"), cell(found["value"] or "none"), where)
+    return page
+
+
+def policy_lines(document: Mapping[str, Any]) -> Iterator[Text]:
+    """Yield what a key's policy leads to, a line each."""
+    if document["error"] is not None:
+        for tag, text in sorted(document["tags"].items()):
+            yield cell(f"{tag} = {text}")
+        return
+    least = f"the least is {document['min_bits']} (DAENA_KMS_MIN_BITS)"
+    yield cell(f"a fresh value has {document['bits']:g} bits of entropy; {least}")
+    if document["hold"] != "false":
+        until = "released" if document["hold"] == "true" else document["hold"]
+        yield cell(f"on hold until {until}")
+    yield cell(f"next due: {document['due'] or 'unknown, because it has no current version'}")
+    oldest, gone = document["oldest_previous"], document["next_destroyed"]
+    if oldest is not None:
+        yield cell(f"oldest previous version {oldest['version']}: {_outlook(oldest)}")
+    if gone is not None:
+        yield cell(f"retired version {gone['version']}: {_outlook(gone)}")
+
+
+def _outlook(found: Mapping[str, Any]) -> str:
+    retired = f"retired at {found['retired']}" if found["retired"] else "never retired"
+    if found["destroyed"] is None:
+        return f"{retired}, never destroyed"
+    return f"{retired}, destroyed at {found['destroyed']} at the earliest: {found['why']}"
 
 
 def versions_table(key: "Key", now: datetime) -> Table:

@@ -46,6 +46,7 @@ def examine(
     """
     settings = Settings.load()
     yield from guarded("settings: changes", lambda: portable.switches(settings))
+    yield from guarded("settings: bits", lambda: portable.bits(settings))
     yield from guarded("settings: notifications", lambda: portable.notifications(settings))
     adapter = None
     try:

@@ -10,6 +10,7 @@ from daena_kms.engine.clock import RunClock
 from daena_kms.notify import check_endpoint
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.plan import Kind
+from daena_kms.rules.strength import DEFAULT_MIN_BITS, MIN_BITS_VARIABLE, read_min_bits
 from daena_kms.rules.summary import Summary
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
@@ -26,6 +27,15 @@ def switches(settings: Settings) -> Iterator[Check]:
         yield Check(name, Status.WARNING, "switched off: nothing is rotated", todo)
     else:
         yield Check(name, Status.OK, "not switched off")
+
+
+def bits(settings: Settings) -> Iterator[Check]:
+    """Yield that values may be easy to guess, if the deployment allows that."""
+    text = settings.get(MIN_BITS_VARIABLE)
+    if text is not None and read_min_bits(text) < DEFAULT_MIN_BITS:
+        found = f"{MIN_BITS_VARIABLE} allows values of {text} bits of entropy"
+        todo = f"Remove it where consumers take values of {DEFAULT_MIN_BITS} bits"
+        yield Check("settings: bits", Status.WARNING, found, todo)
 
 
 def notifications(settings: Settings) -> Iterator[Check]:

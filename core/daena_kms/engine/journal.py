@@ -16,6 +16,7 @@ from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
 from daena_kms.rules.policy import HOLD
+from daena_kms.rules.policy_change import policy_was_set
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
 
@@ -253,14 +254,14 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     """Return the result of an earlier run's action, as the key shows it now."""
     kind, version_id = action["kind"], action.get("version")
     version = key.version(version_id) if isinstance(version_id, str) else None
-    if kind == "delete":
-        done = key.deleted is not None
-    elif kind == "restore":
-        done = key.deleted is None
+    if kind in {"delete", "restore"}:
+        done = (key.deleted is not None) == (kind == "delete")
     elif kind == "adopt":
         done = key.tags.get("daena.managed") == "true"
     elif kind in {"hold", "release"}:
         done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
+    elif kind == "policy":
+        done = policy_was_set(action, key)
     elif revokes(action):
         # Not every store shows a deleted key's versions, and they come back with the key.
         done = key.deleted is None and (version is None or version.over)

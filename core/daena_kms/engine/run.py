@@ -17,7 +17,7 @@ from daena_kms.notify import notify, wanted
 from daena_kms.objects.base import Objects
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import CHANGES, Action, Kind, Outcome
-from daena_kms.rules.summary import Result, Summary, action_record
+from daena_kms.rules.summary import Result, Summary, intent_record
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
@@ -186,7 +186,7 @@ class _Run:
                 if self._request.budget.over:
                     self._leave(chunk)
                     continue
-                journal.intend([action_record(a) for actions in chunk for a in actions])
+                journal.intend([intent_record(a) for actions in chunk for a in actions])
                 for actions in chunk:
                     # Twice the workers, so that none is idle while the log is written.
                     while len(running) >= 2 * workers:

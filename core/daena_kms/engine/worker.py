@@ -203,6 +203,7 @@ class Worker:
         for now in again:
             same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
             if same_kind and (now.base, now.version) == (action.base, action.version):
+                _check_spec(action, now)
                 return
         for now in again:
             if now.kind is Kind.FAILING and now.error is not None:
@@ -212,6 +213,16 @@ class Worker:
         else:
             msg = again[0].reason if again else "it is deleted or no longer managed"
         raise _NoLonger(msg)
+
+
+def _check_spec(planned: Action, now: Action) -> None:
+    """Raise unless a rotation makes the kind of value that its intent names."""
+    if planned.kind not in ROTATIONS or planned.policy is None or now.policy is None:
+        return
+    before, after = planned.policy.spec.text, now.policy.spec.text
+    if before != after:
+        what = f"its spec changed from {before[:60]!r} to {after[:60]!r} since it was planned"
+        raise _NoLonger(f"{what}; the next run goes by the new one")
 
 
 def _result_of(action: Action, error: Exception) -> Result:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daena_kms.cloud_kms import get_cloud_kms_adapter
+from daena_kms.engine.policies import show_policy
 from daena_kms.errors import ConfigError
 from daena_kms.kms.attestor import Attestor, RotationRecord
 from daena_kms.kms.manifests import (
@@ -149,6 +150,25 @@ class KeyManagementService:
     def restore_key(self, key_id: str) -> None:
         """Bring a deleted key back."""
         self._attestor.operations().restore(key_id)
+
+    def show_policy(self, key_id: str) -> dict[str, Any]:
+        """Return a managed key's policy: each field, where it comes from, and what it leads to.
+
+        :func:`daena_kms.engine.policies.policy_document` says what is in it. Raises
+        ``InvalidKeyId``, ``KeyNotFound``, ``NotManaged``, ``AccessDenied``, ``StoreUnavailable``.
+        """
+        return show_policy(self._attestor.adapter, key_id)
+
+    def set_policy(self, key_id: str, changes: Mapping[str, object]) -> dict[str, Any]:
+        """Change a managed key's policy through the audit log, and return the old and the new one.
+
+        ``changes`` holds, by field (``spec``, ``rotate_after``, ``grace``, ``destroy_after``,
+        ``keep``, ``first_due``), the new value as a tag holds it, or ``None`` to remove the tag.
+        Nothing is rotated, and a hold stays. Raises ``ConfigError`` for a policy that is refused,
+        ``RotationConflict`` when somebody else changed it at the same time, and what
+        :meth:`show_policy` raises; ``AuditUnavailable`` and ``Paused`` before any change.
+        """
+        return self._attestor.operations().set_policy(key_id, changes).to_dict()
 
     def iter_manifests(self) -> Iterator[Manifest]:
         """Yield the manifests, oldest first. They are not verified."""

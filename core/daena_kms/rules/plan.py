@@ -17,6 +17,7 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
+from daena_kms.rules.destroying import destroy_note, destroyable
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
@@ -85,6 +86,8 @@ class Action:
     error: DaenaKMSError | None = field(default=None, compare=False)
     #: A rotation away from a compromised version, or the retirement of one.
     compromised: bool = False
+    #: The policy that asked for it, for the audit log; ``None`` where nothing is changed.
+    policy: Policy | None = field(default=None, compare=False)
 
     @property
     def revokes(self) -> bool:
@@ -161,11 +164,13 @@ def plan_key(
     leaked = compromised or current.id in pending
     if named:
         why = "asked for by name"
-        return [
+        actions = [
             *revocations,
             *_rotations(key, policy, why, interrupted=interrupted, compromised=leaked),
         ]
-    return _regular(key, policy, now, revocations, interrupted=interrupted, leaked=leaked)
+    else:
+        actions = _regular(key, policy, now, revocations, interrupted=interrupted, leaked=leaked)
+    return [replace(a, policy=policy) if a.kind in CHANGES else a for a in actions]
 
 
 def _regular(
@@ -190,6 +195,7 @@ def _regular(
     if now >= due or unfinished:
         freed = sum(a.kind is Kind.DESTROY for a in actions)
         why = _UNFINISHED if unfinished else due_reason(key, policy, due, now)
+        why += destroy_note(key, policy, now, bound_only=True)
         rotations = _rotations(
             key, policy, why, interrupted=interrupted, compromised=leaked, freed=freed
         )
@@ -204,6 +210,7 @@ def _regular(
         reason = f"next due in {about(due - now)}, at {format_time(due)}"
         if _pending(key) is not None:
             reason += "; an interrupted rotation left a pending version, which is never promoted"
+        reason += destroy_note(key, policy, now)
         actions.append(Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due))
     return actions
 
@@ -339,21 +346,11 @@ def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
 
 
 def _destroys(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
-    if policy.destroy_after is None:
-        return
-    kept = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
-    spare = sum(v.state in kept for v in key.versions) - policy.keep
-    unreadable = {VersionState.RETIRED, VersionState.ABANDONED}
-    retired = [(v.retired, v) for v in key.versions if v.state in unreadable and v.retired]
-    for when, version in sorted(retired, key=lambda pair: (pair[0], pair[1].id)):
-        if now < when + policy.destroy_after:
+    for when, version in destroyable(key, policy):
+        if now < when or version.retired is None or policy.destroy_after is None:
             return
-        if version.state is VersionState.RETIRED:  # ``keep`` counts no abandoned version
-            if spare < 1:
-                continue
-            spare -= 1
         reason = (
-            f"retired {about(now - when)} ago, "
+            f"retired {about(now - version.retired)} ago, "
             f"destroy-after {format_duration(policy.destroy_after)}, keep {policy.keep}"
         )
         yield Action(key.id, Kind.DESTROY, reason, key.current_ref, version.id)

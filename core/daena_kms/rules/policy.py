@@ -1,13 +1,19 @@
 """What a key's tags ask for: parsed strictly, with defaults by which nothing can be lost."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_duration, format_time, parse_duration, parse_time
 from daena_kms.rules.model import Capabilities
 from daena_kms.rules.specs import DEFAULT, Spec, parse_spec
+from daena_kms.rules.strength import (
+    DEFAULT_MIN_BITS,
+    MIN_BITS_VARIABLE,
+    check_strength,
+    read_min_bits,
+)
 
 PREFIX = "daena."
 MANAGED = "daena.managed"
@@ -24,6 +30,8 @@ NEVER = "never"
 MIN_ROTATE_AFTER = timedelta(hours=1)
 MIN_GRACE = timedelta(hours=24)
 MIN_KEEP = 2
+#: Tags alone destroy no version earlier than this after it was superseded.
+MIN_KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,30 +40,51 @@ class Defaults:
 
     A default never retires or destroys what encrypts, signs or authenticates data: such a key
     needs a ``daena.grace`` of its own, because nobody re-encrypts its data for us.
+
+    ``min_bits`` and the time for which a superseded version is kept are bounds, not defaults: they
+    hold whatever a key's tags say.
     """
 
     rotate_after: timedelta = timedelta(days=90)
     grace: timedelta | None = timedelta(days=7)
     destroy_after: timedelta | None = None
+    #: No value that is easier to guess is generated; see :mod:`daena_kms.rules.strength`.
+    min_bits: int = DEFAULT_MIN_BITS
+    #: The variables that the deployment has set, for people who ask where a policy comes from.
+    given: frozenset[str] = field(default=frozenset(), compare=False)
+
+    @property
+    def kept_for(self) -> timedelta:
+        """How long a version is kept after it was superseded, at the least.
+
+        Seven days, or the deployment's own ``destroy_after`` if that is shorter.
+        """
+        own = self.destroy_after
+        return MIN_KEPT if own is None else min(own, MIN_KEPT)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Defaults":
         """Return the defaults in ``DAENA_KMS_ROTATE_AFTER``, ``_GRACE`` and ``_DESTROY_AFTER``.
+
+        ``DAENA_KMS_MIN_BITS`` is read, too.
 
         Raises:
             ConfigError: A variable is malformed; the message names it.
         """
 
         def read(tag: str, default: timedelta | None) -> timedelta | None:
-            variable = "DAENA_KMS_" + tag.removeprefix(PREFIX).replace("-", "_").upper()
-            text = environ.get(variable, "")
-            return _parse(tag, text, variable) if text else default
+            text = environ.get(variable_of(tag), "")
+            return _parse(tag, text, variable_of(tag)) if text else default
 
         built_in = cls()
+        bits = environ.get(MIN_BITS_VARIABLE, "")
+        names = (*map(variable_of, (ROTATE_AFTER, GRACE, DESTROY_AFTER)), MIN_BITS_VARIABLE)
         return cls(
             read(ROTATE_AFTER, None) or built_in.rotate_after,
             read(GRACE, built_in.grace),
             read(DESTROY_AFTER, built_in.destroy_after),
+            read_min_bits(bits) if bits else built_in.min_bits,
+            frozenset(name for name in names if environ.get(name)),
         )
 
 
@@ -71,10 +100,17 @@ class Policy:
     first_due: datetime | None
     #: ``True``: on hold until released; a time: on hold until then.
     hold: bool | datetime
+    #: No version is destroyed earlier than this after it was superseded.
+    kept_for: timedelta = MIN_KEPT
 
     def held(self, now: datetime) -> bool:
         """Whether the key must not change at ``now``."""
         return self.hold if isinstance(self.hold, bool) else now < self.hold
+
+
+def variable_of(tag: str) -> str:
+    """Return the variable that sets the default of a tag, such as ``DAENA_KMS_GRACE``."""
+    return "DAENA_KMS_" + tag.removeprefix(PREFIX).replace("-", "_").upper()
 
 
 def is_managed(tags: Mapping[str, str]) -> bool:
@@ -95,14 +131,15 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
     """Return the policy in a key's tags.
 
     Raises:
-        ConfigError: A tag is malformed or unknown, the store can't do what the policy asks, or
-            the policy would destroy a version inside its grace. Then no part of the policy counts.
+        ConfigError: A tag is malformed or unknown, the store can't do what the policy asks, the
+            policy would destroy a version inside its grace, or fresh values would have fewer bits
+            than the deployment's minimum. Then no part of the policy counts.
     """
     unknown = [t for t in tags if t.startswith(PREFIX) and t not in TAGS]
     if unknown:
         msg = f"{unknown[0][:60]!r} is not a tag of daena-kms"
         raise ConfigError(msg, todo=f"Use {', '.join(TAGS)}")
-    spec = parse_spec(tags.get(SPEC, DEFAULT))
+    spec = _spec(tags.get(SPEC, DEFAULT), defaults)
     rotate_after = _read(tags, ROTATE_AFTER, defaults.rotate_after) or defaults.rotate_after
     grace = _read(tags, GRACE, None if spec.protects_data else defaults.grace)
     destroy_after = _read(tags, DESTROY_AFTER, defaults.destroy_after)
@@ -114,11 +151,8 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
             )
             raise ConfigError(msg, todo=f"Set {GRACE} too, or remove {DESTROY_AFTER}")
         destroy_after = None
-    if destroy_after is not None and can.destroy_means is None:
-        name = DESTROY_AFTER if DESTROY_AFTER in tags else "DAENA_KMS_DESTROY_AFTER"
-        msg = f"{name} is {format_duration(destroy_after)}"
-        todo = "This store can't destroy a single version: set it to never, or remove it"
-        raise ConfigError(msg, todo=todo)
+    name = DESTROY_AFTER if DESTROY_AFTER in tags else variable_of(DESTROY_AFTER)
+    _check_destroys(destroy_after, name, can)
     policy = Policy(
         spec,
         rotate_after,
@@ -127,9 +161,28 @@ def parse_policy(tags: Mapping[str, str], defaults: Defaults, can: Capabilities)
         _keep(tags, can),
         parse_time(tags[FIRST_DUE], FIRST_DUE) if FIRST_DUE in tags else None,
         _hold(tags),
+        defaults.kept_for,
     )
     _check_room(policy, can)
     return policy
+
+
+def check_tag(tag: str, text: str, defaults: Defaults, can: Capabilities) -> None:
+    """Check one tag of a policy by itself, as it is checked before the key's others are known.
+
+    Raises:
+        ConfigError: :func:`parse_policy` would refuse it, whatever the other tags say.
+    """
+    if tag == SPEC:
+        _spec(text, defaults)
+    elif tag == KEEP:
+        _keep({KEEP: text}, can)
+    elif tag == FIRST_DUE:
+        parse_time(text, FIRST_DUE)
+    elif tag == DESTROY_AFTER:
+        _check_destroys(_parse(tag, text, tag), tag, can)
+    else:
+        _parse(tag, text, tag)
 
 
 def check_hold_end(until: datetime, now: datetime, key_id: str) -> None:
@@ -137,6 +190,19 @@ def check_hold_end(until: datetime, now: datetime, key_id: str) -> None:
     if until <= now:
         msg = f"until is {format_time(until)}, which is not in the future"
         raise ConfigError(msg, key_id=key_id, todo="Give a time in the future, or none")
+
+
+def _spec(text: str, defaults: Defaults) -> Spec:
+    spec = parse_spec(text)
+    check_strength(spec, defaults.min_bits)
+    return spec
+
+
+def _check_destroys(destroy_after: timedelta | None, name: str, can: Capabilities) -> None:
+    if destroy_after is not None and can.destroy_means is None:
+        msg = f"{name} is {format_duration(destroy_after)}"
+        todo = "This store can't destroy a single version: set it to never, or remove it"
+        raise ConfigError(msg, todo=todo)
 
 
 def _read(tags: Mapping[str, str], tag: str, default: timedelta | None) -> timedelta | None:

@@ -7,8 +7,10 @@ from typing import Any
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.durations import format_time
+from daena_kms.rules.fields import policy_record
 from daena_kms.rules.model import Revoking
 from daena_kms.rules.plan import Action, Kind, Outcome, lateness_of
+from daena_kms.rules.policy import Policy
 
 #: How many keys an error names; the summary names all.
 _NAMED = 20
@@ -54,6 +56,16 @@ def action_record(action: Action) -> dict[str, Any]:
         "compromised": True if action.compromised else None,
     }
     return {name: value for name, value in row.items() if value is not None}
+
+
+def intent_record(action: Action) -> dict[str, Any]:
+    """Return an action as an intent holds it: also with the spec and the policy in force."""
+    return action_record(action) | in_force(action.policy)
+
+
+def in_force(policy: Policy | None) -> dict[str, Any]:
+    """Return the members of an intent that hold the spec and the policy in force."""
+    return {} if policy is None else {"spec": policy.spec.text, "policy": policy_record(policy)}
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ from daena_kms.rules.names import check_key_id, check_material
 from daena_kms.rules.plan import check_key, plan_key
 from daena_kms.rules.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
 from daena_kms.rules.specs import DEFAULT, check_fits, generate, parse_spec
+from daena_kms.rules.strength import check_strength
 from daena_kms.settings import Settings
 from daena_kms.stores.rotation import rotate
 
@@ -186,6 +187,7 @@ class CloudKMSAdapter:
         """Return the caller's value, checked, or a fresh one of the spec in ``tags``."""
         spec = parse_spec(tags.get(SPEC, DEFAULT))
         if material is None:
+            check_strength(spec, self.defaults.min_bits)
             return generate(spec, self.store.randomness(spec.random_bytes))
         check_material(material, key_id)
         if check:

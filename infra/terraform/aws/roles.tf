@@ -28,6 +28,7 @@ resource "aws_iam_role_policy" "function" {
     Statement = concat(
       local.rotate_statements,
       [for statement in local.change_statements : statement if each.key == "http" && var.http_changes],
+      [for statement in local.policy_statements : statement if each.key == "http" && var.http_policy],
       [{
         Sid      = "Log"
         Effect   = "Allow"
@@ -115,6 +116,21 @@ locals {
       Condition = {
         StringEquals                = { "aws:ResourceTag/daena.managed" = "true" }
         "ForAllValues:StringEquals" = { "aws:TagKeys" = ["daena.hold"] }
+      }
+    },
+  ]
+  policy_statements = [
+    {
+      # The tags of a policy alone: neither daena.managed nor daena.hold.
+      Sid      = "SetPoliciesOfManagedSecrets"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:TagResource", "secretsmanager:UntagResource"]
+      Resource = local.secrets
+      Condition = {
+        StringEquals = { "aws:ResourceTag/daena.managed" = "true" }
+        "ForAllValues:StringEquals" = { "aws:TagKeys" = [
+          "daena.destroy-after", "daena.first-due", "daena.grace", "daena.keep", "daena.rotate-after", "daena.spec",
+        ] }
       }
     },
   ]

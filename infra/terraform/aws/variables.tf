@@ -200,6 +200,13 @@ variable "http_changes" {
   nullable    = false
 }
 
+variable "http_policy" {
+  description = "DAENA_KMS_HTTP_POLICY: whether the HTTP API may also change the policies of keys: the right to set the six tags of a policy on managed secrets."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "http_caller_arns" {
   description = "Roles or users that the function itself lets call its URL. In the same account an IAM policy of the caller's does, too."
   type        = list(string)

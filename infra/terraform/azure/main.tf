@@ -18,7 +18,9 @@ locals {
     DAENA_KMS_EXPIRE         = tostring(var.expire)
     DAENA_KMS_ROTATE_AFTER   = var.rotate_after
     DAENA_KMS_GRACE          = var.grace
+    DAENA_KMS_MIN_BITS       = var.min_bits == null ? null : tostring(var.min_bits)
     DAENA_KMS_MIN_INTERVAL   = var.min_interval
+    DAENA_KMS_HTTP_POLICY    = var.http_policy ? "true" : null
     DAENA_KMS_PAUSED         = tostring(var.paused)
     DAENA_KMS_ACCESS         = var.access
     DAENA_KMS_ENDPOINT       = var.endpoint

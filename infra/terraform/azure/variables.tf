@@ -217,6 +217,13 @@ variable "expire" {
   nullable    = false
 }
 
+variable "http_policy" {
+  description = "DAENA_KMS_HTTP_POLICY: whether the HTTP API may also change the policies of keys. It needs no right that a run does not have."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "entra_client_id" {
   description = "Client id of an app registration: with it, callers of the API sign in with Entra ID beside the function's key, and are named in the log."
   type        = string

@@ -22,6 +22,17 @@ variable "grace" {
   }
 }
 
+variable "min_bits" {
+  description = "DAENA_KMS_MIN_BITS: no value with fewer bits of entropy is generated, whatever a key's tags say. By default 112."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.min_bits == null || try(var.min_bits >= 1 && var.min_bits <= 512 && floor(var.min_bits) == var.min_bits, false)
+    error_message = "Use a whole number of bits from 1 to 512."
+  }
+}
+
 variable "min_interval" {
   description = "DAENA_KMS_MIN_INTERVAL: how old a version must be before somebody may replace it over HTTP, so that a stolen trigger is no denial of service; null: any age."
   type        = string

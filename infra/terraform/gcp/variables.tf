@@ -217,6 +217,13 @@ variable "http_changes" {
   nullable    = false
 }
 
+variable "http_policy" {
+  description = "DAENA_KMS_HTTP_POLICY: whether the HTTP API may also change the policies of keys. It needs no right that a run does not have."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "http_callers" {
   description = "Who may call the HTTP API: user:…, group:…, serviceAccount:…"
   type        = list(string)

@@ -54,9 +54,10 @@ def test_every_address_and_method_is_described() -> None:
 def test_the_guide_has_every_address_and_permission() -> None:
     """Its table is the router's, and its example of a policy is one."""
     guide = (Path(__file__).parents[3] / "docs" / "API.md").read_text()
-    told = set(re.findall(r"^\| `(GET|POST) (/v1/\S+)`", guide, flags=re.MULTILINE))
+    told = set(re.findall(r"^\| `(GET|POST|PATCH) (/v1/\S+)`", guide, flags=re.MULTILINE))
     assert told == ADDRESSES
-    rows = re.findall(r"^\| `(GET|POST) (/v1/\S+)` .* `([a-z]+)` \|$", guide, flags=re.MULTILINE)
+    row = r"^\| `(GET|POST|PATCH) (/v1/\S+)` .* `([a-z]+)` \|$"
+    rows = re.findall(row, guide, flags=re.MULTILINE)
     permissions = {(method, path): word for method, path, word in rows}
     assert permissions == {
         (route.method, route.path): route.may

@@ -12,7 +12,7 @@ from tests.unit.cli.shell import Shell
 
 COMMANDS = {
     *("plan", "rotate", "create", "list", "show", "adopt", "hold", "release", "rollback"),
-    *("delete", "restore", "audit", "demo", "doctor"),
+    *("delete", "restore", "audit", "policy", "demo", "doctor"),
 }
 
 
@@ -26,7 +26,9 @@ def test_help_lists_every_command(shell: Shell) -> None:
     assert "Exit status: 0 done, 1 something failed or is wrong, 2 bad usage" in text
 
 
-@pytest.mark.parametrize("command", [*sorted(COMMANDS), "audit log", "audit verify"])
+@pytest.mark.parametrize(
+    "command", [*sorted(COMMANDS), "audit log", "audit verify", "policy show", "policy set"]
+)
 def test_every_command_has_a_help(shell: Shell, command: str) -> None:
     """It says what the command does, and needs no setting."""
     shell.environment = {}

@@ -135,6 +135,25 @@ def test_changes_that_are_switched_off(local: Patient, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize(
+    ("text", "status", "found"),
+    [
+        ("40", Status.WARNING, "DAENA_KMS_MIN_BITS allows values of 40 bits of entropy"),
+        ("111", Status.WARNING, "DAENA_KMS_MIN_BITS allows values of 111 bits of entropy"),
+        ("none", Status.WRONG, "DAENA_KMS_MIN_BITS is 'none'"),
+    ],
+)
+def test_values_that_are_easy_to_guess(
+    local: Patient, monkeypatch: pytest.MonkeyPatch, text: str, status: Status, found: str
+) -> None:
+    """What a deployment has allowed on purpose is a warning; the usual minimum is none."""
+    monkeypatch.setenv("DAENA_KMS_MIN_BITS", text)
+    check = local.odd()["settings: bits"]
+    assert (check.status, check.found) == (status, found)
+    monkeypatch.setenv("DAENA_KMS_MIN_BITS", "112")
+    assert "settings: bits" not in local.odd()
+
+
+@pytest.mark.parametrize(
     ("url", "allowed", "status"),
     [
         ("https://localhost/events", "localhost", Status.OK),

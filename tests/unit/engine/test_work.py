@@ -202,3 +202,27 @@ def test_retirement_is_planned_again_too(store: HookedStore) -> None:
     store.tag(store.describe(KEY), {"daena.grace": "1d"})
     (result,) = worker(store)(actions)
     assert (result.result, store.changes) == ("done", [("retire", KEY)])
+
+
+@pytest.mark.parametrize(
+    ("tags", "result"),
+    [
+        ({"daena.spec": "password"}, "skipped"),
+        ({"daena.spec": "aes-128"}, "skipped"),
+        # The same spec, written out; and another interval, which is over as well.
+        ({"daena.spec": "aes-256"}, "done"),
+        ({"daena.rotate-after": "1d"}, "done"),
+        ({"daena.spec": "password:length=12:classes=digit"}, "failed"),
+    ],
+)
+def test_a_rotation_makes_the_kind_of_value_that_its_intent_names(
+    store: HookedStore, tags: dict[str, str], result: str
+) -> None:
+    """If the spec has changed since the plan, the next run goes by the new one, and says so."""
+    actions = planned(store)
+    store.tag(store.describe(KEY), tags)
+    (done,) = worker(store)(actions)
+    assert done.result == result
+    assert len(store.describe(KEY).versions) == 1 + (result == "done")
+    if result == "skipped":
+        assert f"from 'aes-256' to {tags['daena.spec']!r}" in str(done.message)

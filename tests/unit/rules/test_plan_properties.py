@@ -130,6 +130,7 @@ def test_only_what_is_over_is_retired_and_destroyed(key: Key) -> None:
         assert policy.destroy_after is not None
         assert old.retired is not None
         assert NOW - old.retired >= policy.destroy_after
+        assert NOW - (old.superseded or old.retired) >= 7 * DAY
     assert not destroyed or left - len(destroyed) >= policy.keep
 
 

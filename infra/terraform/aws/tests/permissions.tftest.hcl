@@ -85,6 +85,13 @@ run "http_reads_no_value_by_default" {
   assert {
     condition = !contains(flatten([
       for statement in jsondecode(aws_iam_role_policy.function["http"].policy).Statement : statement.Action
+    ]), "secretsmanager:TagResource")
+    error_message = "Without http_changes and http_policy the API can set no tag."
+  }
+
+  assert {
+    condition = !contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.function["http"].policy).Statement : statement.Action
     ]), "sqs:SendMessage")
     error_message = "The API is called synchronously and sends no dead letter."
   }
@@ -119,6 +126,46 @@ run "http_changes" {
       for statement in jsondecode(aws_iam_role_policy.function["scheduled"].policy).Statement : statement.Action
     ]), "secretsmanager:GetSecretValue")
     error_message = "The scheduled function never reads a value."
+  }
+}
+
+run "http_policy" {
+  command = plan
+
+  variables {
+    http_policy = true
+  }
+
+  assert {
+    condition = jsonencode([
+      for statement in jsondecode(aws_iam_role_policy.function["http"].policy).Statement :
+      [statement.Action, sort(statement.Condition["ForAllValues:StringEquals"]["aws:TagKeys"]), statement.Condition.StringEquals]
+      if contains(statement.Action, "secretsmanager:TagResource")
+      ]) == jsonencode([[
+        ["secretsmanager:TagResource", "secretsmanager:UntagResource"],
+        ["daena.destroy-after", "daena.first-due", "daena.grace", "daena.keep", "daena.rotate-after", "daena.spec"],
+        { "aws:ResourceTag/daena.managed" = "true" },
+    ]])
+    error_message = "With http_policy the API sets the tags of a policy on managed secrets, and no other tag."
+  }
+
+  assert {
+    condition = !contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.function["http"].policy).Statement : statement.Action
+    ]), "secretsmanager:GetSecretValue")
+    error_message = "To change a policy takes no value."
+  }
+
+  assert {
+    condition = !contains(flatten([
+      for statement in jsondecode(aws_iam_role_policy.function["scheduled"].policy).Statement : statement.Action
+    ]), "secretsmanager:TagResource")
+    error_message = "The scheduled function never tags."
+  }
+
+  assert {
+    condition     = aws_lambda_function.this["http"].environment[0].variables.DAENA_KMS_HTTP_POLICY == "true"
+    error_message = "The function knows that it may."
   }
 }
 

@@ -84,6 +84,8 @@ run "settings" {
     rotate_after   = "30d"
     grace          = "48h"
     destroy_after  = "never"
+    min_bits       = 128
+    http_policy    = true
     min_interval   = "1h"
     paused         = true
     access         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
@@ -96,6 +98,8 @@ run "settings" {
       DAENA_KMS_ROTATE_AFTER   = "30d"
       DAENA_KMS_GRACE          = "48h"
       DAENA_KMS_DESTROY_AFTER  = "never"
+      DAENA_KMS_MIN_BITS       = "128"
+      DAENA_KMS_HTTP_POLICY    = "true"
       DAENA_KMS_MIN_INTERVAL   = "1h"
       DAENA_KMS_PAUSED         = "true"
       DAENA_KMS_ACCESS         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"

@@ -73,6 +73,8 @@ run "settings" {
     rotate_after    = "30d"
     grace           = "never"
     destroy_after   = "30d"
+    min_bits        = 128
+    http_policy     = true
     min_interval    = "1h"
     paused          = true
     access          = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"
@@ -87,6 +89,8 @@ run "settings" {
       DAENA_KMS_ROTATE_AFTER   = "30d"
       DAENA_KMS_GRACE          = "never"
       DAENA_KMS_DESTROY_AFTER  = "30d"
+      DAENA_KMS_MIN_BITS       = "128"
+      DAENA_KMS_HTTP_POLICY    = "true"
       DAENA_KMS_MIN_INTERVAL   = "1h"
       DAENA_KMS_PAUSED         = "true"
       DAENA_KMS_ACCESS         = "[{\"who\": \"*\", \"may\": [\"rotate\"]}]"

@@ -87,6 +87,7 @@ run "policy" {
     rotate_after   = "90"
     grace          = "12h"
     destroy_after  = "soon"
+    min_bits       = 0
     min_interval   = "soon"
     access         = "{}{"
     endpoint_allow = ["*.internal"]
@@ -94,8 +95,28 @@ run "policy" {
   }
 
   expect_failures = [
-    var.rotate_after, var.grace, var.destroy_after, var.min_interval, var.access, var.endpoint_allow, var.endpoint,
+    var.rotate_after, var.grace, var.destroy_after, var.min_bits, var.min_interval, var.access, var.endpoint_allow, var.endpoint,
   ]
+}
+
+run "bits_beyond_every_spec" {
+  command = plan
+
+  variables {
+    min_bits = 513
+  }
+
+  expect_failures = [var.min_bits]
+}
+
+run "bits_in_parts" {
+  command = plan
+
+  variables {
+    min_bits = 111.5
+  }
+
+  expect_failures = [var.min_bits]
 }
 
 run "rules_without_a_deed" {
