@@ -13,6 +13,30 @@ CLOCK_SKEW = timedelta(minutes=5)
 #: How long before an expiry it counts as near: the same time as for Key Vault's own events.
 #: https://learn.microsoft.com/azure/key-vault/general/event-grid-overview
 NEAR_EXPIRY = timedelta(days=30)
+#: A key counts as due this part of its interval early, and at most that long: so it rotates at
+#: every firing of a timer with the same interval, also when one comes a little early.
+_EARLY_PART, _EARLY_MOST = 20, timedelta(minutes=5)
+
+
+def tolerance(interval: timedelta) -> timedelta:
+    """Return by how much a key with this interval counts as due before its due time."""
+    return min(interval / _EARLY_PART, _EARLY_MOST)
+
+
+def is_due(key: Key, policy: Policy, now: datetime) -> bool:
+    """Whether the key is rotated at ``now``: at its due time, or a little before it.
+
+    Never before its first due time.
+
+    Raises:
+        KeyNotFound: The key has no current version.
+    """
+    return _counts_as_due(due_at(key, policy), policy, now)
+
+
+def _counts_as_due(due: datetime, policy: Policy, now: datetime) -> bool:
+    early = due - now <= tolerance(policy.rotate_after)  # no sum: a far due time may overflow
+    return early and (policy.first_due is None or now >= policy.first_due)
 
 
 def due_at(key: Key, policy: Policy) -> datetime:
@@ -58,11 +82,8 @@ def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime)
         return now >= key.older_since + policy.grace
     if current.created_earliest is None:
         return False
-    certain = due_at(key, policy)
     possible = current.created_earliest + policy.rotate_after
-    if policy.first_due is not None:
-        possible = max(possible, policy.first_due)
-    return possible <= now < certain
+    return _counts_as_due(possible, policy, now) and not is_due(key, policy, now)
 
 
 def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
@@ -70,6 +91,8 @@ def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
     current = key.current
     age = about(now - current.created) if current is not None else "an unknown time"
     since = "due now" if now == due else f"overdue by {about(now - due)}"
+    if now < due:
+        since = f"due in {about(due - now)}, which counts as due now"
     interval = format_duration(policy.rotate_after).replace("d", " d").replace("h", " h")
     if (
         current is not None

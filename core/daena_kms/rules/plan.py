@@ -17,7 +17,7 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
-from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
+from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
 from daena_kms.rules.names import check_key_id, mark
@@ -166,7 +166,7 @@ def _regular(
     retirements = (a for a in _retirements(key, policy, now) if a.version not in revoked)
     actions = [*_destroys(key, policy, now), *revocations, *retirements]
     due = due_at(key, policy)
-    if now >= due:
+    if is_due(key, policy, now):
         freed = sum(a.kind is Kind.DESTROY for a in actions)
         why = due_reason(key, policy, due, now)
         actions.append(_rotation(key, policy, why, interrupted=interrupted, freed=freed))

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.kms import KeyManagementService
 from daena_kms.objects.base import Objects
+from daena_kms.rules import due
 
 from tests.unit.old.make import LEAKED, Life, master_key, objects_in, seen, signing_key
 
@@ -137,8 +138,12 @@ def test_the_chain_grows_on(adapter: LocalAdapter, log: Objects) -> None:
     assert verify(log, adapter.store.scan()).ok
 
 
-def test_the_same_life_leaves_the_same_log(tmp_path: Path) -> None:
-    """Record for record and member for member, ids, hashes and fractions of a second apart."""
+def test_the_same_life_leaves_the_same_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record for record and member for member, ids, hashes and fractions of a second apart.
+
+    The older version rotated no key before its due time, and one run comes a minute before it.
+    """
+    monkeypatch.setattr(due, "_EARLY_MOST", timedelta())
     life = Life(tmp_path / "home", tmp_path / "audit")
     life.live()
     assert _comparable(objects_in(tmp_path / "audit")) == _comparable(OBJECTS)
