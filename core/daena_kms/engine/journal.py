@@ -37,7 +37,8 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
-        #: Results that earlier runs could not write: their versions did become current.
+        #: Results that earlier runs could not write: their versions did become current, or their
+        #: keys were enrolled.
         self.recovered: list[dict[str, Any]] = []
 
     @classmethod
@@ -93,7 +94,8 @@ class Journal:
                 continue
             outcome = _what_became(action, key)
             results.append({**result, **outcome})
-            if outcome["result"] is Outcome.DONE and "new_version" in outcome:
+            made = "new_version" in outcome or action["kind"] == Kind.ENROL
+            if outcome["result"] is Outcome.DONE and made:
                 self.recovered.append(results[-1])
             pending = revokes(action) and not _is_current(action, key)
             if outcome["result"] is Outcome.NOT_DONE and (pending or self._may_still_run(action)):
@@ -150,7 +152,9 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     elif kind == "restore":
         done = key.deleted is None
     elif kind == "adopt":
-        done = key.tags.get("daena.managed") == "true"
+        done = key.tags.get("daena.managed") == "true" and key.enrolled
+    elif kind == Kind.ENROL:
+        done = key.enrolled
     elif kind in {"hold", "release"}:
         done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
     elif revokes(action):

@@ -97,8 +97,9 @@ class Survey:
 
     def _look(self, key_id: str) -> Key:
         exact = key_id in self.pending_revocations
-        if key_id in self.request.looks and not exact:
-            return self.request.looks[key_id]
+        given = self.request.looks.get(key_id)
+        if given is not None and not exact and given.enrolled:
+            return given
         defaults, clock = self.request.adapter.defaults, self.request.clock
         return look_at(self._store, key_id, defaults, clock, exact=exact)
 

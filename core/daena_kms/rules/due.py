@@ -3,9 +3,10 @@
 from datetime import datetime, timedelta
 
 from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.rules.adoption import first_due_by_tag
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key
-from daena_kms.rules.policy import Defaults, Policy, parse_policy
+from daena_kms.rules.policy import MANAGED, Defaults, Policy, parse_policy
 
 #: The clocks of a store and of a function differ by seconds. If a version is dated further ahead
 #: than this, one of them is wrong, and the key's age can't be trusted.
@@ -31,12 +32,23 @@ def is_due(key: Key, policy: Policy, now: datetime) -> bool:
     Raises:
         KeyNotFound: The key has no current version.
     """
-    return _counts_as_due(due_at(key, policy), policy, now)
+    return _counts_as_due(due_at(key, policy), not_before(key, policy), policy, now)
 
 
-def _counts_as_due(due: datetime, policy: Policy, now: datetime) -> bool:
+def _counts_as_due(due: datetime, first: datetime | None, policy: Policy, now: datetime) -> bool:
     early = due - now <= tolerance(policy.rotate_after)  # no sum: a far due time may overflow
-    return early and (policy.first_due is None or now >= policy.first_due)
+    return early and (first is None or now >= first)
+
+
+def not_before(key: Key, policy: Policy) -> datetime | None:
+    """Return the time before which the key is never due, or ``None``.
+
+    That is the tag ``daena.first-due``, or what follows from the enrolment of a key by its tags.
+    """
+    if key.enrolled_by_tag is None:
+        return policy.first_due
+    by_tag = first_due_by_tag(key.id, key.enrolled_by_tag, policy.rotate_after)
+    return by_tag if policy.first_due is None else max(by_tag, policy.first_due)
 
 
 def due_at(key: Key, policy: Policy) -> datetime:
@@ -51,26 +63,33 @@ def due_at(key: Key, policy: Policy) -> datetime:
     if current is None:
         msg = "it has no current version"
         raise KeyNotFound(msg, key_id=key.id)
-    due = regular_due(current.created, policy)
+    first = not_before(key, policy)
+    due = _latest(regular_due(current.created, policy), first)
     if current.expires is None or current.expires >= due - CLOCK_SKEW:
         return due
     life = max(timedelta(), current.expires - current.created)
     near = current.expires - min(NEAR_EXPIRY, life / 2)
-    return min(due, near if policy.first_due is None else max(near, policy.first_due))
+    return min(due, _latest(near, first))
 
 
 def regular_due(made: datetime, policy: Policy) -> datetime:
     """Return when a version made at that time is due if it never expires."""
-    due = made + policy.rotate_after
-    return due if policy.first_due is None else max(due, policy.first_due)
+    return _latest(made + policy.rotate_after, policy.first_due)
+
+
+def _latest(due: datetime, first: datetime | None) -> datetime:
+    return due if first is None else max(due, first)
 
 
 def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime) -> bool:
     """Whether a closer look may show more to do than a listing does.
 
     A listing may only bound the current version's age, which leaves open whether the key is due.
-    Or it may not show older versions, one of which may have to be retired by now.
+    Or it may not show older versions, one of which may have to be retired by now, or may be of
+    ours although the current one shows no sign of that.
     """
+    if not key.enrolled:
+        return key.tags.get(MANAGED) == "true" and not can.lists_versions
     current = key.current
     if current is None or (current.created_earliest is None and key.older_since is None):
         return False
@@ -82,8 +101,9 @@ def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime)
         return now >= key.older_since + policy.grace
     if current.created_earliest is None:
         return False
+    first = not_before(key, policy)
     possible = current.created_earliest + policy.rotate_after
-    return _counts_as_due(possible, policy, now) and not is_due(key, policy, now)
+    return _counts_as_due(possible, first, policy, now) and not is_due(key, policy, now)
 
 
 def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
@@ -97,9 +117,9 @@ def due_reason(key: Key, policy: Policy, due: datetime, now: datetime) -> str:
     if (
         current is not None
         and current.expires is not None
-        and due < regular_due(current.created, policy)
+        and due < _latest(regular_due(current.created, policy), not_before(key, policy))
     ):
         return f"{since}: its version expires at {format_time(current.expires)}"
-    if policy.first_due == due:
+    if not_before(key, policy) == due:
         return f"{since}: first-due {format_time(due)} reached, rotate-after {interval}"
     return f"{since}: last rotated {age} ago, rotate-after {interval}"

@@ -17,6 +17,7 @@ from daena_kms.errors import (
     NotManaged,
     RotationConflict,
 )
+from daena_kms.rules.adoption import check_enrollable, enrolment_hour, first_due_by_tag
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
@@ -32,6 +33,8 @@ _UNDER_WAY = timedelta(hours=1)
 class Kind(StrEnum):
     """What a plan says about a key."""
 
+    #: Make a key that carries only our tags a key of ours, without rotating it.
+    ENROL = "enrol"
     ROTATE = "rotate"
     #: A rotation of a key after an earlier one was interrupted.
     FINISH = "finish"
@@ -46,7 +49,7 @@ class Kind(StrEnum):
 #: The kinds that make a new version current.
 ROTATIONS = frozenset({Kind.ROTATE, Kind.FINISH})
 #: The kinds that change a store.
-CHANGES = ROTATIONS | {Kind.RETIRE, Kind.DESTROY}
+CHANGES = ROTATIONS | {Kind.ENROL, Kind.RETIRE, Kind.DESTROY}
 
 
 class Outcome(StrEnum):
@@ -77,6 +80,8 @@ class Action:
     version: str | None = None
     #: When the key is or was due.
     due: datetime | None = None
+    #: Only for ENROL: the ids of the versions that the key has by then.
+    versions: tuple[str, ...] = ()
     #: Only for FAILING and HELD: the error that the key's outcome carries.
     error: DaenaKMSError | None = field(default=None, compare=False)
     #: A rotation away from a compromised version, or the retirement of one.
@@ -145,11 +150,8 @@ def plan_key(
     if policy.held(now):
         return [_held(key, policy, pending_revocations, now)]
     current = key.current
-    if current is None:
-        todo = "Give it a value or enable it, put it on hold, or delete it"
-        msg = key.trouble or "it has no current version"
-        missing = KeyNotFound(msg, key_id=key.id, todo=todo)
-        return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
+    if current is None or not key.enrolled:
+        return _enrolment(key, policy, now, named=named, compromised=compromised)
     revocations = list(_revocations(key, pending_revocations, now))
     if named:
         rotation = _rotation(key, policy, "asked for by name", interrupted=interrupted)
@@ -180,6 +182,35 @@ def _regular(
             reason += "; an interrupted rotation left a pending version, which is never promoted"
         actions.append(Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due))
     return actions
+
+
+def _enrolment(
+    key: Key, policy: Policy, now: datetime, *, named: bool, compromised: bool
+) -> list[Action]:
+    """Return what is to be done with a key without a value, or that carries only our tags.
+
+    Such a key is enrolled, and not rotated by the same run, unless its value is compromised.
+    """
+    current = key.current
+    try:
+        if current is None:
+            todo = "Give it a value or enable it, put it on hold, or delete it"
+            msg = key.trouble or "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo=todo)
+        check_enrollable(key)
+    except DaenaKMSError as refused:
+        return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
+    rotation = _rotation(key, policy, "asked for by name", interrupted=False)
+    if rotation.error is not None:  # no room: enrolling it would not help
+        return [rotation]
+    due = first_due_by_tag(key.id, enrolment_hour(now), policy.rotate_after)
+    due = due if policy.first_due is None else max(due, policy.first_due)
+    reason = f"enrolled by tag; first due at {format_time(due)}"
+    if named and not compromised:
+        reason += "; not rotated, because it is not enrolled yet: rotate it again to do so now"
+    known = tuple(version.id for version in key.versions)
+    enrolment = Action(key.id, Kind.ENROL, reason, key.current_ref, due=due, versions=known)
+    return [enrolment, *_away_from(current, rotation)] if compromised else [enrolment]
 
 
 def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> Action:

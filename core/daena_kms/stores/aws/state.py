@@ -6,7 +6,12 @@ version was made and from which base; labels of our own say the rest::
     daena-made-<stamp>-<mark>     made by us; pins the version from the start, so that it never
                                   becomes unlabelled: AWS deletes unlabelled versions
     daena-keep-<stamp>-<mark>     pinned by us when it was current or previous
+    daena-keep-<stamp>-enrolled-<mark>  the same, when a run enrolled the secret by its tags; the
+                                  stamp is the hour of that
     daena-retired-<stamp>-<mark>  retired by us at that time
+
+A label or a version id of ours shows that the secret is enrolled: whoever may only tag it can set
+neither.
 
 A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
 later version was made from it. A version of ours for which none of this is true lost a race or was
@@ -29,11 +34,20 @@ MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
+#: A label of ours. Somebody else may use labels that begin with daena, too.
+_OURS = re.compile(r"daena-[a-z]+-\d{8}T\d{6}Z-.*", re.ASCII)
+_BY_TAG = re.compile(r"daena-keep-\d{8}T\d{6}Z-enrolled-.*", re.ASCII)
 
 
 def label(prefix: str, version_id: str, at: datetime) -> str:
     """Return a label of ours for one version: no two versions ever share one."""
     return f"{prefix}{at.astimezone(UTC).strftime(_STAMP)}-{mark(version_id)}"
+
+
+def enrolled_label(version_id: str, hour: datetime) -> str:
+    """Return the label that enrols a secret by its tags, and pins its current version."""
+    pin = label(KEEP, version_id, hour)
+    return f"{pin.removesuffix(mark(version_id))}enrolled-{mark(version_id)}"
 
 
 class Labels:
@@ -48,6 +62,18 @@ class Labels:
     def used(self) -> int:
         """How many labels there are."""
         return sum(len(stages) for stages in self.stages.values())
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether we ever wrote to the secret: a version id or a label of ours shows it."""
+        every = (stage for stages in self.stages.values() for stage in stages)
+        return bool(self._parsed) or any(map(_OURS.fullmatch, every))
+
+    @property
+    def enrolled_by_tag(self) -> datetime | None:
+        """The hour in which a run enrolled the secret by its tags, as long as a label says so."""
+        every = (stage for stages in self.stages.values() for stage in stages)
+        return _stamped([stage for stage in every if _BY_TAG.fullmatch(stage)])
 
     def holder(self, stage: str) -> str | None:
         """Return the id of the version that carries ``stage``."""
@@ -240,6 +266,8 @@ def to_key(
         owner=_owner(answer, region),
         deleted=deleted.astimezone(UTC) if deleted is not None else None,
         room=labels.room(),
+        enrolled=labels.enrolled,
+        enrolled_by_tag=labels.enrolled_by_tag,
         handle=labels,
     )
 
@@ -247,6 +275,8 @@ def to_key(
 def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
     if answer.get("OwningService"):
         return f"the AWS service {answer['OwningService']}"
+    if answer.get("Type"):
+        return f"the partner {answer['Type']} (a managed external secret)"
     if answer.get("RotationEnabled"):
         return "Secrets Manager's own rotation (RotationEnabled)"
     primary = answer.get("PrimaryRegion")

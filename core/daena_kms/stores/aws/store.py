@@ -14,6 +14,7 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
+from daena_kms.rules.adoption import enrolment_hour
 from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
@@ -31,6 +32,7 @@ from daena_kms.stores.aws.state import (
     PREVIOUS,
     RETIRED,
     Labels,
+    enrolled_label,
     label,
     labels_of,
     to_key,
@@ -229,12 +231,33 @@ class AWSStore(Store):
             self._call("untag_resource", key.id, TagKeys=unwanted)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
-        """Pin the versions that somebody else made, then tag the secret."""
+        """Pin the versions that somebody else made, and tag the secret."""
         labels = labels_of(key)
+        # A label shows a managed secret as enrolled, so its policy must stand before that.
+        if MANAGED in key.tags:
+            self.tag(key, tags)
         holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
         theirs = [v for v in holders if v and not labels.ours(v, MADE, KEEP)]
         self._keep(key.id, labels, theirs, now)
-        self.tag(key, tags)
+        if MANAGED not in key.tags:
+            self.tag(key, tags)
+
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Pin the current version with the label that says when the secret was enrolled.
+
+        The rotating role may not tag, so that label also says when the key is first due.
+        """
+        del tags
+        labels = labels_of(key)
+        current, previous = labels.holder(CURRENT), labels.holder(PREVIOUS)
+        if current is None:
+            msg = "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        # First, because any label of ours shows the secret as enrolled. Runs that enrol it at the
+        # same time write the same label.
+        self._move(key.id, enrolled_label(current, enrolment_hour(now)), to=current)
+        if previous is not None:
+            self._keep(key.id, labels, [previous], now)
 
     def delete(self, key: Key, now: datetime) -> None:
         """Schedule the secret for deletion, recoverable for 30 days."""
