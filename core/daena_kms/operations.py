@@ -123,14 +123,17 @@ class Operations:
                 spreads the first rotation over the interval.
 
         Raises:
-            NotManaged: It is deleted, has no current version, is already managed, or another
-                rotation owns it.
+            NotManaged: It is deleted, has no current version, is already managed (by more than
+                a tag), or another rotation owns it.
             ConfigError: The value is JSON, binary, issued by a third party or not of ``spec``.
         """
         check_key_id(key_id)
         given = {**(tags or {}), MANAGED: "true", SPEC: spec}
-        policy = parse_policy(given, self._adapter.defaults, self._store.can)
+        parse_policy(given, self._adapter.defaults, self._store.can)
         key = self._adoptable(key_id)
+        if is_managed(key.tags):  # by its tags alone: they are a policy that somebody asked for
+            given = {**{t: v for t, v in key.tags.items() if t.startswith(PREFIX)}, **given}
+        policy = parse_policy(given, self._adapter.defaults, self._store.can)
         material = self._store.read(key_id, key.current.id if key.current is not None else None)
         check_adoptable(material, key_id)
         if policy.spec.name != "password":  # one made elsewhere seldom has exactly our length
@@ -313,7 +316,7 @@ class Operations:
         if key.owner is not None:
             todo = "Switch that rotation off first"
             raise NotManaged(f"{key.owner} rotates it", key_id=key_id, todo=todo)
-        if is_managed(key.tags):
+        if is_managed(key.tags) and key.enrolled:
             raise NotManaged("it is already managed", key_id=key_id, todo="Change its tags instead")
         return key
 

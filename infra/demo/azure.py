@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from daena_kms.audit.verify import verify
 from daena_kms.cli.page import Page
 from daena_kms.errors import ConfigError
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.azure.look import NAME
 
 from infra.local.azure.azurite import Azurite
 from infra.local.azure.worker import FunctionApp, Request, Result
@@ -86,11 +88,14 @@ def _consumer(url: str) -> Any:
 
 
 def _fill(cloud: SimulatorProcess, vault: Any) -> None:
-    """Make the secrets, each of its age. The vault's clock is set back for that."""
+    """Make the secrets as daena-kms did, each of its age, with the vault's clock set back."""
     for key_id, days in _KEYS.items():
-        back = timedelta(days=days).total_seconds()
+        age = timedelta(days=days)
+        back = age.total_seconds()
+        tags = {"daena.managed": "true", "daena.spec": "token"}
+        tags[NAME] = new_version_id(None, datetime.now(UTC) - age)
         cloud.control("shift_clock", seconds=-back)
-        vault.set_secret(key_id, f"made by hand, {days} days ago", tags={"daena.managed": "true"})
+        vault.set_secret(key_id, f"made {days} days ago", tags=tags)
         cloud.control("shift_clock", seconds=back)
 
 

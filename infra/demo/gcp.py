@@ -16,6 +16,7 @@ from daena_kms.cli.page import Page
 from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.base import Objects
 from daena_kms.objects.gcs import gcs_objects
+from daena_kms.stores.gcp.state import VERSIONS, Record, write_records
 
 from infra.local.gcp.framework import FunctionsFramework
 from infra.local.process import direct
@@ -36,7 +37,8 @@ def show(page: Page, folder: Path) -> None:
         consumer = _Consumer(cloud.addresses["target"], environment["GCP_PROJECT_ID"])
         stack.callback(consumer.close)
         for key_id, days in _KEYS.items():
-            _made_before(cloud, days, functools.partial(consumer.make, key_id))
+            made = datetime.now(UTC) - timedelta(days=days)
+            _made_before(cloud, days, functools.partial(consumer.make, key_id, made))
         before = {key_id: consumer.read(key_id, "current") for key_id in _KEYS}
 
         page.head("Cloud Scheduler calls the function, in Google's own functions-framework.")
@@ -83,11 +85,13 @@ class _Consumer:
         """End the connection."""
         self._channel.close()
 
-    def make(self, key_id: str) -> None:
-        """Make a secret with our tag. Its first version is ``current``."""
-        secret = {"replication": {"automatic": {}}, "annotations": {"daena.managed": "true"}}
+    def make(self, key_id: str, at: datetime) -> None:
+        """Make a secret as daena-kms did at that time. Its first version is ``current``."""
+        tags = {"daena.managed": "true", "daena.spec": "token"}
+        annotations = {**tags, VERSIONS: write_records({"1": Record(at=at)})}
+        secret = {"replication": {"automatic": {}}, "annotations": annotations}
         made = self._client.create_secret(parent=self._project, secret_id=key_id, secret=secret)
-        payload = {"data": f"made by hand for {key_id}".encode()}
+        payload = {"data": f"made for {key_id}".encode()}
         self._client.add_secret_version(parent=made.name, payload=payload)
         named = {"name": made.name, "version_aliases": {"current": 1}}
         self._client.update_secret(secret=named, update_mask={"paths": ["version_aliases"]})

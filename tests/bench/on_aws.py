@@ -8,7 +8,12 @@ from typing import Any, ClassVar
 
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.aws.state import CURRENT, MADE, PENDING, label
+from daena_kms.stores.aws.labels import (
+    CURRENT,
+    MADE,
+    PENDING,
+    label,
+)
 
 from infra.local.aws.protocol import Params
 from infra.local.aws.sim import (

@@ -235,6 +235,7 @@ def test_retired_is_not_said_to_be_revoked(aws: AwsWorld) -> None:
     """A retired version loses AWSPREVIOUS and our pins, keeps one label, and still reads by id."""
     aws.foreign(KEY, value(), MANAGED)
     old = labels(aws)["AWSCURRENT"]
+    assert aws.run().enrolled == [KEY]
     assert aws.run(91 * DAY).rotated == [KEY]
     assert aws.run(99 * DAY).retired == [KEY]
     kept = [label for label, version_id in labels(aws).items() if version_id == old]
@@ -248,3 +249,34 @@ def test_retired_is_not_said_to_be_revoked(aws: AwsWorld) -> None:
     assert state is not None
     assert state.state is VersionState.RETIRED
     assert aws.run(99 * DAY + timedelta(hours=1)).actions == []
+
+
+def test_an_enrolment_takes_no_right_to_tag(aws: AwsWorld) -> None:
+    """One label pins the version and says when; no tag brings the first time nearer."""
+    aws.foreign(KEY, value(), age=400 * DAY)
+    aws.overwrite(KEY, value())
+    aws.retag(KEY, MANAGED)
+    aws.sim.calls.clear()
+    assert aws.run().enrolled == [KEY]
+    store = [call.operation for call in aws.sim.calls if call.service == "secretsmanager"]
+    assert sorted(store) == [
+        *("DescribeSecret", "ListSecrets"),
+        *("UpdateSecretVersionStage", "UpdateSecretVersionStage"),
+    ]
+    ours = sorted(label for label in labels(aws) if label.startswith("daena-"))
+    assert [label.startswith("daena-keep-") for label in ours] == [True, True]
+    assert ["-enrolled-" in label for label in ours].count(True) == 1
+    tags = {"daena.rotate-after": "2h", "daena.first-due": "2020-01-01T00:00:00Z"}
+    aws.retag(KEY, {**tags, "daena.grace": "1d"})
+    assert aws.run(DAY - timedelta(minutes=1)).rotated == []
+    assert aws.run(DAY + timedelta(hours=4)).rotated == [KEY]
+
+
+def test_tags_that_were_taken_off_and_put_back_enrol_nothing_again(aws: AwsWorld) -> None:
+    """An apply that removes the tags, and one that sets them, leave the labels."""
+    aws.adapter.create_key(KEY)
+    aws.retag(KEY, {"daena.managed": None, "daena.spec": None})
+    assert aws.run(91 * DAY).actions == []
+    aws.retag(KEY, MANAGED)
+    summary = aws.run(91 * DAY)
+    assert (summary.enrolled, summary.rotated) == ([], [KEY])

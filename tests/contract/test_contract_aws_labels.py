@@ -7,7 +7,9 @@ from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.rules.model import VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.summary import Summary
-from daena_kms.stores.aws.state import MAX_LABELS
+from daena_kms.stores.aws.labels import (
+    MAX_LABELS,
+)
 
 from tests.worlds.aws import AwsWorld
 from tests.worlds.base import DAY

@@ -19,7 +19,7 @@ from tests.worlds.base import DAY, value
 from tests.worlds.kinds import open_world
 
 KEY = "app-key"
-MANAGED = {"daena.managed": "true"}
+MANAGED = {"daena.managed": "true", "daena.spec": "token"}
 HALF_AN_HOUR = timedelta(minutes=30)
 
 
@@ -42,6 +42,7 @@ def test_a_new_version_takes_over_what_is_its_owner_s(azure: AzureWorld) -> None
         content_type="text/x-key",
         expires_on=datetime.fromtimestamp(made, now.tzinfo),
     )
+    assert azure.run(keys=[KEY]).enrolled == [KEY]
     assert azure.run(keys=[KEY]).rotated == [KEY]
     newest = azure.sim.secrets.version(KEY)
     assert newest.tags.items() >= {**MANAGED, "team": "blue"}.items()
@@ -54,6 +55,7 @@ def test_names_are_case_insensitive(azure: AzureWorld) -> None:
     """A secret in any case is the key of that name in lower case, once."""
     azure.client.set_secret("App-Key", value(), tags=MANAGED)
     assert azure.adapter.list_keys() == [KEY]
+    assert azure.run().enrolled == [KEY]
     assert azure.run(91 * DAY).rotated == [KEY]
     assert len(azure.sim.secrets.versions(KEY)) == 2
 
@@ -62,10 +64,11 @@ def test_a_hold_set_while_the_vault_throttles_is_kept(
     azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A set that has to wait looks again before it is tried again."""
-    azure.client.set_secret(KEY, value(), tags=MANAGED)
+    azure.adapter.create_key(KEY)
+    tags = dict(azure.sim.secrets.version(KEY).tags)
 
     def held(_seconds: float) -> None:
-        azure.client.update_secret_properties(KEY, tags={**MANAGED, "daena.hold": "true"})
+        azure.client.update_secret_properties(KEY, tags={**tags, "daena.hold": "true"})
 
     setter = vars(azure.adapter.store)["_setter"]
     monkeypatch.setattr(setter, "_sleep", held)
@@ -204,9 +207,7 @@ def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureWorld) -> 
 def test_retirements_come_before_looks_that_show_nothing(azure: AzureWorld) -> None:
     """Of keys that need a closer look, those that we rotated come first, whatever their names."""
     for number in range(3):
-        azure.client.set_secret(
-            f"by-hand-{number}", "x" * 43, tags={**MANAGED, "daena.spec": "token"}
-        )
+        azure.client.set_secret(f"by-hand-{number}", "x" * 43, tags=MANAGED)
     azure.adapter.create_key("zz-token", spec="token")
     azure.run(1 * DAY, keys=["zz-token"])
     azure.sim.calls.clear()
@@ -278,3 +279,23 @@ def test_a_rollback_looks_again_after_the_log_was_written(
     with pytest.raises(RotationConflict, match="on hold"):
         Operations(azure.adapter, azure.log).rollback(KEY)
     assert len(azure.sim.secrets.versions(KEY)) == 2
+
+
+def test_a_content_type_that_names_a_structure_is_not_enrolled(azure: AzureWorld) -> None:
+    """The value is not read, but its owner says what it is; adopting reads it and decides."""
+    azure.foreign(KEY, value(), MANAGED, age=400 * DAY, content_type="application/json")
+    summary = azure.run()
+    assert (summary.failed, summary.enrolled) == ([KEY], [])
+    assert "its content type is 'application/json'" in str(summary.errors[KEY])
+    assert f"daena-kms adopt {KEY} --spec" in str(summary.errors[KEY])
+    Operations(azure.adapter, azure.log).adopt(KEY, spec="token")
+    assert azure.run().actions == []
+
+
+def test_an_apply_that_sets_a_value_with_the_policys_tags_alone(azure: AzureWorld) -> None:
+    """The older version of ours shows that the key is enrolled: it is rotated when it is due."""
+    azure.adapter.create_key(KEY, spec="token")
+    azure.client.set_secret(KEY, value(), tags=MANAGED)
+    assert azure.run().actions == []
+    summary = azure.run(91 * DAY)
+    assert (summary.enrolled, summary.rotated) == ([], [KEY])

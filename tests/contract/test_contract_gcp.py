@@ -154,3 +154,24 @@ def test_regional_secrets() -> None:
         assert adapter.get_key("app-key", "previous") == first
         assert adapter.list_keys() == ["app-key"]
         assert "/locations/europe-west1/" in sim.secrets["app-key"].name
+
+
+def test_an_enrolment_pins_the_newest_version(gcp: GcpWorld) -> None:
+    """Its readers find ``current`` from then on; a newest version that is disabled stops it."""
+    name = plain(gcp, "tagged-key", TOKEN)
+    tags = {"daena.managed": "true", "daena.spec": "token"}
+    secret = {"name": name, "annotations": tags}
+    gcp.client.update_secret(request={"secret": secret, "update_mask": {"paths": ["annotations"]}})
+    gcp.add("tagged-key", TOKEN)
+    assert gcp.run().enrolled == ["tagged-key"]
+    held = gcp.sim.secrets["tagged-key"]
+    assert held.version_aliases == {"current": 2}
+    assert held.labels["daena-managed"] == "true"
+    assert "daena.first-due" in held.annotations
+    other = plain(gcp, "other-key", TOKEN)
+    secret = {"name": other, "annotations": tags}
+    gcp.client.update_secret(request={"secret": secret, "update_mask": {"paths": ["annotations"]}})
+    gcp.client.disable_secret_version(name=f"{other}/versions/1")
+    summary = gcp.run(HOUR)
+    assert (summary.failed, summary.enrolled) == (["other-key"], [])
+    assert "current" not in gcp.sim.secrets["other-key"].version_aliases

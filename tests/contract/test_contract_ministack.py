@@ -147,8 +147,9 @@ def world(
 
 def test_the_clock_is_the_real_one(world: World) -> None:
     """A secret that ministack made a moment ago is not due, and was not made in the future."""
-    world.foreign("new-key", "x" * 43, {"daena.managed": "true"})
+    world.foreign("new-key", "x" * 43, {"daena.managed": "true", "daena.spec": "token"})
     key = world.adapter.store.describe("new-key")
     assert key.current is not None
     assert abs((datetime.now(UTC) - key.current.created).total_seconds()) < 60
+    assert world.run().enrolled == ["new-key"]
     assert world.run().actions == []

@@ -143,7 +143,7 @@ def live_a_life(world: World) -> None:
     tags = {"daena.destroy-after": "30d"} if destroys else {}
     operations.create("api-token", spec="token", tags=tags)
     world.foreign("their-key", "x" * 43)
-    world.foreign("old-key", "x" * 43, {"daena.managed": "true"})
+    world.foreign("old-key", "x" * 43, {"daena.managed": "true", "daena.spec": "token"})
     operations.adopt("their-key", spec="token")
     adapter = world.adapter
     adapter.create_key("made-key")
@@ -174,7 +174,7 @@ def live_a_life(world: World) -> None:
 
 def _live_on(aws: AwsWorld) -> None:
     """Do what depends on the settings, or on how AWS dates what others wrote."""
-    aws.foreign("older-key", "x" * 43, {"daena.managed": "true"})
+    aws.foreign("older-key", "x" * 43, {"daena.managed": "true", "daena.spec": "token"})
     # Changed after it was made, so that its age is a bound.
     aws.wait(timedelta(seconds=1))
     aws.retag("older-key", {"owner": "them"})

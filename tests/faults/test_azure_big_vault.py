@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.azure.look import NAME
 
 from infra.local.azure.secrets import PAGE
 from tests.worlds.azure import AzureWorld
@@ -24,19 +26,21 @@ def vault(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AzureWorld]:
         assert isinstance(world, AzureWorld)
         age = (100 * DAY).total_seconds()
         seed = world.sim.seed
-        seed(DUE, tags=MANAGED, prefix="due-", age=age)
-        seed(2000 - DUE - EXPIRING, tags=MANAGED, prefix="fresh-")
+        old = MANAGED | {NAME: new_version_id(None, world.began - 100 * DAY)}
+        new = MANAGED | {NAME: new_version_id(None, world.began)}
+        seed(DUE, tags=old, prefix="due-", age=age)
+        seed(2000 - DUE - EXPIRING, tags=new, prefix="fresh-")
         seed(300, prefix="theirs-", age=age)
         seed(150, tags={"daena.managed": "false"}, prefix="released-", age=age)
         seed(250, prefix="off-", age=age, enabled=False)
-        seed(50, tags=MANAGED, prefix="managed-off-", age=age, enabled=False)
+        seed(50, tags=old, prefix="managed-off-", age=age, enabled=False)
         past = int((world.began - DAY).timestamp())
         for number in range(250 + EXPIRING):
             ours = number < EXPIRING
             world.sim.secrets.add_version(
                 f"{'expired' if ours else 'their-expired'}-{number:05}",
                 secrets.token_urlsafe(32),
-                tags=MANAGED if ours else {},
+                tags=old if ours else {},
                 created=world.began - 100 * DAY,
                 updated=world.began - 100 * DAY,
                 exp=past,

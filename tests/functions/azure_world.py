@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from daena_kms.audit.reader import history
+from daena_kms.rules.names import new_version_id
+from daena_kms.stores.azure.look import NAME
 
 from infra.local.azure.sim import AzureSimulator
 from infra.local.azure.worker import FunctionApp, Request, Response, Result
@@ -34,10 +36,12 @@ class AzureApp:
         return self.world.sim
 
     def secret(self, name: str, *, days: int = 0, **given: Any) -> str:
-        """Make a secret of some age as its owner would, and return its value."""
-        value = secrets.token_urlsafe(24)
-        given.setdefault("tags", MANAGED)
-        self.world.foreign(name, value, age=timedelta(days=days), **given)
+        """Make a secret of some age, and return its value. With our tag it is a key of ours."""
+        value, age = secrets.token_urlsafe(24), timedelta(days=days)
+        tags = dict(given.pop("tags", MANAGED))
+        if "daena.managed" in tags:
+            tags[NAME] = new_version_id(None, self.world.sim.secrets.now() - age)
+        self.world.foreign(name, value, tags, age=age, **given)
         return value
 
     def fire(self, *, past_due: bool = False) -> Result:

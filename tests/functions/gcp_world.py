@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, Self
 
 from daena_kms.audit import open_log
 from daena_kms.audit.reader import records
+from daena_kms.stores.gcp.state import VERSIONS, Record, write_records
 
 from infra.local.gcp.sim import PROJECT, PROJECT_NUMBER, GcpSimulator
 from tests.worlds.gcp import GcpWorld
@@ -217,10 +218,12 @@ class GcpProject:
         tags: Mapping[str, str] = MANAGED,
         location: str | None = None,
     ) -> None:
-        """Make a secret of some age as its owner would: version 1 is ``current``."""
-        value = secrets.token_urlsafe(24)
+        """Make a secret of some age: version 1 is ``current``. With our tag it is a key of ours."""
+        value, age = secrets.token_urlsafe(24), timedelta(days=days)
         self.values.append(value)
-        self.world.foreign(key_id, value, tags, age=timedelta(days=days), location=location)
+        ours = {VERSIONS: write_records({"1": Record(at=self.sim.now() - age)})}
+        noted = {**tags, **(ours if "daena.managed" in tags else {})}
+        self.world.foreign(key_id, value, noted, age=age, location=location)
         self.sim.calls.clear()
 
     def version(self, key_id: str) -> int:

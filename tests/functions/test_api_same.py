@@ -97,7 +97,7 @@ def clouds(
             for cloud in ("aws", "azure", "gcp")
         }
         for api in found.values():
-            for key_id, days in (("app-key", 0), ("due-key", 91), ("held-key", 0)):
+            for key_id, days in (("app-key", 0), ("due-key", 91), ("held-key", 1)):
                 api.make(key_id, days)
         yield found
 

@@ -98,7 +98,7 @@ def test_work_begins_only_while_there_is_time(
     """The platform's own limit counts; a key that can't be done by then is left and reported."""
     gcp.secret("key-a", days=91)
     monkeypatch.setenv("CLOUD_RUN_TIMEOUT_SECONDS", seconds)
-    gcp.sim.set_latency(0.4 if seconds == "1" else 0)
+    gcp.sim.set_latency(0.8 if seconds == "1" else 0)
 
     found = started("scheduled").post("/", headers=caller()).get_json()
 

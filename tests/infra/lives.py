@@ -9,6 +9,8 @@ from daena_kms.errors import DaenaKMSError
 from tests.worlds.base import CLAIMED, DAY, FaultWorld
 
 KEY, TOKEN, THEIRS = "app-key", "api-token", "old-key"
+#: What enrols a secret of somebody's.
+BY_TAG = {"daena.managed": "true", "daena.spec": "token"}
 
 
 def prepare(world: FaultWorld) -> None:
@@ -17,7 +19,7 @@ def prepare(world: FaultWorld) -> None:
     tags = {"daena.grace": "1d"} | ({"daena.destroy-after": "30d"} if destroys else {})
     world.operations().create(KEY)
     world.operations().create(TOKEN, spec="token", tags=tags)
-    world.foreign(THEIRS, "x" * 43, {"daena.managed": "true"})
+    world.foreign(THEIRS, "x" * 43, BY_TAG)
 
 
 def ask(world: FaultWorld, method: str, path: str, body: str | None = None) -> None:

@@ -92,7 +92,7 @@ def called() -> dict[str, set[str]]:
         with open_cloud("aws") as world:
             assert isinstance(world, AwsWorld)
             lives.prepare(world)
-            world.foreign(OLDER, "x" * 43, {"daena.managed": "true"})
+            world.foreign(OLDER, "x" * 43, lives.BY_TAG)
             world.secrets.tag_resource(SecretId=OLDER, Tags=[{"Key": "owner", "Value": "them"}])
             found["preparing"] |= aws_used(world)
             world.sim.calls.clear()

@@ -69,7 +69,7 @@ def aws() -> Iterator[AwsWorld]:
         world = AwsWorld(sim)
         lives.prepare(world)
         # Of a secret that others write, a listing may leave open how old its versions are.
-        world.foreign(OLDER, "x" * 43, {"daena.managed": "true"})
+        world.foreign(OLDER, "x" * 43, lives.BY_TAG)
         world.secrets.tag_resource(SecretId=OLDER, Tags=[{"Key": "owner", "Value": "them"}])
         yield world
 

@@ -126,6 +126,11 @@ class SeamedStore(LocalStore):
         tag = super().tag
         self._through("tag", lambda: tag(key, tags))
 
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Enrol."""
+        enrol = super().enrol
+        self._through("enrol", lambda: enrol(key, tags, now))
+
     def delete(self, key: Key, now: datetime) -> None:
         """Delete."""
         delete = super().delete

@@ -92,6 +92,8 @@ def rotate(call: Call) -> Response:
     what = summary.notes.get(call.key_id, "there was nothing to do")
     # If another rotation was faster, an emergency has still retired the version.
     _raise_if_moved(call, key, what if call.key_id in summary.revoked else None)
+    if call.key_id in summary.enrolled:
+        raise NothingDone(what, key_id=call.key_id, todo="Ask again to rotate it now")
     raise NothingDone(what, key_id=call.key_id, todo="GET the key to see its state")
 
 

@@ -142,6 +142,7 @@ RUN = Schema(
         ok=FLAG,
         counts=_map(_COUNT),
         **dict.fromkeys(_OUTCOMES, _TEXTS),
+        enrolled={**_TEXTS, "description": "Carried only our tags until now, and not rotated."},
         errors=_map(_complete(error=TEXT, message=TEXT)),
         notes=_map(TEXT),
         new_versions=_map(TEXT),
@@ -157,6 +158,7 @@ _ACTION = record(
     why=TEXT,
     base=TEXT,
     version=TEXT,
+    versions={**_TEXTS, "description": "Only to enrol a key: the versions that it has by then."},
     due=TIME,
     compromised=FLAG,
 )

@@ -7,12 +7,12 @@ from typing import Any
 from daena_kms.audit.intents import identity
 from daena_kms.audit.problems import shortened
 from daena_kms.rules.model import Key, Version
-from daena_kms.rules.plan import ROTATIONS, Outcome
+from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
 
 CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
 
 #: The kinds of actions that explain a version.
-_MAKING = {*ROTATIONS, "rollback", "create", "adopt"}
+_MAKING = {*ROTATIONS, Kind.ENROL, "rollback", "create", "adopt"}
 #: The kinds of actions that say whether the store has the key.
 _LIFE = {*_MAKING, "delete", "restore"}
 #: The results after which an action explains no further version, or names its version by id.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from daena_kms.rules.summary import Summary
 
 _STYLES = {
+    Kind.ENROL: "cyan",
     Kind.ROTATE: "yellow",
     Kind.FINISH: "yellow",
     Kind.RETIRE: "cyan",
@@ -63,7 +64,7 @@ def summary_table(summary: "Summary") -> Table:
         for key_id in ids if isinstance(ids, list) else ():
             error = summary.errors.get(key_id)
             detail = str(error) if error is not None and name == "failed" else ""
-            if name in {"skipped", "revoked"}:
+            if name in {"skipped", "revoked", "enrolled"}:
                 detail = summary.notes.get(key_id, "")
             elif name in {"rotated", "finished"}:
                 detail = f"version {summary.new_versions.get(key_id, '')}"

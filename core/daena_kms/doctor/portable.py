@@ -94,6 +94,11 @@ def keys(summary: Summary) -> Iterator[Check]:
     failing = [a for a in summary.actions if a.kind is Kind.FAILING]
     due = f"{summary.overdue} of them due now"
     yield Check("keys", Status.OK, f"{count} managed, {due}, {len(failing)} failing")
+    for action in summary.actions:
+        if action.kind is Kind.ENROL:
+            found = f"it carries our tags alone, and the next run enrols it: {action.reason}"
+            todo = f"Run daena-kms adopt {action.key_id} --spec SPEC, which checks its value"
+            yield Check(f"key {action.key_id}", Status.WARNING, found, f"{todo}; or remove the tag")
     for action in failing:
         error = action.error
         what = action.reason if error is None else error.what

@@ -48,7 +48,12 @@ def _version(version: Version) -> dict[str, Any]:
 
 
 def _due(key: Key, adapter: CloudKMSAdapter) -> str | None:
-    """Return when the key is due, or ``None`` if it has no version or its policy is malformed."""
+    """Return when the key is due.
+
+    ``None``: it has no version, its policy is malformed, or a run has yet to enrol it.
+    """
+    if not key.enrolled:
+        return None
     try:
         return format_time(due_at(key, parse_policy(key.tags, adapter.defaults, adapter.store.can)))
     except DaenaKMSError:

@@ -50,7 +50,8 @@ class Journal:
         self._recovered = False
         #: The intents of this run's actions that have no result yet.
         self._intents: dict[tuple[Any, ...], str] = {}
-        #: Results that earlier runs could not write: their versions did become current.
+        #: Results that earlier runs could not write: their versions did become current, or their
+        #: keys were enrolled.
         self.recovered: list[dict[str, Any]] = []
 
     @classmethod
@@ -118,7 +119,8 @@ class Journal:
             if outcome is not None:
                 result = {**action, "recovered": True, "ended": format_time(self._clock())}
                 results.append({**result, **outcome})
-                if outcome["result"] is Outcome.DONE and "new_version" in outcome:
+                made = "new_version" in outcome or action["kind"] == Kind.ENROL
+                if outcome["result"] is Outcome.DONE and made:
                     self.recovered.append(results[-1])
             if again:
                 self._unresolved.append(action)
@@ -257,7 +259,9 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
     if kind in {"delete", "restore"}:
         done = (key.deleted is not None) == (kind == "delete")
     elif kind == "adopt":
-        done = key.tags.get("daena.managed") == "true"
+        done = key.tags.get("daena.managed") == "true" and key.enrolled
+    elif kind == Kind.ENROL:
+        done = key.enrolled
     elif kind in {"hold", "release"}:
         done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
     elif kind == "policy":

@@ -46,6 +46,7 @@ def run(
 ) -> Summary:
     """Rotate what is due, retire and destroy by policy, and return what was done.
 
+    A key that carries only our tags is enrolled, and rotated by a run a day later or more.
     A key's failure stands in the summary. After the closing record, events about keys that were
     rotated, failed or are overdue go to the endpoint in the environment (:mod:`daena_kms.notify`).
 
@@ -205,7 +206,7 @@ class _Run:
         self._report(journal)
 
     def _groups(self) -> list[list[Action]]:
-        """Return the changes by key, in order: destroy, retire, rotate.
+        """Return the changes by key, in order: destroy, retire, enrol, rotate.
 
         The keys that have a compromised version come first, in case the time is not enough for all.
         """
@@ -213,7 +214,7 @@ class _Run:
         for action in self._summary.actions:
             if action.kind in CHANGES:
                 groups.setdefault(action.key_id, []).append(action)
-        order = (Kind.DESTROY, Kind.RETIRE, Kind.ROTATE, Kind.FINISH)
+        order = (Kind.DESTROY, Kind.RETIRE, Kind.ENROL, Kind.ROTATE, Kind.FINISH)
         for actions in groups.values():
             # A compromised version is current until it is rotated away from, so it is retired last.
             away = any(a.compromised and not a.revokes for a in actions)

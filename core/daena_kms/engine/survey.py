@@ -99,7 +99,8 @@ class Survey:
     def _look(self, key_id: str) -> Key:
         exact = key_id in self.pending_revocations
         given = self.request.looks.get(key_id)
-        if given is not None and not exact and not given.unrevoked:
+        enough = given is not None and given.enrolled and not given.unrevoked
+        if given is not None and enough and not exact:
             return given
         defaults, clock = self.request.adapter.defaults, self.request.clock
         return look_at(self._store, key_id, defaults, clock, exact=exact)

@@ -12,10 +12,11 @@ from daena_kms.engine.clock import RunClock
 from daena_kms.engine.request import Request
 from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
 from daena_kms.rules.due import needs_detail
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.emergency import revoked
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.plan import ROTATIONS, Action, Kind, Outcome, plan_key
-from daena_kms.rules.policy import SPEC, Defaults
+from daena_kms.rules.policy import FIRST_DUE, SPEC, Defaults
 from daena_kms.rules.specs import DEFAULT, Randomness, generate, parse_spec
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
@@ -87,11 +88,46 @@ class Worker:
     def _one(self, action: Action, before: Sequence[Result]) -> Result:
         """Do one action and return what became of it; ``before`` are the key's results so far."""
         try:
+            if action.kind is Kind.ENROL:
+                return self._enrol(action)
+            failed = self._failed_enrolment(action, before)
+            if failed is not None:
+                return Result(action, Outcome.FAILED, error=failed)
             if action.revokes:
                 return Result(action, Outcome.DONE, message=self._revoke(action, before))
             return self._look_and_do(action, first=not before)
         except Exception as error:  # noqa: BLE001 - one key's failure never stops the others
             return _result_of(action, error)
+
+    def _enrol(self, action: Action) -> Result:
+        """Enrol a key that carries only our tags, as they are now."""
+        self.looks.pop(action.key_id, None)
+        key = look_at(self._store, action.key_id, self._defaults, self._clock)
+        now, request = self._clock(), self.request
+        again = plan_key(
+            *(key, self._defaults, self._store.can, now),
+            named=request.named,
+            compromised=request.compromised,
+        )
+        if again and key.enrolled:
+            raise _NoLonger("it is already enrolled")
+        agreed = _agreed(action, key, again)
+        due = format_time(agreed.due or now)
+        self._store.enrol(key, {FIRST_DUE: due}, now)
+        return Result(replace(action, due=agreed.due), Outcome.DONE, message=agreed.reason)
+
+    def _failed_enrolment(self, action: Action, before: Sequence[Result]) -> DaenaKMSError | None:
+        """Return why the key is not enrolled, if this is the rotation that follows its enrolment.
+
+        If the store did not answer, a look decides: an emergency does not wait for the next run.
+        """
+        for result in before:
+            if action.kind in ROTATIONS and result.action.kind is Kind.ENROL and result.error:
+                unknown = result.result is Outcome.UNKNOWN
+                if unknown and self._store.describe(action.key_id, exact=True).enrolled:
+                    return None
+                return result.error
+        return None
 
     def _look_and_do(self, action: Action, *, first: bool) -> Result:
         look = self.looks.pop(action.key_id, None) if first else None
@@ -200,19 +236,24 @@ class Worker:
             named=self.request.named,
             compromised=action.compromised,
         )
-        for now in again:
-            same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
-            if same_kind and (now.base, now.version) == (action.base, action.version):
-                _check_spec(action, now)
-                return
-        for now in again:
-            if now.kind is Kind.FAILING and now.error is not None:
-                raise now.error
-        if key.current_ref != action.base:
-            msg = f"already rotated: {key.current_ref} is current"
-        else:
-            msg = again[0].reason if again else "it is deleted or no longer managed"
-        raise _NoLonger(msg)
+        _agreed(action, key, again)
+
+
+def _agreed(action: Action, key: Key, again: Sequence[Action]) -> Action:
+    """Return the action of a second plan that is the same, or raise why there is none."""
+    for now in again:
+        same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
+        if same_kind and (now.base, now.version) == (action.base, action.version):
+            _check_spec(action, now)
+            return now
+    for now in again:
+        if now.kind is Kind.FAILING and now.error is not None:
+            raise now.error
+    if key.current_ref != action.base:
+        msg = f"already rotated: {key.current_ref} is current"
+    else:
+        msg = again[0].reason if again else "it is deleted or no longer managed"
+    raise _NoLonger(msg)
 
 
 def _check_spec(planned: Action, now: Action) -> None:

@@ -15,18 +15,22 @@ ROTATED = "io.daena-kms.key.rotated"
 ROLLED_BACK = "io.daena-kms.key.rolled-back"
 #: A compromised version was retired at once.
 REVOKED = "io.daena-kms.key.revoked"
+#: A run found a key that carried only our tags, and enrolled it.
+ENROLLED = "io.daena-kms.key.enrolled"
 FAILED = "io.daena-kms.key.failed"
 OVERDUE = "io.daena-kms.key.overdue"
 #: One event for all keys that have none of their own, because there are too many.
 RUN = "io.daena-kms.run.summary"
-TYPES = (ROTATED, REVOKED, ROLLED_BACK, FAILED, OVERDUE, RUN)
+TYPES = (ROTATED, REVOKED, ROLLED_BACK, ENROLLED, FAILED, OVERDUE, RUN)
 
 #: A run sends at most so many events for single keys.
 MAX_EVENTS = 20
 
 #: The type of event for an operation on one key, and for an action that an earlier run had done.
 _OPERATIONS = {"rollback": ROLLED_BACK, "rotate": ROTATED, "record": ROTATED}
-_RECOVERED = {**_OPERATIONS, "finish": ROTATED}
+_RECOVERED = {**_OPERATIONS, "finish": ROTATED, "enrol": ENROLLED}
+#: How a key came to be managed, for people.
+_BY_TAG = "enrolled by tag"
 _MAX_TEXT = 500
 
 #: Type, key id and details of an event.
@@ -105,6 +109,8 @@ def _of_recovered(rows: Iterable[Mapping[str, Any]]) -> Iterator[_Draft]:
     for row in rows:
         if row["kind"] in _RECOVERED:
             more = {"new_version": row.get("new_version"), "operation": "recovery"}
+            if row["kind"] == "enrol":
+                more |= {"message": _BY_TAG, "first_due": row.get("due")}
             last[_RECOVERED[row["kind"]], row["key"]] = more
     for kind, key_id in sorted(last):
         yield kind, key_id, last[kind, key_id]
@@ -120,6 +126,17 @@ def _of_keys(summary: Summary) -> Iterator[_Draft]:
     for key_id in sorted(summary.overdue_keys - {*summary.failed}):
         since = due.get(key_id)
         yield OVERDUE, key_id, {} if since is None else {"due": format_time(since)}
+    for key_id in summary.enrolled:
+        # Whoever tagged it by mistake has until then to take the tag off again.
+        first = due.get(key_id)
+        yield (
+            ENROLLED,
+            key_id,
+            {
+                "message": _cut(summary.notes.get(key_id, _BY_TAG)),
+                "first_due": format_time(first) if first is not None else None,
+            },
+        )
     finished = {*summary.finished}
     for key_id in sorted({*summary.rotated, *finished}):
         more = {"new_version": summary.new_versions.get(key_id)}

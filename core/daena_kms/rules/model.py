@@ -11,6 +11,9 @@ current, previous, pending
     An *abandoned* version was pending, and is never promoted.
 managed
     A key that carries the tag ``daena.managed``. No other key is ever changed.
+enrolled
+    A managed key that daena-kms has created, adopted or enrolled. A tag alone enrols nothing: the
+    next run *enrols* such a key, and rotates it a day later at the earliest.
 base
     The version that a rotation starts from: the one that is current when it begins. A base is
     always named by its ref.
@@ -154,8 +157,14 @@ class Key:
     older_since: datetime | None = None
     #: Where only a closer look shows which: whether a version may be marked and not yet revoked.
     unrevoked: bool = False
-    #: Why it has no current version, where the store knows.
+    #: Why it has no current version, where the store knows; or what its readers may not find.
     trouble: str | None = None
+    #: Whether the store shows that daena-kms created, adopted or enrolled it.
+    enrolled: bool = True
+    #: When a run enrolled it because of its tags, where the store keeps that apart from the tags.
+    enrolled_by_tag: datetime | None = None
+    #: Why a fresh value can't replace its value, as far as the store shows without the value.
+    unfit: str | None = None
     #: What somebody else's change removed that consumers or we need, or added that is not of our
     #: form, and how to correct it.
     drift: str | None = None

@@ -14,15 +14,16 @@ from daena_kms.errors import (
     ConfigError,
     DaenaKMSError,
     KeyNotFound,
-    NotManaged,
     RotationConflict,
 )
+from daena_kms.rules.adoption import check_enrollable, enrolment_hour, first_due_by_tag
+from daena_kms.rules.changeable import check_key, managed
 from daena_kms.rules.destroying import destroy_note, destroyable
-from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason
+from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
 from daena_kms.rules.durations import about, format_duration, format_time
 from daena_kms.rules.model import Capabilities, Key, Version, VersionState
-from daena_kms.rules.names import check_key_id, mark
-from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
+from daena_kms.rules.names import mark
+from daena_kms.rules.policy import Defaults, Policy
 
 #: The states of versions that may still be readable and are retired when their grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
@@ -35,6 +36,8 @@ _UNDER_WAY = timedelta(hours=1)
 class Kind(StrEnum):
     """What a plan says about a key."""
 
+    #: Make a key that carries only our tags a key of ours, without rotating it.
+    ENROL = "enrol"
     ROTATE = "rotate"
     #: A rotation of a key after an earlier one was interrupted.
     FINISH = "finish"
@@ -49,7 +52,7 @@ class Kind(StrEnum):
 #: The kinds that make a new version current.
 ROTATIONS = frozenset({Kind.ROTATE, Kind.FINISH})
 #: The kinds that change a store.
-CHANGES = ROTATIONS | {Kind.RETIRE, Kind.DESTROY}
+CHANGES = ROTATIONS | {Kind.ENROL, Kind.RETIRE, Kind.DESTROY}
 
 
 class Outcome(StrEnum):
@@ -82,6 +85,8 @@ class Action:
     version: str | None = None
     #: When the key is or was due.
     due: datetime | None = None
+    #: Only for ENROL: the ids of the versions that the key has by then.
+    versions: tuple[str, ...] = ()
     #: Only for FAILING and HELD: the error that the key's outcome carries.
     error: DaenaKMSError | None = field(default=None, compare=False)
     #: A rotation away from a compromised version, or the retirement of one.
@@ -145,7 +150,7 @@ def plan_key(
     """
     pending = {*pending_revocations, *(v.id for v in key.versions if v.to_revoke)}
     try:
-        if not named and (key.deleted is not None or not _managed(key)):
+        if not named and (key.deleted is not None or not managed(key)):
             return []
         policy = check_key(key, defaults, can)
         _check_clock(key, now)
@@ -154,11 +159,9 @@ def plan_key(
     if policy.held(now):
         return [_held(key, policy, pending, now)]
     current = key.current
-    if current is None:
-        todo = "Give it a value or enable it, put it on hold, or delete it"
-        msg = key.trouble or "it has no current version"
-        missing = KeyNotFound(msg, key_id=key.id, todo=todo)
-        return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
+    if current is None or not key.enrolled:
+        actions = _enrolment(key, policy, now, named=named, compromised=compromised)
+        return _with_policy(actions, policy)
     revocations = list(_revocations(key, pending, now))
     # Whatever leads to a rotation of a version that is to be revoked, it is an emergency rotation.
     leaked = compromised or current.id in pending
@@ -170,6 +173,11 @@ def plan_key(
         ]
     else:
         actions = _regular(key, policy, now, revocations, interrupted=interrupted, leaked=leaked)
+    return _with_policy(actions, policy)
+
+
+def _with_policy(actions: Iterable[Action], policy: Policy) -> list[Action]:
+    """Return the actions; those that change something name the policy in force."""
     return [replace(a, policy=policy) if a.kind in CHANGES else a for a in actions]
 
 
@@ -192,7 +200,7 @@ def _regular(
     actions = [*_destroys(key, policy, now), *revocations, *retirements]
     due = due_at(key, policy)
     unfinished = key.current is not None and key.current.to_revoke
-    if now >= due or unfinished:
+    if unfinished or is_due(key, policy, now):
         freed = sum(a.kind is Kind.DESTROY for a in actions)
         why = _UNFINISHED if unfinished else due_reason(key, policy, due, now)
         why += destroy_note(key, policy, now, bound_only=True)
@@ -215,6 +223,36 @@ def _regular(
     return actions
 
 
+def _enrolment(
+    key: Key, policy: Policy, now: datetime, *, named: bool, compromised: bool
+) -> list[Action]:
+    """Return what is to be done with a key without a value, or that carries only our tags.
+
+    Such a key is enrolled, and not rotated by the same run, unless its value is compromised.
+    """
+    current = key.current
+    try:
+        if current is None:
+            todo = "Give it a value or enable it, put it on hold, or delete it"
+            msg = key.trouble or "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo=todo)
+        check_enrollable(key)
+    except DaenaKMSError as refused:
+        return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
+    why = "asked for by name"
+    rotations = _rotations(key, policy, why, interrupted=False, compromised=compromised)
+    if rotations[0].error is not None:  # no room: enrolling it would not help
+        return rotations
+    due = first_due_by_tag(key.id, enrolment_hour(now), policy.rotate_after)
+    due = due if policy.first_due is None else max(due, policy.first_due)
+    reason = f"enrolled by tag; first due at {format_time(due)}"
+    if named and not compromised:
+        reason += "; not rotated, because it is not enrolled yet: rotate it again to do so now"
+    known = tuple(version.id for version in key.versions)
+    enrolment = Action(key.id, Kind.ENROL, reason, key.current_ref, due=due, versions=known)
+    return [enrolment, *rotations] if compromised else [enrolment]
+
+
 def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> Action:
     until = "released" if policy.hold is True else format_time(_time(policy.hold))
     reason = f"on hold until {until}"
@@ -226,40 +264,6 @@ def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> 
     todo = "Release it first (remove the tag daena.hold)"
     error = RotationConflict(reason, key_id=key.id, todo=todo)
     return Action(key.id, Kind.HELD, reason, key.current_ref, error=error)
-
-
-def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
-    """Return the policy of a key that may be changed, whether it is on hold or not.
-
-    Raises:
-        KeyNotFound: The key is deleted.
-        NotManaged: The key is not managed, or another rotation owns it.
-        ConfigError: A tag of the key is malformed.
-        InvalidKeyId: Somebody else gave the key a name that is not a key id.
-    """
-    if key.deleted is not None:
-        msg = f"it was deleted at {format_time(key.deleted)}"
-        raise KeyNotFound(msg, key_id=key.id, todo="Restore it first")
-    if not _managed(key):
-        todo = "Enrol it with adopt, or leave it to whoever rotates it now"
-        msg = "it does not carry daena.managed=true"
-        raise NotManaged(msg, key_id=key.id, todo=todo)
-    check_key_id(key.id)
-    try:
-        policy = parse_policy(key.tags, defaults, can)
-    except ConfigError as error:
-        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
-    if key.owner is not None:
-        todo = "Switch that rotation off, or remove the tag daena.managed"
-        raise NotManaged(f"{key.owner} rotates it", key_id=key.id, todo=todo)
-    return policy
-
-
-def _managed(key: Key) -> bool:
-    try:
-        return is_managed(key.tags)
-    except ConfigError as error:
-        raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
 
 
 def lateness_of(action: Action, now: datetime) -> timedelta:

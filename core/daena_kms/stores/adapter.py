@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
+from daena_kms.rules.changeable import check_key
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import check_key_id, check_material
-from daena_kms.rules.plan import check_key, plan_key
+from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.rules.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
 from daena_kms.rules.specs import DEFAULT, check_fits, generate, parse_spec
 from daena_kms.rules.strength import check_strength
@@ -207,10 +208,17 @@ class CloudKMSAdapter:
             self.check_rotatable(key, now)
 
     def check_rotatable(self, key: Key, now: datetime) -> None:
-        """Raise the error for a key that may not be rotated, also if the store has no room."""
+        """Raise the error for a key that may not be rotated, also if the store has no room.
+
+        A key that carries only our tags is refused: it may hold what a new value would break.
+        """
         for action in plan_key(key, self.defaults, self.store.can, now, named=True):
             if action.error is not None:
                 raise action.error
+            if action.kind is Kind.ENROL:
+                msg = "it carries our tags, but daena-kms has neither created nor adopted it"
+                todo = f"Run: daena-kms adopt {key.id} --spec SPEC; or let the next run enrol it"
+                raise NotManaged(msg, key_id=key.id, todo=todo)
 
     def _changeable(self, key_id: str, *, exact: bool = False) -> Key:
         check_key_id(key_id)

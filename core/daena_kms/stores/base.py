@@ -187,6 +187,23 @@ class Store(ABC):
         del now
         self.tag(key, tags)
 
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Enrol a key that carries our tags and that daena-kms neither created nor adopted.
+
+        Like :meth:`adopt`, but with the permissions of a run alone. From then on the store shows
+        the key as enrolled. A store that may not write tags keeps the hour of ``now`` instead of
+        ``daena.first-due`` (:func:`daena_kms.rules.adoption.first_due_by_tag`).
+
+        Args:
+            key: An exact look at the key.
+            tags: ``daena.first-due``.
+            now: The time of the run.
+
+        Raises:
+            RotationConflict: Another run was faster.
+        """
+        self.adopt(key, tags, now)
+
     @abstractmethod
     def delete(self, key: Key, now: datetime) -> None:
         """Delete the key so that :meth:`restore` can undo it. Idempotent."""

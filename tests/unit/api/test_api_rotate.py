@@ -1,6 +1,7 @@
 """Rotating one key over HTTP: what is taken, what is answered, and what no answer holds."""
 
 import json
+import secrets
 
 import pytest
 from daena_kms.api.inputs import MAX_BODY
@@ -236,3 +237,24 @@ def test_other_addresses(world: World, path: str) -> None:
     """404."""
     for method in ("GET", "POST"):
         check_problem(ask(world, method, path), 404, "no-such-address")
+
+
+def test_a_key_that_carries_only_our_tags_is_enrolled_first(world: World) -> None:
+    """The answer says that it is not rotated; who asks again gets a new version."""
+    world.tag_theirs("their-key", secrets.token_urlsafe(), managed="true", spec="token")
+    response = ask(world, "POST", "/v1/keys/their-key/rotate", {})
+    check_problem(response, 409, "rotation-conflict")
+    assert "enrolled by tag" in response.document["detail"]
+    assert response.document["todo"] == "Ask again to rotate it now"
+    assert world.count("their-key") == 1
+    assert ask(world, "POST", "/v1/keys/their-key/rotate", {}).status == 200
+
+
+def test_a_key_that_no_run_may_enrol_fails(world: World) -> None:
+    """Without a spec the answer names the command, and no due time is shown."""
+    world.tag_theirs("their-key", secrets.token_urlsafe(), managed="true")
+    response = ask(world, "POST", "/v1/keys/their-key/rotate", {})
+    assert "daena-kms adopt their-key --spec" in response.document["todo"]
+    (shown,) = ask(world, "GET", "/v1/keys").document["keys"]
+    assert (shown["key"], shown["due"]) == ("their-key", None)
+    assert world.count("their-key") == 1

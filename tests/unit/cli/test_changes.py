@@ -1,5 +1,6 @@
 """hold, release, rollback, delete and restore: what each does, prints and records."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -103,3 +104,23 @@ def test_what_is_not_ours_is_refused(shell: Shell, command: str) -> None:
     assert theirs.exit_code == 1
     assert "daena.managed=true" in theirs.stderr
     assert shell.adapter.store.describe("their-key").tags == {}
+
+
+def test_a_key_that_carries_only_our_tags(shell: Shell) -> None:
+    """Failing with the command that mends it, then enrolled with when it is first due."""
+    store = shell.adapter.store
+    store.create("their-key", secrets.token_urlsafe(), {}, datetime.now(UTC) - timedelta(days=91))
+    store.tag(store.describe("their-key"), {"daena.managed": "true"})
+    failed = shell.run("rotate")
+    assert failed.exit_code == 1
+    assert "Run: daena-kms adopt their-key --spec SPEC" in plain(failed.stdout)
+    store.tag(store.describe("their-key"), {"daena.spec": "token"})
+    (planned,) = shell.json("plan")["actions"]
+    assert (planned["key"], planned["kind"]) == ("their-key", "enrol")
+    done = shell.run("rotate", "their-key")
+    assert done.exit_code == 0
+    shown = plain(done.stdout)
+    assert "enrolled by tag; first due at" in shown
+    assert "1 enrolled" in shown
+    assert shell.json("rotate", "their-key")["rotated"] == ["their-key"]
+    assert [kind for kind, result in kinds(shell) if result == "done"] == ["enrol", "rotate"]

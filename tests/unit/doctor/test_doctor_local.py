@@ -3,9 +3,11 @@
 import base64
 import os
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.doctor import Status
 from daena_kms.doctor.local import LocalExam
 
@@ -186,3 +188,17 @@ def test_an_endpoint_that_has_no_address(local: Patient, monkeypatch: pytest.Mon
     monkeypatch.setenv("DAENA_KMS_ENDPOINT_SECRET", f"whsec_{secret}")
     monkeypatch.setenv("DAENA_KMS_ENDPOINT", "https://example.com/")
     assert local.odd()["settings: notifications"].status is Status.UNKNOWN
+
+
+def test_a_key_that_somebody_tagged(local: Patient) -> None:
+    """It is told before a run enrols it, and one that no run may enrol is wrong."""
+    store = LocalAdapter(home()).store
+    for key_id, tags in (("told-key", {"daena.spec": "token"}), ("bare-key", {})):
+        store.create(key_id, secrets.token_urlsafe(), {}, datetime.now(UTC))
+        store.tag(store.describe(key_id), {"daena.managed": "true", **tags})
+    odd = local.odd()
+    assert odd["key told-key"].status is Status.WARNING
+    assert "the next run enrols it: enrolled by tag" in odd["key told-key"].found
+    assert "daena-kms adopt told-key --spec SPEC" in odd["key told-key"].todo
+    assert odd["key bare-key"].status is Status.WRONG
+    assert "daena-kms adopt bare-key --spec SPEC" in odd["key bare-key"].todo

@@ -1,6 +1,6 @@
 """An engine for tests: a local store that a test can hook into, and a log in memory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,10 @@ class HookedStore(LocalStore):
         """Promote."""
         return self._do("rotate", key, lambda: super(HookedStore, self).promote(key, staged, now))
 
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Enrol."""
+        self._do("enrol", key, lambda: super(HookedStore, self).enrol(key, tags, now))
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Retire."""
         self._do("retire", key, lambda: super(HookedStore, self).retire(key, version, now))
@@ -115,6 +119,12 @@ class World:
     def run(self, after: timedelta = DUE, **options: Any) -> Summary:
         """Run the engine as if that time had passed."""
         return run(self.adapter, self.log, now=datetime.now(UTC) + after, **options)
+
+    def tag_theirs(self, key_id: str, value: str, **tags: str) -> None:
+        """Make a key as somebody else would, and let somebody tag it."""
+        self.store.create(key_id, value, {}, datetime.now(UTC) - DUE)
+        named = {f"daena.{name.replace('_', '-')}": text for name, text in tags.items()}
+        self.store.tag(self.store.describe(key_id), named)
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the records in the order in which they were written."""

@@ -133,7 +133,7 @@ def test_a_late_change_is_found_after_all(
 
 @pytest.mark.parametrize("took_effect", [False, True])
 @pytest.mark.parametrize(
-    "kind", ["retire", "destroy", "delete", "restore", "adopt", "hold", "release"]
+    "kind", ["retire", "destroy", "delete", "restore", "adopt", "enrol", "hold", "release"]
 )
 def test_other_changes(
     log: MemoryObjects, clock: Hands, store: LocalStore, kind: str, *, took_effect: bool
@@ -143,6 +143,8 @@ def test_other_changes(
     assert key.previous is not None
     version, now = key.previous.id, clock()
     store.tag(key, {"daena.managed": None if kind == "adopt" else "true"})
+    if kind == "enrol":
+        store.tag(key, {"daena-foreign": "true"})
     if kind == "destroy":
         store.retire(key, version, now)
     if kind == "restore":
@@ -158,6 +160,7 @@ def test_other_changes(
             "delete": lambda: store.delete(key, now),
             "restore": lambda: store.restore(key),
             "adopt": lambda: store.tag(key, {"daena.managed": "true"}),
+            "enrol": lambda: store.enrol(key, {}, now),
             "hold": lambda: store.tag(key, {"daena.hold": "true"}),
             "release": lambda: store.tag(key, {"daena.hold": None}),
         }[kind]()

@@ -10,6 +10,7 @@ from daena_kms.audit.records import Context
 from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.notify.base import Event
 from daena_kms.notify.events import (
+    ENROLLED,
     FAILED,
     MAX_EVENTS,
     OVERDUE,
@@ -255,3 +256,25 @@ def test_the_time_is_the_end_of_the_run() -> None:
     found = Summary(RUN_ID, NOW, duration=timedelta(seconds=1.5), rotated=["k"])
     [event] = of_run(found, CONTEXT)
     assert event.time == NOW + timedelta(seconds=1.5)
+
+
+def test_a_key_that_was_enrolled_by_its_tags_is_told() -> None:
+    """With when it is first due: until then whoever tagged it by mistake can undo that."""
+    action = Action("k", Kind.ENROL, "enrolled by tag; first due at …", due=NOW + DAY)
+    message = "enrolled by tag; first due at 2026-11-25T12:00:00Z"
+    found = summary(enrolled=["k"], actions=[action], notes={"k": message})
+    [event] = of_run(found, CONTEXT)
+    assert (event.type, event.subject) == (ENROLLED, "k")
+    assert event.data["message"] == message
+    assert event.data["first_due"] == "2026-11-25T12:00:00Z"
+    away = summary(enrolled=["k"], rotated=["k"], new_versions={"k": "v2"})
+    assert told(away) == [(ENROLLED, "k"), (ROTATED, "k")]
+
+
+def test_an_enrolment_that_a_later_run_found_is_told_then() -> None:
+    """The run that did it sent nothing."""
+    row = {"key": "k", "kind": "enrol", "result": "done", "due": "2026-11-25T12:00:00Z"}
+    [event] = of_run(summary(), CONTEXT, [row])
+    assert (event.type, event.data["operation"]) == (ENROLLED, "recovery")
+    assert (event.data["message"], event.data["first_due"]) == ("enrolled by tag", row["due"])
+    assert "new_version" not in event.data

@@ -44,7 +44,14 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
 @pytest.mark.parametrize(
     ("age", "kind", "reason"),
     [
-        (INTERVAL - SECOND, Kind.NOTHING, "next due in under a minute, at 2026-11-24T12:00:01Z"),
+        (
+            *(INTERVAL - 5 * MINUTE - SECOND, Kind.NOTHING),
+            "next due in 5 min, at 2026-11-24T12:05:01Z",
+        ),
+        (
+            *(INTERVAL - 5 * MINUTE, Kind.ROTATE),
+            "due in 5 min, which counts as due now: last rotated 89 d ago, rotate-after 90 d",
+        ),
         (INTERVAL, Kind.ROTATE, "due now: last rotated 90 d ago, rotate-after 90 d"),
         (
             *(INTERVAL + SECOND, Kind.ROTATE),
@@ -57,7 +64,7 @@ def one(key: Key, *, interrupted: bool = False, named: bool = False) -> Action:
     ],
 )
 def test_a_key_is_due_when_its_interval_is_over(age: timedelta, kind: Kind, reason: str) -> None:
-    """One second before, nothing is done; from that second on the key is rotated, once."""
+    """Five minutes before it counts as due, and a second earlier nothing is done."""
     key = aged(age)
     action = one(key)
     assert (action.kind, action.reason) == (kind, reason)

@@ -28,6 +28,8 @@ from tests.unit.keys import (
 )
 
 INTERVAL = 90 * DAY
+#: The age at which a key counts as due.
+EARLIEST = INTERVAL - 5 * MINUTE
 ERASED = {"spec": "token", "destroy-after": "30d"}
 DUE = "overdue by 1 d: last rotated 91 d ago, rotate-after 90 d"
 LEFT_OVER = "; an interrupted rotation left a pending version, which is never promoted"
@@ -134,11 +136,11 @@ def test_room_does_not_matter_before_a_key_is_due() -> None:
 @pytest.mark.parametrize(
     ("latest", "uncertain", "open_question"),
     [
-        (INTERVAL, HOUR, False),
-        (INTERVAL - SECOND, SECOND, True),
-        (INTERVAL - SECOND, HOUR, True),
-        (INTERVAL - HOUR, HOUR - SECOND, False),
-        (INTERVAL - HOUR, HOUR, True),
+        (EARLIEST, HOUR, False),
+        (EARLIEST - SECOND, SECOND, True),
+        (EARLIEST - SECOND, HOUR, True),
+        (EARLIEST - HOUR, HOUR - SECOND, False),
+        (EARLIEST - HOUR, HOUR, True),
         (DAY, DAY, False),
     ],
 )
@@ -159,22 +161,22 @@ def test_first_due_may_settle_the_question(
 ) -> None:
     """Before its first time a key is not due, however old it may be."""
     tags = {"first-due": (NOW + first).isoformat()}
-    key = bounded(aged(INTERVAL - SECOND, tags), HOUR)
+    key = bounded(aged(EARLIEST - SECOND, tags), HOUR)
     assert needs_detail(key, DEFAULTS, CAN, NOW) is open_question
 
 
 def test_no_detail_is_needed_where_none_helps() -> None:
     """Exact ages, keys without a current version, and malformed policies need no closer look."""
-    assert not needs_detail(aged(INTERVAL - SECOND), DEFAULTS, CAN, NOW)
+    assert not needs_detail(aged(EARLIEST - SECOND), DEFAULTS, CAN, NOW)
     nobody = tagged({}, version(INTERVAL, VersionState.PENDING))
     assert not needs_detail(nobody, DEFAULTS, CAN, NOW)
-    malformed = bounded(aged(INTERVAL - SECOND, {"keep": "x"}), HOUR)
+    malformed = bounded(aged(EARLIEST - SECOND, {"keep": "x"}), HOUR)
     assert not needs_detail(malformed, DEFAULTS, CAN, NOW)
 
 
 def test_an_uncertain_age_counts_from_the_latest_moment() -> None:
     """A key that may or may not be due is not rotated on a guess."""
-    assert one(bounded(aged(INTERVAL - SECOND), HOUR)).kind is Kind.NOTHING
+    assert one(bounded(aged(EARLIEST - SECOND), HOUR)).kind is Kind.NOTHING
 
 
 def test_an_uncertain_version_is_not_called_one_from_the_future() -> None:

@@ -1,7 +1,9 @@
 """What Secrets Manager can do, in words for people."""
 
 from daena_kms.rules.model import Capabilities, Revoking
-from daena_kms.stores.aws.state import MAX_LABELS
+from daena_kms.stores.aws.labels import (
+    MAX_LABELS,
+)
 
 RECOVERY_DAYS = 30
 # Labels that no older version can have: AWSCURRENT, AWSPREVIOUS, AWSPENDING and one in reserve.

@@ -15,6 +15,7 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
+from daena_kms.rules.adoption import enrolment_hour
 from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
@@ -23,8 +24,7 @@ from daena_kms.sdk.aws.client import AWS
 from daena_kms.sdk.aws.errors import RefusedError
 from daena_kms.stores.aws.block import Blocks
 from daena_kms.stores.aws.capabilities import BLOCKED, CAN, RECOVERY_DAYS
-from daena_kms.stores.aws.random import KmsRandom
-from daena_kms.stores.aws.state import (
+from daena_kms.stores.aws.labels import (
     CURRENT,
     KEEP,
     MADE,
@@ -34,11 +34,11 @@ from daena_kms.stores.aws.state import (
     RETIRED,
     Labels,
     compromised_label,
+    enrolled_label,
     label,
-    labels_of,
-    to_key,
-    with_label,
 )
+from daena_kms.stores.aws.random import KmsRandom
+from daena_kms.stores.aws.state import labels_of, to_key, with_label
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.randomness import Pool
 
@@ -254,12 +254,33 @@ class AWSStore(Store):
             self._call("untag_resource", key.id, TagKeys=unwanted)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
-        """Pin the versions that somebody else made, then tag the secret."""
+        """Pin the versions that somebody else made, and tag the secret."""
         labels = labels_of(key)
+        # A label shows a managed secret as enrolled, so its policy must stand before that.
+        if MANAGED in key.tags:
+            self.tag(key, tags)
         holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
         theirs = [v for v in holders if v and not labels.ours(v, MADE, KEEP)]
         self._keep(key.id, labels, theirs, now)
-        self.tag(key, tags)
+        if MANAGED not in key.tags:
+            self.tag(key, tags)
+
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Pin the current version with the label that says when the secret was enrolled.
+
+        The rotating role may not tag, so that label also says when the key is first due.
+        """
+        del tags
+        labels = labels_of(key)
+        current, previous = labels.holder(CURRENT), labels.holder(PREVIOUS)
+        if current is None:
+            msg = "it has no current version"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        # First, because any label of ours shows the secret as enrolled. Runs that enrol it at the
+        # same time write the same label.
+        self._move(key.id, enrolled_label(current, enrolment_hour(now)), to=current)
+        if previous is not None:
+            self._keep(key.id, labels, [previous], now)
 
     def delete(self, key: Key, now: datetime) -> None:
         """Schedule the secret for deletion, recoverable for 30 days."""

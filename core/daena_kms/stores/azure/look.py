@@ -22,6 +22,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.rules.adoption import unfit_content
 from daena_kms.rules.durations import MAX_DAYS, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
 from daena_kms.rules.names import PLAUSIBLE_YEARS, base_mark_of, mark, parse_version_id
@@ -60,6 +61,10 @@ class Look:
     recoverable: bool
     #: All versions' tags by id, where all were listed.
     all_tags: Mapping[str, Mapping[str, str]]
+
+
+#: What the tag ``daena-open`` says where no older version is readable, from whatever version.
+_NONE = re.compile(r"none(-\d{8}T\d{6}Z)?", re.ASCII)
 
 
 def look_of(key: Key) -> Look:
@@ -205,6 +210,8 @@ def to_key(newest: "SecretProperties", listed: "Iterable[SecretProperties] | Non
             all_tags={str(p.version): dict(p.tags or {}) for p in ordered or ()},
         ),
         older_since=_older_since(tags, current) if ordered is None else None,
+        enrolled=any(_shows_enrolment(p.tags or {}) for p in (newest, *(ordered or ()))),
+        unfit=unfit_content(newest.content_type),
     )
     if ordered is not None:
         key = replace(key, versions=tuple(_versions(current, ordered)))
@@ -325,6 +332,22 @@ def _drift(tags: Mapping[str, str]) -> str | None:
         f"its tag {COMPROMISED} is not of the form of a mark, and is ignored: find out who wrote "
         "it, and remove it"
     )
+
+
+def _shows_enrolment(tags: Mapping[str, str]) -> bool:
+    """Whether a version has a name of ours, or the tag that an adoption writes.
+
+    Whoever sets a value with all tags of the version before copies them, so a copy counts, too.
+    """
+    if parse_version_id(tags.get(NAME, "")) is not None:
+        return True
+    noted = tags.get(OPEN, "")
+    if _NONE.fullmatch(noted):
+        return True
+    try:
+        return bool(parse_time(noted, OPEN))
+    except ConfigError:
+        return False
 
 
 def _name(properties: "SecretProperties") -> str | None:

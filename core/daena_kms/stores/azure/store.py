@@ -202,6 +202,18 @@ class AzureStore(Store):
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Tag the newest version, also with since when older ones are readable."""
         del now
+        self.tag(key, self._adoption(key, tags))
+
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Do the same to the version that was looked at, and to no other."""
+        del now
+        look = look_of(key)
+        wanted = {**look.tags, **self._adoption(key, tags)}
+        kept = {name: text for name, text in wanted.items() if text is not None}
+        self._update(key.id, str(look.version), tags=kept)
+
+    def _adoption(self, key: Key, tags: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Return what an adoption changes of the newest version's tags."""
         # A name of ours stays: the tag ``daena-open`` refers to the age that the name gives.
         # So does a mark: what it says of the version is true for whoever enrols the key.
         kept = {NAME, COMPROMISED}
@@ -210,7 +222,7 @@ class AzureStore(Store):
         wanted = {**look_of(key).tags, **stale, **noted, **tags}
         # The first rotation adds one more tag.
         checked({n: t for n, t in {**wanted, NAME: ""}.items() if t is not None}, key.id)
-        self.tag(key, {**stale, **noted, **tags})
+        return {**stale, **noted, **tags}
 
     def delete(self, key: Key, now: datetime) -> None:
         """Delete the secret. Raises :class:`ConfigError` where the vault would not keep it."""

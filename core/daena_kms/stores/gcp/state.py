@@ -85,13 +85,20 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
     except ConfigError as error:
         broken = broken or str(error)
     shown = None if listed is None else {number(v.name): v for v in listed}
-    current = _current(secret, records) or _adoptable(annotations, shown)
+    # A broken record is one of ours that somebody changed.
+    enrolled = bool(records) or trouble is not None or _lost_records(secret)
+    managed = enrolled and annotations.get(MANAGED) == "true"
+    current = _current(secret, records)
+    if current is None and not managed and CLAIM not in annotations:
+        current = _newest(shown)
     versions = tuple(
         replace(v, compromised=True, revoked=marks[v.id] == REVOKED_MARK) if v.id in marks else v
         for v in _versions(secret, records, current, shown)
     )
     deleted = _time(annotations.get(DELETED, ""))
     has_current = any(v.state is VersionState.CURRENT for v in versions)
+    if trouble is None and not (has_current and enrolled):
+        trouble = _why_none(secret, current, has_current=has_current)
     return Key(
         id=key_id,
         tags={name: text for name, text in annotations.items() if name.startswith(PREFIX)},
@@ -100,8 +107,10 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         deleted=deleted,
         room=MAX_VERSIONS - len(records),
         reserve=RESERVE,
-        trouble=trouble if has_current or trouble else _why_none(annotations, current),
+        trouble=trouble,
         drift=broken or _drift(secret, records, current, shown),
+        enrolled=enrolled,
+        unfit=_unfit(secret),
         handle=secret,
     )
 
@@ -235,11 +244,9 @@ def _current(secret: "Secret", records: Mapping[str, Record]) -> str | None:
     return max(open_ones, key=int, default=None)
 
 
-def _adoptable(
-    annotations: Mapping[str, str], shown: "Mapping[str, SecretVersion] | None"
-) -> str | None:
+def _newest(shown: "Mapping[str, SecretVersion] | None") -> str | None:
     """Return the version that readers of ``latest`` use, for a secret that nobody enrolled yet."""
-    if not shown or annotations.get(MANAGED) == "true" or CLAIM in annotations:
+    if not shown:
         return None
     newest = max(shown, key=int)
     return newest if shown[newest].state.name == "ENABLED" else None
@@ -301,12 +308,24 @@ def _owner(secret: "Secret") -> str | None:
     return "Secret Manager's managed rotation" if kind is not None and kind.name in kinds else None
 
 
-def _why_none(annotations: Mapping[str, str], current: str | None) -> str:
-    if CLAIM in annotations and current is None:
+def _why_none(secret: "Secret", current: str | None, *, has_current: bool) -> str | None:
+    """Return why there is no current version, or why its readers do not find it."""
+    if CLAIM in secret.annotations and current is None:
         return "its creation was interrupted: create it again"
-    if current is not None:
+    if current is not None and not has_current:
         return "its current version is disabled or destroyed"
-    return f"it has no alias {CURRENT!r}"
+    return None if secret.version_aliases.get(CURRENT) else f"it has no alias {CURRENT!r}"
+
+
+def _unfit(secret: "Secret") -> str | None:
+    if secret.expire_time:
+        return f"the whole secret expires at {format_time(secret.expire_time)}, and is then deleted"
+    return None
+
+
+def _lost_records(secret: "Secret") -> bool:
+    """Whether our label and alias, which outlive some applies, show that we noted versions once."""
+    return CURRENT in secret.version_aliases and secret.labels.get(LABEL) == "true"
 
 
 def _drift(
@@ -333,9 +352,7 @@ def _drift(
     if retired and not enabled:
         leads = f"its alias {CURRENT!r} points to version {current}, which is retired"
         return f"{leads}: enable that version, or rotate the key"
-    if secret.expire_time:
-        return f"the whole secret expires at {format_time(secret.expire_time)}, and is then deleted"
-    return None
+    return _unfit(secret)
 
 
 def _time(text: str) -> datetime | None:

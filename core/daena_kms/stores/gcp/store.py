@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, RotationConflict
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import Capabilities, Key, Revoking
+from daena_kms.rules.model import Capabilities, Key, Revoking, Version
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
@@ -27,6 +27,7 @@ from daena_kms.stores.gcp.state import (
     VERSIONS,
     Record,
     material_of,
+    read_records,
     secret_of,
     to_key,
     with_mark,
@@ -113,7 +114,8 @@ class GCPStore(Store):
                     yield replace(key, versions=(), trouble=error.what)
             elif secret.labels.get(LABEL) == "true":
                 # The label outlives an apply that removes the annotations.
-                yield replace(key, tags={MANAGED: "true"}, versions=(), trouble=_LOST)
+                lost = {MANAGED: "true"}
+                yield replace(key, tags=lost, versions=(), trouble=_LOST, enrolled=True)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the secret; ``exact`` also lists its versions."""
@@ -236,8 +238,25 @@ class GCPStore(Store):
             msg = "it has no version that can be read"
             raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
         del now
+        self._enrol(key, current, tags, once=False)
 
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Do the same, if nobody was faster: the records of its versions show who enrolled it."""
+        current = key.current
+        if current is None:
+            msg = "it has no version that can be read"
+            raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
+        del now
+        self._enrol(key, current, tags, once=True)
+
+    def _enrol(
+        self, key: Key, current: Version, tags: Mapping[str, str | None], *, once: bool
+    ) -> None:
         def change(secret: "Secret") -> dict[str, object]:
+            annotations = dict(secret.annotations)
+            if once and (read_records(annotations) or annotations.get(MANAGED) != "true"):
+                msg = "another run has enrolled it, or its tag was removed"
+                raise RotationConflict(msg, key_id=key.id, todo="Read it again")
             if secret.version_aliases.get(CURRENT, int(current.id)) != int(current.id):
                 raise RotationConflict(
                     "its alias current was moved meanwhile", key_id=key.id, todo="Adopt it again"

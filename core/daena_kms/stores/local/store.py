@@ -18,6 +18,9 @@ from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
 
+#: Stands among the tags of a key that was created without being managed, until it is adopted or
+#: enrolled. No caller sees it.
+_FOREIGN = "daena-foreign"
 _SELECT = (
     "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired,"
     " {compromised} FROM keys k JOIN versions v ON v.key_id = k.id"
@@ -102,9 +105,10 @@ class LocalStore(Store):
                 msg = "it exists already" + (", deleted but recoverable" if deleted else "")
                 todo = "Restore it" if deleted else "Use it, or another id"
                 raise KeyExists(msg, key_id=key_id, todo=todo)
+            foreign = {} if MANAGED in tags else {_FOREIGN: "true"}
             connection.execute(
                 "INSERT INTO keys VALUES (?, ?, ?, NULL)",
-                (key_id, json.dumps(dict(tags), sort_keys=True), version_id),
+                (key_id, json.dumps({**tags, **foreign}, sort_keys=True), version_id),
             )
             _insert(connection, key_id, version_id, mark(None), now, sealed)
         return version_id
@@ -123,7 +127,7 @@ class LocalStore(Store):
             ).fetchone()
             if row is None:
                 raise _not_found(key.id)
-            if row[0] != staged.base or _tags(row[1]) != key.tags:
+            if row[0] != staged.base or _shown(_tags(row[1])) != key.tags:
                 what = "rotated it" if row[0] != staged.base else "changed its tags"
                 msg = f"somebody else {what} meanwhile"
                 raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
@@ -172,11 +176,28 @@ class LocalStore(Store):
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags in one transaction."""
+        self._tag(key, tags)
+
+    def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Tag a key that was created without being managed, and note that it is enrolled."""
+        del now
+        self._tag(key, {**tags, _FOREIGN: None})
+
+    def enrol(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
+        """Tag it, and note that it is enrolled, if nobody was faster."""
+        del now
+        self._tag(key, {**tags, _FOREIGN: None}, once=True)
+
+    def _tag(self, key: Key, tags: Mapping[str, str | None], *, once: bool = False) -> None:
         with self._db.writing() as connection:
             row = connection.execute("SELECT tags FROM keys WHERE id = ?", (key.id,)).fetchone()
             if row is None:
                 raise _not_found(key.id)
-            merged = {**_tags(row[0]), **tags}
+            before = _tags(row[0])
+            if once and (_FOREIGN not in before or before.get(MANAGED) != "true"):
+                msg = "another run has enrolled it, or its tag was removed"
+                raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
+            merged = {**before, **tags}
             kept = {name: value for name, value in merged.items() if value is not None}
             connection.execute(
                 "UPDATE keys SET tags = ? WHERE id = ?", (json.dumps(kept, sort_keys=True), key.id)
@@ -223,7 +244,11 @@ class LocalStore(Store):
             statement = f"{select} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
             rows = connection.execute(statement, values).fetchall()
             return [
-                Key(key_id, _tags(tags), tuple(map(_version, group)), deleted=_time(deleted))
+                Key(
+                    *(key_id, _shown(_tags(tags)), tuple(map(_version, group))),
+                    deleted=_time(deleted),
+                    enrolled=_FOREIGN not in _tags(tags),
+                )
                 for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
             ]
 
@@ -246,6 +271,10 @@ def _tags(text: str) -> dict[str, str]:
     if not isinstance(tags, dict) or not all(isinstance(value, str) for value in tags.values()):
         raise ValueError
     return tags
+
+
+def _shown(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in tags.items() if name != _FOREIGN}
 
 
 def _version(row: tuple[str, ...]) -> Version:

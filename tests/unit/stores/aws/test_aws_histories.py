@@ -5,7 +5,11 @@ from typing import TYPE_CHECKING, cast
 
 from daena_kms.errors import RotationConflict, StoreUnavailable
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
-from daena_kms.stores.aws.state import MAX_LABELS, Labels, labels_of
+from daena_kms.stores.aws.labels import (
+    MAX_LABELS,
+    Labels,
+)
+from daena_kms.stores.aws.state import labels_of
 from daena_kms.stores.aws.store import AWSStore
 from hypothesis import settings
 from hypothesis import strategies as st

@@ -6,7 +6,7 @@ from itertools import combinations
 import pytest
 from daena_kms.rules.model import PROMOTION_BOUND, VersionState
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.aws.state import (
+from daena_kms.stores.aws.labels import (
     CURRENT,
     KEEP,
     MADE,

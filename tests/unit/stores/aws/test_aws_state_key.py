@@ -4,7 +4,17 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.rules.model import VersionState
-from daena_kms.stores.aws.state import CURRENT, PREVIOUS, RETIRED, to_key
+from daena_kms.rules.names import mark
+from daena_kms.stores.aws.labels import (
+    CURRENT,
+    KEEP,
+    MADE,
+    PREVIOUS,
+    RETIRED,
+    enrolled_label,
+    label,
+)
+from daena_kms.stores.aws.state import to_key
 
 from tests.unit.stores.aws.test_aws_state import HOUR, NOW, OTHER, a_version, on
 
@@ -54,6 +64,7 @@ def test_tags_and_dates_of_a_secret() -> None:
         ({"RotationEnabled": True}, "RotationEnabled"),
         ({"RotationEnabled": False}, None),
         ({"OwningService": "rds"}, "the AWS service rds"),
+        ({"Type": "SalesforceClientSecret"}, "the partner SalesforceClientSecret"),
         ({"PrimaryRegion": "eu-west-1"}, "its primary in eu-west-1"),
         ({"PrimaryRegion": "eu-central-1"}, None),
         ({}, None),
@@ -73,3 +84,33 @@ def test_a_label_that_only_looks_like_ours(text: str) -> None:
     key = to_key(answer({OTHER: [f"{RETIRED}{text}"]}), None)
     assert key.versions[0].state is VersionState.RETIRED
     assert key.versions[0].retired is None or text.startswith("2026")
+
+
+def test_what_shows_that_we_wrote_to_a_secret() -> None:
+    """A version id or a label of ours, on whatever version: not a tag, not somebody's label."""
+    ours = a_version(None, NOW)
+    shown = {
+        "an id": {**on(ours, PREVIOUS), **on(OTHER, CURRENT)},
+        "a made label": {OTHER: [CURRENT, label(MADE, OTHER, NOW)]},
+        "a keep label": {OTHER: [CURRENT, label(KEEP, OTHER, NOW)]},
+        "a retired label": {OTHER: [label(RETIRED, OTHER, NOW)]},
+        "an enrolment": {OTHER: [CURRENT, enrolled_label(OTHER, NOW)]},
+    }
+    assert [to_key(answer(stages), None).enrolled for stages in shown.values()] == [True] * 5
+    tags = [{"Key": f"daena.{name}", "Value": "true"} for name in ("managed", "spec", "keep")]
+    theirs = {OTHER: [CURRENT, "daena-prod", "daena-keep-", "daena-keep-20261124", "blue"]}
+    for stages in (theirs, on(OTHER, CURRENT), {}):
+        key = to_key(answer(stages, Tags=tags), None)
+        assert (key.enrolled, key.enrolled_by_tag) == (False, None)
+
+
+def test_an_enrolment_by_tag_is_a_pin_with_its_hour() -> None:
+    """It keeps a version as a pin does, ends in the version's mark, and says when it was put on."""
+    text = enrolled_label(OTHER, NOW)
+    assert text == f"daena-keep-{NOW:%Y%m%dT%H%M%SZ}-enrolled-{mark(OTHER)}"
+    key = to_key(answer({OTHER: [PREVIOUS, text], "x" * 36: [CURRENT]}), None)
+    assert key.enrolled_by_tag == NOW
+    assert key.versions[0].state is VersionState.PREVIOUS
+    both = {OTHER: [CURRENT, text, enrolled_label(OTHER, NOW + HOUR), label(KEEP, OTHER, NOW)]}
+    assert to_key(answer(both), None).enrolled_by_tag == NOW + HOUR
+    assert to_key(answer({OTHER: [CURRENT, label(KEEP, OTHER, NOW)]}), None).enrolled_by_tag is None

@@ -6,7 +6,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, NoReturn
 
 from botocore.exceptions import ClientError
-from daena_kms.stores.aws.state import CURRENT, MAX_LABELS, PREVIOUS
+from daena_kms.stores.aws.labels import (
+    CURRENT,
+    MAX_LABELS,
+    PREVIOUS,
+)
 
 from tests.unit.logs import Hands
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.names import mark, new_version_id
-from daena_kms.stores.azure.look import NAME, look_of, newest_of, to_key
+from daena_kms.stores.azure.look import NAME, OPEN, look_of, newest_of, to_key
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties
@@ -198,3 +198,43 @@ def test_a_date_that_is_none(created: datetime | None) -> None:
     assert key.current is not None
     assert key.current.created == datetime(1970, 1, 1, tzinfo=UTC)
     assert to_key(properties(created, {NAME: new_version_id(None, MADE)})).current is not None
+
+
+@pytest.mark.parametrize(
+    ("tags", "enrolled"),
+    [
+        ({NAME: new_version_id(None, MADE)}, True),
+        # Copied by who set a value with all tags of the version before.
+        ({NAME: new_version_id(None, MADE - 90 * DAY)}, True),
+        ({OPEN: "none"}, True),
+        ({OPEN: "none-20261114T120000Z"}, True),
+        ({OPEN: "2026-11-14T12:00:00Z"}, True),
+        ({}, False),
+        ({NAME: "v1"}, False),
+        ({OPEN: ""}, False),
+        ({OPEN: "soon"}, False),
+        (
+            {"daena-retired": "2026-11-14T12:00:00Z", "daena.first-due": "2020-01-01T00:00:00Z"},
+            False,
+        ),
+    ],
+    ids=str,
+)
+def test_what_shows_that_a_key_is_enrolled(tags: dict[str, str], *, enrolled: bool) -> None:
+    """A name of ours or the note of an adoption, in their form, on the newest version."""
+    assert to_key(properties(MADE, {**MANAGED, **tags}, version="")).enrolled is enrolled
+
+
+def test_an_older_version_of_ours_shows_it_as_well() -> None:
+    """An apply may set a value with the policy's tags alone; a listing can't tell, a look can."""
+    old, new = ours(made=MADE - DAY), properties(MADE, dict(MANAGED))
+    assert not to_key(new).enrolled
+    assert to_key(new, [old, new]).enrolled
+    assert not to_key(new, [properties(MADE - DAY, dict(MANAGED)), new]).enrolled
+
+
+def test_a_content_type_that_speaks_against_a_rotation() -> None:
+    """It is told, for a key that nobody has enrolled yet."""
+    key = to_key(properties(MADE, dict(MANAGED), content_type="application/json"))
+    assert "application/json" in str(key.unfit)
+    assert to_key(properties(MADE, dict(MANAGED), content_type="text/plain")).unfit is None

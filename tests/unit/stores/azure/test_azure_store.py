@@ -8,6 +8,7 @@ import pytest
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.model import Key
+from daena_kms.rules.names import new_version_id
 from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.sdk.azure import client as azure_client
 from daena_kms.sdk.azure.client import Vault
@@ -117,7 +118,8 @@ def test_a_version_that_expires_at_the_end_of_time(
 ) -> None:
     """Such a date is common, and the next version gets one that can be reckoned with."""
     never = int(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp())
-    sim.secrets.add_version(KEY, value(), tags=TAGS, exp=never, content_type="text/plain")
+    tags = {**TAGS, NAME: new_version_id(None, sim.now())}
+    sim.secrets.add_version(KEY, value(), tags=tags, exp=never, content_type="text/plain")
     adapter.rotate_key(KEY)
     made = sim.secrets.version(KEY)
     assert made.exp is not None
@@ -138,7 +140,8 @@ def test_a_date_that_is_none(sim: AzureSimulator, store: AzureStore) -> None:
 def test_retiring_where_there_is_no_room_for_notes(sim: AzureSimulator, store: AzureStore) -> None:
     """A version with fifteen tags is disabled all the same; its last change says when."""
     now = sim.now()
-    full = TAGS | {f"theirs-{n}": "x" for n in range(MAX_TAGS - len(TAGS))}
+    ours = TAGS | {NAME: new_version_id(None, now - 90 * DAY)}
+    full = ours | {f"theirs-{n}": "x" for n in range(MAX_TAGS - len(ours))}
     for age in (90 * DAY, 50 * DAY, 20 * DAY):
         sim.secrets.add_version(KEY, value(), tags=full, created=now - age, updated=now - age)
     first, _, newest = sim.secrets.versions(KEY)

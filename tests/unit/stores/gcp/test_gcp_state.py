@@ -217,3 +217,42 @@ def test_a_key_that_was_not_described_here() -> None:
     assert secret_of(to_key(shown)) is shown
     with pytest.raises(TypeError, match="not described by this store"):
         secret_of(Key("key", {}, ()))
+
+
+@pytest.mark.parametrize(
+    ("shown", "enrolled"),
+    [
+        (secret(TWO, aliases=CURRENT_2), True),
+        (secret(TWO), True),
+        # Broken by somebody: ours all the same, and no rotation goes past it.
+        (secret(annotations={VERSIONS: "{"}, aliases=CURRENT_2), True),
+        (secret(aliases=CURRENT_2), False),
+        (secret({}, aliases=CURRENT_2), False),
+        (secret(), False),
+        (secret(annotations={CLAIM: write_claim(CLAIMED)}, aliases={"current": 2}), False),
+        (secret(annotations={"daena.first-due": "2020-01-01T00:00:00Z"}), False),
+    ],
+)
+def test_what_shows_that_a_secret_is_enrolled(shown: Secret, *, enrolled: bool) -> None:
+    """The records of its versions; neither the policy nor an alias of its owner."""
+    assert to_key(shown).enrolled is enrolled
+
+
+def test_a_label_and_an_alias_outlive_an_apply_that_removes_annotations() -> None:
+    """Both are of ours, so the key is not enrolled anew."""
+    shown = secret(aliases=CURRENT_2)
+    shown.labels["daena-managed"] = "true"
+    assert to_key(shown).enrolled
+    shown.version_aliases.clear()
+    assert not to_key(shown).enrolled
+
+
+def test_without_an_alias_the_newest_version_would_be_pinned() -> None:
+    """A closer look shows which that is, if it can be read; the lack of the alias is told."""
+    key = look(secret(), listed(1), listed(2))
+    assert key.current is not None
+    assert (key.current.id, key.trouble) == ("2", "it has no alias 'current'")
+    off = look(secret(), listed(1), listed(2, "DISABLED"))
+    assert (off.current, off.trouble) == (None, "it has no alias 'current'")
+    assert planned(to_key(secret())) == [Kind.FAILING]
+    assert to_key(secret(expires=NOW + DAY)).unfit is not None
