@@ -26,12 +26,13 @@ from daena_kms.rules.plan import Kind, Outcome
 
 #: The hour of the newest closing record, and the hour before it, are always read.
 _WINDOW = timedelta(hours=1)
-#: So far back from the newest closing record further ones are read, and until so many hours hold
-#: one that a later run saw: a forged one must not hide an honest one that is hours older.
-_LOOK_BACK = timedelta(hours=24)
+#: Further ones are read until so many hours hold one that a later run saw: a forged one must not
+#: hide an honest one that is hours older.
 _LEAST_HOURS = 2
-#: That ends after so many calls, so that a log of very many runs does not slow each of them.
+#: That ends after so many calls.
 _LOOK_BACK_CALLS = 60
+#: A run that has no closing record is looked at again for so long.
+_CARRIED = timedelta(hours=24)
 #: What listings and closing records may use of a run's calls and bytes. The rest is for the runs
 #: without a closing record and, of that, a part for the intents of unresolved actions.
 _ENDS = (130, 8_000_000)
@@ -86,6 +87,7 @@ class _Reading:
     def __init__(self, log: BoundedLog, now: datetime | None) -> None:
         self._log = log
         self._horizon = None if now is None else now + CLOCK_SKEW
+        self._last = "~" if now is None else folder_at((now + CLOCK_SKEW).astimezone(UTC))
         self._tail = Tail()
         self._intents = Intents(log)
         #: The hash of each closing record, and which of them are older than the newest by hours.
@@ -98,11 +100,15 @@ class _Reading:
         self._ended: dict[str, list[Entry]] = {}
         #: Runs before this hour that a closing record names are looked at no more.
         self._carried_from = ""
+        #: The hours whose objects were listed.
+        self._listed: set[str] = set()
 
     def read(self) -> Tail:
         parts = [self._log.part(*_ENDS), self._log.part(*_UNCLOSED)]
         with suppress(Spent):
             self._read_ends(parts[0])
+        with suppress(Spent):
+            self._read_carried(parts[1])
         self._tail.saw = self._seen()
         with suppress(Spent):
             self._read_unclosed(parts[1])
@@ -114,28 +120,37 @@ class _Reading:
         """Read the closing records, the newest hour first."""
         newest: datetime | None = None
         found, named = 0, dict[str, str]()
-        last = "~" if self._horizon is None else folder_at(self._horizon.astimezone(UTC))
-        for hour in hours(log, last=last):
+        for hour in hours(log, last=self._last):
             when = hour_of(hour)
             if when is None:
                 continue
-            if newest is not None and newest - when > _WINDOW:
-                enough = newest - when > _LOOK_BACK and found >= _LEAST_HOURS
-                if enough or log.budget.calls >= _LOOK_BACK_CALLS:
-                    return
+            enough = found >= _LEAST_HOURS or log.budget.calls >= _LOOK_BACK_CALLS
+            if enough and newest is not None and newest - when > _WINDOW:
+                return
             closed = self._sort(log.entries(hour))
+            self._listed.add(hour)
             if closed:
                 newest = newest or when
-                self._carried_from = folder_at(newest - _LOOK_BACK)
+                self._carried_from = folder_at(newest - _CARRIED)
             older = newest is not None and newest - when > _WINDOW
             self._older |= {entry.name for entry in closed} if older else set()
             for entry in closed:
                 self._read_closing(log, entry)
-            found += any(
-                self._hashes.get(entry.name) == named.get(entry.name, "") for entry in closed
-            )
-            for entry in closed:
                 named |= self._closings.get(entry.name, {}).get("saw", {})
+            found += any(named.get(e.name, "") == self._hashes.get(e.name) for e in closed)
+
+    def _read_carried(self, log: BoundedLog) -> None:
+        """Read the runs of hours that were not listed, if a closing record names them as unclosed.
+
+        They may have gone on since, or ended.
+        """
+        named = {prefix for record in self._closings.values() for prefix in record["open"]}
+        for prefix in sorted(named, reverse=True):
+            hour = prefix[: prefix.rindex("/", 0, -1) + 1]
+            if hour in self._listed or not self._carried_from <= hour <= self._last:
+                continue
+            for entry in self._sort(log.entries(prefix)):
+                self._read_closing(log, entry)
 
     def _seen(self) -> dict[str, str]:
         """Return the closing records that this run's own names: with those, it covers all."""
