@@ -398,27 +398,3 @@ def is_unresolved(result: Mapping[str, Any]) -> bool:
     """Whether a later run must look: the result is unknown, or the revocation is pending."""
     pending = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
     return pending or result["result"] == Outcome.UNKNOWN
-
-
-def closings(
-    objects: Objects, *, first: str = "", last: str = "~"
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the closing records with their names, those of the newest hour first.
-
-    Broken records are skipped.
-
-    Args:
-        objects: The log.
-        first: The folder of the first hour.
-        last: The folder of the last hour.
-
-    Raises:
-        AuditUnavailable: The log can't be read.
-    """
-    for hour in hours(objects, first=first, last=last):
-        parted = ((entry, split_name(entry.name)) for entry in objects.scan(hour))
-        closed = [entry for entry, parts in parted if parts and parts[2] == CLOSING_SEQ]
-        for entry in sorted(closed, key=lambda e: (e.modified, e.name), reverse=True):
-            record = read_record(bounded(objects, entry), entry.name)
-            if record.get("type") == CLOSING:
-                yield entry.name, record
