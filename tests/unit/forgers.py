@@ -143,9 +143,9 @@ def huge(forger: Forger) -> None:
 
 
 def large(forger: Forger) -> None:
-    """A hundred megabytes of closing records, none larger than a run reads."""
+    """Thirty megabytes of closing records, none larger than a run reads."""
     long = "x" * 1_000_000
-    for _ in range(100):
+    for _ in range(30):
         forger.closing(counts={long: 1})
 
 
@@ -158,21 +158,21 @@ def closed_runs(forger: Forger) -> None:
 def unclosed_runs(forger: Forger) -> None:
     """A thousand runs of this hour that intended what no key needs."""
     for number in range(1_000):
-        actions = [forger.action(f"key-{number}-{n}", why="due") for n in range(20)]
+        actions = [forger.action(f"key-{number}-{n}", why="due") for n in range(15)]
         forger.record("intent", forger.folder(), 0, actions=actions)
 
 
 def full_hour(forger: Forger) -> None:
-    """An hour of twenty thousand objects that are none of a run."""
+    """An hour of twelve thousand objects that are none of a run."""
     folder = folder_at(forger.now)
-    for number in range(20_000):
+    for number in range(12_000):
         forger.put(f"{folder}{number:06}", b"")
 
 
 def full_run(forger: Forger) -> None:
-    """A run of five thousand records that never ended."""
+    """A run of two thousand records that never ended."""
     prefix = forger.folder()
-    for seq in range(5_000):
+    for seq in range(2_000):
         forger.record("intent", prefix, seq, actions=[forger.action(f"key-{seq}", why="due")])
 
 

@@ -6,7 +6,8 @@ whole run.
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.bounds import BoundedLog
@@ -81,12 +82,12 @@ class Intents:
 
     def __init__(self, log: BoundedLog) -> None:
         self._log = log
-        self._read: dict[str, tuple[str, dict[str, Any]]] = {}
+        self._read: dict[str, _Intent] = {}
         self._names: dict[str, list[str]] = {}
 
     def add(self, name: str, hashed: str, record: dict[str, Any]) -> None:
         """Take an object that was read already."""
-        self._read[name] = hashed, record
+        self._read[name] = _Intent.of(name, hashed, record)
 
     def proved(self, action: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return an unresolved action as its intent holds it, or ``None`` without such an intent.
@@ -98,17 +99,14 @@ class Intents:
             AuditUnavailable: The log can't be read.
         """
         ref = action.get("intent")
+        if not action.get("at"):
+            return None
         if isinstance(ref, str):
-            name, _, expected = ref.partition("@")
-            hashed, record = self._object(name)
-            return _matched(action, name, hashed, record) if hashed == expected else None
+            intent = self._object(ref.partition("@")[0])
+            return intent.holding(action) if intent.ref == ref else None
         # Older versions did not name the intent.
-        for name in self._candidates(action):
-            hashed, record = self._object(name)
-            found = _matched(action, name, hashed, record)
-            if found is not None:
-                return found
-        return None
+        found = (self._object(name).holding(action) for name in self._candidates(action))
+        return next((held for held in found if held is not None), None)
 
     def _candidates(self, action: Mapping[str, Any]) -> Iterator[str]:
         """Yield the objects that may hold the intent of an action that does not name it."""
@@ -117,9 +115,9 @@ class Intents:
             if split_name(f"{of_run}000000.json") is not None:
                 yield from self._objects_in(of_run)
             return
-        at = datetime.fromisoformat(action["at"])
         for before in range(_SEARCHED // timedelta(hours=1) + 1):
             try:
+                at = datetime.fromisoformat(action["at"]).astimezone(UTC)
                 folder = folder_at(at - timedelta(hours=before))
             except OverflowError:
                 return
@@ -134,37 +132,53 @@ class Intents:
             self._names[folder] = [n for n, p in parted if p is not None and p[2] != CLOSING_SEQ]
         return self._names[folder]
 
-    def _object(self, name: str) -> tuple[str, dict[str, Any]]:
+    def _object(self, name: str) -> "_Intent":
         if name not in self._read:
             if len(self._read) >= _KEPT:
                 self._read.clear()
             data = self._log.get(name)
-            record = read_record(data, name)
-            self._read[name] = digest(data or b""), record if record.get("actions") else {}
+            self._read[name] = _Intent.of(name, digest(data or b""), read_record(data, name))
         return self._read[name]
 
 
-def _matched(
-    action: Mapping[str, Any], name: str, hashed: str, record: Mapping[str, Any]
-) -> dict[str, Any] | None:
-    """Return the action as the intent in ``record`` holds it, if it does and the times fit."""
-    if record.get("type") != INTENT or "at" not in action:
-        return None
-    intended, at = datetime.fromisoformat(record["time"]), datetime.fromisoformat(action["at"])
-    if not -CLOCK_SKEW <= at - intended <= LONGEST_RUN:
-        return None
-    if action.get("provider", record["provider"]) != record["provider"]:
-        return None
-    revokes = bool(action.get("compromised"))
-    for intent in record["actions"]:
-        same = identity(intent) == identity(action)
-        taken = cleaned(intent) if same and bool(intent.get("compromised")) == revokes else None
-        if taken is not None:
-            return {
-                **taken,
-                "of_run": name[: name.rindex("/") + 1],
-                "at": action["at"],
-                "provider": record["provider"],
-                "intent": f"{name}@{hashed}",
-            }
-    return None
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """An object that may be an intent, and its actions by what identifies them."""
+
+    ref: str
+    actions: Mapping[tuple[Any, ...], Mapping[str, Any]]
+    time: datetime = datetime(1, 1, 1, tzinfo=UTC)
+    provider: str = ""
+
+    @classmethod
+    def of(cls, name: str, hashed: str, record: Mapping[str, Any]) -> "_Intent":
+        ref = f"{name}@{hashed}"
+        if record.get("type") != INTENT:
+            return cls(ref, {})
+        actions = {(*identity(a), bool(a.get("compromised"))): a for a in record["actions"]}
+        return cls(ref, actions, datetime.fromisoformat(record["time"]), record["provider"])
+
+    def holding(self, action: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the action as this intent holds it, if it does and the times fit."""
+        intended = self.actions.get((*identity(action), bool(action.get("compromised"))))
+        if intended is None:
+            return None
+        after = datetime.fromisoformat(action["at"]) - self.time
+        same_store = action.get("provider", self.provider) == self.provider
+        taken = cleaned(intended)
+        if taken is None or not same_store or not -CLOCK_SKEW <= after <= LONGEST_RUN:
+            return None
+        return passed_on(taken, self.ref, action["at"], self.provider)
+
+
+def passed_on(action: Mapping[str, Any], ref: str, at: str, provider: str) -> dict[str, Any]:
+    """Return an action of an intent as a closing record passes it on.
+
+    Args:
+        action: What :func:`cleaned` returned.
+        ref: The intent, as ``name@hash``.
+        at: When it was unresolved.
+        provider: The kind of store that the run was on.
+    """
+    of_run = ref[: ref.rindex("/") + 1]
+    return {**action, "of_run": of_run, "at": at, "provider": provider, "intent": ref}

@@ -8,11 +8,10 @@ from typing import Any
 
 from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.folders import folder_at, hour_of, hours
-from daena_kms.audit.intents import Intents, cleaned, identity, read_record
+from daena_kms.audit.intents import Intents, cleaned, identity, passed_on, read_record
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
-    INTENT,
     MAX_UNRESOLVED,
     OUTCOME,
     ROOT,
@@ -27,16 +26,19 @@ from daena_kms.rules.plan import Kind, Outcome
 
 #: The hour of the newest closing record, and the hour before it, are always read.
 _WINDOW = timedelta(hours=1)
-#: So far back from the newest closing record further ones are read, and until so many hours hold
-#: one that a later run saw: a forged one must not hide an honest one that is hours older.
-_LOOK_BACK = timedelta(hours=24)
+#: Further ones are read until so many hours hold one that a later run saw: a forged one must not
+#: hide an honest one that is hours older.
 _LEAST_HOURS = 2
-#: That ends after so many calls, so that a log of very many runs does not slow each of them.
+#: That ends after so many calls.
 _LOOK_BACK_CALLS = 60
+#: A run that has no closing record is looked at again for so long.
+_CARRIED = timedelta(hours=24)
 #: What listings and closing records may use of a run's calls and bytes. The rest is for the runs
 #: without a closing record and, of that, a part for the intents of unresolved actions.
 _ENDS = (130, 8_000_000)
 _UNCLOSED = (80, 4_000_000)
+#: So many unresolved actions are tried to be proved.
+_PROOFS = 1000
 
 
 @dataclass(slots=True)
@@ -54,8 +56,9 @@ class Tail:
     #: Actions that closing records pass on: nobody knows yet whether they took effect. Each is
     #: taken from its intent.
     unresolved: list[dict[str, Any]] = field(default_factory=list)
-    #: Retirements of compromised versions that one closing record passed on and a later one did
-    #: not. Only a look at the store says whether they were made.
+    #: Retirements of compromised versions of which some record says that they are resolved: one
+    #: closing record passed them on and a later one did not, or an unclosed run intended them.
+    #: Only a look at the store says whether they were made.
     left_out: list[dict[str, Any]] = field(default_factory=list)
     #: How much was passed over: what no run writes, or what this run had no budget for.
     passed_over: int = 0
@@ -84,6 +87,7 @@ class _Reading:
     def __init__(self, log: BoundedLog, now: datetime | None) -> None:
         self._log = log
         self._horizon = None if now is None else now + CLOCK_SKEW
+        self._last = "~" if now is None else folder_at((now + CLOCK_SKEW).astimezone(UTC))
         self._tail = Tail()
         self._intents = Intents(log)
         #: The hash of each closing record, and which of them are older than the newest by hours.
@@ -96,11 +100,15 @@ class _Reading:
         self._ended: dict[str, list[Entry]] = {}
         #: Runs before this hour that a closing record names are looked at no more.
         self._carried_from = ""
+        #: The hours whose objects were listed.
+        self._listed: set[str] = set()
 
     def read(self) -> Tail:
         parts = [self._log.part(*_ENDS), self._log.part(*_UNCLOSED)]
         with suppress(Spent):
             self._read_ends(parts[0])
+        with suppress(Spent):
+            self._read_carried(parts[1])
         self._tail.saw = self._seen()
         with suppress(Spent):
             self._read_unclosed(parts[1])
@@ -112,28 +120,37 @@ class _Reading:
         """Read the closing records, the newest hour first."""
         newest: datetime | None = None
         found, named = 0, dict[str, str]()
-        last = "~" if self._horizon is None else folder_at(self._horizon.astimezone(UTC))
-        for hour in hours(log, last=last):
+        for hour in hours(log, last=self._last):
             when = hour_of(hour)
             if when is None:
                 continue
-            if newest is not None and newest - when > _WINDOW:
-                enough = newest - when > _LOOK_BACK and found >= _LEAST_HOURS
-                if enough or log.budget.calls >= _LOOK_BACK_CALLS:
-                    return
+            enough = found >= _LEAST_HOURS or log.budget.calls >= _LOOK_BACK_CALLS
+            if enough and newest is not None and newest - when > _WINDOW:
+                return
             closed = self._sort(log.entries(hour))
+            self._listed.add(hour)
             if closed:
                 newest = newest or when
-                self._carried_from = folder_at(newest - _LOOK_BACK)
+                self._carried_from = folder_at(newest - _CARRIED)
             older = newest is not None and newest - when > _WINDOW
             self._older |= {entry.name for entry in closed} if older else set()
             for entry in closed:
                 self._read_closing(log, entry)
-            found += any(
-                self._hashes.get(entry.name) == named.get(entry.name, "") for entry in closed
-            )
-            for entry in closed:
                 named |= self._closings.get(entry.name, {}).get("saw", {})
+            found += any(named.get(e.name, "") == self._hashes.get(e.name) for e in closed)
+
+    def _read_carried(self, log: BoundedLog) -> None:
+        """Read the runs of hours that were not listed, if a closing record names them as unclosed.
+
+        They may have gone on since, or ended.
+        """
+        named = {prefix for record in self._closings.values() for prefix in record["open"]}
+        for prefix in sorted(named, reverse=True):
+            hour = prefix[: prefix.rindex("/", 0, -1) + 1]
+            if hour in self._listed or not self._carried_from <= hour <= self._last:
+                continue
+            for entry in self._sort(log.entries(prefix)):
+                self._read_closing(log, entry)
 
     def _seen(self) -> dict[str, str]:
         """Return the closing records that this run's own names: with those, it covers all."""
@@ -208,33 +225,37 @@ class _Reading:
         finally:
             if hashes:
                 self._tail.unclosed[prefix] = hashes
+                self._tail.left_out += _revocations(prefix, found, hashes)
                 if hashes not in reported:
                     self._tail.unreported[prefix] = found
 
     def _read_unresolved(self) -> None:
-        """Prove what the closing records pass on: revocations first, then the newest."""
+        """Prove what the closing records pass on: revocations first, and of each record in turn."""
         live, left_out = _passed_on(self._closings, self._hashes)
-        kept = [action for action in live if not self._is_ahead(action["at"])]
-        dropped = [action for action in left_out if not self._is_ahead(action["at"])]
-        kept.sort(key=lambda action: not revokes(action))
-        self._tail.passed_over += max(0, len(kept) - MAX_UNRESOLVED)
-        for actions, into in ((kept, self._tail.unresolved), (dropped, self._tail.left_out)):
-            for action in actions[:MAX_UNRESOLVED]:
-                try:
-                    proved = self._intents.proved(action)
-                except Spent:
-                    self._disown(action)
+        disowned: set[tuple[Any, ...]] = set()
+        for actions, into in ((live, self._tail.unresolved), (left_out, self._tail.left_out)):
+            proved: dict[tuple[Any, ...], dict[str, Any]] = {}
+            for action in actions[:_PROOFS]:
+                if identity(action) in proved or self._is_ahead(action["at"]):
                     continue
-                if proved is None:
-                    self._tail.passed_over += 1
+                try:
+                    found = self._intents.proved(action)
+                except Spent:
+                    found = None
+                    disowned.add(identity(action))
+                if found is not None and len(proved) < MAX_UNRESOLVED:
+                    proved[identity(action)] = found
                 else:
-                    into.append(proved)
+                    self._tail.passed_over += 1
+                    disowned |= {identity(action)} if found is not None else set()
+            disowned |= {identity(action) for action in actions[_PROOFS:]}
+            into.extend(proved.values())
+        self._disown(disowned)
 
-    def _disown(self, action: Mapping[str, Any]) -> None:
-        """Leave an action to the next run: this one must not say that it saw who passes it on."""
-        self._tail.passed_over += 1
-        for name, record in self._closings.items():
-            if any(identity(a) == identity(action) for a in record["unresolved"]):
+    def _disown(self, actions: set[tuple[Any, ...]]) -> None:
+        """Leave actions to the next run: this one must not say that it saw who passes them on."""
+        for name, record in self._closings.items() if actions else ():
+            if any(identity(action) in actions for action in record["unresolved"]):
                 self._tail.saw.pop(name, None)
 
     def _is_ahead(self, time: str) -> bool:
@@ -259,22 +280,47 @@ def _passed_on(
         for name, hashed in record["saw"].items()
         if hashes.get(name) == hashed
     }
-    live: dict[tuple[Any, ...], dict[str, Any]] = {}
-    left_out: dict[tuple[Any, ...], dict[str, Any]] = {}
+    live: list[tuple[bool, int, dict[str, Any]]] = []
+    left_out: list[tuple[bool, int, dict[str, Any]]] = []
     for name, record in closings.items():
-        for action in record["unresolved"]:
-            if not action.get("at"):
-                continue
-            if name not in seen:
-                live.setdefault(identity(action), action)
-            elif revokes(action):
-                left_out.setdefault(identity(action), action)
-    return list(live.values()), [a for mine, a in left_out.items() if mine not in live]
+        for number, action in enumerate(record["unresolved"]):
+            if action.get("at") and (name not in seen or revokes(action)):
+                row = (not revokes(action), number, action)
+                (left_out if name in seen else live).append(row)
+    # In turn, so that one record does not take the place of all others.
+    for rows in (live, left_out):
+        rows.sort(key=lambda row: row[:2])
+    return [action for _, _, action in live], [action for _, _, action in left_out]
+
+
+def _revocations(
+    prefix: str, found: Iterable[Mapping[str, Any]], hashes: list[str]
+) -> list[dict[str, Any]]:
+    """Return the retirements of compromised versions that a run intended and did not skip."""
+    intended: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in found:
+        for action in filter(revokes, record.get("actions", ())):
+            intended |= _intended(prefix, record, action, hashes)
+        for result in filter(revokes, record.get("results", ())):
+            if result["result"] == Outcome.SKIPPED:
+                intended.pop(identity(result), None)
+    return list(intended.values())
+
+
+def _intended(
+    prefix: str, record: Mapping[str, Any], action: Mapping[str, Any], hashes: list[str]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return an action of an intent as it is passed on, by its identity, if a run intends such."""
+    taken = cleaned(action)
+    if taken is None:
+        return {}
+    ref = f"{object_name(prefix, record['seq'])}@{hashes[record['seq']]}"
+    return {identity(action): passed_on(taken, ref, record["time"], record["provider"])}
 
 
 def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
     """Return each unresolved action once: those passed on, and those without an outcome."""
-    unresolved = list(tail.unresolved)
+    unresolved = {identity(action): action for action in tail.unresolved}
     for prefix, found in tail.unreported.items():
         settled = {
             identity(result)
@@ -284,16 +330,10 @@ def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
             if not is_unresolved(result)
         }
         for record in found:
-            if record["type"] == INTENT:
-                seq = record["seq"]
-                ref = f"{object_name(prefix, seq)}@{tail.unclosed[prefix][seq]}"
-                more = {"at": record["time"], "provider": record["provider"], "intent": ref}
-                unresolved += [
-                    {**taken, "of_run": prefix, **more}
-                    for action in record["actions"]
-                    if identity(action) not in settled and (taken := cleaned(action)) is not None
-                ]
-    return list({identity(action): action for action in unresolved}.values())
+            for action in record.get("actions", ()):
+                if identity(action) not in settled:
+                    unresolved |= _intended(prefix, record, action, tail.unclosed[prefix])
+    return list(unresolved.values())
 
 
 def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
@@ -358,27 +398,3 @@ def is_unresolved(result: Mapping[str, Any]) -> bool:
     """Whether a later run must look: the result is unknown, or the revocation is pending."""
     pending = revokes(result) and result["result"] in {Outcome.FAILED, Outcome.LEFT}
     return pending or result["result"] == Outcome.UNKNOWN
-
-
-def closings(
-    objects: Objects, *, first: str = "", last: str = "~"
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the closing records with their names, those of the newest hour first.
-
-    Broken records are skipped.
-
-    Args:
-        objects: The log.
-        first: The folder of the first hour.
-        last: The folder of the last hour.
-
-    Raises:
-        AuditUnavailable: The log can't be read.
-    """
-    for hour in hours(objects, first=first, last=last):
-        parted = ((entry, split_name(entry.name)) for entry in objects.scan(hour))
-        closed = [entry for entry, parts in parted if parts and parts[2] == CLOSING_SEQ]
-        for entry in sorted(closed, key=lambda e: (e.modified, e.name), reverse=True):
-            record = read_record(bounded(objects, entry), entry.name)
-            if record.get("type") == CLOSING:
-                yield entry.name, record

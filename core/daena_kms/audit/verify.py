@@ -32,8 +32,8 @@ from daena_kms.rules.model import Key
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
 
 _NO_NAME = "is not named like an object of the log"
-#: So many runs that are dated ahead may be a wrong clock's; more are a problem.
-_AHEAD = 20
+#: So many runs may be dated ahead by a wrong clock, or begin at once in a new log; more are named.
+_FEW = 20
 #: What is read beside the objects themselves, to prove unresolved actions that name no intent.
 _PROOF_CALLS, _PROOF_BYTES = 50_000, 1_000_000_000
 #: So many proofs are kept.
@@ -139,6 +139,8 @@ class _Verification:
         self._report = Report()
         #: The newest closing record that is not dated ahead, and of all: its time, name and hash.
         self._newest: tuple[bool, datetime, str, str] | None = None
+        #: How many runs saw no other run's end.
+        self._blind = 0
         self._ahead = 0
         self._ahead_loose = 0
 
@@ -164,6 +166,9 @@ class _Verification:
         report = self._report
         report.notes += self._witnesses.notes()
         report.notes += self._policies.notes()
+        if self._blind > _FEW:
+            what = f"{self._blind:,} runs saw no run before them, and there were some"
+            report.notes.append(f"{what}: they had no time to look, or somebody added them")
         self._note_ahead()
         report.problems = self._problems.all()
         if self._newest is not None:
@@ -225,6 +230,7 @@ class _Verification:
             self._problems.add(run.prefix, "lies in an hour that does not exist")
         name = object_name(run.prefix, CLOSING_SEQ)
         if run.closing is not None:
+            self._blind += not run.closing["saw"]
             self._witnesses.saw(name, run.closing["saw"])
             when = datetime.fromisoformat(run.closing["time"])
             # A run reads the log right before its first record, if that is not its closing record.
@@ -237,7 +243,7 @@ class _Verification:
         if self._strict or not self._ahead:
             return
         what = f"{self._ahead:,} runs are dated after {format_time(self._horizon)}"
-        if self._ahead_loose > _AHEAD:
+        if self._ahead_loose > _FEW:
             self._problems.add(ROOT, f"{what}, by a wrong clock or by somebody else")
         else:
             self._report.notes.append(f"{what}: runs pass over them until then")

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from daena_kms.audit.folders import folder_at
-from daena_kms.audit.reader import closings
+from daena_kms.audit.folders import folder_at, hours
+from daena_kms.audit.intents import read_record
+from daena_kms.audit.reader import bounded
+from daena_kms.audit.records import CLOSING, CLOSING_SEQ, split_name
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
 from daena_kms.errors import DaenaKMSError
@@ -55,9 +57,33 @@ def log_checks(
 def _newest_runs(log: Objects, now: datetime) -> list[tuple[str, dict[str, Any]]]:
     """Return the newest closing records: the last ones, and some of those that are dated ahead."""
     horizon = now.astimezone(UTC) + CLOCK_SKEW
-    ahead = closings(log, first=folder_at(horizon + timedelta(hours=1)))
-    runs = closings(log, last=folder_at(horizon))
+    ahead = _closings(log, first=folder_at(horizon + timedelta(hours=1)))
+    runs = _closings(log, last=folder_at(horizon))
     return [*islice(ahead, _AHEAD), *islice(runs, _LOOK_BACK)]
+
+
+def _closings(
+    objects: Objects, *, first: str = "", last: str = "~"
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the closing records with their names, those of the newest hour first.
+
+    Broken records are skipped.
+
+    Args:
+        objects: The log.
+        first: The folder of the first hour.
+        last: The folder of the last hour.
+
+    Raises:
+        AuditUnavailable: The log can't be read.
+    """
+    for hour in hours(objects, first=first, last=last):
+        parted = ((entry, split_name(entry.name)) for entry in objects.scan(hour))
+        closed = [entry for entry, parts in parted if parts and parts[2] == CLOSING_SEQ]
+        for entry in sorted(closed, key=lambda e: (e.modified, e.name), reverse=True):
+            record = read_record(bounded(objects, entry), entry.name)
+            if record.get("type") == CLOSING:
+                yield entry.name, record
 
 
 def create_if_absent(objects: Objects, sample: str | None, what: str, needs: Needs) -> Check:

@@ -112,7 +112,8 @@ class Journal:
         """
         looks = _Looks(store, over)
         results: list[dict[str, Any]] = []
-        for action in sorted(unresolved_actions(self._tail), key=lambda a: not revokes(a)):
+        unresolved = unresolved_actions(self._tail)
+        for action in sorted(unresolved, key=lambda action: not revokes(action)):
             outcome, again = None, True
             if len(results) < _MAX_LOOKS:
                 outcome, again = self._look(action, looks)
@@ -124,8 +125,12 @@ class Journal:
                     self.recovered.append(results[-1])
             if again:
                 self._unresolved.append(action)
+        known = set(map(identity, unresolved))
         for action in self._tail.left_out:
-            if self._concerns(action) and self._stands(action, looks):
+            if identity(action) in known or not self._concerns(action):
+                continue
+            known.add(identity(action))
+            if self._stands(action, looks):
                 self._unresolved.append(action)
         self._recovered = True
         if results or self._tail.unreported:

@@ -16,7 +16,7 @@ from daena_kms.audit.bounds import (
 from daena_kms.audit.folders import folder_at, hours
 from daena_kms.audit.pages import Filter, page
 from daena_kms.audit.reader import Tail, history, read_tail
-from daena_kms.audit.records import decode
+from daena_kms.audit.records import decode, digest
 from daena_kms.audit.verify import verify
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import AuditUnavailable
@@ -139,15 +139,15 @@ def test_the_end_of_a_long_log_takes_a_few_calls(years: Listed, clock: Hands) ->
 
 def test_a_busy_hour_is_read_in_part(log: MemoryObjects, clock: Hands) -> None:
     """More runs than one reads: the newest are seen, and none is taken for interrupted."""
-    saw: dict[str, str] = {}
+    newest = ""
     for _ in range(400):
         writer = RunWriter(log, CONTEXT, clock)
         writer.intent([action()])
         writer.outcome([done()])
-        writer.close(Tail(saw=saw), [], {})
+        writer.close(Tail(saw={newest: digest(log.held[newest])} if newest else {}), [], {})
+        newest = f"{writer.prefix}999999.json"
         clock.pass_(seconds=5)
     tail = read_tail(log, clock.now)
-    newest = max(log.times, key=lambda name: log.times[name])
     assert newest in tail.saw
     assert 50 < len(tail.saw) < MAX_CALLS
     assert (tail.unclosed, tail.unreported) == ({}, {})

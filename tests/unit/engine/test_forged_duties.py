@@ -129,6 +129,61 @@ def test_a_closing_record_in_a_run_that_crashed_hides_nothing(world: World) -> N
     assert (row["result"], row["of_run"]) == ("done", writer.prefix)
 
 
+def crashed(world: World) -> tuple[str, str]:
+    """Leave an emergency after its rotation, and return the leaked version and the run's folder."""
+    old = world.store.describe(KEY).current
+    assert old is not None
+    at = forger(world, HOUR)
+    writer = RunWriter(world.objects, CONTEXT, lambda: at.now)
+    row = {"key": KEY, "kind": "retire", "base": old.id, "version": old.id, "compromised": True}
+    writer.intent([{"key": KEY, "kind": "rotate", "base": old.id, "compromised": True}, row])
+    world.adapter.rotate_key(KEY)
+    return old.id, writer.prefix
+
+
+def say_it_is_done(world: World, prefix: str) -> None:
+    """Add to the run that its version was retired."""
+    intent = world.objects.records("intent")[-1]
+    (row,) = (a for a in intent["actions"] if a["kind"] == "retire")
+    forger(world, HOUR).record("outcome", prefix, 1, results=[{**row, "result": "done"}])
+
+
+def say_it_is_recovered(world: World, prefix: str) -> None:
+    """Report the run as one that another run recovered."""
+    hashes = [digest(data) for name, data in world.objects.held.items() if name.startswith(prefix)]
+    forger(world, HOUR).closing(open={prefix: hashes})
+
+
+def pass_on_by_another_intent(world: World) -> None:
+    """Name the same action before the honest record does, by an intent that is not there."""
+    (action,) = world.records("closing")[-1]["unresolved"]
+    for minutes in (1, 2):
+        forged = {**action, "intent": f"log/2026/03/01/12/{'0' * 32}/000000.json@{NOBODY}"}
+        forger(world, HOUR + timedelta(minutes=minutes)).closing(unresolved=[forged])
+
+
+@pytest.mark.parametrize("forge", [say_it_is_done, say_it_is_recovered])
+def test_no_record_ends_the_revocation_of_a_run_that_crashed(
+    world: World, forge: Callable[[World, str], None]
+) -> None:
+    """Nor an outcome in its name, nor a report of it."""
+    version, prefix = crashed(world)
+    forge(world, prefix)
+    assert world.run(2 * HOUR).revoked_versions == {KEY: [version]}
+    assert world.run(3 * HOUR).revoked == []
+
+
+def test_the_same_action_by_another_intent_takes_no_place(world: World) -> None:
+    """The one that an intent proves counts, whichever comes first."""
+    version = leaked(world)
+    pass_on_by_another_intent(world)
+    for number in range(5):
+        rows = [forger(world, HOUR).action(base=f"{number}-{n}") for n in range(200)]
+        revoking = [{**row, "kind": "retire", "compromised": True} for row in rows]
+        forger(world, HOUR + timedelta(minutes=number)).closing(unresolved=revoking)
+    assert world.run(2 * HOUR).revoked_versions == {KEY: [version]}
+
+
 def without_intent(_world: World, action: dict[str, Any]) -> dict[str, Any]:
     """Name none."""
     return action

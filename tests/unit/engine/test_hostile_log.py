@@ -93,7 +93,7 @@ def test_verify_names_it_in_a_short_report(
     world.run(DUE - 2 * DAY)
     attack(Forger(world.objects, world.now, KEYS[0]))
     report = verify(world.objects, world.store.inventory(), now=world.now)
-    assert attack in LIKE_OURS or report.problems
+    assert report.notes if attack in LIKE_OURS else report.problems
     assert len(json.dumps(report.to_dict())) < 100_000
     world.run()
     after = verify(world.objects, world.store.inventory(), now=world.now + DAY)
