@@ -16,7 +16,7 @@ from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.engine import run
 from daena_kms.objects.base import Objects
-from daena_kms.platforms.azure import expiring_secret, function_app_request
+from daena_kms.platforms.azure import expiring_secret, function_app_request, type_of_event
 from daena_kms.platforms.telemetry import report
 
 # Seconds to begin work: host.json's limit and the front end's, minus the time for closing a run.
@@ -54,7 +54,7 @@ def scheduled(timer: func.TimerRequest) -> None:
 @app.event_grid_trigger("event")
 def expiring(event: func.EventGridEvent) -> None:
     """Do what is due for one key whose version expires soon. The event itself rotates nothing."""
-    key_id = expiring_secret(event.event_type, event.get_json(), services()[0].vault)
+    key_id = expiring_secret(type_of_event(event), event.get_json(), services()[0].vault)
     if key_id is not None:
         rotate("event", "event grid", [key_id])
 
@@ -67,7 +67,7 @@ def http(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
 
 @app.route("v1/health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
-    """Answer anybody whether the configuration, the store and the log can be used."""
+    """Answer anybody whether the configuration can be used."""
     return answer(req, context.invocation_id, verified=False)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from daena_kms.rules.due import regular_due
 from daena_kms.rules.policy import Defaults, parse_policy
-from daena_kms.settings import Settings, check_provider
+from daena_kms.settings import Settings, check_provider, expand_home
 from daena_kms.stores.adapter import CloudKMSAdapter
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ class LocalAdapter(CloudKMSAdapter):
         from daena_kms.stores.local.store import LocalStore
 
         settings = Settings.load()
-        folder = settings.home if home is None else Path(home).expanduser()
+        folder = settings.home if home is None else expand_home(home, "home")
         super().__init__(LocalStore(folder, settings.get("DAENA_KMS_MASTER_KEY")), defaults)
 
 

@@ -79,7 +79,7 @@ class Settings:
         if home is None:
             todo = "Set DAENA_KMS_HOME to a folder of your own, or pass home"
             raise ConfigError("the local store has no folder", todo=todo)
-        return Path(home).expanduser()
+        return expand_home(home, "DAENA_KMS_HOME")
 
     @property
     def audit_url(self) -> str:
@@ -175,6 +175,24 @@ class Settings:
         except (OSError, KeyError):
             user = f"uid {os.getuid()}"
         return f"{user}@{socket.gethostname()}"
+
+
+def expand_home(path: str | Path, name: str) -> Path:
+    """Return a path with ``~`` at its beginning replaced by a user's home folder.
+
+    Args:
+        path: The path.
+        name: What to call it in a message.
+
+    Raises:
+        ConfigError: There is no such user, or the user has no home: containers may run as a number
+            that no user has.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        msg = f"{name} begins with ~, and this user has no home folder"
+        raise ConfigError(msg, todo="Write the whole path, beginning with /") from None
 
 
 def check_provider(provider: str) -> str:

@@ -54,9 +54,8 @@ class AzureApp:
     ) -> Response:
         """Ask the HTTP function, as the host does for a caller that it let through."""
         url = f"https://app.azurewebsites.net/v1/{path}"
-        request = Request(
-            method, url, headers or {}, {"path": path} if name == "http" else {}, body
-        )
+        given = {"content-type": "application/json", **(headers or {})}
+        request = Request(method, url, given, {"path": path} if name == "http" else {}, body)
         answer = self.app.http(name, request).response
         assert answer is not None
         return answer

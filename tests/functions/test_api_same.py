@@ -117,7 +117,6 @@ def same(clouds: dict[str, Mounted], *request: Any, **options: Any) -> Answer:
 def test_the_life_of_a_key(clouds: dict[str, Mounted]) -> None:
     """Look, rotate, roll back, hold, release, run, and read the log: alike on each cloud."""
     for method, target, body, status in (
-        ("GET", "/v1/health", b"", 200),
         ("GET", "/v1/keys", b"", 200),
         ("GET", "/v1/keys?limit=1", b"", 200),
         ("GET", "/v1/keys?limit=2&after=app-key", b"", 200),

@@ -168,9 +168,14 @@ def test_a_malformed_body_is_refused(gcp: GcpProject, body: str | bytes) -> None
 
 
 def test_health_is_for_everybody(gcp: GcpProject) -> None:
-    """It says that settings, store and log can be used."""
-    answer = gcp.run("http").ask("GET", "/v1/health")
+    """Anybody learns that the settings can be used; a caller also what store and log say."""
+    http = gcp.run("http")
+    answer = http.ask("GET", "/v1/health")
+    assert (answer.status, answer.document["ok"]) == (200, True)
+    assert answer.document["checks"] == {"configuration": "ok"}
+    assert len(gcp.sim.calls) == 0
 
+    answer = http.ask("GET", "/v1/health", headers=caller())
     assert (answer.status, answer.document["ok"]) == (200, True)
     assert answer.document["checks"] == dict.fromkeys(["configuration", "store", "audit"], "ok")
 

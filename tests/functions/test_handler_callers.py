@@ -96,7 +96,11 @@ def test_a_claimed_identity_does_not_reach_the_log(world: LambdaWorld) -> None:
     asked = http_event(
         "POST",
         "/v1/keys/key/rotate",
-        headers={"x-amzn-iam-arn": forged, "x-forwarded-user": forged},
+        headers={
+            "content-type": "application/json",
+            "x-amzn-iam-arn": forged,
+            "x-forwarded-user": forged,
+        },
         queryStringParameters={"principal": forged},
         cookies=[f"principal={forged}"],
     )

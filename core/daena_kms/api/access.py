@@ -10,10 +10,13 @@ The platform verifies the caller; this policy decides what the caller may do.
 ``*`` in ``who`` and ``keys`` stands for any text; ``keys`` is ``*`` if it is left out. Anything
 that no rule allows is denied. Without the setting, anybody whom the platform lets through may do
 everything.
+
+A member that occurs twice is refused: of two, one reader sees the first and another the last. A
+pattern has at most five ``*`` and 1,000 characters, and is matched in a time that grows with the
+name alone, whatever the pattern.
 """
 
 import json
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,6 +30,11 @@ _FORM = (
     'Write a JSON list of rules such as {"who": "jane@example.com", "may": ["rotate"], '
     '"keys": "payments-*"}'
 )
+
+
+#: An ARN, the longest name of a caller, has at most 700 characters.
+_MAX_TEXT = 1_000
+_MAX_STARS = 5
 
 
 class Permission(StrEnum):
@@ -47,20 +55,45 @@ class Permission(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """A text in which ``*`` stands for any text."""
+
+    #: The texts between the stars, the one before the first and the one after the last included.
+    parts: tuple[str, ...]
+
+    def matches(self, text: str) -> bool:
+        """Whether the whole of ``text`` has this form."""
+        first, *rest = self.parts
+        if not rest:
+            return text == first
+        *inner, last = rest
+        if not (text.startswith(first) and text.endswith(last)):
+            return False
+        # The leftmost place of each part leaves the most for the next, so none is tried twice.
+        at, end = len(first), len(text) - len(last)
+        for part in inner:
+            found = text.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return at <= end
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: these callers have these permissions on these keys."""
 
-    who: tuple[re.Pattern[str], ...]
+    who: tuple[Pattern, ...]
     may: frozenset[Permission]
-    keys: tuple[re.Pattern[str], ...]
+    keys: tuple[Pattern, ...]
     all_keys: bool
 
     def allows(self, principal: str, permission: Permission, key_id: str | None) -> bool:
         """Whether this rule gives the permission on a key; ``None``: on all keys."""
         return (
             permission in self.may
-            and any(who.fullmatch(principal) for who in self.who)
-            and (self.all_keys or any(key_id and keys.fullmatch(key_id) for keys in self.keys))
+            and any(who.matches(principal) for who in self.who)
+            and (self.all_keys or any(key_id and keys.matches(key_id) for keys in self.keys))
         )
 
 
@@ -77,7 +110,7 @@ class Access:
         if text is None:
             return cls(None)
         try:
-            rules = json.loads(text)
+            rules = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError):
             raise ConfigError(f"{VARIABLE} is not JSON", todo=_FORM) from None
         if not isinstance(rules, list):
@@ -95,7 +128,7 @@ class Access:
         if self.rules is None:
             return True
         return any(
-            permission in rule.may and any(who.fullmatch(principal) for who in rule.who)
+            permission in rule.may and any(who.matches(principal) for who in rule.who)
             for rule in self.rules
         )
 
@@ -110,7 +143,12 @@ def _rule(rule: object, number: int) -> Rule:
         msg = f"rule {number} of {VARIABLE} allows {unknown[0][:40]!r}, which is not a permission"
         raise ConfigError(msg, todo=f"Use {', '.join(Permission)}, or *")
     allowed = frozenset(Permission if "*" in may else map(Permission, may))
-    return Rule(_patterns(who), allowed, _patterns(keys), all_keys="*" in keys)
+    return Rule(
+        who=_patterns(who, "who", number),
+        may=allowed,
+        keys=_patterns(keys, "keys", number),
+        all_keys="*" in keys,
+    )
 
 
 def _texts(rule: dict[str, Any], name: str, number: int) -> list[str]:
@@ -122,7 +160,20 @@ def _texts(rule: dict[str, Any], name: str, number: int) -> list[str]:
     return texts
 
 
-def _patterns(texts: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    return tuple(
-        re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL) for text in texts
-    )
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        todo = "Write each member of a rule once"
+        raise ConfigError(f"{VARIABLE} has a member that occurs twice in one object", todo=todo)
+    return members
+
+
+def _patterns(texts: Iterable[str], name: str, number: int) -> tuple[Pattern, ...]:
+    patterns = []
+    for text in texts:
+        if len(text) > _MAX_TEXT or text.count("*") > _MAX_STARS:
+            msg = f"a pattern of {name} in rule {number} of {VARIABLE} is too long"
+            todo = f"Write at most {_MAX_TEXT:,} characters and {_MAX_STARS} stars"
+            raise ConfigError(msg, todo=todo)
+        patterns.append(Pattern(tuple(text.split("*"))))
+    return tuple(patterns)

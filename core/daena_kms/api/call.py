@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from daena_kms.api.access import Access, Permission
 from daena_kms.api.fields import REASON
 from daena_kms.api.inputs import Field, check_match
 from daena_kms.api.messages import Forbidden, Request, TooSoon
+from daena_kms.audit.origin import kind_that_made
 from daena_kms.engine.clock import Budget, Deadline, RunClock
 from daena_kms.objects.base import Objects
 from daena_kms.operations import Operations
@@ -19,6 +21,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 #: What started it, as the audit log records it.
 TRIGGER = "http"
+_ROLLBACK = "rollback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +89,9 @@ class Call:
         the time at which a version was made, the earliest counts. The latest is the time of the
         key's last change, so any change at all would start the interval again.
         """
-        least = self.settings.min_interval
-        if least is None or version is None or key.deleted or not is_managed(key.tags):
+        wait = self._wait(key, version)
+        if wait is None:
             return
-        created, now = version.created_earliest or version.created, self.clock()
-        if now - created >= least:
-            return
-        wait = created + least - now
         seconds = max(1, math.ceil(wait.total_seconds()))
         raise TooSoon(
             f"its version is younger than {self.settings.get('DAENA_KMS_MIN_INTERVAL')}",
@@ -100,6 +99,32 @@ class Call:
             todo=f"Try again in {seconds} s, or use the command line, which has no such limit",
             headers={"retry-after": str(seconds)},
         )
+
+    def check_undo(self, key: Key) -> None:
+        """Raise :class:`TooSoon` if a rollback would not undo a rotation, but repeat a rollback.
+
+        A rotation that broke something can be undone at once, however young its version is. A
+        rollback counts as a rotation does: after it, the interval must be over. The log says what
+        made the current version. It is read only if that version is younger than the interval.
+
+        Raises:
+            TooSoon: the previous version is too young, or a rollback made the current one.
+            AuditUnavailable: the log can't be read.
+        """
+        self.check_interval(key, key.previous)
+        current = key.current
+        if current is None or self._wait(key, current) is None:
+            return
+        if kind_that_made(self.log, key.id, current) == _ROLLBACK:
+            self.check_interval(key, current)
+
+    def _wait(self, key: Key, version: Version | None) -> timedelta | None:
+        """Return how long a version is still too young to be replaced, or ``None``."""
+        least = self.settings.min_interval
+        if least is None or version is None or key.deleted or not is_managed(key.tags):
+            return None
+        wait = (version.created_earliest or version.created) + least - self.clock()
+        return wait if wait > timedelta() else None
 
     def operations(self) -> Operations:
         """Return the audited operations, which record this caller and reason."""

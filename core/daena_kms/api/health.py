@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from daena_kms.api.access import Access
-from daena_kms.api.messages import Response
+from daena_kms.api.messages import Request, Response
 from daena_kms.errors import DaenaKMSError
 from daena_kms.notify import check_endpoint
 from daena_kms.objects.base import Objects
@@ -11,12 +11,18 @@ from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
 
-def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:
+def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]], request: Request) -> Response:
     """Answer the state of each, in stable words.
 
-    Anybody may ask, so the answer holds no account, address, key or error text.
+    Anybody may ask, so the answer holds no account, address, key or error text. Store and log are
+    asked only for a verified caller: otherwise anybody could make calls at the deployment's
+    expense, and use up the quota that rotations need.
 
-    Permissions: those of :meth:`Store.probe`, and listing the log.
+    Args:
+        services: returns the adapter and the log.
+        request: the request, which says whether the platform has verified its caller.
+
+    Permissions: for a verified caller those of :meth:`Store.probe`, and listing the log.
     """
     checks: dict[str, str] = {}
     settings = Settings.load()
@@ -32,7 +38,7 @@ def health(services: Callable[[], tuple[CloudKMSAdapter, Objects]]) -> Response:
         "store": adapter.store.probe,
         "audit": lambda: log.children("log/"),
     }
-    for name, probe in probes.items():
+    for name, probe in probes.items() if request.principal is not None else ():
         try:
             probe()
             checks[name] = "ok"

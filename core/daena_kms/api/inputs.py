@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from daena_kms.api.messages import (
     BadRequest,
+    CrossSite,
     KeyMoved,
     Request,
     TooLarge,
@@ -24,6 +25,19 @@ from daena_kms.rules.model import Key
 #: Bytes of a body, and characters of a query.
 MAX_BODY = 10_000
 MAX_QUERY = 4_000
+
+_JSON = "application/json"
+#: Headers of callers that are no browser, and that a page of another site can't add.
+_NO_FORM_SENDS = (
+    "if-match",
+    "x-functions-key",
+    "x-requested-with",
+    "x-serverless-authorization",
+    "x-amz-date",
+    "x-amz-content-sha256",
+    "x-amz-security-token",
+    "x-api-key",
+)
 
 _STRONG_TAG = re.compile(r'\s*(?:"([\x21\x23-\x7e\x80-\xff]*)"|W/"[^"]*"|(\*))\s*')
 
@@ -66,6 +80,41 @@ class Body(NamedTuple):
         )
 
 
+def check_origin(request: Request) -> None:
+    """Refuse a change that a page of another site may have sent with its reader's session.
+
+    A browser sends a form, or a script's simple request, to any site together with the cookies that
+    App Service authentication and others keep. Neither can send JSON or one of the headers of
+    :data:`_NO_FORM_SENDS` unless the site itself allows it beforehand, which this API never does.
+
+    https://fetch.spec.whatwg.org/#cors-safelisted-request-header
+    https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
+
+    Raises:
+        CrossSite: the browser says that the request comes from another site.
+        WrongMediaType: the request is not JSON, and has none of these headers.
+    """
+    headers = request.headers
+    if headers.get("sec-fetch-site", "").strip().lower() == "cross-site":
+        todo = "Send the request from a program, or from a page of the same site"
+        raise CrossSite("a browser sent this for a page of another site", todo=todo)
+    if media_type(request) == _JSON or any(headers.get(name) for name in _NO_FORM_SENDS):
+        return
+    scheme = headers.get("authorization", "").strip().partition(" ")[0].lower()
+    # A browser adds its own authorization by itself only in these schemes.
+    if scheme and scheme not in {"basic", "digest", "negotiate", "ntlm"}:
+        return
+    raise WrongMediaType(
+        "the request is not JSON, and carries no header that a form can't send",
+        todo="Send the header Content-Type: application/json, also without a body",
+    )
+
+
+def media_type(request: Request) -> str:
+    """Return the media type of the body, in lower case and without parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def read_query(request: Request, fields: Collection[Field[Any]]) -> dict[str, str]:
     """Return the query as it was sent. Raises :class:`BadRequest` for a field that is not known."""
     names = [field.name for field in fields]
@@ -98,8 +147,8 @@ def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any
     size = len(body.encode(errors="surrogatepass") if isinstance(body, str) else body)
     if size > MAX_BODY:
         raise TooLarge(f"the body is over {MAX_BODY} bytes", todo=todo)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in {"", "application/json"}:
+    kind = media_type(request)
+    if kind not in {"", _JSON}:
         msg = f"the body is of type {kind[:60]!r}"
         raise WrongMediaType(msg, todo="Send the header Content-Type: application/json")
     try:

@@ -124,8 +124,7 @@ def rollback(call: Call) -> Response:
         _check_version(call, version)
     operations = call.operations()
     key = call.look(exact=True)
-    # A rotation that broke something can be undone at once, but not again and again.
-    call.check_interval(key, key.previous)
+    call.check_undo(key)
     try:
         new_version = operations.rollback(call.key_id, version, base=_ref(key))
     except RotationConflict:

@@ -11,6 +11,9 @@ from urllib.parse import quote
 
 from daena_kms.errors import DaenaKMSError
 
+#: Characters of a caller's name.
+MAX_NAME = 1_000
+
 JSON, PROBLEM = "application/json", "application/problem+json"
 #: Characters of an entity tag that need no escape, and a version id may hold.
 #: https://www.rfc-editor.org/rfc/rfc9110#section-8.8.3
@@ -107,6 +110,13 @@ class Forbidden(Refusal):
     """The access policy does not let this caller do this to this key."""
 
     code = "forbidden"
+    status = 403
+
+
+class CrossSite(Refusal):
+    """A browser sent a change for a page of another site."""
+
+    code = "cross-site"
     status = 403
 
 
@@ -217,6 +227,21 @@ def dig(event: object, *path: str) -> str | None:
     for name in path:
         event = event.get(name) if isinstance(event, Mapping) else None
     return event if isinstance(event, str) else None
+
+
+def name_of_token(issuer: str | None, subject: str | None) -> str | None:
+    """Return the name of the caller whom a verified token names, or ``None``.
+
+    A subject is unique only within its issuer, so the issuer belongs to the name. An issuer has no
+    spaces, so no two callers share a name; a name that is too long is nobody's, because two could
+    become one if it were cut.
+
+    https://www.rfc-editor.org/rfc/rfc7519#section-4.1.2
+    """
+    if not subject or any(map(str.isspace, issuer or subject)):
+        return None
+    name = f"{issuer} {subject}" if issuer else subject
+    return name if len(name) <= MAX_NAME else None
 
 
 def decoded(body: str | None, *, is_base64: bool) -> str | bytes | None:

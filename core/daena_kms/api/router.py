@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from daena_kms.api.access import Access
 from daena_kms.api.call import Call
-from daena_kms.api.inputs import read_body, read_query
+from daena_kms.api.inputs import check_origin, read_body, read_query
 from daena_kms.api.messages import (
     NoSuchAddress,
     Request,
@@ -53,7 +53,7 @@ def _answer(request: Request, services: Services, deadline: Deadline | None) -> 
     open_route = find_open(request.path)
     if open_route is not None:
         _check_method(request, ("GET",))
-        return open_route.handler(services)
+        return open_route.handler(services, request)
     if request.principal is None:
         raise Unauthenticated(
             "the platform has verified no caller",
@@ -74,6 +74,8 @@ def _answer(request: Request, services: Services, deadline: Deadline | None) -> 
     given = {**read_query(request, route.query), **read_body(request, route.members)}
     access = Access.load(settings)
     adapter, objects = services()
+    if route.method != "GET":
+        check_origin(request)
     clock = RunClock(None)
     call = Call(
         request=request,

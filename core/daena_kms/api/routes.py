@@ -14,7 +14,7 @@ from daena_kms.api.access import Permission
 from daena_kms.api.call import Call
 from daena_kms.api.health import health
 from daena_kms.api.inputs import Body, Field
-from daena_kms.api.messages import KeyMoved, Response, TooSoon
+from daena_kms.api.messages import KeyMoved, Request, Response, TooSoon
 from daena_kms.api.schemas import Schema
 from daena_kms.errors import DaenaKMSError, KeyNotFound, NotManaged
 from daena_kms.objects.base import Objects
@@ -106,7 +106,7 @@ class OpenRoute(NamedTuple):
     """One address that anybody may GET, without a verified caller."""
 
     path: str
-    handler: Callable[[Services], Response]
+    handler: Callable[[Services, Request], Response]
     name: str
     summary: str
     answer: Schema
@@ -114,7 +114,7 @@ class OpenRoute(NamedTuple):
     statuses: Mapping[str, str]
 
 
-def _describe(_services: Services) -> Response:
+def _describe(_services: Services, _request: Request) -> Response:
     # Loaded late: only a request for the document has to wait for it.
     from daena_kms.api.openapi import document
 
@@ -126,7 +126,10 @@ OPEN = (
         "/v1/health",
         health,
         name="health",
-        summary="Say whether configuration, store and log can be used. Needs no caller.",
+        summary=(
+            "Say whether the configuration can be used, and to a verified caller also whether "
+            "store and log can. Needs no caller."
+        ),
         answer=schemas.HEALTH,
         statuses={"200": "All can be used.", "503": "At least one can't be used."},
     ),

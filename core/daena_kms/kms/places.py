@@ -10,7 +10,7 @@ from daena_kms.kms.manifests import Chain, Signer, load_signer
 from daena_kms.kms.manifests.signing import VARIABLE
 from daena_kms.objects.base import Objects, Use
 from daena_kms.objects.files import FileObjects
-from daena_kms.settings import Settings
+from daena_kms.settings import Settings, expand_home
 
 logger = logging.getLogger("daena_kms")
 
@@ -33,7 +33,7 @@ class Places:
         self._settings = Settings.load()
         self._given_log = log
         self._local = local
-        self._folder = Path(folder).expanduser().absolute() if folder is not None else None
+        self._folder = expand_home(folder, "the folder").absolute() if folder is not None else None
         self._signing_key = signing_key
 
     @functools.cached_property

@@ -15,13 +15,30 @@ logger = logging.getLogger("daena_kms")
 
 #: https://learn.microsoft.com/azure/event-grid/event-schema-key-vault
 _NEAR_EXPIRY = "Microsoft.KeyVault.SecretNearExpiry"
+#: What App Service authentication calls Entra ID.
+_ENTRA = "aad"
 
 
-def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
+def type_of_event(event: object) -> str | None:
+    """Return the type of an event, in the schema of Event Grid or of CloudEvents.
+
+    Without a type, or with one that is not text, it is ``None``. So it is if the host's library
+    knows only the schema of Event Grid, and the subscription sends CloudEvents.
+
+    https://learn.microsoft.com/azure/event-grid/cloud-event-schema
+    """
+    for name in ("event_type", "type"):
+        kind = getattr(event, name, None)
+        if isinstance(kind, str):
+            return kind
+    return None
+
+
+def expiring_secret(event_type: str | None, data: object, vault: str) -> str | None:
     """Return the key id in an event of Key Vault, or ``None`` for a secret that can't be a key.
 
     Args:
-        event_type: the type in the event.
+        event_type: the type in the event, if it has one.
         data: the data of the event.
         vault: the name of the vault that this app rotates.
 
@@ -32,6 +49,8 @@ def expiring_secret(event_type: str, data: object, vault: str) -> str | None:
     from daena_kms.api.messages import dig
 
     todo = f"Subscribe to {_NEAR_EXPIRY} of the vault that this app rotates, and to nothing else"
+    if event_type is None:
+        raise ConfigError("the event has no type", todo=todo)
     if event_type != _NEAR_EXPIRY:
         msg = f"the event has the type {event_type[:80]!r}"
         raise ConfigError(msg, todo=todo)
@@ -80,14 +99,15 @@ def function_app_caller(headers: Mapping[str, str], environ: Mapping[str, str]) 
     """Return the caller of a function that the platform has let through.
 
     If App Service authentication is enabled, the platform sets and guards the headers that name the
-    caller. Otherwise anybody can send them, and only the function's key has been verified.
+    caller and the identity provider, to which the caller's id belongs. Otherwise anybody can send
+    them, and only the function's key has been verified.
 
     https://learn.microsoft.com/azure/app-service/configure-authentication-user-identities
     """
     if environ.get("WEBSITE_AUTH_ENABLED", "").lower() == "true":
-        object_id = headers.get("X-MS-CLIENT-PRINCIPAL-ID") or headers.get(
-            "x-ms-client-principal-id"
-        )
-        if object_id:
-            return f"entra {object_id[:200]}"
+        given = {name.lower(): text for name, text in headers.items()}
+        caller = given.get("x-ms-client-principal-id")
+        provider = given.get("x-ms-client-principal-idp") or _ENTRA
+        if caller:
+            return f"{'entra' if provider == _ENTRA else provider[:40]} {caller[:200]}"
     return "function key"

@@ -17,6 +17,7 @@ from daena_kms.api.messages import (
     Unauthenticated,
     WrongMethod,
     dig,
+    name_of_token,
     problem,
 )
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound
@@ -38,6 +39,9 @@ _CHECKED_TOKEN = re.compile(
     r"bearer [A-Za-z0-9_-]+\.([A-Za-z0-9_-]+)\.SIGNATURE_REMOVED_BY_GOOGLE",
     re.ASCII | re.IGNORECASE,
 )
+
+#: Who issues the tokens of Google's accounts: https://cloud.google.com/docs/authentication/token-types
+_GOOGLE = "accounts.google.com"
 
 #: Seconds that Google Cloud gives a function for an event, and that a caller over HTTP may wait.
 #: https://cloud.google.com/run/docs/configuring/request-timeout, Pub/Sub's longest: 10 minutes
@@ -72,8 +76,11 @@ def google_caller(
         claims = json.loads(base64.urlsafe_b64decode(match[1] + "=" * (-len(match[1]) % 4)))
     except (ValueError, RecursionError):
         return None
-    caller = dig(claims, "email") or dig(claims, "sub")
-    return caller[:200] if caller else None
+    issuer, subject = dig(claims, "iss") or _GOOGLE, dig(claims, "sub")
+    if issuer.removeprefix("https://") == _GOOGLE:
+        caller = dig(claims, "email") or subject
+        return caller[:200] if caller else None
+    return name_of_token(issuer, subject)  # an e-mail address is what its issuer says it is
 
 
 def google_request(request: Any) -> Request:

@@ -1,6 +1,7 @@
 """Who may do what over HTTP, how often, and the switch that stops it all."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,8 @@ from daena_kms.api.access import Access, Permission
 from daena_kms.errors import ConfigError, Paused
 from daena_kms.operations import Operations
 from daena_kms.settings import Settings
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.unit.api.asking import ARN, ask, check_problem
 from tests.unit.engine.engines import World
@@ -97,8 +100,13 @@ def test_an_auditor_of_some_keys(ruled: World, monkeypatch: pytest.MonkeyPatch) 
         '[{"who": "x", "may": ["read"], "keys": []}]',
         '[{"who": "x", "may": ["read"], "key": "y"}]',
         "[" * 100_000,
+        '[{"who": "x", "may": ["read"], "who": "*"}]',
+        '[{"who": "x", "may": ["read"], "may": ["read"]}]',
+        json.dumps([{"who": "*" * 6, "may": "read"}]),
+        json.dumps([{"who": "*a" * 2_000, "may": "read"}]),
+        json.dumps([{"who": "x", "may": "read", "keys": ["a", "x" * 1_001]}]),
     ],
-    ids=range(13),
+    ids=range(18),
 )
 def test_a_policy_that_can_t_be_read_lets_nobody_in(
     world: World, monkeypatch: pytest.MonkeyPatch, text: str
@@ -196,3 +204,24 @@ def test_a_switch_that_is_neither_on_nor_off(world: World, monkeypatch: pytest.M
     with pytest.raises(ConfigError, match="DAENA_KMS_PAUSED"):
         world.run()
     assert ask(world, "GET", "/v1/health").status == 503
+
+
+@given(
+    st.lists(st.text("ab.\n", max_size=3), min_size=1, max_size=6).map("*".join),
+    st.text("ab.\n", max_size=12),
+)
+def test_a_star_stands_for_any_text(pattern: str, text: str) -> None:
+    """And nothing else stands for anything: as an expression for each part says."""
+    rules = json.dumps([{"who": pattern or "-", "may": "read"}])
+    access = Access.load(Settings({"DAENA_KMS_ACCESS": rules}))
+    expression = ".*".join(map(re.escape, (pattern or "-").split("*")))
+    expected = re.fullmatch(expression, text, re.DOTALL) is not None
+    assert access.allows(text, Permission.READ, "some-key") == expected
+
+
+def test_the_longest_pattern_is_matched_at_once() -> None:
+    """No name makes it try one place after another for each star."""
+    who = "*" + "a" * 198 + "*" + "a" * 198 + "*" + "a" * 198 + "*b"
+    access = Access.load(Settings({"DAENA_KMS_ACCESS": json.dumps([{"who": who, "may": "*"}])}))
+    assert not access.allows("a" * 1_000_000, Permission.READ)
+    assert access.allows("a" * 1_000_000 + "b", Permission.READ, "some-key")

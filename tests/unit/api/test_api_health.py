@@ -52,6 +52,17 @@ def test_health(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert canary not in response.body
 
 
+def test_anonymous_health_costs_no_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says only whether the configuration can be used: neither store nor log is asked."""
+    monkeypatch.setattr(world.store, "probe", fails(AssertionError("the store was asked")))
+    monkeypatch.setattr(world.log, "children", fails(AssertionError("the log was asked")))
+    response = ask(world, "GET", "/v1/health", principal=None)
+    assert (response.status, response.document) == (
+        200,
+        {"ok": True, "provider": "local", "checks": {"configuration": "ok"}},
+    )
+
+
 def test_health_without_configuration() -> None:
     """What can't be set up is said by its code alone; the other addresses answer with a problem."""
     broken = fails(ConfigError("no region"))

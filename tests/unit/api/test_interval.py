@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from daena_kms.cloud_kms import AWSKMSAdapter, CloudKMSAdapter
+from daena_kms.engine import run
 from daena_kms.operations import Operations
 
 from infra.local.aws.sim import REGION, AwsSimulator, clients
@@ -79,3 +80,39 @@ def test_a_bound_that_no_look_lifts(world: World, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("DAENA_KMS_MIN_INTERVAL", "1h")
     monkeypatch.setattr(world.store, "describe", lambda *_, **__: bounded)
     assert ask(world, "POST", "/v1/keys/app-key/rotate").status == 200
+
+
+class Aged(World):
+    """A local key whose first two versions were made two days ago."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        early = datetime.now(UTC) - timedelta(days=2)
+        Operations(self.adapter, self.log, now=early).create("app-key")
+        run(self.adapter, self.log, now=early + timedelta(minutes=1), keys=["app-key"])
+
+
+@pytest.mark.parametrize("then", ["rollback", "rotate"])
+def test_a_rollback_counts_as_a_rotation_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, then: str
+) -> None:
+    """Whatever the age of the versions around it: nobody rolls back and forth without end."""
+    world = Aged(tmp_path)
+    monkeypatch.setenv("DAENA_KMS_MIN_INTERVAL", "1h")
+    assert ask(world, "POST", "/v1/keys/app-key/rollback").status == 200
+    count = world.count("app-key")
+    check_problem(ask(world, "POST", f"/v1/keys/app-key/{then}"), 429, "too-soon")
+    assert world.count("app-key") == count
+
+
+def test_nonsense_in_the_log_refuses_no_rollback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no record, or is one too many, is passed over."""
+    world = Aged(tmp_path)
+    monkeypatch.setenv("DAENA_KMS_MIN_INTERVAL", "1h")
+    assert ask(world, "POST", "/v1/keys/app-key/rotate").status == 200
+    hour = f"log/{datetime.now(UTC):%Y/%m/%d/%H}"
+    for number in range(300):
+        world.log.put_new(f"{hour}/{number:032x}/000000.json", b"nonsense")
+    assert ask(world, "POST", "/v1/keys/app-key/rollback").status == 200

@@ -1,11 +1,19 @@
 """Azure's events and headers: what is taken from them, and what is refused."""
 
+import json
 import logging
 from types import SimpleNamespace
 
 import pytest
+from azure.functions.eventgrid import EventGridEventInConverter
+from azure.functions.meta import Datum
 from daena_kms.errors import ConfigError
-from daena_kms.platforms.azure import expiring_secret, function_app_caller, function_app_request
+from daena_kms.platforms.azure import (
+    expiring_secret,
+    function_app_caller,
+    function_app_request,
+    type_of_event,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +39,44 @@ def test_an_event_of_another_type(kind: str) -> None:
     """The subscription sends what it should not, and whoever set it up is told."""
     with pytest.raises(ConfigError, match=r"the event has the type.*Subscribe to Microsoft\.KeyV"):
         expiring_secret(kind, EVENT, "my-vault")
+
+
+def test_an_event_without_a_type() -> None:
+    """As the host's library shows an event in a schema that it does not know."""
+    with pytest.raises(ConfigError, match=r"the event has no type.*Subscribe to Microsoft\.KeyV"):
+        expiring_secret(None, EVENT, "my-vault")
+
+
+@pytest.mark.parametrize(
+    ("event", "kind"),
+    [
+        (SimpleNamespace(event_type=NEAR), NEAR),
+        (SimpleNamespace(type=NEAR), NEAR),
+        (SimpleNamespace(event_type=None, type=NEAR), NEAR),
+        (SimpleNamespace(event_type=None), None),
+        (SimpleNamespace(event_type=7, type=["x"]), None),
+        (None, None),
+    ],
+    ids=range(6),
+)
+def test_the_type_of_an_event_in_either_schema(event: object, kind: str | None) -> None:
+    """Event Grid's own calls it eventType, CloudEvents type."""
+    assert type_of_event(event) == kind
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        {"eventType": NEAR, "data": EVENT},
+        {"specversion": "1.0", "type": NEAR, "source": "/subscriptions/s", "data": EVENT},
+    ],
+    ids=["Event Grid", "CloudEvents"],
+)
+def test_an_event_as_the_host_passes_it_on(sent: dict[str, object]) -> None:
+    """Through the library's own converter."""
+    datum = Datum(json.dumps({"id": "1", "subject": "some-key", **sent}), "json")
+    event = EventGridEventInConverter.decode(datum, trigger_metadata={})
+    assert expiring_secret(type_of_event(event), event.get_json(), "my-vault") == "some-key"
 
 
 @pytest.mark.parametrize("vault", ["other", "my-vault ", "my-vault.vault.azure.net", ""])
@@ -104,6 +150,9 @@ HEADER = "X-MS-CLIENT-PRINCIPAL-ID"
         ({}, ON, "function key"),
         ({"X-MS-CLIENT-PRINCIPAL-NAME": "somebody"}, ON, "function key"),
         ({HEADER: "x" * 999}, ON, f"entra {'x' * 200}"),
+        ({HEADER: "somebody", "X-MS-CLIENT-PRINCIPAL-IDP": "aad"}, ON, "entra somebody"),
+        ({HEADER: "somebody", "X-Ms-Client-Principal-Idp": "google"}, ON, "google somebody"),
+        ({HEADER: "somebody", "X-MS-CLIENT-PRINCIPAL-IDP": "aad"}, {}, "function key"),
     ],
 )
 def test_who_calls_a_function(

@@ -27,8 +27,13 @@ def who(**headers: str) -> str | None:
         ({"email": "x" * 300}, "x" * 200),
         ({"aud": "a"}, None),
         ({"email": None}, None),
+        ({"email": "a@example.com", "iss": "https://accounts.google.com"}, "a@example.com"),
+        ({"email": "a@example.com", "iss": "accounts.google.com"}, "a@example.com"),
+        ({"email": "a@example.com", "sub": "1", "iss": "https://a.example"}, "https://a.example 1"),
+        ({"email": "a@example.com", "iss": "https://a.example"}, None),
+        ({"email": "a@example.com", "sub": "1", "iss": "https://a.example/ 1"}, None),
     ],
-    ids=range(7),
+    ids=range(12),
 )
 def test_the_checked_token_says_who(claims: dict[str, object], found: str | None) -> None:
     """By the account's address, or by its number in a token without one."""

@@ -6,7 +6,7 @@ import pytest
 from daena_kms.platforms.aws import lambda_request, seconds_to_answer
 
 ARN = "arn:aws:iam::123456789012:user/operator"
-URL = {
+URL: dict[str, Any] = {
     "version": "2.0",
     "rawPath": "/v1/audit",
     "rawQueryString": "key=a&limit=2",
@@ -19,7 +19,7 @@ URL = {
     },
     "isBase64Encoded": False,
 }
-REST = {
+REST: dict[str, Any] = {
     "version": "1.0",
     "path": "/v1/audit",
     "httpMethod": "GET",
@@ -56,10 +56,88 @@ def test_a_stage_with_a_name_is_no_part_of_the_path() -> None:
     )
 
 
-def test_a_caller_whom_a_token_names() -> None:
-    """A JWT authorizer has checked it; nobody but the platform writes the context."""
-    context = {"http": {"method": "GET"}, "authorizer": {"jwt": {"claims": {"sub": "jane"}}}}
-    assert lambda_request({**URL, "requestContext": context}).principal == "jane"
+@pytest.mark.parametrize(
+    ("path", "mapped"),
+    [
+        ("/v1/audit", "/v1/audit"),
+        ("/kms/v1/audit", "/v1/audit"),
+        ("/security/kms/v1/audit", "/v1/audit"),
+        ("/v1/v1/audit", "/v1/audit"),
+        ("/kms/v1/v1/audit", "/v1/audit"),
+        ("/v1/keys/v1/rotate", "/v1/keys/v1/rotate"),
+        ("/kms/v1/keys/v1/rotate", "/v1/keys/v1/rotate"),
+        ("/v1/keys/v1", "/v1/keys/v1"),
+        ("/kms/v2/audit", "/kms/v2/audit"),
+        ("/kms", "/kms"),
+        ("/kms/v1", "/kms/v1"),
+        ("//v1/audit", "//v1/audit"),
+        ("", ""),
+    ],
+)
+def test_the_base_path_of_a_custom_domain_is_no_part_of_the_path(path: str, mapped: str) -> None:
+    """Both kinds of API put it first, and an HTTP API keeps it beside a stage of any name."""
+    at_home = {"domainName": "kms.example.com"}
+    url, rest = URL["requestContext"], REST["requestContext"]
+    for stage in ("$default", "prod"):
+        context = {**url, **at_home, "stage": stage}
+        assert lambda_request({**URL, "rawPath": path, "requestContext": context}).path == mapped
+    for domain in (at_home, {}):
+        context = {**rest, **domain, "path": path}
+        assert lambda_request({**REST, "path": path, "requestContext": context}).path == mapped
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        "abc.execute-api.eu-central-1.amazonaws.com",
+        "abc.execute-api.cn-north-1.amazonaws.com.cn",
+        "abc-vpce-1.execute-api.eu-central-1.amazonaws.com",
+        "vpce-1.execute-api.eu-central-1.vpce.amazonaws.com",
+        "abc.execute-api.eu-central-1.api.aws",
+        "abc.lambda-url.eu-central-1.on.aws",
+    ],
+)
+def test_a_domain_of_aws_has_no_base_path(domain: str) -> None:
+    """There the path is what was called, and nothing of it is taken off."""
+    context = {**URL["requestContext"], "domainName": domain}
+    event = {**URL, "rawPath": "/kms/v1/audit", "requestContext": context}
+    assert lambda_request(event).path == "/kms/v1/audit"
+
+
+def test_a_resource_that_takes_the_rest_of_the_path() -> None:
+    """It says where the API begins, whatever the domain is called."""
+    context = {**URL["requestContext"], "domainName": "a.execute-api.eu-central-1.amazonaws.com"}
+    event = {**URL, "rawPath": "/kms/v1/audit", "requestContext": context}
+    assert lambda_request({**event, "pathParameters": {"proxy": "v1/audit"}}).path == "/v1/audit"
+    assert lambda_request({**event, "pathParameters": {"proxy": "audit"}}).path == "/kms/v1/audit"
+
+
+@pytest.mark.parametrize("at", [("jwt", "claims"), ("claims",)], ids=["HTTP API", "REST API"])
+def test_a_caller_whom_a_token_names(at: tuple[str, ...]) -> None:
+    """An authorizer has checked it; nobody but the platform writes the context."""
+
+    def caller(**claims: object) -> str | None:
+        found: dict[str, object] = dict(claims)
+        for name in reversed(at):
+            found = {name: found}
+        context = {"http": {"method": "GET"}, "authorizer": found}
+        return lambda_request({**URL, "requestContext": context}).principal
+
+    assert caller(iss="https://login.example.com", sub="jane") == "https://login.example.com jane"
+    assert caller(iss="https://other.example.com", sub="jane") == "https://other.example.com jane"
+    for claims in (
+        {"iss": "https://login.example.com"},
+        {"iss": "https://login.example.com", "sub": ""},
+        {"iss": "https://login.example.com jane", "sub": "x"},
+        {"iss": "i" * 999, "sub": "jane"},
+        {"sub": "https://login.example.com jane"},
+        {"iss": ["https://login.example.com"], "sub": 7},
+    ):
+        assert caller(**claims) is None
+
+
+def test_what_other_authorizers_write_names_nobody() -> None:
+    """A function of the account's own may write anything."""
     context = {"http": {"method": "GET"}, "authorizer": {"lambda": {"userArn": ARN}}}
     assert lambda_request({**URL, "requestContext": context}).principal is None
 
