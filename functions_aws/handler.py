@@ -17,6 +17,7 @@ from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.aws import lambda_request, lambda_response, seconds_to_answer
+from daena_kms.settings import drop_empty
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")
@@ -25,6 +26,7 @@ metrics = Metrics(namespace="daena-kms", service="rotation")
 @functools.cache
 def services() -> tuple[AWSKMSAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own role."""
+    drop_empty()
     adapter = AWSKMSAdapter()
     return adapter, open_log(session=adapter.aws.session())
 

@@ -18,6 +18,7 @@ from daena_kms.engine import run
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.azure import expiring_secret, function_app_request
 from daena_kms.platforms.telemetry import report
+from daena_kms.settings import drop_empty
 
 # Seconds to begin work: host.json's limit and the front end's, minus the time for closing a run.
 RUN, ANSWER = 480, 150
@@ -29,6 +30,7 @@ logger = logging.getLogger("daena_kms.function")
 @functools.cache
 def services() -> tuple[AzureKeyVaultAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own identity."""
+    drop_empty()
     adapter = AzureKeyVaultAdapter()
     return adapter, open_log(login=adapter.login)
 

@@ -19,6 +19,7 @@ from daena_kms.objects.base import Objects
 from daena_kms.platforms import gcp
 from daena_kms.platforms.gcp_logging import start_logging
 from daena_kms.platforms.telemetry import report
+from daena_kms.settings import drop_empty
 
 
 def header(name: str) -> str | None:
@@ -32,6 +33,7 @@ start_logging(header)
 @functools.cache
 def services() -> tuple[GCPSecretManagerAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own identity."""
+    drop_empty()
     adapter = GCPSecretManagerAdapter()
     return adapter, open_log(login=adapter.login)
 

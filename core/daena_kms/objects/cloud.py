@@ -1,13 +1,14 @@
 """Objects in a bucket or container, through ``obstore``: one library for every cloud."""
 
 import contextlib
-import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use
+from daena_kms.objects.failures import code_of, failure, of_library
+from daena_kms.sdk.transport import proxy_for
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, GCSStore, S3Store
@@ -15,29 +16,69 @@ if TYPE_CHECKING:
 #: A put that takes longer fails, and the run stops, well before a function's time is over.
 TIMEOUT = timedelta(seconds=10)
 RETRY_TIMEOUT = timedelta(seconds=25)
-_CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>", re.ASCII)
 
 
-def bounded(endpoint: str | None) -> dict[str, Any]:
-    """Return the settings for each cloud's store: bounded time, and no TLS only for an emulator."""
+def bounded(
+    endpoint: str | None, host: str = "", certificates: bytes | None = None
+) -> dict[str, Any]:
+    """Return the settings for each cloud's store: bounded time, and no TLS only for an emulator.
+
+    Args:
+        endpoint: The URL that is set for it, if one is.
+        host: The host that is used otherwise, to know which proxy leads there.
+        certificates: What is trusted besides the usual, in PEM.
+
+    Raises:
+        ConfigError: The proxy's address is malformed.
+    """
     return {
         "client_options": {
             "timeout": TIMEOUT,
             "connect_timeout": TIMEOUT / 2,
             "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            **proxy_for(endpoint or f"https://{host}"),
+            **({"root_certificate": certificates} if certificates else {}),
         },
         "retry_config": {"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
     }
+
+
+class Provider[T]:
+    """Gives the library credentials, and keeps the error while there are none.
+
+    The library makes an error of its own of it, with its text in it, and loses which one it was.
+    """
+
+    def __init__(self, provide: Callable[[], T]) -> None:
+        self._provide = provide
+        #: Why the last call gave none: one of our errors, or Ctrl-C.
+        self.error: BaseException | None = None
+
+    def __call__(self) -> T:
+        """Return the credentials."""
+        try:
+            found = self._provide()
+        except BaseException as error:
+            ours = isinstance(error, DaenaKMSError) or not isinstance(error, Exception)
+            self.error = error if ours else None
+            raise
+        self.error = None
+        return found
 
 
 class CloudObjects(Objects):
     """Objects in a bucket, through an ``obstore`` store that already has its prefix."""
 
     def __init__(
-        self, store: "S3Store | AzureStore | GCSStore", url: str, use: Use = AUDIT
+        self,
+        store: "S3Store | AzureStore | GCSStore",
+        url: str,
+        use: Use = AUDIT,
+        provider: Provider[Any] | None = None,
     ) -> None:
         self._store = store
         self._use = use
+        self._provider = provider
         self.url = url
 
     def put_new(self, name: str, data: bytes) -> None:
@@ -55,7 +96,7 @@ class CloudObjects(Objects):
             except exceptions.PermissionDeniedError as refusal:
                 with contextlib.suppress(FileNotFoundError):
                     obstore.head(self._store, name)
-                    raise AlreadyExists(name, refused=_code(refusal)) from None
+                    raise AlreadyExists(name, refused=code_of(refusal)) from None
                 raise
 
     def get(self, name: str) -> bytes | None:
@@ -95,17 +136,22 @@ class CloudObjects(Objects):
             raise AlreadyExists from None
         except (DaenaKMSError, AlreadyExists):
             raise
-        except (exceptions.BaseError, OSError) as error:
+        # Everything: a defect of the library's own is no Exception, and must not escape either.
+        except BaseException as error:
+            if not of_library(error):
+                raise
             # The library's own text is not passed on: it may quote a whole answer.
-            kind = type(error).__name__
-            msg = f"{self._use.label} {self.url} can't be {what} ({kind})"
-            todo = "Check its address, the permissions on it, and that it answers"
-            if isinstance(error, exceptions.UnauthenticatedError):
-                todo = "Check the credentials that the cloud's SDK finds"
-            raise self._use.error(msg, todo=todo) from None
+            raise self._told(error, what) from None
 
+    def _told(self, error: BaseException, what: str) -> BaseException:
+        """Return our error: why there are no credentials, if that is the reason."""
+        from obstore.exceptions import UnauthenticatedError
 
-def _code(error: Exception) -> str:
-    """Return the service's code for a refusal, which stands in the text of the library's error."""
-    found = _CODE.search(str(error))
-    return found[1] if found is not None else "refused"
+        if isinstance(error, UnauthenticatedError) and self._provider is not None:
+            first = self._provider.error
+            if isinstance(first, DaenaKMSError):
+                msg = f"{self._use.label} {self.url} can't be {what}: {first.what}"
+                return self._use.error(msg, todo=first.todo)
+            if first is not None:
+                return first  # Ctrl-C
+        return failure(error, what, self.url, self._use)

@@ -143,13 +143,20 @@ class SecretManager:
         from google.api_core.client_options import ClientOptions
         from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-        # https://cloud.google.com/secret-manager/regional-secrets/data-residency
-        options = (
-            ClientOptions(api_endpoint=f"secretmanager.{self._location}.rep.googleapis.com")
-            if self._location is not None
-            else None
+        universe = self._login.universe
+        # Explicit, as the SDK would take an empty GOOGLE_CLOUD_UNIVERSE_DOMAIN for a domain.
+        given: dict[str, Any] = {"universe_domain": universe}
+        if self._location is not None:
+            # https://cloud.google.com/secret-manager/regional-secrets/data-residency
+            given["api_endpoint"] = f"secretmanager.{self._location}.rep.{universe}"
+        client = mapped(
+            lambda: SecretManagerServiceClient(
+                credentials=credentials, client_options=ClientOptions(**given)
+            ),
+            "make a client",
+            None,
+            more=(ValueError, OSError),
         )
-        client = SecretManagerServiceClient(credentials=credentials, client_options=options)
         watch(*_LOGGERS)
         return client
 
