@@ -12,7 +12,7 @@ from typing import Any
 
 from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.objects.base import Use
-from daena_kms.sdk.errors import is_off
+from daena_kms.sdk.errors import is_off, wrong_clock
 
 _CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>", re.ASCII)
 _REGION = re.compile(r"<Region>([a-z0-9-]{1,40})</Region>", re.ASCII)
@@ -24,6 +24,21 @@ _ELSEWHERE = frozenset(
     {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 )
 _NO_PLACE = frozenset({"NoSuchBucket", "ContainerNotFound"})
+#: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes and
+#: https://cloud.google.com/storage/docs/xml-api/reference-status
+_NO_CALLER = frozenset(
+    {
+        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken"),
+        *("TokenRefreshRequired", "AuthenticationFailed", "InvalidAuthenticationInfo"),
+        *("NoAuthenticationInformation", "InvalidSecurity", "AuthenticationRequired"),
+    }
+)
+_BUSY_CODES = frozenset(
+    {
+        *("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "OperationAborted"),
+        *("ServerBusy", "OperationTimedOut", "RequestRateLimitExceeded"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +79,7 @@ _NAME = Cause(
     "its host's name can't be looked up", "Check its address and the region, and the name service"
 )
 _NETWORK = Cause("it did not answer", "Check the network; the next run tries again")
-_CLOCK_WRONG = Cause("this machine's clock is wrong", "Set this machine's clock by NTP")
+_BUSY = Cause("it is busy or failed by itself", "The next run tries again")
 _REFUSED = Cause("the service refused the request", _ACCESS)
 
 #: A row for every class of ``obstore.exceptions``, and for those of Python's that it raises. A test
@@ -174,9 +189,11 @@ def _told(text: str) -> Cause | None:
     found = _CODE.search(text)
     code = "" if found is None else found[1]
     rules = (
-        (code in _CLOCK or _is_skewed(code, text), _CLOCK_WRONG),
+        (code in _CLOCK or _is_skewed(code, text), _wrong_clock(text)),
         (code in _ELSEWHERE or "redirect without LOCATION" in text, _elsewhere(text)),
         (code in _NO_PLACE, _ABSENT),
+        (code in _NO_CALLER, _CREDENTIALS),
+        (code in _BUSY_CODES, _BUSY),
         # What follows stands only in a general error, and before there was an answer.
         (bool(code) or "Generic " not in text, None),
         (any(words in text for words in _SET_WRONG), _SETTINGS),
@@ -196,13 +213,22 @@ def _elsewhere(text: str) -> Cause:
     return Cause(f"it is in another region ({found[1]})", f"Set AWS_REGION to {found[1]}")
 
 
+def _wrong_clock(text: str) -> Cause:
+    """Return that the clock is wrong, and by how much, if the answer tells."""
+    measured = wrong_clock("it", _time_in(text))
+    return Cause(measured.what.partition("because ")[2], measured.todo or "")
+
+
 def _is_skewed(code: str, text: str) -> bool:
     """Return whether a refused signature is refused for its time, which the answer tells."""
+    signed = code in {"SignatureDoesNotMatch", "AccessDenied", "AuthenticationFailed"}
+    return signed and is_off(_time_in(text))
+
+
+def _time_in(text: str) -> datetime | None:
     found = _TIME.search(text)
-    if code not in {"SignatureDoesNotMatch", "AccessDenied", "AuthenticationFailed"} or not found:
-        return False
     try:
-        theirs: Any = datetime.fromisoformat(found[1])
+        theirs: Any = datetime.fromisoformat(found[1]) if found is not None else None
     except ValueError:
-        return False
-    return theirs.tzinfo is not None and is_off(theirs)
+        return None
+    return theirs if theirs is not None and theirs.tzinfo is not None else None
