@@ -14,7 +14,7 @@ _REGION = re.compile(r"(?=.{1,63}$)(?![0-9]+$)[a-z0-9]+(-[a-z0-9]+)*", re.ASCII)
 #: A host's name, an IPv4 address, or an IPv6 address in brackets; then perhaps a port and a path.
 _URL = re.compile(
     r"https?://(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
-    r"(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?",
+    r"(?::[0-9]{1,5})?(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*/?",
     re.ASCII,
 )
 _MAX_URL, _MAX_PORT = 1_000, 65_535

@@ -4,6 +4,7 @@ The log's client is another library than the store's. Both must go the same way:
 proxy, and trusting the same certificates.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,21 +29,31 @@ def read_bundle(path: str, setting: str) -> bytes:
         ConfigError: It can't be read, or holds no certificate. An SDK would say that nobody
             answered.
     """
-    import ssl
-
     todo = "Name a file that can be read and that holds certificates in PEM"
     try:
-        pem = Path(path).expanduser().read_bytes()
+        file = Path(path).expanduser()
+        pem, usable = _read(str(file), file.stat().st_mtime_ns)
     except (OSError, RuntimeError, ValueError) as error:
         msg = f"the file that {setting} names can't be read ({type(error).__name__})"
-    else:
-        try:
-            ssl.create_default_context(cadata=pem.decode("ascii", "ignore"))
-        except (ssl.SSLError, ValueError):
-            msg = f"the file that {setting} names holds no usable certificates"
-        else:
-            return pem
-    raise ConfigError(msg, todo=todo)
+        raise ConfigError(msg, todo=todo) from None
+    if not usable:
+        msg = f"the file that {setting} names holds no usable certificates"
+        raise ConfigError(msg, todo=todo)
+    return pem
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: str, _changed: int) -> tuple[bytes, bool]:
+    """Read a file, and return whether all of its certificates can be used. A bundle has many."""
+    import ssl
+
+    pem = Path(path).read_bytes()
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=pem.decode("ascii", "ignore"))
+    except (ssl.SSLError, ValueError):
+        return pem, False
+    return pem, True
 
 
 def bundle_in(environ: Mapping[str, str], *names: str) -> bytes | None:
