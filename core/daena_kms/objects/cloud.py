@@ -94,7 +94,8 @@ class CloudObjects(Objects):
             try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
             except exceptions.PermissionDeniedError as refusal:
-                with contextlib.suppress(FileNotFoundError):
+                # If the look fails as well, the refusal is what there is to tell.
+                with contextlib.suppress(FileNotFoundError, exceptions.BaseError):
                     obstore.head(self._store, name)
                     raise AlreadyExists(name, refused=code_of(refusal)) from None
                 raise

@@ -5,6 +5,7 @@ proxy, and trusting the same certificates.
 """
 
 import functools
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -84,7 +85,7 @@ def proxy_for(url: str) -> dict[str, str]:
     proxies = getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     host = parts.hostname or ""
-    if not proxies:
+    if not any(value for name, value in os.environ.items() if name.lower().endswith("_proxy")):
         return {}
     if not proxy or proxy_bypass(host):
         # Told of no proxy, the library would look into the environment itself, by its own rules.

@@ -11,6 +11,7 @@ from daena_kms.sdk.azure.refusals import NO_FILE, NO_JSON, refused
 from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.forms import check_entra_id
 from daena_kms.sdk.quiet import quiet, watch
+from daena_kms.sdk.transport import BUNDLES, bundle_in
 
 __all__ = ["Login", "fetch", "refused"]
 
@@ -87,6 +88,7 @@ class Login:
             from azure import identity
         except ImportError:
             raise not_installed("the Azure SDK", "azure") from None
+        bundle_in(os.environ, *BUNDLES)  # the SDK would say that nobody answers
         if self._client_id is not None:
             check_entra_id(self._client_id, "AZURE_CLIENT_ID")
         at = self._authority()

@@ -12,6 +12,7 @@ from daena_kms.sdk.gcp.errors import mapped
 from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import watch
+from daena_kms.sdk.transport import bundle_in
 
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -143,6 +144,7 @@ class SecretManager:
         from google.api_core.client_options import ClientOptions
         from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
+        bundle_in(os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
         universe = self._login.universe
         # Explicit, as the SDK would take an empty GOOGLE_CLOUD_UNIVERSE_DOMAIN for a domain.
         given: dict[str, Any] = {"universe_domain": universe}

@@ -1,6 +1,7 @@
 """Log in to Google Cloud, for the secrets and the audit log, and find the project."""
 
 import functools
+import os
 import re
 import threading
 import warnings
@@ -12,6 +13,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.sdk.errors import not_installed, read_date
 from daena_kms.sdk.gcp.refusals import CREDENTIALS, NO_CREDENTIALS, refused
 from daena_kms.sdk.quiet import quiet, watch
+from daena_kms.sdk.transport import BUNDLES, bundle_in
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -128,6 +130,7 @@ class GcpLogin:
             from google.auth.exceptions import GoogleAuthError
         except ModuleNotFoundError:
             raise not_installed("the Google Cloud SDK", "gcp") from None
+        bundle_in(os.environ, *BUNDLES)  # the SDK would say that nobody answers
         try:
             with quiet():
                 load: Any = google.auth.default
