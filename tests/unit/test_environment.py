@@ -73,7 +73,8 @@ def test_json_and_pem_may_have_lines(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["7d", "a b", "it's", 'say "x" now', "ä", "a\u00a0b", "/x y/z", "~/keys", "[]", "=", "-"]
+    "text",
+    ["7d", "a b", "it's", 'say "x" now', "ä", "a\u00a0b", "/x y/z", "~/keys", "[]", "=", "-"],
 )
 def test_what_stands_inside_a_value_stays(text: str) -> None:
     """A folder's name may have a space, an operator's name a quote."""
@@ -152,7 +153,9 @@ def test_settings_leave_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -
     assert dict(os.environ) == before
 
 
-@pytest.mark.parametrize("home", ["/", "..", "/a/../b", "file:///x", "s3://b", "~nobody-here/x", "."])
+@pytest.mark.parametrize(
+    "home", ["/", "..", "/a/../b", "file:///x", "s3://b", "~nobody-here/x", "."]
+)
 def test_what_is_no_home(home: str) -> None:
     """A folder of one's own, by its name."""
     with pytest.raises(ConfigError, match=r"DAENA_KMS_HOME is .*Write a path"):

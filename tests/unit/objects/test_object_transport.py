@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import obstore.store
 import pytest
@@ -22,6 +22,9 @@ from daena_kms.objects.cloud import CloudObjects, Provider
 from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.gcp.login import GcpLogin
 
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
 CANARY = "c4naRy"
 
 
@@ -32,7 +35,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
     body: ClassVar[bytes] = b""
     seen: ClassVar[list[str]]
 
-    def do_PUT(self) -> None:  # noqa: N802 - the name that http.server asks for
+    def do_PUT(self) -> None:
         """Answer a put."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.seen.append(f"PUT {self.path}")
@@ -42,7 +45,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(self.body)
 
-    def do_CONNECT(self) -> None:  # noqa: N802 - the name that http.server asks for
+    def do_CONNECT(self) -> None:
         """Refuse to be a proxy."""
         self.seen.append(f"CONNECT {self.path}")
         self.send_response(407)
@@ -169,7 +172,7 @@ def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_proxies_are_those_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HTTPS_PROXY leads there, NO_PROXY does not, and an empty one in lower case switches it off."""
+    """HTTPS_PROXY leads there, NO_PROXY does not; an empty one in lower case switches it off."""
     with serving() as (proxy, seen), serving() as (port, direct):
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{port}")
         monkeypatch.setenv("HTTPS_PROXY", f"http://user:{CANARY}@127.0.0.1:{proxy}")
@@ -185,7 +188,9 @@ def test_proxies_are_those_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None
         assert (len(seen), direct) == (1, [])
 
 
-@pytest.mark.parametrize("proxy", ["http://", "http://a b", "ftp://x", "http://h:99999", "http://[x"])
+@pytest.mark.parametrize(
+    "proxy", ["http://", "http://a b", "ftp://x", "http://h:99999", "http://[x"]
+)
 def test_a_proxy_that_is_none(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a setting to mend, before any call, and not quoted."""
     monkeypatch.setenv("HTTPS_PROXY", proxy)
@@ -216,9 +221,7 @@ ANSWERS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "more", "words"), ANSWERS.values(), ids=list(ANSWERS)
-)
+@pytest.mark.parametrize(("status", "code", "more", "words"), ANSWERS.values(), ids=list(ANSWERS))
 def test_answers(
     status: int, code: str, more: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,15 +270,15 @@ def test_a_panic_does_not_escape(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_real_panic_is_ours() -> None:
     """The library's own, which its form checks would have kept away."""
+
+    def provide() -> "S3Credential":
+        return {"access_key_id": "a", "secret_access_key": "b", "expires_at": None}
+
     store = obstore.store.S3Store(
         "bucket",
         config={"endpoint": "http://127.0.0.1:1 ", "region": "x"},
         client_options={"allow_http": True},
-        credential_provider=lambda: {
-            "access_key_id": "a",
-            "secret_access_key": "b",
-            "expires_at": None,
-        },
+        credential_provider=provide,
     )
     with pytest.raises(AuditUnavailable, match=r"\(PanicException\): the library that reaches it"):
         CloudObjects(store, "s3://bucket").put_new("x", b"")
@@ -361,7 +364,9 @@ def test_googles_universe(monkeypatch: pytest.MonkeyPatch) -> None:
         ("AWS_ENDPOINT_URL_S3", "s3://bucket"),
     ],
 )
-@pytest.mark.parametrize("url", ["host", "http://h h", f"https://u:{CANARY}@h", "https://h?x", "ftp://h"])
+@pytest.mark.parametrize(
+    "url", ["host", "http://h h", f"https://u:{CANARY}@h", "https://h?x", "ftp://h"]
+)
 def test_endpoints_that_are_none(
     variable: str, address: str, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

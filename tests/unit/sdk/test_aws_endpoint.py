@@ -150,7 +150,13 @@ def test_a_section_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
 WRONG = [
     *("127.0.0.1:1", "http://", "https://a b", "https://host ", "https://host:99999", "ftp://x"),
     *("https://user:c4naRy@host", "https://host?x", "https://host#x", "https://host:0"),
-    *("https://[::1", "https://[nothing]", "https://h\u00f6st", "https://host//x", "https://h/../x"),
+    *(
+        "https://[::1",
+        "https://[nothing]",
+        "https://h\u00f6st",
+        "https://host//x",
+        "https://h/../x",
+    ),
 ]
 
 
@@ -168,7 +174,8 @@ def test_an_endpoint_that_is_none(url: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize(
-    "region", ["eu central-1", "eu-central-1 ", "EU-CENTRAL-1", "eu_central_1", "x\n", "1", "-a", "ä"]
+    "region",
+    ["eu central-1", "eu-west-1 ", "EU-CENTRAL-1", "eu_central_1", "x\n", "1", "-a", "ä"],
 )
 def test_a_region_that_is_none(region: str, session: Session) -> None:
     """It would become part of a host's name and of a signature."""

@@ -56,14 +56,16 @@ def test_all_of_them_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "")
     adapter = AWSKMSAdapter(region=REGION)
     assert adapter.aws.region == REGION
-    assert adapter.aws.client("secretsmanager")
+    assert adapter.aws.client("secretsmanager").meta.region_name == REGION
 
 
-@pytest.mark.parametrize("key", ["a b", "key\n", "alias/ä", "arn:aws:kms:x", "", "\x1b", "a" * 3000])
+@pytest.mark.parametrize(
+    "key", ["a b", "key\n", "alias/ä", "arn:aws:kms:x", "", "\x1b", "a" * 3000]
+)
 def test_a_kms_key_that_is_none(key: str) -> None:
     """It is refused before any call; nothing is no key at all."""
     if not key:
-        assert AWSKMSAdapter(region=REGION, key_id=key)
+        AWSKMSAdapter(region=REGION, key_id=key)
         return
     with pytest.raises(ConfigError, match=r"not a KMS key.*AWS_KMS_KEY_ID") as refused:
         AWSKMSAdapter(region=REGION, key_id=key)
@@ -241,10 +243,10 @@ def test_a_code_that_is_none() -> None:
     ("error", "kind", "words"),
     [
         (
-            SSLError(endpoint_url="x", error="[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+            SSLError(endpoint_url="x", error=OSError("[SSL: CERTIFICATE_VERIFY_FAILED]")),
             *(StoreUnavailable, r"certificate of AWS's endpoint is not trusted.*AWS_CA_BUNDLE"),
         ),
-        (SSLError(endpoint_url="x", error="WRONG_VERSION"), StoreUnavailable, "no TLS connection"),
+        (SSLError(endpoint_url="x", error=OSError("WRONG")), StoreUnavailable, "no TLS connection"),
         (HTTPClientError(error=OSError(CANARY)), StoreUnavailable, "did not answer.*the network"),
         (HTTPClientError(error=ValueError(CANARY)), StoreUnavailable, "could not send"),
         (

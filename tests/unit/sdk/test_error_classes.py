@@ -88,7 +88,7 @@ NETWORK = {
     ],
 )
 def test_the_network_is_blamed_for_the_network(name: str, table: dict[str, Meaning]) -> None:
-    """A setting, a login or a defect is called what it is; and only the network is worth a retry."""
+    """A setting, a login or a defect is called what it is."""
     blamed = {kind for kind, meaning in table.items() if "the network" in meaning.todo}
     assert blamed == NETWORK[name]
     assert all(issubclass(table[kind].error, StoreUnavailable) for kind in blamed)

@@ -17,11 +17,14 @@ from daena_kms.sdk.errors import WrongClock
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import mapped
 from daena_kms.sdk.gcp.login import GcpLogin
-from google.api_core import exceptions
-from google.auth import exceptions as auth
+from google.api_core import exceptions as api_exceptions
+from google.auth import exceptions as auth_exceptions
 from google.auth.transport import requests as transport
 
 CANARY = "c4naRy"
+#: As they are declared, their constructors have no types.
+auth: Any = auth_exceptions
+exceptions: Any = api_exceptions
 REFUSALS = [
     (
         auth.RefreshError(
@@ -38,7 +41,11 @@ REFUSALS = [
         auth.RefreshError("invalid_grant: Token has been expired or revoked."),
         *(ConfigError, "expired or was revoked.*gcloud auth application-default login"),
     ),
-    (auth.RefreshError("invalid_grant: reauth related error (invalid_rapt)"), ConfigError, "expired"),
+    (
+        auth.RefreshError("invalid_grant: reauth related error (invalid_rapt)"),
+        ConfigError,
+        "expired",
+    ),
     (auth.ReauthFailError(CANARY), ConfigError, "expired or was revoked"),
     (auth.DefaultCredentialsError(f"File {CANARY} was not found."), ConfigError, "can't be read"),
     (auth.MalformedError(CANARY), ConfigError, "has not the form of one"),
@@ -100,7 +107,7 @@ class Asking:
         """Ask, and be refused."""
         request("https://oauth2.googleapis.com/token", method="POST")
         text = "invalid_grant: Invalid JWT: check your iat and exp values"
-        raise auth.RefreshError(text)  # type: ignore[no-untyped-call] # as it is declared
+        raise auth.RefreshError(text)
 
 
 def test_the_clock_is_measured_by_the_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +154,7 @@ def test_the_universe_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         (None, "secretmanager.apis-example.goog:443"),
         ("europe-west1", "secretmanager.europe-west1.rep.apis-example.goog:443"),
     ):
-        client = SecretManager(login, location)._made()
+        client: Any = SecretManager(login, location)._made()
         assert client.transport.host == host
         client.transport.close()
     assert GcpLogin({}).universe == "googleapis.com"
@@ -169,7 +176,7 @@ def test_empty_variables_are_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyP
     file.write_text(json.dumps(user))
     before = dict(os.environ)
     adapter = GCPSecretManagerAdapter("p", str(file))
-    client = adapter.manager._made()
+    client: Any = adapter.manager._made()
     assert client.transport.host == "secretmanager.googleapis.com:443"
     client.transport.close()
     assert dict(os.environ) == before

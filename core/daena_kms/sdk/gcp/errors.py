@@ -88,15 +88,25 @@ _NAME = Meaning(
     "Check the location, the endpoint that is set, and the name service",
 )
 
+#: What an answer means, by the class that google.api_core has for its status.
+#: https://cloud.google.com/apis/design/errors
+_ERRORS: Mapping[str, Meaning] = {
+    "NotFound": _NOT_FOUND,
+    "AlreadyExists": _EXISTS,
+    "FailedPrecondition": _MOVED,
+    "Aborted": _MOVED,
+    "PermissionDenied": _DENIED,
+    "Forbidden": _DENIED,
+    "Unauthenticated": _UNKNOWN_CALLER,
+    "InvalidArgument": _ARGUMENTS,
+    "OutOfRange": _ARGUMENTS,
+    "ResourceExhausted": _THROTTLES,
+    "TooManyRequests": _THROTTLES,
+}
 _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
-    # https://cloud.google.com/apis/design/errors
-    _NOT_FOUND: ("NotFound",),
-    _EXISTS: ("AlreadyExists",),
-    _MOVED: ("FailedPrecondition", "Aborted", "Conflict", "PreconditionFailed"),
-    _DENIED: ("PermissionDenied", "Forbidden"),
-    _UNKNOWN_CALLER: ("Unauthenticated", "Unauthorized"),
-    _ARGUMENTS: ("InvalidArgument", "OutOfRange", "BadRequest"),
-    _THROTTLES: ("ResourceExhausted", "TooManyRequests"),
+    _MOVED: ("Conflict", "PreconditionFailed"),
+    _UNKNOWN_CALLER: ("Unauthorized",),
+    _ARGUMENTS: ("BadRequest",),
     _UNSUPPORTED: ("MethodNotImplemented", "MethodNotAllowed"),
     # Answers of HTTP that the API never gives over gRPC.
     _NO_GOOGLE: (
@@ -119,8 +129,10 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
 }
 #: A class of google.api_core's, of gRPC's, or of Python's, and its meaning.
 CLASSES: Mapping[str, Meaning] = {
-    name: meaning for meaning, names in _BY_MEANING.items() for name in names
-} | {"ValueError": _SDK, "TypeError": _SDK}
+    **_ERRORS,
+    **{name: meaning for meaning, names in _BY_MEANING.items() for name in names},
+    **{"ValueError": _SDK, "TypeError": _SDK},
+}
 
 #: A failed precondition of an operation that has no etag: an organization's policy or a KMS key
 #: is in the way.
