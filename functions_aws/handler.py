@@ -50,10 +50,8 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:
     if not isinstance(event, Mapping) or not isinstance(event.get("dry_run", False), bool):
         todo = 'Send what EventBridge sends, or {"dry_run": true}'
         raise ConfigError("the event is not an object that this function knows", todo=todo)
-    adapter, log = services()
     summary = run(
-        adapter,
-        log,
+        *services(),
         dry_run=event.get("dry_run", False),
         deadline=seconds_left(context),
         trigger="schedule",

@@ -37,11 +37,8 @@ def services() -> tuple[AzureKeyVaultAdapter, Objects]:
 
 def rotate(trigger: str, principal: str, keys: list[str] | None = None) -> None:
     """Do what is due, log and measure it. Raises :class:`DaenaKMSError` if a key failed."""
-    adapter, log = services()
-    summary = run(
-        adapter, log, keys=keys, if_due=True, deadline=RUN, trigger=trigger, principal=principal
-    )
-    report(summary, trigger)
+    run_now = functools.partial(run, *services(), keys=keys, if_due=True, deadline=RUN)
+    report(run_now(trigger=trigger, principal=principal), trigger)
 
 
 @app.timer_trigger("timer", "%DAENA_KMS_SCHEDULE%", run_on_startup=False, use_monitor=True)

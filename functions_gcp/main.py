@@ -1,8 +1,7 @@
 """The functions on Google Cloud: ``scheduled`` and ``http``, ``scheduled_event``, ``secret_event``.
 
-Environment: ``GCP_PROJECT_ID``, ``DAENA_KMS_AUDIT_URL`` (``gs://bucket/prefix``),
-``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.platforms.gcp.google_caller`), and the defaults of
-the policy. Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
+Environment: docs/GCP.md. Callers: :func:`daena_kms.platforms.gcp.google_caller`. Permissions: see
+:mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
 """
 
 import functools
@@ -42,8 +41,7 @@ def rotate(trigger: str, keys: list[str] | None = None, *, dry_run: bool = False
     """Do what is due, log and measure it. Raises :class:`DaenaKMSError` if a key failed."""
     run_now = functools.partial(run, *services(), keys=keys, if_due=True, dry_run=dry_run)
     left, caller = gcp.seconds_left(gcp.RUN), gcp.google_caller(header) or "pub/sub"
-    summary = run_now(deadline=left, trigger=trigger, principal=caller)
-    report(summary)
+    report(summary := run_now(deadline=left, trigger=trigger, principal=caller))
     return Response(200, summary.to_dict())
 
 

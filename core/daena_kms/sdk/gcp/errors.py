@@ -131,7 +131,8 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
 CLASSES: Mapping[str, Meaning] = {
     **_ERRORS,
     **{name: meaning for meaning, names in _BY_MEANING.items() for name in names},
-    **{"ValueError": _SDK, "TypeError": _SDK},
+    "ValueError": _SDK,
+    "TypeError": _SDK,
 }
 
 #: A failed precondition of an operation that has no etag: an organization's policy or a KMS key
