@@ -127,7 +127,7 @@ def is_panic(error: BaseException) -> bool:
 
     That is a BaseException, which nothing that catches errors would catch.
     """
-    return type(error).__name__ == "PanicException" and type(error).__module__ == "pyo3_runtime"
+    return type(error).__name__ == "PanicException"
 
 
 def of_library(error: BaseException) -> bool:

@@ -16,7 +16,7 @@ from daena_kms.sdk.quiet import quiet
 #: Clouds refuse a signature or an assertion that is dated further than this from their own time.
 #: https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html: five minutes, on S3 15.
 CLOCK_TOLERANCE = timedelta(minutes=4)
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9._:-]{0,79}", re.ASCII)
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,79}", re.ASCII)
 
 
 class WrongClock(AccessDenied):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError, SSLError
+from botocore.parsers import ResponseParserError
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
 from daena_kms.sdk.aws.client import AWS
@@ -254,7 +255,8 @@ def test_a_code_that_is_none() -> None:
             *(ConfigError, "the login has expired"),
         ),
         (FileNotFoundError(CANARY), ConfigError, "what they come from can't be used"),
-        (UnicodeDecodeError("utf-8", b"x", 0, 1, CANARY), ConfigError, "no usable AWS"),
+        (UnicodeDecodeError("utf-8", b"x", 0, 1, CANARY), StoreUnavailable, "cut off or damaged"),
+        (ResponseParserError(CANARY), StoreUnavailable, "cut off or damaged"),
         (ConnectionResetError(CANARY), StoreUnavailable, "did not answer"),
     ],
 )

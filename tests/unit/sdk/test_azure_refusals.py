@@ -14,6 +14,7 @@ from azure.core.exceptions import (
     DecodeError,
     IncompleteReadError,
     ResponseNotReadError,
+    SerializationError,
     ServiceRequestError,
     ServiceRequestTimeoutError,
     StreamClosedError,
@@ -25,7 +26,7 @@ from daena_kms.sdk.azure.errors import mapped, meaning_of
 from daena_kms.sdk.azure.login import Login, fetch
 from daena_kms.sdk.azure.refusals import refused
 from daena_kms.sdk.errors import WrongClock
-from requests.exceptions import ProxyError, SSLError
+from requests.exceptions import InvalidProxyURL, ProxyError, SSLError
 
 CANARY = "c4naRy"
 SCOPE = "https://vault.azure.net/.default"
@@ -98,8 +99,10 @@ KINDS: list[tuple[Exception, type[DaenaKMSError], str]] = [
     (ServiceRequestTimeoutError(CANARY), StoreUnavailable, "can't be reached"),
     (IncompleteReadError(CANARY), StoreUnavailable, "was cut off"),
     (DecodeError(CANARY), StoreUnavailable, "did not come from a Key Vault"),
-    (StreamClosedError(ANSWER), ConfigError, "refused the call"),
-    (ResponseNotReadError(ANSWER), ConfigError, "refused the call"),
+    (StreamClosedError(ANSWER), StoreUnavailable, "could not read the answer"),
+    (ResponseNotReadError(ANSWER), StoreUnavailable, "could not read the answer"),
+    (SerializationError(CANARY), ConfigError, "refused the call"),
+    (ServiceRequestError(CANARY, error=InvalidProxyURL("x")), StoreUnavailable, "HTTPS_PROXY"),
     (FileNotFoundError(CANARY), ConfigError, "no usable Azure credentials: a file"),
     (PermissionError(CANARY), ConfigError, "no usable Azure credentials: a file"),
     (ConnectionResetError(CANARY), StoreUnavailable, "did not answer"),

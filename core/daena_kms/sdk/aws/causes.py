@@ -14,6 +14,7 @@ from daena_kms.sdk.errors import Meaning
 IN_CALLS = (OSError, ValueError)
 #: And when it finds them first: JSON that has not the members that it should.
 OTHERS = (*IN_CALLS, KeyError, TypeError, AttributeError)
+_CREDENTIALS_CODE = frozenset({"botocore.credentials", "botocore.tokens"})
 #: The beginning of botocore's text for new credentials that have expired already. It has no class.
 _EXPIRED = "Credentials were refreshed, but"
 
@@ -89,7 +90,7 @@ _NO_TLS = Meaning(
     "there is no TLS connection to AWS's endpoint ({name})",
     "Check the endpoint's address and port, and any proxy in between",
 )
-_DAMAGED = Meaning(
+DAMAGED = Meaning(
     StoreUnavailable,
     "the answer of AWS was cut off or damaged ({name})",
     f"Look for a proxy in between; {_TRY_AGAIN}",
@@ -165,9 +166,10 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
     ),
     _PROXY: ("ProxyConnectionError",),
     _NO_TLS: ("SSLError",),
-    _DAMAGED: (
+    DAMAGED: (
         *("ResponseStreamingError", "IncompleteReadError", "ChecksumError"),
         *("FlexibleChecksumError", "AwsChunkedWrapperError"),
+        "ResponseParserError",  # of botocore.parsers
     ),
     _THROTTLED: ("CapacityNotAvailableError",),
     # It holds whatever the HTTP client raised: of_transport looks at that first.
@@ -178,6 +180,16 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
 CLASSES: Mapping[str, Meaning] = {
     name: meaning for meaning, names in _BY_MEANING.items() for name in names
 }
+
+
+def is_of_credentials(error: BaseException) -> bool:
+    """Return whether an error came up where botocore finds or renews credentials."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") in _CREDENTIALS_CODE:
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def is_expired(error: BaseException) -> bool:

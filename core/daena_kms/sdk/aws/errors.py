@@ -13,7 +13,15 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.sdk.aws.causes import CLASSES, IN_CALLS, UNKNOWN, is_expired, of_transport
+from daena_kms.sdk.aws.causes import (
+    CLASSES,
+    DAMAGED,
+    IN_CALLS,
+    UNKNOWN,
+    is_expired,
+    is_of_credentials,
+    of_transport,
+)
 from daena_kms.sdk.errors import Meaning, is_off, read_date, safe_word, translated, wrong_clock
 
 if TYPE_CHECKING:
@@ -151,15 +159,20 @@ def mapped[T](
         more: Further errors that mean what :data:`daena_kms.sdk.aws.causes.CLASSES` says.
     """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     def translate(error: Exception) -> DaenaKMSError:
         if isinstance(error, ClientError):
             return _service_error(error, operation, key_id)
         if isinstance(error, RuntimeError) and not is_expired(error):
             raise error
+        plain = type(error).__module__ != BotoCoreError.__module__
+        if isinstance(error, ValueError) and plain and not (more or is_of_credentials(error)):
+            # It was met in the answer, so the call may have taken effect.
+            return DAMAGED.about(key_id, name=type(error).__name__)
         return sdk_error(error, key_id)
 
-    kinds = (ClientError, BotoCoreError, RuntimeError, *IN_CALLS, *more)
+    kinds = (ClientError, BotoCoreError, ResponseParserError, RuntimeError, *IN_CALLS, *more)
     return translated(call, kinds, translate)
 
 

@@ -104,7 +104,12 @@ _DAMAGED = Meaning(
     "the answer of the Key Vault was cut off ({name})",
     "Look for a proxy in between; the next run tries again",
 )
-#: It says that of a call that we make wrongly, or of an SDK that does not fit.
+_MISREAD = Meaning(
+    Unanswered,
+    "the Azure SDK could not read the answer of the Key Vault ({name})",
+    "Check that the packages of the Azure SDK fit each other",
+)
+#: Before a request goes out.
 _REFUSED_CALL = Meaning(
     ConfigError,
     "the Azure SDK refused the call ({name})",
@@ -127,9 +132,9 @@ CLASSES: Mapping[str, Meaning] = {
     "ServiceResponseError": _NO_ANSWER,
     "ServiceResponseTimeoutError": _NO_ANSWER,
     "IncompleteReadError": _DAMAGED,
-    "StreamConsumedError": _REFUSED_CALL,
-    "StreamClosedError": _REFUSED_CALL,
-    "ResponseNotReadError": _REFUSED_CALL,
+    "StreamConsumedError": _MISREAD,
+    "StreamClosedError": _MISREAD,
+    "ResponseNotReadError": _MISREAD,
     "SerializationError": _REFUSED_CALL,
     "DeserializationError": _NO_VAULT,
     "DecodeError": _NO_VAULT,
@@ -197,10 +202,10 @@ def meaning_of(error: BaseException) -> Meaning:
 
 def _connection(error: BaseException) -> Meaning | None:
     """Return what kept a connection from being made, if it was TLS or the proxy."""
-    from requests.exceptions import ProxyError, SSLError
+    from requests.exceptions import InvalidProxyURL, ProxyError, SSLError
 
     cause: object = getattr(error, "inner_exception", None)
-    if isinstance(cause, ProxyError):
+    if isinstance(cause, ProxyError | InvalidProxyURL):
         return _PROXY
     if isinstance(cause, SSLError):
         # Nothing was sent if it failed while the certificate was looked at.
