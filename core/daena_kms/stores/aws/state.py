@@ -28,6 +28,7 @@ MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"
 MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
+_REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
 
 
@@ -242,6 +243,12 @@ def to_key(
         room=labels.room(),
         handle=labels,
     )
+
+
+def replicas_in(answer: Mapping[str, Any]) -> list[str]:
+    """Return the regions of a secret's replicas, as DescribeSecret shows them."""
+    found = [str(each.get("Region", "")) for each in answer.get("ReplicationStatus") or ()]
+    return sorted(region for region in found if _REGION.fullmatch(region))
 
 
 def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
