@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import obstore.store
 import pytest
 import trustme
+from botocore.credentials import Credentials
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.errors import AuditUnavailable, ConfigError, DaenaKMSError
@@ -19,6 +20,8 @@ from daena_kms.objects import cloud, failures
 from daena_kms.objects.address import Access, open_objects
 from daena_kms.objects.base import AUDIT
 from daena_kms.objects.cloud import CloudObjects, Provider
+from daena_kms.objects.s3 import s3_objects
+from daena_kms.sdk.aws.endpoint import S3Endpoint
 from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.gcp.login import GcpLogin
 
@@ -163,6 +166,20 @@ def test_an_endpoint_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     with serving() as (port, _):
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{port}")
         assert "its endpoint speaks no TLS" in failure(put)
+
+
+def test_a_bucket_that_is_part_of_the_host() -> None:
+    """Its name is then not part of the path as well."""
+    with serving() as (port, seen):
+        where = S3Endpoint(f"http://127.0.0.1:{port}", "eu-central-1", virtual=True)
+        credentials = Credentials("AKID", "unused")
+        s3_objects(
+            *("s3://bucket/daena", "bucket", "daena"),
+            region=None,
+            credentials=lambda: credentials,
+            endpoint=where,
+        ).put_new("log/x", b"x")
+        assert seen == ["PUT /daena/log/x"]
 
 
 def test_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
