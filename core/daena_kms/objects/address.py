@@ -168,7 +168,9 @@ def _azure(
     from daena_kms.sdk.azure.login import Login
 
     environ = Settings.load().environ
-    login = access.login if isinstance(access.login, Login) else Login(environ)
+    # A whole host says which of Azure's clouds it is in, and so where to log in.
+    host = account if "." in account else None
+    login = access.login if isinstance(access.login, Login) else Login(environ, vault_host=host)
     return azure_objects(
         url,
         account,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import obstore.store
 import pytest
 import trustme
+from azure import identity
 from botocore.credentials import Credentials
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
@@ -357,6 +358,20 @@ def test_azures_clouds(
     monkeypatch.setenv("AZURE_KEY_VAULT_URL", vault)
     open_objects("az://account/audit", AUDIT, Access())
     assert [options["config"].get("endpoint") for options in given] == [host, host]
+
+
+@pytest.mark.parametrize("vault", ["", "https://v.vault.azure.net"])
+def test_an_account_in_another_cloud_than_the_vault(
+    vault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's whole host says where to log in."""
+    made: list[dict[str, Any]] = []
+    monkeypatch.setattr(identity, "DefaultAzureCredential", lambda **options: made.append(options))
+    monkeypatch.setenv("AZURE_KEY_VAULT_URL", vault)
+    log = open_objects("az://account.blob.core.chinacloudapi.cn/audit", AUDIT, Access())
+    with pytest.raises(DaenaKMSError):
+        log.put_new("x", b"")
+    assert made[0]["authority"] == "login.chinacloudapi.cn"
 
 
 def test_googles_universe(monkeypatch: pytest.MonkeyPatch) -> None:

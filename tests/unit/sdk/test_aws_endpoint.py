@@ -166,7 +166,10 @@ def test_the_same_place_as_the_sdks_own_client(
 
     def answer(request: Any, **_given: object) -> AWSResponse:
         asked.append(request.url)
-        return AWSResponse(request.url, 404, {}, HTTPResponse(io.BytesIO(), preload_content=False))
+        headers: Any = {}
+        return AWSResponse(
+            request.url, 404, headers, HTTPResponse(io.BytesIO(), preload_content=False)
+        )
 
     client.meta.events.register("before-send.s3", answer)
     with pytest.raises((ClientError, EndpointResolutionError)):
@@ -244,6 +247,14 @@ def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = config(tmp_path, monkeypatch, f"[default]\nca_bundle = {tmp_path / '1.pem'}\n")
     assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[1]
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "0.pem"))
+    session = AWS(None, None, {}).session()
+    assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[0]
+    # A folder, as requests takes it, with a link to the same certificate and something else.
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.pem").write_bytes(made[0])
+    (tmp_path / "folder" / "b.0").symlink_to("a.pem")
+    (tmp_path / "folder" / "README").write_text("nothing")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "folder"))
     session = AWS(None, None, {}).session()
     assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[0]
     monkeypatch.setenv("AWS_CA_BUNDLE", "")
