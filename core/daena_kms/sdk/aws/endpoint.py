@@ -104,7 +104,9 @@ def certificates(session: "Session") -> bytes | None:
     path = bundle(session)
     if path is None:
         return None
-    return read_bundle(path, "AWS_CA_BUNDLE, the profile's ca_bundle or REQUESTS_CA_BUNDLE")
+    names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+    named = (name for name in names if os.environ.get(name) == path)
+    return read_bundle(path, next(named, "ca_bundle in the AWS profile"))
 
 
 def bundle(session: "Session") -> str | None:
