@@ -77,7 +77,7 @@ class Environment(Mapping[str, str]):
             raise KeyError(name)
         wrong = what_is_wrong(name, value)
         if wrong is not None:
-            todo = "Write the value alone, without quotes, spaces or line ends around it"
+            todo = f"Set {name} to the value alone, without quotes, spaces or line ends around it"
             raise ConfigError(f"{name} {wrong}", todo=todo)
         return value
 

@@ -51,7 +51,7 @@ def test_what_stands_around_a_value_is_refused_by_name(name: str, text: str) -> 
     with pytest.raises(ConfigError, match=name) as refused:
         settings.get(name)
     assert CANARY not in str(refused.value)
-    assert "Write the value alone" in str(refused.value)
+    assert f"Set {name} to the value alone" in str(refused.value)
 
 
 @pytest.mark.parametrize("text", ONE_LINE.values(), ids=ONE_LINE)

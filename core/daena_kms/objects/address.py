@@ -145,10 +145,11 @@ def _s3(url: str, bucket: str, prefix: str, use: Use, access: Access) -> Objects
     from daena_kms.sdk.aws.endpoint import s3_endpoint
 
     settings = Settings.load()
-    region = access.region or settings.get("AWS_REGION")
-    aws = AWS(region, access.profile or settings.get("AWS_PROFILE"), {})
-    used = aws.session() if access.session is None else access.session
-    where = s3_endpoint(used, aws.region, bucket)
+    used = access.session
+    if used is None:
+        used = AWS(None, access.profile or settings.get("AWS_PROFILE"), {}).session()
+    region = access.region or settings.get("AWS_REGION") or used.get_config_variable("region")
+    where = s3_endpoint(used, region, bucket)
     return s3_objects(
         url,
         bucket,
@@ -167,7 +168,9 @@ def _azure(
     from daena_kms.sdk.azure.login import Login
 
     environ = Settings.load().environ
-    login = access.login if isinstance(access.login, Login) else Login(environ)
+    # A whole host says which of Azure's clouds it is in, and so where to log in.
+    host = account if "." in account else None
+    login = access.login if isinstance(access.login, Login) else Login(environ, vault_host=host)
     return azure_objects(
         url,
         account,

@@ -16,14 +16,15 @@ from daena_kms.errors import ConfigError
 #: As requests reads them, which Azure's and Google's SDKs use, in its order.
 #: https://requests.readthedocs.io/en/latest/user/advanced/#ssl-cert-verification
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_BEGIN = b"-----BEGIN CERTIFICATE-----"
 _PROXY = re.compile(r"(?:https?|socks[45][ah]?)://\S+", re.ASCII)
 
 
 def read_bundle(path: str, setting: str) -> bytes:
-    """Return the certificates in a PEM file.
+    """Return the certificates in a PEM file, or in those of a folder.
 
     Args:
-        path: The file.
+        path: The file or folder.
         setting: Where the path comes from, for the message.
 
     Raises:
@@ -48,7 +49,10 @@ def _read(path: str, _changed: int) -> tuple[bytes, bool]:
     """Read a file, and return whether all of its certificates can be used. A bundle has many."""
     import ssl
 
-    pem = Path(path).read_bytes()
+    place = Path(path)
+    files = sorted(place.iterdir()) if place.is_dir() else [place]
+    read = [file.read_bytes() for file in files if file.is_file() or not place.is_dir()]
+    pem = b"\n".join(dict.fromkeys(text for text in read if not place.is_dir() or _BEGIN in text))
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=pem.decode("ascii", "ignore"))

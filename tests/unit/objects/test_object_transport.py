@@ -2,17 +2,13 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-import obstore.store
 import pytest
 import trustme
-from daena_kms.cloud_kms import AzureKeyVaultAdapter
-from daena_kms.errors import ConfigError, DaenaKMSError
-from daena_kms.objects.address import Access, open_objects
-from daena_kms.objects.base import AUDIT
-from daena_kms.sdk.azure.login import Login
-from daena_kms.sdk.gcp.login import GcpLogin
+from botocore.credentials import Credentials
+from daena_kms.errors import ConfigError
+from daena_kms.objects.s3 import s3_objects
+from daena_kms.sdk.aws.endpoint import S3Endpoint
 
 from tests.unit.objects import answers
 from tests.unit.objects.answers import CANARY, WAYS, Way, serving
@@ -88,6 +84,22 @@ def test_an_endpoint_without_tls(way: Way, monkeypatch: pytest.MonkeyPatch) -> N
         assert "its endpoint speaks no TLS" in way.fail()
 
 
+def test_a_bucket_that_is_part_of_the_host() -> None:
+    """Its name is then not part of the path as well."""
+    with serving() as (port, seen):
+        where = S3Endpoint(f"http://127.0.0.1:{port}", "eu-central-1", virtual=True)
+        credentials = Credentials("AKID", "unused")
+        log = s3_objects(
+            *("s3://bucket/daena", "bucket", "daena"),
+            region=None,
+            credentials=lambda: credentials,
+            endpoint=where,
+        )
+        log.put_new("log/x", b"x")
+        assert list(log.entries("log/")) == []
+        assert seen == ["PUT /daena/log/x", "GET /"]
+
+
 def test_nobody_there(way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """The network is blamed for the network alone."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
@@ -121,83 +133,3 @@ def test_a_proxy_that_is_none(proxy: str, way: Way, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("AWS_ENDPOINT_URL", "https://localhost:1")
     with pytest.raises(ConfigError, match=r"proxy in HTTPS_PROXY.*http://host:port"):
         way()
-
-
-@pytest.mark.parametrize(
-    ("vault", "environ", "host"),
-    [
-        ("https://v.vault.azure.net", {}, "https://account.blob.core.windows.net"),
-        ("https://v.vault.azure.cn", {}, "https://account.blob.core.chinacloudapi.cn"),
-        (
-            *("https://v.vault.usgovcloudapi.net:443", {}),
-            "https://account.blob.core.usgovcloudapi.net",
-        ),
-        (
-            "https://v.private.example",
-            {"AZURE_AUTHORITY_HOST": "login.microsoftonline.us"},
-            "https://account.blob.core.usgovcloudapi.net",
-        ),
-    ],
-)
-def test_azures_clouds(
-    vault: str, environ: dict[str, str], host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An account that is given by its name alone is in the vault's cloud."""
-    given: list[dict[str, Any]] = []
-    monkeypatch.setattr(obstore.store, "AzureStore", lambda _name, **options: given.append(options))
-    for name, text in environ.items():
-        monkeypatch.setenv(name, text)
-    login = AzureKeyVaultAdapter(vault).login
-    open_objects("az://account/audit", AUDIT, Access(login=login))
-    monkeypatch.setenv("AZURE_KEY_VAULT_URL", vault)
-    open_objects("az://account/audit", AUDIT, Access())
-    assert [options["config"].get("endpoint") for options in given] == [host, host]
-
-
-def test_googles_universe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a sovereign cloud of Google's, storage is under that cloud's domain."""
-    given: list[dict[str, Any]] = []
-    monkeypatch.setattr(obstore.store, "GCSStore", lambda _name, **options: given.append(options))
-    login = GcpLogin({"GOOGLE_CLOUD_UNIVERSE_DOMAIN": "apis-example.goog"})
-    open_objects("gs://bucket", AUDIT, Access(login=login))
-    monkeypatch.setenv("GCP_STORAGE_ENDPOINT", "https://storage.private.example/")
-    open_objects("gs://bucket", AUDIT, Access(login=login))
-    found = [options["config"].get("base_url") for options in given]
-    assert found == ["https://storage.apis-example.goog", "https://storage.private.example"]
-    with pytest.raises(ConfigError, match="GOOGLE_CLOUD_UNIVERSE_DOMAIN is not a domain"):
-        GcpLogin({"GOOGLE_CLOUD_UNIVERSE_DOMAIN": "https://x"})
-
-
-@pytest.mark.parametrize(
-    ("variable", "address"),
-    [
-        ("AZURE_STORAGE_ENDPOINT", "az://account/audit"),
-        ("GCP_STORAGE_ENDPOINT", "gs://bucket"),
-        ("AWS_ENDPOINT_URL_S3", "s3://bucket"),
-    ],
-)
-@pytest.mark.parametrize(
-    "url", ["host", "http://h h", f"https://u:{CANARY}@h", "https://h?x", "ftp://h"]
-)
-def test_endpoints_that_are_none(
-    variable: str, address: str, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They are refused by the variable's name before any call, and not quoted."""
-    monkeypatch.setenv(variable, url)
-    login: Any = GcpLogin({}) if address.startswith("gs") else Login({})
-    with pytest.raises(DaenaKMSError, match=f"{variable} is not the URL") as refused:
-        open_objects(address, AUDIT, Access(login=login))
-    assert type(refused.value) is ConfigError
-    assert CANARY not in str(refused.value)
-
-
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-@pytest.mark.parametrize("address", ["az://account/audit", "gs://bucket"])
-def test_a_bundle_that_is_not_there(
-    name: str, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is named; the SDKs would say that nobody answers."""
-    monkeypatch.setenv(name, "/no/such/file.pem")
-    login: Any = GcpLogin({}) if address.startswith("gs") else Login({})
-    with pytest.raises(ConfigError, match=f"the file that {name} names can't be read"):
-        open_objects(address, AUDIT, Access(login=login))

@@ -1,14 +1,19 @@
 """Where the log's bucket is reached: by the SDK's own settings and rules."""
 
+import io
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError, EndpointResolutionError
 from botocore.session import Session
 from daena_kms.errors import ConfigError
 from daena_kms.sdk.aws.client import AWS
 from daena_kms.sdk.aws.endpoint import S3Endpoint, configured_endpoint, s3_endpoint
+from urllib3.response import HTTPResponse
 
 BUCKET = "my-log"
 
@@ -101,6 +106,8 @@ s3 =
   endpoint_url = https://s3.example/path
 kms =
   endpoint_url = https://kms.example
+secrets_manager =
+  endpoint_url = https://secrets.example
 
 [services other]
 kms =
@@ -115,7 +122,8 @@ def test_endpoints_in_the_sdks_order(tmp_path: Path, monkeypatch: pytest.MonkeyP
     session = config(tmp_path, monkeypatch, FILE)
     assert configured_endpoint(session, "s3") == "https://s3.example/path"
     assert configured_endpoint(session, "kms") == "https://kms.example"
-    assert configured_endpoint(session, "secretsmanager") == "https://everything.example"
+    assert configured_endpoint(session, "secretsmanager") == "https://secrets.example"
+    assert configured_endpoint(session, "sts") == "https://everything.example"
     place = s3_endpoint(session, "eu-west-1", BUCKET)
     assert place == S3Endpoint("https://s3.example/path", "eu-west-1", virtual=False)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1/")
@@ -135,9 +143,51 @@ def test_the_same_endpoint_as_the_stores_client(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "unused")
     session = config(tmp_path, monkeypatch, FILE)
-    aws = AWS("eu-west-1", None, {})
-    for service in ("secretsmanager", "kms"):
-        assert aws.client(service).meta.endpoint_url == configured_endpoint(session, service)
+    for variable in (None, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SECRETS_MANAGER"):
+        if variable is not None:
+            monkeypatch.setenv(variable, f"https://{len(variable)}.example")
+        aws = AWS("eu-west-1", None, {})
+        for service in ("secretsmanager", "kms", "s3"):
+            assert aws.client(service).meta.endpoint_url == configured_endpoint(session, service)
+
+
+@pytest.mark.parametrize("region", ["eu-west-1", "cn-north-1", "eusc-de-east-1", "us-iso-east-1"])
+@pytest.mark.parametrize("variable", ["AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "X"])
+def test_the_same_place_as_the_sdks_own_client(
+    region: str, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the SDK would ask for a bucket, or the same refusal."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "unused")
+    monkeypatch.setenv(variable, "true")
+    aws = AWS(region, None, {})
+    client: Any = aws.client("s3")
+    asked: list[str] = []
+
+    def answer(request: Any, **_given: object) -> AWSResponse:
+        asked.append(request.url)
+        headers: Any = {}
+        return AWSResponse(
+            request.url, 404, headers, HTTPResponse(io.BytesIO(), preload_content=False)
+        )
+
+    client.meta.events.register("before-send.s3", answer)
+    with pytest.raises((ClientError, EndpointResolutionError)):
+        client.get_object(Bucket=BUCKET, Key="k")
+    if asked:
+        assert asked == [f"{s3_endpoint(aws.session(), region, BUCKET).url}/k"]
+    else:
+        with pytest.raises(ConfigError):
+            s3_endpoint(aws.session(), region, BUCKET)
+
+
+def test_what_the_sdk_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint that only the SDK refuses is a setting as well, and never credentials."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKID")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "unused")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://under_score")
+    with pytest.raises(ConfigError, match=r"a setting of the AWS SDK is wrong \(ValueError\)"):
+        AWS("eu-west-1", None, {}).client("kms")
 
 
 def test_a_section_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +247,14 @@ def test_certificates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     session = config(tmp_path, monkeypatch, f"[default]\nca_bundle = {tmp_path / '1.pem'}\n")
     assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[1]
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "0.pem"))
+    session = AWS(None, None, {}).session()
+    assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[0]
+    # A folder, as requests takes it, with a link to the same certificate and something else.
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "a.pem").write_bytes(made[0])
+    (tmp_path / "folder" / "b.0").symlink_to("a.pem")
+    (tmp_path / "folder" / "README").write_text("nothing")
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "folder"))
     session = AWS(None, None, {}).session()
     assert s3_endpoint(session, "eu-west-1", BUCKET).certificates == made[0]
     monkeypatch.setenv("AWS_CA_BUNDLE", "")

@@ -31,7 +31,7 @@ _PROFILE = Meaning(
     "Check the credentials that the AWS SDK finds: AWS_PROFILE, and the profiles in ~/.aws/config",
 )
 _CONFIG_FILE = Meaning(ConfigError, "an AWS configuration file can't be read ({name})", _FILES)
-_CONFIG = Meaning(ConfigError, "a setting of the AWS SDK is wrong ({name})", _FILES)
+CONFIG = Meaning(ConfigError, "a setting of the AWS SDK is wrong ({name})", _FILES)
 _ENDPOINT = Meaning(
     ConfigError,
     "AWS has no endpoint for these settings ({name})",
@@ -115,7 +115,7 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
     _BAD_REGION: ("InvalidRegionError", "UnknownRegionError", "InvalidHostLabelError"),
     _PROFILE: ("ProfileNotFound",),
     _CONFIG_FILE: ("ConfigParseError", "ConfigNotFound"),
-    _CONFIG: (
+    CONFIG: (
         *("InvalidConfigError", "InfiniteLoopConfigError", "InvalidDefaultsMode"),
         *("InvalidRetryConfigurationError", "InvalidMaxRetryAttemptsError"),
         *("InvalidRetryModeError", "InvalidProxiesConfigError", "InvalidChecksumConfigError"),

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
-from daena_kms.sdk.aws.causes import NO_REGION, OTHERS
+from daena_kms.sdk.aws.causes import CONFIG, NO_REGION, OTHERS
 from daena_kms.sdk.aws.endpoint import bundle, certificates, configured_endpoint
 from daena_kms.sdk.aws.errors import mapped, sdk_error
 from daena_kms.sdk.errors import not_installed
@@ -120,8 +120,10 @@ class AWS:
                     # An empty name would switch the checks of certificates off.
                     verify=bundle(session) or True,
                 )
-        except (BotoCoreError, *OTHERS) as error:
+        except BotoCoreError as error:
             ours = sdk_error(error)
+        except OTHERS as error:  # an endpoint that it does not take, a number that is none
+            ours = CONFIG.about(None, name=type(error).__name__)
         else:
             watch("botocore", "boto3", "urllib3")
             self._pace(client)
@@ -161,8 +163,10 @@ def _new_session(profile: str | None) -> "Session":
     session = Session(profile=profile, session_vars=dict(_without_empty()))
     try:
         session.get_scoped_config()
-    except (BotoCoreError, *OTHERS) as error:  # a profile that is missing, a malformed file
+    except BotoCoreError as error:  # a profile that is missing, a malformed file
         ours = sdk_error(error)
+    except OTHERS as error:
+        ours = CONFIG.about(None, name=type(error).__name__)
     else:
         return session
     raise ours

@@ -18,6 +18,9 @@ from daena_kms.sdk.transport import read_bundle
 if TYPE_CHECKING:
     from botocore.session import Session
 
+#: What a service is called in settings, where that is not what its client is called.
+#: https://docs.aws.amazon.com/sdkref/latest/guide/ss-endpoints-table.html
+_IDS = {"secretsmanager": "secrets_manager"}
 #: Where S3 is if no region is set, as for a bucket on a store that is compatible with S3.
 _DEFAULT_REGION = "us-east-1"
 
@@ -82,12 +85,13 @@ def configured_endpoint(session: "Session", service: str) -> str | None:
     """
     if _variable(session, "ignore_configured_endpoint_urls"):
         return None
-    names = (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL")
+    name = _IDS.get(service, service)
+    names = (f"AWS_ENDPOINT_URL_{name.upper()}", "AWS_ENDPOINT_URL")
     url, setting = next(((os.environ[n], n) for n in names if os.environ.get(n)), ("", ""))
     if not url:
         profile: dict[str, Any] = session.get_scoped_config()
         section = _section(session, profile.get("services"))
-        url = section.get(service, {}).get("endpoint_url") or profile.get("endpoint_url") or ""
+        url = section.get(name, {}).get("endpoint_url") or profile.get("endpoint_url") or ""
         setting = "endpoint_url in the AWS profile"
     if not url:
         return None
@@ -100,7 +104,9 @@ def certificates(session: "Session") -> bytes | None:
     path = bundle(session)
     if path is None:
         return None
-    return read_bundle(path, "AWS_CA_BUNDLE, the profile's ca_bundle or REQUESTS_CA_BUNDLE")
+    names = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+    named = (name for name in names if os.environ.get(name) == path)
+    return read_bundle(path, next(named, "ca_bundle in the AWS profile"))
 
 
 def bundle(session: "Session") -> str | None:

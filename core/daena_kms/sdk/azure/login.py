@@ -61,7 +61,7 @@ class Login:
         vault_host: str | None = None,
     ) -> None:
         self._environ = environ
-        #: Which of Azure's clouds the vault is in.
+        #: Which of Azure's clouds the vault is in, or the account if there is no vault.
         self.cloud = cloud_in(environ, vault_host)
         self._tenant_id = tenant_id or environ.get("AZURE_TENANT_ID") or None
         self._client_id = client_id or environ.get("AZURE_CLIENT_ID") or None
