@@ -167,6 +167,9 @@ def _check_names(objects: Objects, report: Report) -> None:
     more = sum(1 for _ in strange)
     if more:
         report.problems.append(Problem(ROOT, f"holds {more:,} more objects with such names"))
+    # Such a name looks like one of the log's, and is beside it.
+    beside = islice(objects.strange("/"), _MOST_STRANGE)
+    report.notes += [f"{shown(name)} is outside of {ROOT}, and nothing reads it" for name in beside]
 
 
 def _check_run(prefix: str, run: _Run, report: Report) -> None:

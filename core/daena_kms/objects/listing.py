@@ -143,7 +143,7 @@ class Lister:
             else:
                 if last or answer.status not in _AGAIN:
                     return answer
-            time.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads retries
+            time.sleep(wait * random.SystemRandom().uniform(0.5, 1))
             wait = min(2 * wait, _LONGEST)
         raise NoAnswer(NoAnswer.__name__)  # not reached: the last try raises or returns
 

@@ -8,6 +8,7 @@ import base64
 import contextlib
 import functools
 import re
+import select
 import socket
 import ssl
 import threading
@@ -170,9 +171,12 @@ class _Way:
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """Send one GET, on a connection that is open already if there is one."""
-        # The service may have closed it in the meantime: then a new one is needed.
-        with contextlib.suppress(IndexError, HTTPException, OSError):
-            return self._send(self._idle.pop(), url, headers)
+        with contextlib.suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if not _dropped(connection):
+                    return self._send(connection, url, headers)
+                connection.close()
         return self._send(self._open(), url, headers)
 
     def _send(self, connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> Answer:
@@ -238,6 +242,14 @@ def _trust(certificates: str | None, bundle: Bundle) -> ssl.SSLContext:
     if certificates is not None:
         context.load_verify_locations(cadata=certificates)
     return context
+
+
+def _dropped(connection: HTTPConnection) -> bool:
+    """Whether the service has closed a connection in the meantime: then there is an end to read."""
+    try:
+        return bool(select.select([connection.sock], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True
 
 
 def _close(connections: list[HTTPConnection]) -> None:

@@ -1,6 +1,7 @@
 """The one GET of our own: through proxies, with certificates, on kept connections, as whom."""
 
 import base64
+import select
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -93,6 +94,8 @@ def test_a_connection_that_was_closed_is_replaced() -> None:
         ask = asker(server.url)
         for _ in range(3):
             assert ask({}).status == 200
+            (idle,) = ask._way._idle
+            select.select([idle.sock], [], [], 30)  # until the end of it has come
         assert len({address for _, _, address in server.seen}) == 3
 
 
