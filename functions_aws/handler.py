@@ -17,6 +17,7 @@ from daena_kms.engine import run
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.aws import lambda_request, lambda_response, seconds_to_answer
+from daena_kms.settings import drop_empty
 
 logger = Logger(service="daena-kms")
 metrics = Metrics(namespace="daena-kms", service="rotation")
@@ -25,6 +26,7 @@ metrics = Metrics(namespace="daena-kms", service="rotation")
 @functools.cache
 def services() -> tuple[AWSKMSAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own role."""
+    drop_empty()
     adapter = AWSKMSAdapter()
     return adapter, open_log(session=adapter.aws.session())
 
@@ -48,10 +50,8 @@ def scheduled(event: object, context: Any) -> dict[str, Any]:
     if not isinstance(event, Mapping) or not isinstance(event.get("dry_run", False), bool):
         todo = 'Send what EventBridge sends, or {"dry_run": true}'
         raise ConfigError("the event is not an object that this function knows", todo=todo)
-    adapter, log = services()
     summary = run(
-        adapter,
-        log,
+        *services(),
         dry_run=event.get("dry_run", False),
         deadline=seconds_left(context),
         trigger="schedule",

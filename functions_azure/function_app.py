@@ -18,6 +18,7 @@ from daena_kms.engine import run
 from daena_kms.objects.base import Objects
 from daena_kms.platforms.azure import expiring_secret, function_app_request, type_of_event
 from daena_kms.platforms.telemetry import report
+from daena_kms.settings import drop_empty
 
 # Seconds to begin work: host.json's limit and the front end's, minus the time for closing a run.
 RUN, ANSWER = 480, 150
@@ -29,17 +30,15 @@ logger = logging.getLogger("daena_kms.function")
 @functools.cache
 def services() -> tuple[AzureKeyVaultAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own identity."""
+    drop_empty()
     adapter = AzureKeyVaultAdapter()
     return adapter, open_log(login=adapter.login)
 
 
 def rotate(trigger: str, principal: str, keys: list[str] | None = None) -> None:
     """Do what is due, log and measure it. Raises :class:`DaenaKMSError` if a key failed."""
-    adapter, log = services()
-    summary = run(
-        adapter, log, keys=keys, if_due=True, deadline=RUN, trigger=trigger, principal=principal
-    )
-    report(summary, trigger)
+    run_now = functools.partial(run, *services(), keys=keys, if_due=True, deadline=RUN)
+    report(run_now(trigger=trigger, principal=principal), trigger)
 
 
 @app.timer_trigger("timer", "%DAENA_KMS_SCHEDULE%", run_on_startup=False, use_monitor=True)

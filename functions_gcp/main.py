@@ -1,8 +1,7 @@
 """The functions on Google Cloud: ``scheduled`` and ``http``, ``scheduled_event``, ``secret_event``.
 
-Environment: ``GCP_PROJECT_ID``, ``DAENA_KMS_AUDIT_URL`` (``gs://bucket/prefix``),
-``GCP_INVOKER_IAM_CHECK`` (see :func:`daena_kms.platforms.gcp.google_caller`), and the defaults of
-the policy. Permissions: see :mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
+Environment: docs/GCP.md. Callers: :func:`daena_kms.platforms.gcp.google_caller`. Permissions: see
+:mod:`daena_kms.stores.gcp.store` and :mod:`daena_kms.objects.gcs`.
 """
 
 import functools
@@ -19,6 +18,7 @@ from daena_kms.objects.base import Objects
 from daena_kms.platforms import gcp
 from daena_kms.platforms.gcp_logging import start_logging
 from daena_kms.platforms.telemetry import report
+from daena_kms.settings import drop_empty
 
 
 def header(name: str) -> str | None:
@@ -32,6 +32,7 @@ start_logging(header)
 @functools.cache
 def services() -> tuple[GCPSecretManagerAdapter, Objects]:
     """Make the adapter and the log once per process. Both use the function's own identity."""
+    drop_empty()
     adapter = GCPSecretManagerAdapter()
     return adapter, open_log(login=adapter.login)
 
@@ -40,8 +41,7 @@ def rotate(trigger: str, keys: list[str] | None = None, *, dry_run: bool = False
     """Do what is due, log and measure it. Raises :class:`DaenaKMSError` if a key failed."""
     run_now = functools.partial(run, *services(), keys=keys, if_due=True, dry_run=dry_run)
     left, caller = gcp.seconds_left(gcp.RUN), gcp.google_caller(header) or "pub/sub"
-    summary = run_now(deadline=left, trigger=trigger, principal=caller)
-    report(summary)
+    report(summary := run_now(deadline=left, trigger=trigger, principal=caller))
     return Response(200, summary.to_dict())
 
 

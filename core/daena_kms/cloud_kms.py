@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from daena_kms.rules.due import regular_due
 from daena_kms.rules.policy import Defaults, parse_policy
@@ -55,12 +56,14 @@ class AWSKMSAdapter(CloudKMSAdapter):
         kms_client: "BaseClient | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
+        from daena_kms.sdk.forms import check_kms_key
         from daena_kms.stores.aws.store import AWSStore
 
         settings = Settings.load()
+        kms_key = key_id or settings.get("AWS_KMS_KEY_ID")
         store = AWSStore(
             region or settings.get("AWS_REGION"),
-            key_id or settings.get("AWS_KMS_KEY_ID"),
+            None if kms_key is None else check_kms_key(kms_key),
             profile or settings.get("AWS_PROFILE"),
             secrets_client=secrets_client,
             kms_client=kms_client,
@@ -101,23 +104,24 @@ class AzureKeyVaultAdapter(CloudKMSAdapter):
         credential: "TokenCredential | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
-        from daena_kms.sdk.azure.client import Vault
+        from daena_kms.sdk.azure.client import Vault, check_url
         from daena_kms.sdk.azure.login import Login
         from daena_kms.stores.azure.set import Setter
         from daena_kms.stores.azure.store import AzureStore
 
         settings = Settings.load()
+        address = vault_url or settings.get("AZURE_KEY_VAULT_URL")
+        url = check_url(address) if secret_client is None else secret_client.vault_url
         #: The caller's identity; the audit log is reached with the same credential.
         self.login = Login(
             settings.environ,
+            vault_host=urlsplit(url).hostname,
             tenant_id=tenant_id,
             client_id=client_id,
             client_secret=client_secret,
             credential=credential,
         )
-        keyvault = Vault(
-            vault_url or settings.get("AZURE_KEY_VAULT_URL"), self.login, secret_client
-        )
+        keyvault = Vault(address, self.login, secret_client)
         #: The client of the vault, and the vault's name as its events show it.
         self.keyvault, self.vault = keyvault, keyvault.name
         claims = functools.cache(lambda: self._claims(claims_url))

@@ -1,8 +1,14 @@
-"""The settings in the environment, read in one place."""
+"""The settings in the environment, read in one place.
+
+A variable that is empty counts as not set. One with a quote, a space or a line end around its value
+is refused by its name, and never quoted: it may be secret. Such values come from files that were
+written on Windows, from a pasted line, or from quotes that a service passes on.
+"""
 
 import os
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -23,6 +29,82 @@ PROVIDERS = tuple(_HINTS)
 #: The longest number that a variable may hold.
 _MAX_DIGITS = 7
 
+#: Variables whose value may have several lines: JSON, and a key in PEM.
+_MANY_LINES = frozenset({"DAENA_KMS_ACCESS", "DAENA_KMS_SIGNING_KEY"})
+_QUOTES = frozenset("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb")
+#: The categories of characters that show nothing: spaces of every kind, controls, marks of order.
+_INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+#: Whose empty variables the SDKs would take for values. Proxies are not among them: there, an empty
+#: ``https_proxy`` switches ``HTTPS_PROXY`` off, and every library reads it so.
+_OF_SDKS = ("AWS_", "AZURE_", "GOOGLE_", "GCLOUD_", "CLOUDSDK_", "IDENTITY_", "MSI_", "GRPC_")
+_BUNDLES = frozenset({"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"})
+
+
+def what_is_wrong(name: str, value: str) -> str | None:
+    """Return what stands around or in a variable's value that can't be meant, or ``None``."""
+    text = value.strip("\n") if name in _MANY_LINES else value
+    if "\r" in text:
+        return "holds a carriage return, as lines of files from Windows do"
+    if not text:
+        return "holds nothing but line ends"
+    for end in (text[0], text[-1]):
+        if unicodedata.category(end) in _INVISIBLE:
+            return "begins or ends with a space or another invisible character"
+        if end in _QUOTES:
+            return "has quotes around its value"
+    inner = text.replace("\n", "").replace("\t", "") if name in _MANY_LINES else text
+    if any(unicodedata.category(character) in {"Cc", "Zl", "Zp"} for character in inner):
+        return "holds a line end or a control character"
+    return None
+
+
+class Environment(Mapping[str, str]):
+    """An environment in which empty variables are not set, and odd ones are refused when read."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        #: The variables as they are.
+        self.variables = variables
+
+    def __getitem__(self, name: str) -> str:
+        """Return a variable's value.
+
+        Raises:
+            KeyError: It is not set, or empty.
+            ConfigError: Its value has quotes, spaces or line ends around it.
+        """
+        value = self.variables[name]
+        if not value:
+            raise KeyError(name)
+        wrong = what_is_wrong(name, value)
+        if wrong is not None:
+            todo = f"Set {name} to the value alone, without quotes, spaces or line ends around it"
+            raise ConfigError(f"{name} {wrong}", todo=todo)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names of the variables that are set."""
+        return (name for name, value in self.variables.items() if value)
+
+    def __len__(self) -> int:
+        """Return how many variables are set."""
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        """Show no value."""
+        return f"{type(self).__name__}({len(self)} variables)"
+
+
+def drop_empty(environ: MutableMapping[str, str] = os.environ) -> None:
+    """Remove the SDKs' empty variables from a process's environment.
+
+    The SDKs read the environment themselves and take ``AWS_PROFILE=`` for a profile without a name.
+    Only a program that owns its process may do this, right at its start: the command line and the
+    functions do. The adapters leave the environment alone and pass explicit values.
+    """
+    for name, value in list(environ.items()):
+        if not value and (name.startswith(_OF_SDKS) or name in _BUNDLES):
+            del environ[name]
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -30,14 +112,32 @@ class Settings:
 
     environ: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        """Let no variable be read unchecked."""
+        if not isinstance(self.environ, Environment):
+            object.__setattr__(self, "environ", Environment(self.environ))
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Return the settings of ``environ``, by default the process's environment."""
         return cls(os.environ if environ is None else environ)
 
     def get(self, name: str) -> str | None:
-        """Return a variable, or ``None`` when it is not set or empty."""
+        """Return a variable, or ``None`` when it is not set or empty.
+
+        Raises:
+            ConfigError: Its value has quotes, spaces or line ends around it.
+        """
         return self.environ.get(name) or None
+
+    def is_empty(self, name: str) -> bool:
+        """Return whether a variable is set, but to nothing."""
+        return self._as_it_is(name) == ""
+
+    def _as_it_is(self, name: str) -> str | None:
+        """Return a variable unchecked, for those whose own form is stricter, or that are empty."""
+        checked = self.environ
+        return (checked.variables if isinstance(checked, Environment) else checked).get(name)
 
     @property
     def provider(self) -> str:
@@ -46,9 +146,9 @@ class Settings:
         Raises:
             ConfigError: It is unknown, or the variables point to no provider or to several.
         """
-        named = self.get("DAENA_CLOUD_KMS_PROVIDER")
-        if named is not None:
-            return check_provider(named)
+        named = self._as_it_is("DAENA_CLOUD_KMS_PROVIDER")
+        if named:
+            return check_provider(named, "DAENA_CLOUD_KMS_PROVIDER: ")
         hinted = [p for p, names in _HINTS.items() if any(map(self.get, names))]
         if len(hinted) == 1:
             return hinted[0]
@@ -73,13 +173,17 @@ class Settings:
         """The local store's folder.
 
         Raises:
-            ConfigError: ``DAENA_KMS_HOME`` is not set.
+            ConfigError: ``DAENA_KMS_HOME`` is not set, or is not a folder's path.
         """
         home = self.get("DAENA_KMS_HOME")
         if home is None:
             todo = "Set DAENA_KMS_HOME to a folder of your own, or pass home"
             raise ConfigError("the local store has no folder", todo=todo)
-        return expand_home(home, "DAENA_KMS_HOME")
+        folder = expand_home(home, "DAENA_KMS_HOME")
+        if not folder.name or ".." in folder.parts or "://" in home:
+            msg = f"DAENA_KMS_HOME is {home[:80]!r}, which is not the path of a folder of your own"
+            raise ConfigError(msg, todo="Write a path without .., such as /var/lib/daena")
+        return folder
 
     @property
     def audit_url(self) -> str:
@@ -104,7 +208,9 @@ class Settings:
         url = self.get("DAENA_KMS_CLAIMS_URL")
         if url is not None:
             if not url.startswith("az://"):
-                msg = f"DAENA_KMS_CLAIMS_URL is {url[:80]!r}, which is not in Blob Storage"
+                # What may hold a signature or a password is not quoted.
+                shown = "an address" if set("?#@") & set(url) else repr(url[:80])
+                msg = f"DAENA_KMS_CLAIMS_URL is {shown}, which is not in Blob Storage"
                 raise ConfigError(msg, todo="Write a container: az://account/claims")
             return url
         audit = self.get("DAENA_KMS_AUDIT_URL") or ""
@@ -121,7 +227,7 @@ class Settings:
         Raises:
             ConfigError: It is another word.
         """
-        text = self.get(name) or "false"
+        text = self._as_it_is(name) or "false"
         if text not in {"true", "false"}:
             raise ConfigError(f"{name} is {text[:40]!r}", todo="Write true or false")
         return text == "true"
@@ -132,8 +238,8 @@ class Settings:
         Raises:
             ConfigError: It is not such a number, or has more than seven digits.
         """
-        text = self.get(name)
-        if text is None:
+        text = self._as_it_is(name)
+        if not text:
             return None
         digits = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
         if not digits or int(text) == 0:
@@ -195,13 +301,17 @@ def expand_home(path: str | Path, name: str) -> Path:
         raise ConfigError(msg, todo="Write the whole path, beginning with /") from None
 
 
-def check_provider(provider: str) -> str:
+def check_provider(provider: str, where: str = "") -> str:
     """Return ``provider`` if it is known.
+
+    Args:
+        provider: A provider's name.
+        where: The beginning of the message: the setting that names it.
 
     Raises:
         ConfigError: It is not.
     """
     if provider not in PROVIDERS:
-        msg = f"{provider[:40]!r} is not a provider"
+        msg = f"{where}{provider[:40]!r} is not a provider"
         raise ConfigError(msg, todo=f"Use one of {', '.join(PROVIDERS)}")
     return provider

@@ -101,16 +101,23 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """The policy. ``rules`` is ``None`` if none is set: every verified caller may do everything."""
+    """The policy.
+
+    ``rules`` is ``None`` if none is set: every verified caller may do everything. Without a single
+    rule nobody may do anything.
+    """
 
     rules: tuple[Rule, ...] | None
 
     @classmethod
     def load(cls, settings: Settings) -> "Access":
-        """Return the policy of the environment. Raises :class:`ConfigError` if it is malformed."""
+        """Return the policy of the environment. Raises :class:`ConfigError` if it is malformed.
+
+        An empty variable is a policy without a rule: somebody meant to set one.
+        """
         text = settings.get(VARIABLE)
         if text is None:
-            return cls(None)
+            return cls(() if settings.is_empty(VARIABLE) else None)
         try:
             rules = json.loads(text, object_pairs_hook=_once)
         except (ValueError, RecursionError):

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
@@ -31,6 +32,8 @@ from daena_kms.rules.model import Key
 
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
 
+#: So many objects beside the log are noted.
+_BESIDE = 100
 _NO_NAME = "is not named like an object of the log"
 #: So many runs may be dated ahead by a wrong clock, or begin at once in a new log; more are named.
 _FEW = 20
@@ -160,6 +163,11 @@ class _Verification:
         self._end(run)
         for name in self._objects.strange(ROOT):  # nothing opens them
             self._problems.add(shown(name), _NO_NAME)
+        # Such a name looks like one of the log's, and is beside it.
+        beside = [shown(name) for name in islice(self._objects.strange("/"), _BESIDE)]
+        self._report.notes += [
+            f"{name} is outside of {ROOT}, and nothing reads it" for name in beside
+        ]
         if anchor is not None:
             self._witnesses.kept_elsewhere(*anchor)
         self._witnesses.end()

@@ -19,6 +19,9 @@ def main() -> None:
     """Run the command line."""
     gc.set_threshold(_GARBAGE_THRESHOLD)
     from daena_kms.cli.app import app
+    from daena_kms.settings import drop_empty
+
+    drop_empty()
 
     # Characters that an old locale can't show are escaped, so that no log entry makes it fail.
     for stream in (sys.stdout, sys.stderr):

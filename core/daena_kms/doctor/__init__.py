@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import portable
-from daena_kms.doctor.base import Exam
+from daena_kms.doctor.base import Exam, ServerTime
 from daena_kms.doctor.check import Check, Status, failed, guarded
 from daena_kms.doctor.factory import exam_of, place_of
 from daena_kms.doctor.log import log_checks
 from daena_kms.engine.clock import RunClock
 from daena_kms.errors import DaenaKMSError
+from daena_kms.sdk.errors import WrongClock
 from daena_kms.settings import Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
@@ -71,7 +72,7 @@ def examine(
 def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Check]:
     exam = exam_of(adapter, now)
     usable = True
-    for check in guarded("credentials", exam.credentials):
+    for check in guarded("credentials", lambda: _credentials(exam, now)):
         usable = usable and check.status is not Status.WRONG
         yield check
     if not usable:
@@ -82,6 +83,19 @@ def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Ch
     # Both have one name because they used to be one check, and scripts may look for it.
     yield from guarded("places", exam.infrastructure)
     yield from guarded("places", exam.claims)
+
+
+def _credentials(exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:
+    """Yield who we are; and the clock first, if that is why we are refused."""
+    try:
+        yield from exam.credentials()
+    except WrongClock as error:
+        # Nothing else is asked of a store that refuses us, so the refusal itself is measured.
+        if error.theirs is None:
+            yield failed("clock", error)
+        else:
+            yield portable.clock(ServerTime("the store", error.theirs, now()))
+        raise
 
 
 def _keys(adapter: CloudKMSAdapter, exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:

@@ -7,10 +7,10 @@ checked in the same way everywhere is in :mod:`daena_kms.doctor.portable`.
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from daena_kms.doctor.check import Check
+from daena_kms.sdk.errors import read_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,8 @@ def server_time(service: str, date: str | None, ours: datetime) -> ServerTime | 
 
     https://www.rfc-editor.org/rfc/rfc9110#field.date
     """
-    try:
-        theirs = parsedate_to_datetime(date or "")
-    except ValueError:
-        return None
-    return ServerTime(service, theirs.replace(tzinfo=theirs.tzinfo or UTC), ours)
+    theirs = read_date(date)
+    return None if theirs is None else ServerTime(service, theirs, ours)
 
 
 class Exam(ABC):

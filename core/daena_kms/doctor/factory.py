@@ -67,7 +67,8 @@ def place_of(log: Objects) -> Place:
         from daena_kms.sdk.azure.login import Login
 
         container = parts.path.strip("/").partition("/")[0]
-        login = Login(settings.environ)
+        host = parts.netloc if "." in parts.netloc else None
+        login = Login(settings.environ, vault_host=host)
         return BlobPlace(login, parts.netloc, container, settings)
     if parts.scheme == "gs":
         from daena_kms.doctor.place_gcs import GcsPlace

@@ -20,9 +20,10 @@ from daena_kms.doctor.permission import Permission, refused
 from daena_kms.doctor.web import Answer, ask
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.policy import MANAGED
+from daena_kms.sdk.forms import check_url
 from daena_kms.settings import Settings
 
-_PROJECTS = "https://cloudresourcemanager.googleapis.com"
+_PROJECTS = "https://cloudresourcemanager."
 _TERRAFORM = "goog-terraform-provisioned"
 _OK = 200
 _ROTATING = {
@@ -54,7 +55,9 @@ class GcpExam(Exam):
         self._manager = adapter.manager
         self._kms_keys = settings.get("GCP_KMS_KEY_NAMES")
         self._now = now
-        self._host = settings.get("GCP_RESOURCE_MANAGER_ENDPOINT") or _PROJECTS
+        self._host = settings.get("GCP_RESOURCE_MANAGER_ENDPOINT")
+        if self._host is not None:
+            check_url(self._host, "GCP_RESOURCE_MANAGER_ENDPOINT")
 
     def credentials(self) -> Iterator[Check]:
         """Yield the caller and the project; a token is fetched to try it."""
@@ -113,7 +116,8 @@ class GcpExam(Exam):
 
     def _ask(self, names: Sequence[str]) -> Answer:
         token, _ = self._login.token()
-        url = f"{self._host}/v1/projects/{self._login.project}:testIamPermissions"
+        host = self._host or f"{_PROJECTS}{self._login.universe}"
+        url = f"{host.rstrip('/')}/v1/projects/{self._login.project}:testIamPermissions"
         return ask(url, token, body={"permissions": list(names)})
 
     def _on(self, key: str, names: Sequence[str]) -> set[str]:

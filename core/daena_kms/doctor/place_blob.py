@@ -7,6 +7,7 @@ from daena_kms.doctor.check import Check, Status, failed, unseen
 from daena_kms.doctor.web import ask
 from daena_kms.errors import StoreUnavailable
 from daena_kms.objects.azure import SCOPE
+from daena_kms.sdk.azure.clouds import blob_host
 from daena_kms.sdk.azure.login import Login, fetch
 from daena_kms.settings import Settings
 
@@ -38,8 +39,8 @@ class BlobPlace(Place):
     def __init__(self, login: Login, account: str, container: str, settings: Settings) -> None:
         self._login = login
         self._emulated = settings.get("AZURE_STORAGE_ACCOUNT_KEY") is not None
-        host = account if "." in account else f"{account}.blob.core.windows.net"
-        endpoint = settings.get("AZURE_STORAGE_ENDPOINT") or f"https://{host}"
+        endpoint = settings.get("AZURE_STORAGE_ENDPOINT")
+        endpoint = endpoint or f"https://{blob_host(account, login.cloud)}"
         self._url = f"{endpoint.rstrip('/')}/{container}?restype=container"
 
     def protection(self) -> Iterator[Check]:

@@ -41,8 +41,8 @@ class GcsPlace(Place):
 
     def __init__(self, login: GcpLogin, bucket: str, settings: Settings) -> None:
         self._login = login
-        host = settings.get("GCP_STORAGE_ENDPOINT") or "https://storage.googleapis.com"
-        self._url = f"{host}/storage/v1/b/{quote(bucket, safe='')}"
+        host = settings.get("GCP_STORAGE_ENDPOINT") or f"https://storage.{login.universe}"
+        self._url = f"{host.rstrip('/')}/storage/v1/b/{quote(bucket, safe='')}"
 
     def protection(self) -> Iterator[Check]:
         """Yield the permissions on the bucket, and its retention policy."""

@@ -1,6 +1,8 @@
 """One request over HTTP, for questions that no SDK among our dependencies asks."""
 
+import http.client
 import json
+import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -10,6 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from daena_kms.errors import ConfigError, StoreUnavailable
+from daena_kms.sdk.transport import BUNDLES, bundle_in
+from daena_kms.settings import Settings
 
 _SECONDS = 10
 _MAX_ANSWER = 1_000_000
@@ -51,14 +55,15 @@ def ask(
 
     Raises:
         StoreUnavailable: there was no answer.
-        ConfigError: the address would show the token to others on the way.
+        ConfigError: the address would show the token to others on the way, or the file of
+            certificates can't be used.
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (
         parts.scheme == "http" and (parts.hostname or "") in _LOOPBACK
     ):
         raise ConfigError(
-            f"{url[:80]!r} is not https://",
+            "an endpoint that is asked with a token is not https://",
             todo="Write an https:// address into the endpoint's variable",
         )
     data = None if body is None else json.dumps(body).encode()
@@ -66,14 +71,23 @@ def ask(
     if data is not None:
         sent["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, sent)  # noqa: S310 - the scheme was checked
-    opener = urllib.request.build_opener(_NoRedirect)
+    trusted = ssl.create_default_context()
+    bundle = bundle_in(Settings.load().environ, *BUNDLES)
+    if bundle is not None:
+        trusted.load_verify_locations(cadata=bundle.decode("ascii", "ignore"))
+    https = urllib.request.HTTPSHandler(context=trusted)
+    opener = urllib.request.build_opener(_NoRedirect, https)
     try:
         with opener.open(request, timeout=_SECONDS) as answer:
             return _answer(answer.status, answer.headers, answer.read(_MAX_ANSWER))
     except urllib.error.HTTPError as error:
         with error:
             return _answer(error.code, error.headers, error.read(_MAX_ANSWER))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
+            msg = f"the certificate of {parts.hostname} is not trusted"
+            todo = "Check REQUESTS_CA_BUNDLE, this machine's clock, and any proxy that opens TLS"
+            raise StoreUnavailable(msg, todo=todo) from None
         msg = f"{parts.hostname} did not answer ({type(error).__name__})"
         raise StoreUnavailable(msg, todo="Check the network and its proxies") from None
 

@@ -4,11 +4,15 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AUDIT, Use
-from daena_kms.objects.cloud import CloudObjects, bounded
+from daena_kms.objects.cloud import CloudObjects, Provider, bounded
+from daena_kms.objects.failures import made
+from daena_kms.sdk.azure.clouds import PUBLIC, blob_host
+from daena_kms.sdk.forms import check_url
+from daena_kms.sdk.transport import BUNDLES, bundle_in
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -17,7 +21,10 @@ if TYPE_CHECKING:
 #: The same in every Azure cloud.
 #: https://learn.microsoft.com/azure/storage/blobs/authorize-access-azure-active-directory
 SCOPE = "https://storage.azure.com/.default"
-_ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
+#: A name, or the whole host, whose first part it is; then the last part is not a number.
+_ACCOUNT = re.compile(
+    r"(?=.{3,253}$)([a-z0-9]{3,24})((\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+(?<!\.)(?<![0-9]))?", re.ASCII
+)
 _CONTAINER = re.compile(r"(?=.{3,63}$)[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -28,6 +35,7 @@ def azure_objects(
     prefix: str,
     *,
     credential: "Callable[[], TokenCredential]",
+    cloud: str = PUBLIC,
     environ: Mapping[str, str] = os.environ,
     use: Use = AUDIT,
 ) -> CloudObjects:
@@ -41,20 +49,22 @@ def azure_objects(
 
     Args:
         url: The address, for messages.
-        account: A storage account's name or, outside the public cloud, its whole host, such as
+        account: A storage account's name, or its whole host, such as
             ``account.blob.core.usgovcloudapi.net``.
         container: The container's name.
         prefix: The beginning of every object's name; it may be empty.
         credential: Returns a credential of azure-identity.
+        cloud: In which of Azure's clouds an account is that is given by its name alone.
         environ: ``AZURE_STORAGE_ENDPOINT`` and ``AZURE_STORAGE_ACCOUNT_KEY`` in it lead to an
             emulator instead.
         use: What the objects are kept for.
 
     Raises:
-        ConfigError: Azure does not allow such names, or obstore is not installed.
+        ConfigError: Azure does not allow such names, or obstore is not installed or rejects the
+            settings.
     """
     name = account.partition(".")[0]
-    if _ACCOUNT.fullmatch(name) is None or ":" in account:
+    if _ACCOUNT.fullmatch(account) is None:
         msg = f"{account[:80]!r} is not a storage account"
         raise ConfigError(msg, todo="Write az://account/container/prefix")
     if _CONTAINER.fullmatch(container) is None:
@@ -68,9 +78,20 @@ def azure_objects(
         raise ConfigError(msg, todo="Run: pip install 'daena-kms[azure]'") from None
 
     key = environ.get("AZURE_STORAGE_ACCOUNT_KEY")
-    endpoint = environ.get("AZURE_STORAGE_ENDPOINT") or (
-        f"https://{account}" if "." in account else None
-    )
+    host = blob_host(account, cloud)
+    endpoint = environ.get("AZURE_STORAGE_ENDPOINT") or None
+    if endpoint is not None:
+        check_url(endpoint, "AZURE_STORAGE_ENDPOINT")
+        endpoint = endpoint.rstrip("/")
+    where = endpoint or f"https://{host}"
+    # Whatever is not given, the library takes from the environment by rules of its own.
+    config: dict[str, Any] = {
+        "account_name": name,
+        "endpoint": where,
+        "use_emulator": False,
+        "use_fabric_endpoint": False,
+        "skip_signature": False,
+    }
 
     def provide() -> "AzureCredential":
         if key:
@@ -82,11 +103,16 @@ def azure_objects(
         expires = datetime.fromtimestamp(token.expires_on, UTC)
         return {"token": token.token, "expires_at": expires}
 
-    store = AzureStore(
-        container,
-        prefix=prefix or None,
-        config={"account_name": name, **({"endpoint": endpoint} if endpoint else {})},
-        **bounded(endpoint),
-        credential_provider=provide,
+    provider = Provider(provide)
+    store = made(
+        lambda: AzureStore(
+            container,
+            prefix=prefix or None,
+            config=config,  # type: ignore[arg-type] # a TypedDict
+            **bounded(where, bundle_in(environ, *BUNDLES)),
+            credential_provider=provider,
+        ),
+        url,
+        use,
     )
-    return CloudObjects(store, url, use)
+    return CloudObjects(store, url, use, provider)

@@ -1,17 +1,18 @@
 """Objects in a bucket or container: put and read by ``obstore``, listed by ourselves."""
 
 import contextlib
-import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Look, Objects, Use, is_plain
+from daena_kms.objects.failures import code_of, failure, of_library, unentered, unlisted
 from daena_kms.objects.listing import Asked, Lister, Page, Refused, lister_of
 from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.rest import NoAnswer
+from daena_kms.sdk.transport import proxy_for
 
 if TYPE_CHECKING:
     from obstore.store import AzureStore, GCSStore, S3Store
@@ -19,30 +20,70 @@ if TYPE_CHECKING:
 #: A put that takes longer fails, and the run stops, well before a function's time is over.
 TIMEOUT = timedelta(seconds=10)
 RETRY_TIMEOUT = timedelta(seconds=25)
-_UNAUTHENTICATED = 401
-_CODE = re.compile(r"<Code>([A-Za-z]{1,60})</Code>", re.ASCII)
 
 
-def bounded(endpoint: str | None) -> dict[str, Any]:
-    """Return the settings for each cloud's store: bounded time, and no TLS only for an emulator."""
+def bounded(endpoint: str, certificates: bytes | None) -> dict[str, Any]:
+    """Return the settings for each cloud's store: bounded time, and no TLS only for an emulator.
+
+    Args:
+        endpoint: The URL where it is, to know which proxy leads there.
+        certificates: What is trusted besides the usual, in PEM.
+
+    Raises:
+        ConfigError: The proxy's address is malformed.
+    """
     return {
         "client_options": {
             "timeout": TIMEOUT,
             "connect_timeout": TIMEOUT / 2,
-            "allow_http": bool(endpoint and endpoint.startswith("http://")),
+            "allow_http": endpoint.startswith("http://"),
+            **proxy_for(endpoint),
+            **({"root_certificate": certificates} if certificates else {}),
         },
         "retry_config": {"max_retries": 4, "retry_timeout": RETRY_TIMEOUT},
     }
+
+
+class _Endless(DaenaKMSError):
+    """A listing never ends."""
+
+
+class Provider[T]:
+    """Gives the library credentials, and keeps the error while there are none.
+
+    The library makes an error of its own of it, with its text in it, and loses which one it was.
+    """
+
+    def __init__(self, provide: Callable[[], T]) -> None:
+        self._provide = provide
+        #: Why the last call gave none: one of our errors, or Ctrl-C.
+        self.error: BaseException | None = None
+
+    def __call__(self) -> T:
+        """Return the credentials."""
+        try:
+            found = self._provide()
+        except BaseException as error:
+            ours = isinstance(error, DaenaKMSError) or not isinstance(error, Exception)
+            self.error = error if ours else None
+            raise
+        self.error = None
+        return found
 
 
 class CloudObjects(Objects):
     """Objects in a bucket, through an ``obstore`` store that already has its prefix."""
 
     def __init__(
-        self, store: "S3Store | AzureStore | GCSStore", url: str, use: Use = AUDIT
+        self,
+        store: "S3Store | AzureStore | GCSStore",
+        url: str,
+        use: Use = AUDIT,
+        provider: Provider[Any] | None = None,
     ) -> None:
         self._store = store
         self._use = use
+        self._provider = provider
         self._lock = threading.Lock()
         self._lister: Lister | None = None
         self.url = url
@@ -60,9 +101,10 @@ class CloudObjects(Objects):
             try:
                 obstore.put(self._store, name, data, mode="create", use_multipart=False)
             except exceptions.PermissionDeniedError as refusal:
-                with contextlib.suppress(FileNotFoundError):
+                # If the look fails as well, the refusal is what there is to tell.
+                with contextlib.suppress(FileNotFoundError, exceptions.BaseError):
                     obstore.head(self._store, name)
-                    raise AlreadyExists(name, refused=_code(refusal)) from None
+                    raise AlreadyExists(name, refused=code_of(refusal)) from None
                 raise
 
     def get(self, name: str) -> bytes | None:
@@ -145,25 +187,21 @@ class CloudObjects(Objects):
 
     def _pages(self, prefix: str, *, after: str = "", folders: bool = False) -> Iterator[Page]:
         """Yield the pages of a listing. Raises the error of the use."""
-        asked = Asked(self._root + prefix, self._root + after if after else "", folders=folders)
-        watch = Watch(f"{self._use.label} {self.url}", self._use.error)
-        try:
-            yield from self._listed().pages(asked, watch)
-        except Refused as refusal:
-            unknown = refusal.answer.status == _UNAUTHENTICATED
-            error = self._unavailable("listed", str(refusal), login=unknown)
-        except NoAnswer as away:
-            error = self._unavailable("listed", str(away))
-        except DaenaKMSError as login:
-            # What the login says, as the error that whoever uses this place expects.
-            if isinstance(login, self._use.error):
-                raise
-            error = self._use.error(
-                f"{self._use.label} {self.url} can't be listed: {login.what}", todo=login.todo
-            )
-        else:
-            return
-        raise error
+        with self._errors("listed"):
+            asked = Asked(self._root + prefix, self._root + after if after else "", folders=folders)
+            watch = Watch(f"{self._use.label} {self.url}", _Endless)
+            try:
+                yield from self._listed().pages(asked, watch)
+            except (Refused, NoAnswer) as refusal:
+                error = unlisted(refusal, self.url, self._use)
+            except _Endless as endless:
+                error = self._use.error(endless.what, todo=endless.todo)
+            except DaenaKMSError as login:
+                error = unentered(login, "listed", self.url, self._use)
+            else:
+                return
+            # Raised out here, and so not chained: what it is made of may quote an answer.
+            raise error
 
     def _listed(self) -> Lister:
         with self._lock:
@@ -181,20 +219,21 @@ class CloudObjects(Objects):
             raise AlreadyExists from None
         except (DaenaKMSError, AlreadyExists):
             raise
-        except (exceptions.BaseError, OSError) as error:
+        # Everything: a defect of the library's own is no Exception, and must not escape either.
+        except BaseException as error:
+            if not of_library(error):
+                raise
             # The library's own text is not passed on: it may quote a whole answer.
-            unknown = isinstance(error, exceptions.UnauthenticatedError)
-            raise self._unavailable(what, type(error).__name__, login=unknown) from None
+            raise self._told(error, what) from None
 
-    def _unavailable(self, what: str, why: str, *, login: bool = False) -> DaenaKMSError:
-        msg = f"{self._use.label} {self.url} can't be {what} ({why})"
-        todo = "Check its address, the permissions on it, and that it answers"
-        if login:
-            todo = "Check the credentials that the cloud's SDK finds"
-        return self._use.error(msg, todo=todo)
+    def _told(self, error: BaseException, what: str) -> BaseException:
+        """Return our error: why there are no credentials, if that is the reason."""
+        from obstore.exceptions import UnauthenticatedError
 
-
-def _code(error: Exception) -> str:
-    """Return the service's code for a refusal, which stands in the text of the library's error."""
-    found = _CODE.search(str(error))
-    return found[1] if found is not None else "refused"
+        if isinstance(error, UnauthenticatedError) and self._provider is not None:
+            first = self._provider.error
+            if isinstance(first, DaenaKMSError):
+                return unentered(first, what, self.url, self._use)
+            if first is not None:
+                return first  # Ctrl-C
+        return failure(error, what, self.url, self._use)

@@ -119,6 +119,8 @@ class FileObjects(Objects):
 
     def strange(self, prefix: str) -> Iterator[str]:
         """Walk it, and yield what ``scan`` leaves out."""
+        if prefix.startswith("/"):
+            return  # no file here has such a name
         for found in self._walk(prefix):
             if found.file is None or not is_plain(found.name):
                 yield found.name

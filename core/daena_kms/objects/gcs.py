@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AUDIT, Use
-from daena_kms.objects.cloud import CloudObjects, bounded
+from daena_kms.objects.cloud import CloudObjects, Provider, bounded
+from daena_kms.objects.failures import made
+from daena_kms.sdk.forms import check_url
+from daena_kms.sdk.gcp.login import GOOGLE
+from daena_kms.sdk.transport import BUNDLES, bundle_in
 
 if TYPE_CHECKING:
     from obstore.store import GCSCredential
+
+#: gRPC, by which the secrets are reached, has a variable of its own.
+_BUNDLES = ("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", *BUNDLES)
 
 
 def gcs_objects(
@@ -19,6 +26,7 @@ def gcs_objects(
     prefix: str,
     *,
     token: Callable[[], tuple[str, datetime]],
+    universe: str = GOOGLE,
     environ: Mapping[str, str] = os.environ,
     use: Use = AUDIT,
 ) -> CloudObjects:
@@ -34,11 +42,13 @@ def gcs_objects(
         bucket: The bucket's name.
         prefix: The beginning of every object's name; it may be empty.
         token: Returns an access token and the time at which it expires.
-        environ: ``GCP_STORAGE_ENDPOINT`` in it leads to an emulator instead.
+        universe: The domain of Google's services: another one in a sovereign cloud.
+        environ: ``GCP_STORAGE_ENDPOINT`` in it leads to an emulator or a private
+            endpoint instead.
         use: What the objects are kept for.
 
     Raises:
-        ConfigError: obstore is not installed.
+        ConfigError: obstore is not installed, or rejects the settings.
     """
     try:
         from obstore.store import GCSStore
@@ -51,12 +61,20 @@ def gcs_objects(
         value, ends = token()
         return {"token": value, "expires_at": ends}
 
-    endpoint = environ.get("GCP_STORAGE_ENDPOINT")
-    store = GCSStore(
-        bucket,
-        prefix=prefix or None,
-        config={"base_url": endpoint} if endpoint else {},
-        **bounded(endpoint),
-        credential_provider=provide,
+    where = environ.get("GCP_STORAGE_ENDPOINT") or f"https://storage.{universe}"
+    check_url(where, "GCP_STORAGE_ENDPOINT")
+    where = where.rstrip("/")
+    provider = Provider(provide)
+    store = made(
+        lambda: GCSStore(
+            bucket,
+            prefix=prefix or None,
+            # Whatever is not given, the library takes from the environment by rules of its own.
+            config={"base_url": where, "skip_signature": False},
+            **bounded(where, bundle_in(environ, *_BUNDLES)),
+            credential_provider=provider,
+        ),
+        url,
+        use,
     )
-    return CloudObjects(store, url, use)
+    return CloudObjects(store, url, use, provider)

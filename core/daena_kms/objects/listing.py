@@ -17,7 +17,7 @@ from urllib.parse import unquote, unquote_plus
 from xml.etree import ElementTree as ET
 
 from daena_kms.sdk.listing import Watch
-from daena_kms.sdk.rest import Answer, NoAnswer, seconds_of
+from daena_kms.sdk.rest import PASSING, Answer, NoAnswer, Why, seconds_of
 
 #: Answers after which the same question may be answered.
 _AGAIN = {408, 429, 500, 502, 503, 504}
@@ -43,7 +43,9 @@ class Refused(Exception):
     """The service refused the question; the text is its code, and ``answer`` is for no message."""
 
     def __init__(self, answer: Answer) -> None:
-        super().__init__(_code(answer))
+        #: Empty if the service says none.
+        self.code = _code(answer)
+        super().__init__(self.code or str(answer.status))
         self.answer = answer
 
 
@@ -135,13 +137,13 @@ class Lister:
             last = left == 0 or time.monotonic() + wait > until
             try:
                 answer = self._ask(query)
-            except NoAnswer:
-                if last:
+            except NoAnswer as away:
+                if last or away.why not in PASSING:
                     raise
             else:
                 if last or answer.status not in _AGAIN:
                     return answer
-            time.sleep(wait * random.uniform(0.5, 1))  # noqa: S311 - spreads retries
+            time.sleep(wait * random.SystemRandom().uniform(0.5, 1))
             wait = min(2 * wait, _LONGEST)
         raise NoAnswer(NoAnswer.__name__)  # not reached: the last try raises or returns
 
@@ -249,7 +251,7 @@ def _document(body: bytes) -> ET.Element:
             return ET.fromstring(text)  # noqa: S314 - the answer of the service that holds the log
         except ET.ParseError:
             continue
-    raise NoAnswer("no listing")
+    raise NoAnswer("no listing", Why.NONSENSE)
 
 
 def _tag(element: ET.Element) -> str:
@@ -281,12 +283,12 @@ def _time(text: str) -> datetime | None:
 
 
 def _code(answer: Answer) -> str:
-    """Return a refusal's code: a word of the service's, never its text."""
+    """Return a refusal's code: a word of the service's, never its text. It may be empty."""
     named = re.fullmatch(r"[A-Za-z]{1,60}", answer.headers.get("x-ms-error-code", ""), re.ASCII)
     if named is not None:
         return named[0]
     found = _CODE.search(answer.body)
-    return found[1].decode() if found is not None else str(answer.status)
+    return found[1].decode() if found is not None else ""
 
 
 def lister_of(store: Any) -> Lister:

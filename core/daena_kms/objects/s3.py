@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AUDIT, Use
-from daena_kms.objects.cloud import CloudObjects, bounded
+from daena_kms.objects.cloud import CloudObjects, Provider, bounded
+from daena_kms.objects.failures import made
+from daena_kms.sdk.aws.endpoint import S3Endpoint
+from daena_kms.sdk.forms import check_url
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -22,6 +25,7 @@ def s3_objects(
     *,
     region: str | None,
     credentials: Callable[[], Any],
+    endpoint: S3Endpoint | None = None,
     environ: Mapping[str, str] = os.environ,
     use: Use = AUDIT,
 ) -> CloudObjects:
@@ -37,11 +41,13 @@ def s3_objects(
         prefix: The beginning of every object's name; it may be empty.
         region: The bucket's region, if it is set.
         credentials: Returns botocore credentials.
-        environ: ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` in it leads to an emulator instead.
+        endpoint: Where the bucket is, by the SDK's settings and rules.
+        environ: Without an ``endpoint``, ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL`` in it
+            leads to an emulator.
         use: What the objects are kept for.
 
     Raises:
-        ConfigError: obstore is not installed.
+        ConfigError: obstore is not installed, or rejects the settings.
     """
     try:
         from obstore.store import S3Store
@@ -59,16 +65,35 @@ def s3_objects(
             "expires_at": datetime.now(UTC) + _CREDENTIALS_LIVE,
         }
 
-    endpoint = environ.get("AWS_ENDPOINT_URL_S3") or environ.get("AWS_ENDPOINT_URL")
-    store = S3Store(
-        bucket,
-        prefix=prefix or None,
-        config={
-            "checksum_algorithm": "SHA256",
-            **({"region": region} if region else {}),
-            **({"endpoint": endpoint} if endpoint else {}),
-        },
-        **bounded(endpoint),
-        credential_provider=provide,
+    where = endpoint or _emulator(environ, region)
+    # Whatever is not given, the library takes from the environment by rules of its own.
+    given: dict[str, Any] = {
+        "checksum_algorithm": "SHA256",
+        "conditional_put": "etag",
+        "skip_signature": False,
+        "s3_express": False,
+        "region": where.region,
+        "endpoint": where.url,
+        "aws_endpoint_url_s3": where.url,
+        "virtual_hosted_style_request": where.virtual,
+    }
+    provider = Provider(provide)
+    store = made(
+        lambda: S3Store(
+            bucket,
+            prefix=prefix or None,
+            config=given,  # type: ignore[arg-type] # a TypedDict
+            **bounded(where.url, where.certificates),
+            credential_provider=provider,
+        ),
+        url,
+        use,
     )
-    return CloudObjects(store, url, use)
+    return CloudObjects(store, url, use, provider)
+
+
+def _emulator(environ: Mapping[str, str], region: str | None) -> S3Endpoint:
+    name = "AWS_ENDPOINT_URL_S3" if environ.get("AWS_ENDPOINT_URL_S3") else "AWS_ENDPOINT_URL"
+    where = environ.get(name) or f"https://s3.{region or 'us-east-1'}.amazonaws.com"
+    check_url(where, name)
+    return S3Endpoint(where.rstrip("/"), region or "us-east-1", virtual=False)

@@ -8,20 +8,23 @@ import base64
 import contextlib
 import functools
 import re
+import select
+import socket
 import ssl
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from enum import Enum, auto
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.sdk.quiet import quiet
+from daena_kms.sdk.transport import proxy_for
 
 #: obstore's own, where a store says nothing, in seconds.
 _TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
@@ -42,8 +45,42 @@ class Answer:
     body: bytes
 
 
+class Why(Enum):
+    """Why there is no answer."""
+
+    #: Nobody listens there, or the connection broke.
+    AWAY = auto()
+    #: The name of its host can't be looked up.
+    NAME = auto()
+    #: The certificate is not trusted.
+    CERTIFICATE = auto()
+    #: What answers speaks no TLS.
+    NO_TLS = auto()
+    #: The proxy can't be reached, or does not connect.
+    PROXY = auto()
+    #: There is nobody to ask as.
+    LOGIN = auto()
+    #: The address can't be asked.
+    SETTING = auto()
+    #: What answered is not what was asked for.
+    NONSENSE = auto()
+
+
+#: What may have passed by the next time.
+PASSING = frozenset({Why.AWAY, Why.NAME, Why.PROXY})
+
+
 class NoAnswer(Exception):
-    """The service did not answer, or could not be asked; the text is one word that says why."""
+    """The service did not answer, or could not be asked.
+
+    Args:
+        name: What happened, in one word or a few, which nothing from outside chose.
+        why: What that means.
+    """
+
+    def __init__(self, name: str, why: Why = Why.AWAY) -> None:
+        super().__init__(name)
+        self.why = why
 
 
 #: Returns the headers that authorize a GET of an address.
@@ -83,16 +120,32 @@ class Asker:
     def __call__(self, query: Mapping[str, str], /) -> Answer:
         """Send one GET. Raises :class:`NoAnswer`, and what ``authorize`` raises."""
         if not self._address.startswith("https:") and not self._plain:
-            raise NoAnswer("its address is not https")
+            raise NoAnswer("its address is not https", Why.SETTING)
         url = f"{self._address}?{urlencode(query, quote_via=quote, safe='')}"
         headers = self._authorize(url)
         try:
             return self._way.get(url, headers)
-        except ssl.SSLCertVerificationError:
-            why = "its certificate is not trusted"
         except (HTTPException, OSError, ValueError) as error:
-            why = type(error).__name__
-        raise NoAnswer(why)
+            name, why = type(error).__name__, _why(error)
+        raise NoAnswer(name, why)
+
+
+class ProxyFailed(OSError):
+    """The way ends at the proxy."""
+
+
+#: The first that fits: some are kinds of others.
+_WHY: tuple[tuple[tuple[type[Exception], ...], Why], ...] = (
+    ((ProxyFailed,), Why.PROXY),
+    ((ssl.SSLCertVerificationError,), Why.CERTIFICATE),
+    ((ssl.SSLError,), Why.NO_TLS),
+    ((socket.gaierror,), Why.NAME),
+    ((InvalidURL, UnicodeError, ValueError), Why.SETTING),
+)
+
+
+def _why(error: Exception) -> Why:
+    return next((why for kinds, why in _WHY if isinstance(error, kinds)), Why.AWAY)
 
 
 class _Way:
@@ -109,18 +162,21 @@ class _Way:
         connect = seconds_of(options.get("connect_timeout", _CONNECT_TIMEOUT))
         self._connect = min(connect, self._read)
         given = options.get("root_certificate")
-        self._certificate = given.decode("ascii") if isinstance(given, bytes) else given
+        # A bundle may have comments in any encoding between its certificates.
+        self._certificates = given.decode("ascii", "ignore") if isinstance(given, bytes) else given
         self._bundle = bundle
-        proxy = options.get("proxy_url") or _proxy_of(parts.scheme, self._host)
-        self._proxy = urlsplit(str(proxy)) if proxy else None
+        self._proxy = _proxy(address, self._host, options)
         self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close, self._idle)
 
     def get(self, url: str, headers: Mapping[str, str]) -> Answer:
         """Send one GET, on a connection that is open already if there is one."""
-        # The service may have closed it in the meantime: then a new one is needed.
-        with contextlib.suppress(IndexError, HTTPException, OSError):
-            return self._send(self._idle.pop(), url, headers)
+        with contextlib.suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if not _dropped(connection):
+                    return self._send(connection, url, headers)
+                connection.close()
         return self._send(self._open(), url, headers)
 
     def _send(self, connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> Answer:
@@ -146,13 +202,20 @@ class _Way:
             host, port = self._proxy.hostname or "", self._proxy.port or 80
         if self._secure:
             connection: HTTPConnection = HTTPSConnection(
-                host, port, timeout=self._connect, context=_trust(self._certificate, self._bundle)
+                host, port, timeout=self._connect, context=_trust(self._certificates, self._bundle)
             )
             if self._proxy is not None:
                 connection.set_tunnel(self._host, self._port, headers=self._proxy_headers())
         else:
             connection = HTTPConnection(host, port, timeout=self._connect)
-        connection.connect()
+        try:
+            connection.connect()
+        except (ssl.SSLError, TimeoutError):
+            raise
+        except OSError as error:
+            if self._proxy is None:
+                raise
+            raise ProxyFailed from error
         connection.sock.settimeout(self._read)
         return connection
 
@@ -165,17 +228,28 @@ class _Way:
 
 
 @functools.lru_cache(maxsize=4)
-def _trust(certificate: str | None, bundle: Bundle) -> ssl.SSLContext:
-    """Return the TLS settings: the system's authorities, or a library's, and the one given.
+def _trust(certificates: str | None, bundle: Bundle) -> ssl.SSLContext:
+    """Return the TLS settings: the system's authorities, or a library's, and those given.
 
     Loading them takes as long as some hundred imports, so the log and the claims share them.
     """
     paths = ssl.get_default_verify_paths()
     found = [path for path in (paths.cafile, paths.capath) if path and Path(path).exists()]
     context = ssl.create_default_context(cafile=None if found else bundle())
-    if certificate is not None:
-        context.load_verify_locations(cadata=certificate)
+    # As obstore has it: what is given is trusted by itself, also one that lacks what RFC 5280 asks.
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if certificates is not None:
+        context.load_verify_locations(cadata=certificates)
     return context
+
+
+def _dropped(connection: HTTPConnection) -> bool:
+    """Whether the service has closed a connection in the meantime: then there is an end to read."""
+    try:
+        return bool(select.select([connection.sock], [], [], 0)[0])
+    except (OSError, ValueError):
+        return True
 
 
 def _close(connections: list[HTTPConnection]) -> None:
@@ -183,12 +257,17 @@ def _close(connections: list[HTTPConnection]) -> None:
         connection.close()
 
 
-def _proxy_of(scheme: str, host: str) -> str | None:
-    """Return the proxy that the environment names for a host."""
-    if proxy_bypass(host):
+def _proxy(address: str, host: str, options: Mapping[str, Any]) -> SplitResult | None:
+    """Return the proxy that obstore uses: the store's, or the environment's.
+
+    Raises:
+        ConfigError: The environment's is malformed.
+    """
+    given = options if options.get("proxy_url") else proxy_for(address)
+    excluded = {name.strip().lower() for name in str(given.get("proxy_excludes", "")).split(",")}
+    if not given or host.lower() in excluded:
         return None
-    proxies = getproxies()
-    return proxies.get(scheme) or proxies.get("all") or None
+    return urlsplit(str(given["proxy_url"]))
 
 
 def seconds_of(span: object) -> float:
@@ -241,4 +320,4 @@ class Caller:
                 self._known = known
                 return known
         # Raised out here, and so not chained: the login's error may quote an answer.
-        raise NoAnswer(why)
+        raise NoAnswer(why, Why.LOGIN)

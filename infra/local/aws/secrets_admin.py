@@ -50,6 +50,14 @@ class AdminOperations:
             message = f"The RecoveryWindowInDays value must be between {least} and {most} days."
             raise AwsError("InvalidParameterException", message)
         secret = self._store.own(params)
+        # API_DeleteSecret: "You can't delete a primary secret that is replicated to other Regions".
+        # https://github.com/gruntwork-io/cloud-nuke/issues/435 shows the code and the text.
+        if secret.replicas:
+            regions = ", ".join(secret.replicas)
+            message = (
+                f"You can't delete secret {secret.arn} that still has replica regions [{regions}]."
+            )
+            raise AwsError("InvalidParameterException", message)
         secret.delete_at = now + timedelta(days=days)
         return self._store.changed(secret) | {"DeletionDate": epoch(secret.delete_at)}
 

@@ -60,6 +60,8 @@ class Secret:
     rotation_lambda: str | None = None
     rotation_rules: Json = field(default_factory=dict)
     policy: str | None = None
+    #: The regions of its replicas.
+    replicas: tuple[str, ...] = ()
 
     def stages(self) -> dict[str, list[str]]:
         """Return the labels of each version that has any."""
@@ -121,5 +123,10 @@ class Secret:
             "RotationLambdaARN": self.rotation_lambda,
             "RotationRules": self.rotation_rules or None,
             "DeletedDate": epoch(self.delete_at) if self.delete_at else None,
+            "PrimaryRegion": self.arn.split(":")[3] if self.replicas else None,
+            "ReplicationStatus": [
+                {"Region": region, "Status": "InSync"} for region in self.replicas
+            ]
+            or None,
         }
         return answer | {name: value for name, value in optional.items() if value is not None}

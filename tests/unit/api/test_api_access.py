@@ -123,9 +123,11 @@ def test_a_policy_that_can_t_be_read_lets_nobody_in(
 
 
 def test_an_empty_policy_allows_nothing() -> None:
-    """A list without rules is a policy, and no setting is none."""
+    """A list without rules is a policy, an empty variable is one, too, and no setting is none."""
     assert not Access.load(Settings({"DAENA_KMS_ACCESS": "[]"})).allows("x", Permission.READ, "key")
-    assert Access.load(Settings({"DAENA_KMS_ACCESS": ""})).allows("x", Permission.RUN)
+    assert not Access.load(Settings({"DAENA_KMS_ACCESS": ""})).allows("x", Permission.RUN)
+    assert not Access.load(Settings({"DAENA_KMS_ACCESS": ""})).allows_any("x", Permission.READ)
+    assert Access.load(Settings({})).allows("x", Permission.RUN)
 
 
 def test_patterns_match_whole_texts() -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from daena_kms.doctor import Status
 
+from infra.local.aws import sts
 from infra.local.aws.protocol import AwsError, Handler, Json, Params
 from infra.local.aws.sim import AwsSimulator
 from tests.unit.doctor.worlds import KEY, Patient
@@ -257,3 +258,24 @@ def test_what_can_t_be_listed_is_told_once(aws: Patient) -> None:
     aws.sim.faults.deny("ListSecrets")
     wrong = {name for name, check in aws.odd().items() if check.status is Status.WRONG}
     assert wrong == {"keys: list"}
+
+
+@pytest.mark.parametrize("minutes", [60, -60])
+def test_a_refusal_for_the_clock_measures_it(
+    aws: Patient, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing else is asked of a store that refuses us, so the refusal itself is measured."""
+    text = "Signature expired: c4naRy is now earlier than x"
+    refusal = sts._error(AwsError("SignatureDoesNotMatch", text, 403))
+    monkeypatch.setattr(aws.sim.sts, "perform", lambda *_given: refusal)
+    aws.shift = timedelta(minutes=minutes)
+    odd = aws.odd()
+    side = "ahead of" if minutes > 0 else "behind"
+    assert (odd["clock"].status, odd["clock"].todo) == (
+        Status.WRONG,
+        "Set this machine's clock by NTP",
+    )
+    assert f"s {side} the clock of the store" in odd["clock"].found
+    assert odd["credentials"].status is Status.WRONG
+    assert "this machine's clock is wrong" in odd["credentials"].found
+    assert "permission secretsmanager:PutSecretValue" not in odd

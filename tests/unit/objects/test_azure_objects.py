@@ -147,7 +147,11 @@ def test_two_data_actions_are_enough(sim: AzureSimulator) -> None:
 @pytest.mark.parametrize(
     ("account", "environ", "config"),
     [
-        ("account", {}, {"account_name": "account"}),
+        (
+            "account",
+            {},
+            {"account_name": "account", "endpoint": "https://account.blob.core.windows.net"},
+        ),
         (
             "account.blob.core.chinacloudapi.cn",
             {},
@@ -175,7 +179,9 @@ def test_whose_host_is_used(
     monkeypatch.setattr(obstore.store, "AzureStore", lambda _name, **options: given.append(options))
     azure_objects("az://x", account, "audit", "", credential=nobody, environ=environ)
     (options,) = given
-    assert options["config"] == config
+    # What the library would take from the environment by itself is switched off.
+    off = {"use_emulator": False, "use_fabric_endpoint": False, "skip_signature": False}
+    assert options["config"] == config | off
     assert options["client_options"]["allow_http"] is bool(environ)
     assert options["prefix"] is None
 

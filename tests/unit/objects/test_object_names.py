@@ -59,6 +59,7 @@ STRANGE = [
         "log/~",
         "log/{}",
     ),
+    *("/log/x", f"/{RUN}000000.json", "//log/x", "/"),
     LONG,
 ]
 #: Those that stand outside of the log all the same.
@@ -103,6 +104,10 @@ def test_strange_names_end_nothing(place: Place) -> None:
     found = [problem.name for problem in report.problems]
     assert sorted(found) == sorted({shown(name) for name in listed if split_name(name) is None})
     assert len(found) > len(set(taken) - ELSEWHERE) / 2
+    beside = {name for name in taken if name.startswith("/")}
+    assert {note for note in report.notes if "is outside of log/" in note} == {
+        f"{name} is outside of log/, and nothing reads it" for name in beside
+    }
     assert all("is not named like an object" in problem.what for problem in report.problems)
     assert all(p.name.isprintable() and p.name.isascii() for p in report.problems)
     assert all(place.log.get(name) is None for name in STRANGE if name != LONG)

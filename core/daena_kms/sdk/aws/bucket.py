@@ -50,9 +50,10 @@ def asker(store: Any) -> Asker:
 def _address(config: Mapping[str, Any], region: str) -> str:
     """Return the bucket's address as obstore forms it."""
     bucket = quote(str(config["bucket"]), safe="")
-    endpoint = str(config.get("endpoint") or f"https://s3.{region}.amazonaws.com").rstrip("/")
+    own = config.get("endpoint_url_s3") or config.get("endpoint")
+    endpoint = str(own or f"https://s3.{region}.amazonaws.com").rstrip("/")
     if config.get("virtual_hosted_style_request") not in _TRUE:
         return f"{endpoint}/{bucket}"
-    if config.get("endpoint"):
+    if own:
         return endpoint
     return f"https://{bucket}.{urlsplit(endpoint).netloc}"

@@ -1,11 +1,16 @@
 """Calls to AWS: clients made on first use, with the SDK's own retries."""
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from daena_kms.errors import ConfigError
+from daena_kms.sdk.aws.causes import CONFIG, NO_REGION, OTHERS
+from daena_kms.sdk.aws.endpoint import bundle, certificates, configured_endpoint
 from daena_kms.sdk.aws.errors import mapped, sdk_error
 from daena_kms.sdk.errors import not_installed
+from daena_kms.sdk.forms import check_region
 from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import quiet, watch
@@ -74,7 +79,8 @@ class AWS:
         """The region in use, as given, or as the client or the SDK's own settings say."""
         for client in self._clients.values():
             return str(client.meta.region_name)
-        return self._region or self.session().get_config_variable("region")
+        region = self._region or self.session().get_config_variable("region")
+        return check_region(region) if region else None
 
     def session(self) -> "Session":
         """Return the SDK's session: its profile, its credentials, its settings."""
@@ -82,8 +88,19 @@ class AWS:
             self._session = _new_session(self._profile)
         return self._session
 
+    def credentials(self) -> object:
+        """Return the credentials that the session finds: see :func:`credentials_of`."""
+        return credentials_of(self.session())
+
     def _make(self, service: str) -> "BaseClient":
         session = self.session()
+        region = self._region or session.get_config_variable("region")
+        if not region:
+            raise NO_REGION.about(None)
+        check_region(region)
+        configured_endpoint(session, service)
+        certificates(session)
+        self.credentials()
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -96,12 +113,22 @@ class AWS:
         )
         try:
             with quiet():
-                client = session.create_client(service, region_name=self._region, config=config)
+                client = session.create_client(
+                    service,
+                    region_name=self._region,
+                    config=config,
+                    # An empty name would switch the checks of certificates off.
+                    verify=bundle(session) or True,
+                )
         except BotoCoreError as error:
-            raise sdk_error(error) from None
-        watch("botocore", "boto3", "urllib3")
-        self._pace(client)
-        return client
+            ours = sdk_error(error)
+        except OTHERS as error:  # an endpoint that it does not take, a number that is none
+            ours = CONFIG.about(None, name=type(error).__name__)
+        else:
+            watch("botocore", "boto3", "urllib3")
+            self._pace(client)
+            return client
+        raise ours
 
     def _pace(self, client: "BaseClient") -> None:
         """Space the rotation's writes once one was throttled; retries go through it too."""
@@ -133,9 +160,52 @@ def _new_session(profile: str | None) -> "Session":
     except ModuleNotFoundError:
         raise not_installed("the AWS SDK", "aws") from None
 
-    session = Session(profile=profile)
+    session = Session(profile=profile, session_vars=dict(_without_empty()))
     try:
         session.get_scoped_config()
     except BotoCoreError as error:  # a profile that is missing, a malformed file
-        raise sdk_error(error) from None
-    return session
+        ours = sdk_error(error)
+    except OTHERS as error:
+        ours = CONFIG.about(None, name=type(error).__name__)
+    else:
+        return session
+    raise ours
+
+
+def _without_empty() -> "Iterator[tuple[str, tuple[Any, ...]]]":
+    """Yield the SDK's settings that an empty variable would set, without that variable."""
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
+
+    for name, (in_file, variables, default, convert) in KNOWN.items():
+        names = [variables] if isinstance(variables, str) else variables or []
+        used = [variable for variable in names if os.environ.get(variable) != ""]
+        if len(used) < len(names):
+            yield name, (in_file, used or None, default, convert)
+
+
+def credentials_of(session: "Session") -> Any:
+    """Return a session's credentials, with a value that can be used now.
+
+    They are asked for here, so that a token file that is missing or a program that prints no JSON
+    is told apart from a service that does not answer.
+
+    Raises:
+        ConfigError: There are none, or what they come from can't be used.
+        AccessDenied: The role is refused.
+    """
+    from botocore.exceptions import NoCredentialsError
+
+    def find() -> tuple[Any, Any]:
+        found = session.get_credentials()
+        if found is None:
+            raise NoCredentialsError
+        return found, found.get_frozen_credentials()
+
+    found, frozen = mapped(find, "the role of the credentials", None, more=OTHERS)
+    for part in (frozen.access_key, frozen.secret_key, frozen.token):
+        # In a header, anything else would be sent as something else, or not at all.
+        if part and not (part.isascii() and part.isprintable() and " " not in part):
+            msg = "no usable AWS credentials: they hold a space or a line end"
+            todo = "Write access keys and tokens alone, without quotes and line ends"
+            raise ConfigError(msg, todo=todo)
+    return found

@@ -1,6 +1,8 @@
-"""AWS's errors in our words."""
+"""AWS's errors in our words: the codes of its services, and every class of botocore's own."""
 
+import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import (
@@ -11,7 +13,16 @@ from daena_kms.errors import (
     KeyNotFound,
     StoreUnavailable,
 )
-from daena_kms.sdk.errors import Meaning, translated
+from daena_kms.sdk.aws.causes import (
+    CLASSES,
+    DAMAGED,
+    IN_CALLS,
+    UNKNOWN,
+    is_expired,
+    is_of_credentials,
+    of_transport,
+)
+from daena_kms.sdk.errors import Meaning, is_off, read_date, safe_word, translated, wrong_clock
 
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
@@ -40,7 +51,8 @@ class FailedError(StoreUnavailable):
 _POLICY = "Look at it with aws secretsmanager get-resource-policy"
 _KMS_KEY = "Check the KMS key's policy, and that the key is enabled"
 #: What an error code means. https://docs.aws.amazon.com/secretsmanager/latest/apireference/
-#: lists the codes by operation.
+#: lists the codes by operation, and https://docs.aws.amazon.com/AmazonS3/latest/API/
+#: ErrorResponses.html those of S3.
 _ERRORS: Mapping[str, Meaning] = {
     "ResourceNotFoundException": Meaning(
         KeyNotFound,
@@ -66,6 +78,9 @@ _ERRORS: Mapping[str, Meaning] = {
         "the KMS key in AWS_KMS_KEY_ID does not exist",
         "Check its id and the region",
     ),
+    "InvalidArnException": Meaning(
+        ConfigError, "KMS rejects the KMS key's ARN", "Check AWS_KMS_KEY_ID and the region"
+    ),
     "DisabledException": Meaning(ConfigError, "the KMS key is disabled", "Enable it"),
     "KMSInvalidStateException": Meaning(
         ConfigError, "the KMS key is not usable", "Check its state"
@@ -77,75 +92,130 @@ _ERRORS: Mapping[str, Meaning] = {
     ),
     # Common to all services.
     **dict.fromkeys(
-        (
-            "AccessDeniedException",
-            "AccessDenied",
-            "UnrecognizedClientException",
-            "InvalidSignatureException",
-            "SignatureDoesNotMatch",
-            "ExpiredTokenException",
-            "ExpiredToken",
-            "InvalidClientTokenId",
-            "IncompleteSignature",
-            "NotAuthorized",
-        ),
+        ("AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired"),
         Meaning(
             AccessDenied,
             "AWS refused {operation} ({code})",
             f"Allow it in the caller's policy and in the KMS key's. {_CREDENTIALS}",
         ),
     ),
+    **dict.fromkeys(
+        (
+            "UnrecognizedClientException",
+            "InvalidClientTokenId",
+            "InvalidAccessKeyId",
+            "InvalidSignatureException",
+            "SignatureDoesNotMatch",
+            "AuthFailure",
+            "IncompleteSignature",
+            "MissingAuthenticationToken",
+        ),
+        Meaning(AccessDenied, "AWS does not accept the credentials ({code})", _CREDENTIALS),
+    ),
+    **dict.fromkeys(
+        ("ExpiredTokenException", "ExpiredToken"),
+        Meaning(
+            AccessDenied,
+            "the AWS credentials have expired ({code})",
+            "Log in again, for example with aws sso login, or renew the role's credentials",
+        ),
+    ),
 }
 #: The codes of :class:`RefusedError`.
 _REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
 
-#: What an error of botocore's own means, by the name of its class; the first that fits.
-_NO_REGION = Meaning(ConfigError, "no AWS region is set", "Set AWS_REGION, or pass region")
-_NO_CREDENTIALS = Meaning(ConfigError, "no usable AWS credentials ({name})", _CREDENTIALS)
-_CALL_REFUSED = Meaning(
-    ConfigError, "the AWS SDK refused the call ({name})", "Check the arguments and the settings"
+#: These say that the clock is wrong, and nothing else.
+_CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
+#: These may say so. The text tells, or the time in the answer.
+#: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
+_MAYBE_CLOCK = frozenset({"SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"})
+_DATED = re.compile(r"signature (?:has )?expired|not yet current|is now (?:earlier|later)")
+
+#: A bucket in another region. S3 names the region in a header, or in the body.
+_ELSEWHERE = frozenset(
+    {
+        "PermanentRedirect",
+        "TemporaryRedirect",
+        "AuthorizationHeaderMalformed",
+        "IllegalLocationConstraintException",
+        "301",
+    }
 )
-_NO_ANSWER = Meaning(
-    StoreUnavailable,
-    "AWS did not answer ({name})",
-    "Check the network; the next run tries again",
-)
+_REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 
 
-def mapped[T](call: Callable[[], T], operation: str, key_id: str | None) -> T:
-    """Make a call of one operation. Raises our errors, without the SDK's text."""
+def mapped[T](
+    call: Callable[[], T],
+    operation: str,
+    key_id: str | None,
+    more: tuple[type[Exception], ...] = (),
+) -> T:
+    """Make a call of one operation. Raises our errors, without the SDK's text.
+
+    Args:
+        call: Makes the call.
+        operation: Its name, for messages.
+        key_id: The key, if it is about one.
+        more: Further errors that mean what :data:`daena_kms.sdk.aws.causes.CLASSES` says.
+    """
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     def translate(error: Exception) -> DaenaKMSError:
         if isinstance(error, ClientError):
             return _service_error(error, operation, key_id)
+        if isinstance(error, RuntimeError) and not is_expired(error):
+            raise error
+        plain = type(error).__module__ != BotoCoreError.__module__
+        if isinstance(error, ValueError) and plain and not (more or is_of_credentials(error)):
+            # It was met in the answer, so the call may have taken effect.
+            return DAMAGED.about(key_id, name=type(error).__name__)
         return sdk_error(error, key_id)
 
-    return translated(call, (ClientError, BotoCoreError), translate)
+    kinds = (ClientError, BotoCoreError, ResponseParserError, RuntimeError, *IN_CALLS, *more)
+    return translated(call, kinds, translate)
+
+
+def elsewhere(region: object) -> ConfigError:
+    """Return the error for a bucket that is in another region than the one that was asked."""
+    known = isinstance(region, str) and _REGION.fullmatch(region) is not None
+    msg = f"the bucket is in another region{f' ({region})' if known else ''}"
+    todo = f"Set AWS_REGION to {region}" if known else "Set AWS_REGION to the bucket's region"
+    return ConfigError(msg, todo=f"{todo}, or use a bucket in the region that is set")
+
+
+def clock_refused(code: str, text: str, theirs: datetime | None) -> bool:
+    """Return whether a refusal means that this machine's clock is wrong.
+
+    Args:
+        code: The service's code.
+        text: The service's text, of which nothing is shown.
+        theirs: The time in the answer.
+    """
+    if code in _CLOCK:
+        return True
+    return code in _MAYBE_CLOCK and (bool(_DATED.search(text.lower())) or is_off(theirs))
 
 
 def _service_error(error: "ClientError", operation: str, key_id: str | None) -> DaenaKMSError:
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    answer, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    headers = metadata.get("HTTPHeaders", {})
+    code, theirs = str(answer.get("Code", "")), read_date(headers.get("date"))
+    if clock_refused(code, str(answer.get("Message", "")), theirs):
+        return wrong_clock("AWS", theirs, key_id)
     if code in _ERRORS:
         return _ERRORS[code].about(key_id, operation=operation, code=code)
     if code in _REFUSED:
         return RefusedError(code, operation, key_id)
-    return FailedError(code, operation, key_id)
+    if code in _ELSEWHERE:
+        return elsewhere(headers.get("x-amz-bucket-region") or answer.get("Region"))
+    return FailedError(safe_word(code), operation, key_id)
 
 
 def sdk_error(error: "BotoCoreError | Exception", key_id: str | None = None) -> DaenaKMSError:
     """Return our error for one that botocore raised without an answer of AWS."""
-    name = type(error).__name__
-    if name == "NoRegionError":
-        meaning = _NO_REGION
-    elif any(word in name for word in ("Credential", "Profile", "Token", "SSO")):
-        meaning = _NO_CREDENTIALS
-    elif name in {
-        "ParamValidationError",
-        "UnknownParameterError",
-        "InvalidEndpointConfigurationError",
-    }:
-        meaning = _CALL_REFUSED
-    else:
-        meaning = _NO_ANSWER
-    return meaning.about(key_id, name=name)
+    meaning = of_transport(error)
+    if meaning is None:
+        names = (kind.__name__ for kind in type(error).__mro__)
+        meaning = next((CLASSES[name] for name in names if name in CLASSES), UNKNOWN)
+    return meaning.about(key_id, name=type(error).__name__)

@@ -30,7 +30,11 @@ LOOPBACK = {"localhost", "127.0.0.1"}
 _CONNECTIONS = 64
 #: Seconds between two tries of a read.
 _LONGEST_WAIT = 20.0
-_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*", re.ASCII)
+_ADDRESS = re.compile(
+    r"https://(?P<host>[a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::(?P<port>[0-9]{1,5}))?/?",
+    re.ASCII | re.IGNORECASE,
+)
+_MAX_ADDRESS, _MAX_PORT = 300, 65_535
 
 
 class Vault:
@@ -143,19 +147,9 @@ def check_url(url: str | None) -> str:
     if not url:
         msg = "no Key Vault is set"
         raise ConfigError(msg, todo="Set AZURE_KEY_VAULT_URL, such as https://name.vault.azure.net")
-    try:
-        parts = urlsplit(url)
-        parts.port  # noqa: B018 - raises for a malformed port
-    except ValueError:
-        parts = None
-    if (
-        parts is None
-        or parts.scheme != "https"
-        or _HOST.fullmatch(parts.hostname or "") is None
-        or parts.username is not None
-        or (parts.path.strip("/"), parts.query, parts.fragment) != ("", "", "")
-    ):
+    found = _ADDRESS.fullmatch(url) if len(url) <= _MAX_ADDRESS else None
+    if found is None or not 0 < int(found["port"] or 1) <= _MAX_PORT:
         msg = "the address of the Key Vault is not https:// and a host, and nothing else"
         todo = "Write https://name.vault.azure.net, or the host that a sovereign cloud uses"
         raise ConfigError(msg, todo=todo)
-    return f"https://{parts.netloc.lower()}"
+    return url.lower().rstrip("/")

@@ -1,4 +1,4 @@
-"""Key Vault's errors in our words."""
+"""Key Vault's errors in our words: its codes, and every class of azure-core and azure-identity."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from daena_kms.errors import (
     RotationConflict,
     StoreUnavailable,
 )
-from daena_kms.sdk.azure.login import refused
+from daena_kms.sdk.azure.refusals import NO_FILE, refused
 from daena_kms.sdk.errors import Meaning, translated
 
 if TYPE_CHECKING:
@@ -83,11 +83,84 @@ _NO_ANSWER = Meaning(
     "the Key Vault did not answer ({name})",
     "Check the network; the next run tries again",
 )
+#: A certificate is looked at before a request goes out; a later answer may not be TLS either.
+_CERTIFICATE = Meaning(
+    StoreUnavailable,
+    "the Key Vault can't be reached ({name}): its certificate is not trusted",
+    "Check REQUESTS_CA_BUNDLE, this machine's clock, and any proxy that opens TLS",
+)
+_NO_TLS = Meaning(
+    Unanswered,
+    "there is no TLS connection to the Key Vault ({name})",
+    "Check the vault's address and port, and any proxy in between",
+)
+_PROXY = Meaning(
+    StoreUnavailable,
+    "the proxy to the Key Vault can't be reached, or refuses ({name})",
+    "Check HTTPS_PROXY and NO_PROXY; the next run tries again",
+)
+_DAMAGED = Meaning(
+    Unanswered,
+    "the answer of the Key Vault was cut off ({name})",
+    "Look for a proxy in between; the next run tries again",
+)
+_MISREAD = Meaning(
+    Unanswered,
+    "the Azure SDK could not read the answer of the Key Vault ({name})",
+    "Check that the packages of the Azure SDK fit each other",
+)
+#: Before a request goes out.
+_REFUSED_CALL = Meaning(
+    ConfigError,
+    "the Azure SDK refused the call ({name})",
+    "Check the arguments, and that the packages of the Azure SDK fit each other",
+)
 #: The answer is not JSON, or not a secret, or names another service for the token.
 _NO_VAULT = Meaning(
     Unanswered,
     "the answer did not come from a Key Vault ({name})",
     "Check the vault's address, and any proxy in between",
+)
+
+
+#: A row for each class that is no answer of the vault; a test holds that. The answers (those with a
+#: status) are told apart by :data:`_ERRORS`, a failed login by
+#: :mod:`daena_kms.sdk.azure.refusals`, and a failed connection by its cause first.
+CLASSES: Mapping[str, Meaning] = {
+    "ServiceRequestError": _BROKEN_OFF,
+    "ServiceRequestTimeoutError": _NOT_REACHED,
+    "ServiceResponseError": _NO_ANSWER,
+    "ServiceResponseTimeoutError": _NO_ANSWER,
+    "IncompleteReadError": _DAMAGED,
+    "StreamConsumedError": _MISREAD,
+    "StreamClosedError": _MISREAD,
+    "ResponseNotReadError": _MISREAD,
+    "SerializationError": _REFUSED_CALL,
+    "DeserializationError": _NO_VAULT,
+    "DecodeError": _NO_VAULT,
+    "TooManyRedirectsError": _NO_VAULT,
+    "AzureError": _NO_ANSWER,
+    # Python's own, which the SDK lets through: a token file, an answer that is no secret.
+    "FileNotFoundError": NO_FILE,
+    "PermissionError": NO_FILE,
+    "IsADirectoryError": NO_FILE,
+    "NotADirectoryError": NO_FILE,
+    "OSError": _NO_ANSWER,
+    "ValueError": _NO_VAULT,
+    "TypeError": _NO_VAULT,
+    "AttributeError": _NO_VAULT,
+    "KeyError": _NO_VAULT,
+}
+#: Classes with a status, which :func:`_answered` tells apart by it.
+ANSWERS = frozenset(
+    {
+        *("HttpResponseError", "ResourceExistsError", "ResourceNotFoundError", "ODataV4Error"),
+        *("ResourceModifiedError", "ResourceNotModifiedError"),
+    }
+)
+#: Classes of failed logins: :func:`daena_kms.sdk.azure.refusals.refused`.
+LOGINS = frozenset(
+    {"ClientAuthenticationError", "CredentialUnavailableError", "AuthenticationRequiredError"}
 )
 
 
@@ -100,27 +173,47 @@ def mapped[T](call: Callable[[], T], key_id: str | None) -> T:
 
 
 def _translate(error: Exception, key_id: str | None) -> DaenaKMSError:
-    from azure.core.exceptions import (
-        AzureError,
-        ClientAuthenticationError,
-        HttpResponseError,
-        ServiceRequestError,
-    )
+    from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
 
+    if isinstance(error, ClientAuthenticationError):
+        login = refused(error)
+        login.key_id = key_id
+        return login
     name = type(error).__name__
-    match error:
-        case ClientAuthenticationError():
-            login = refused(error)
-            return type(login)(login.what, key_id=key_id, todo=login.todo)
-        case HttpResponseError():
-            return _answered(error, key_id)
-        case ServiceRequestError():
-            meaning = _NOT_REACHED if _never_sent(error) else _BROKEN_OFF
-        case AzureError() | OSError():
-            meaning = _NO_ANSWER
-        case _:
-            meaning = _NO_VAULT
-    return meaning.about(key_id, name=name)
+    if isinstance(error, HttpResponseError) and (
+        error.status_code in _CALLERS_FAULT or name in ANSWERS or name not in CLASSES
+    ):
+        return _answered(error, key_id)
+    return meaning_of(error).about(key_id, name=name)
+
+
+def meaning_of(error: BaseException) -> Meaning:
+    """Return what an error means that is no answer of a service."""
+    from azure.core.exceptions import ServiceRequestError
+
+    cause = _connection(error)
+    if cause is not None:
+        return cause
+    if isinstance(error, ServiceRequestError) and _never_sent(error):
+        return _NOT_REACHED
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return next((CLASSES[name] for name in names if name in CLASSES), _NO_ANSWER)
+
+
+def _connection(error: BaseException) -> Meaning | None:
+    """Return what kept a connection from being made, if it was TLS or the proxy."""
+    from requests.exceptions import InvalidProxyURL, ProxyError, SSLError
+
+    cause: object = getattr(error, "inner_exception", None)
+    if isinstance(cause, ProxyError | InvalidProxyURL):
+        return _PROXY
+    if isinstance(cause, SSLError):
+        # Nothing was sent if it failed while the certificate was looked at.
+        text = str(cause)
+        if "CERTIFICATE_VERIFY_FAILED" in text:
+            return _CERTIFICATE
+        return _NO_TLS if "WRONG_VERSION_NUMBER" in text else None
+    return None
 
 
 def _never_sent(error: "ServiceRequestError") -> bool:

@@ -13,6 +13,7 @@ from daena_kms.sdk.gcp.login import GcpLogin
 from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.pace import Pacer
 from daena_kms.sdk.quiet import watch
+from daena_kms.sdk.transport import bundle_in
 
 if TYPE_CHECKING:
     from google.cloud.secretmanager_v1 import SecretManagerServiceClient
@@ -149,13 +150,21 @@ class SecretManager:
         from google.api_core.client_options import ClientOptions
         from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-        # https://cloud.google.com/secret-manager/regional-secrets/data-residency
-        options = (
-            ClientOptions(api_endpoint=f"secretmanager.{self._location}.rep.googleapis.com")
-            if self._location is not None
-            else None
+        bundle_in(os.environ, "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH")
+        universe = self._login.universe
+        # Explicit, as the SDK would take an empty GOOGLE_CLOUD_UNIVERSE_DOMAIN for a domain.
+        given: dict[str, Any] = {"universe_domain": universe}
+        if self._location is not None:
+            # https://cloud.google.com/secret-manager/regional-secrets/data-residency
+            given["api_endpoint"] = f"secretmanager.{self._location}.rep.{universe}"
+        client = mapped(
+            lambda: SecretManagerServiceClient(
+                credentials=credentials, client_options=ClientOptions(**given)
+            ),
+            "make a client",
+            None,
+            more=(ValueError, OSError),
         )
-        client = SecretManagerServiceClient(credentials=credentials, client_options=options)
         watch(*_LOGGERS)
         return client
 

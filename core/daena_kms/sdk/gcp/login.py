@@ -1,6 +1,7 @@
 """Log in to Google Cloud, for the secrets and the audit log, and find the project."""
 
 import functools
+import os
 import re
 import threading
 import warnings
@@ -9,18 +10,21 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
-from daena_kms.sdk.errors import Meaning, not_installed
+from daena_kms.sdk.errors import not_installed, read_date
+from daena_kms.sdk.gcp.refusals import CREDENTIALS, NO_CREDENTIALS, refused
 from daena_kms.sdk.quiet import quiet, watch
+from daena_kms.sdk.transport import BUNDLES, bundle_in
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
 
+__all__ = ["CREDENTIALS", "GOOGLE", "NO_CREDENTIALS", "SCOPE", "GcpLogin"]
+
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-CREDENTIALS = (
-    "Run as a service account, set GOOGLE_APPLICATION_CREDENTIALS to a credentials file, "
-    "or log in with gcloud auth application-default login"
-)
-NO_CREDENTIALS = Meaning(ConfigError, "no usable Google credentials ({name})", CREDENTIALS)
+#: Google Cloud's own domain. https://cloud.google.com/docs/overview/universe-domain
+GOOGLE = "googleapis.com"
+_UNIVERSE = "GOOGLE_CLOUD_UNIVERSE_DOMAIN"
+_DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9-]+(\.[a-z0-9-]+)+", re.ASCII)
 #: https://cloud.google.com/resource-manager/docs/creating-managing-projects, old ones with a domain
 _PROJECT = re.compile(r"([a-z0-9.-]+:)?[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 #: The errors that a malformed credentials file ends in.
@@ -51,6 +55,10 @@ class GcpLogin:
             raise ConfigError(msg, todo="Set GCP_PROJECT_ID to a project's id or number")
         self._path = credentials_path or environ.get("GOOGLE_APPLICATION_CREDENTIALS") or None
         self._credentials = credentials
+        self._universe = environ.get(_UNIVERSE) or None
+        if self._universe is not None and _DOMAIN.fullmatch(self._universe) is None:
+            todo = f"Write a domain such as {GOOGLE}, or unset it"
+            raise ConfigError(f"{_UNIVERSE} is not a domain", todo=todo)
         self._lock = threading.RLock()
 
     @property
@@ -64,6 +72,20 @@ class GcpLogin:
         if self._project is None:
             raise ConfigError("no project is set", todo="Set GCP_PROJECT_ID")
         return self._project
+
+    @property
+    def universe(self) -> str:
+        """The domain of Google's services: the environment's, or the credentials file's.
+
+        Raises:
+            ConfigError: The credentials file can't be used.
+        """
+        if self._universe is not None:
+            return self._universe
+        if self._path is None:  # asking the platform would take a call
+            return GOOGLE
+        found: Any = self.credentials()
+        return str(getattr(found, "universe_domain", None) or GOOGLE)
 
     def credentials(self) -> "Credentials":
         """Return the credentials. Raises :class:`ConfigError` when there are none."""
@@ -81,12 +103,22 @@ class GcpLogin:
             from google.auth.exceptions import GoogleAuthError
             from google.auth.transport.requests import Request
 
+            times: list[datetime | None] = []
+
+            def ask(*given: Any, **named: Any) -> Any:
+                """Send a request, and note the time in its answer, which the SDK drops."""
+                answer: Any = request(*given, **named)
+                times.append(read_date(getattr(answer, "headers", {}).get("date")))
+                return answer
+
+            request: Any = Request()
             try:
                 with quiet():
                     if not credentials.valid:
-                        credentials.refresh(Request())
-            except GoogleAuthError as error:
-                raise NO_CREDENTIALS.about(None, name=type(error).__name__) from None
+                        credentials.refresh(ask)
+            except (GoogleAuthError, OSError, *_BROKEN) as error:
+                ours = refused(error, None, times[-1] if times else None)
+                raise ours from None
             expiry = credentials.expiry
             if expiry is None:
                 return str(credentials.token), datetime.now(UTC) + timedelta(minutes=10)
@@ -98,6 +130,7 @@ class GcpLogin:
             from google.auth.exceptions import GoogleAuthError
         except ModuleNotFoundError:
             raise not_installed("the Google Cloud SDK", "gcp") from None
+        bundle_in(os.environ, *BUNDLES)  # the SDK would say that nobody answers
         try:
             with quiet():
                 load: Any = google.auth.default
@@ -107,9 +140,9 @@ class GcpLogin:
                     # The SDK warns of files that may not be the operator's own.
                     loaded = load(scopes=[SCOPE])
         except (GoogleAuthError, OSError, *_BROKEN) as error:
-            name = type(error).__name__
+            ours = refused(error)
         else:
             credentials, project = loaded
             return credentials, project
         # Raised out here, and so not chained: the SDK's error may quote the file with the key.
-        raise NO_CREDENTIALS.about(None, name=name)
+        raise ours

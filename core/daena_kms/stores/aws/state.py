@@ -1,5 +1,6 @@
 """A secret, as the answers of Secrets Manager show it, as a key. No calls."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import parse_version_id
 from daena_kms.rules.policy import PREFIX
 from daena_kms.stores.aws.labels import Labels
+
+_REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 
 
 def labels_of(key: Key) -> Labels:
@@ -89,6 +92,12 @@ def _drift(labels: Labels) -> str | None:
         "its form, and is ignored: find out who wrote it, and remove it with "
         "aws secretsmanager update-secret-version-stage"
     )
+
+
+def replicas_in(answer: Mapping[str, Any]) -> list[str]:
+    """Return the regions of a secret's replicas, as DescribeSecret shows them."""
+    found = [str(each.get("Region", "")) for each in answer.get("ReplicationStatus") or ()]
+    return sorted(region for region in found if _REGION.fullmatch(region))
 
 
 def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:

@@ -38,7 +38,7 @@ from daena_kms.stores.aws.labels import (
     label,
 )
 from daena_kms.stores.aws.random import KmsRandom
-from daena_kms.stores.aws.state import labels_of, to_key, with_label
+from daena_kms.stores.aws.state import labels_of, replicas_in, to_key, with_label
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.randomness import Pool
 
@@ -285,8 +285,20 @@ class AWSStore(Store):
     def delete(self, key: Key, now: datetime) -> None:
         """Schedule the secret for deletion, recoverable for 30 days."""
         del now
-        if key.deleted is None:
+        if key.deleted is not None:
+            return
+        try:
             self._call("delete_secret", key.id, RecoveryWindowInDays=RECOVERY_DAYS)
+        except RefusedError:
+            regions = replicas_in(self._call("describe_secret", key.id))
+            if not regions:
+                raise
+            msg = f"AWS deletes no secret with replicas, and it has some in {', '.join(regions)}"
+            todo = (
+                "Run: aws secretsmanager remove-regions-from-replication "
+                f"--secret-id {key.id} --remove-replica-regions {' '.join(regions)}"
+            )
+            raise ConfigError(msg, key_id=key.id, todo=todo) from None
 
     def restore(self, key: Key) -> None:
         """Cancel the deletion."""
