@@ -12,6 +12,7 @@ from daena_kms.cli.common import (
     console,
     print_json,
     reporting,
+    tell,
 )
 
 app = typer.Typer(
@@ -76,9 +77,9 @@ def verify_log(
         else:
             console().print(report_table(report))
             verdict = "nothing is wrong" if report.ok else "something is wrong"
-            console().print(f"{report.objects} objects of {report.runs} runs: {verdict}.")
+            tell(f"{report.objects} objects of {report.runs} runs: {verdict}.")
             if report.newest is not None:
                 text = f"Keep this elsewhere, for --since: {report.newest}"
-                console().print(text, soft_wrap=True)
+                tell(text, soft_wrap=True)
         if not report.ok:
             raise typer.Exit(FAILED)
