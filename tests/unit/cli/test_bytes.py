@@ -154,7 +154,6 @@ def test_a_value_that_is_no_text_is_not_written() -> None:
 
 def test_no_more_is_read_than_a_value_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
     """An input without an end is refused after 25,001 bytes."""
-
     asked: list[int] = []
 
     class Endless(Bytes):

@@ -40,7 +40,13 @@ REWORDED = {
     "readers of that version's id, and of previous where it was that, at once": (
         "reading it by its id, and as previous if it was the previous version"
     ),
-    "no command does;": "no command does this;",
+    (
+        "no command does; with sqlite3, set its state in the table versions of keys.db to "
+        "previous, and retired to NULL"
+    ): (
+        "no command does this; in Python, LocalAdapter().store.readmit(key, version) makes it a "
+        "previous version again"
+    ),
     "interrupted, or running;": "the run was interrupted, or is still running;",
 }
 

@@ -5,8 +5,6 @@ import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,18 +14,17 @@ from daena_kms.rules.names import OWN_VERSION_ID, mark, new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
-
-_SELECT = (
-    "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired"
-    " FROM keys k JOIN versions v ON v.key_id = k.id"
-)
+from daena_kms.stores.local.rows import Rows
 
 
 class LocalStore(Store):
     """Keys in ``keys.db`` under ``home``, each value encrypted with AES-256-GCM.
 
     A rotation is one transaction, so :meth:`stage` writes nothing and there is nothing to abandon.
-    The store needs read and write access to the folder, and no other permission.
+    The store needs read and write access to the folder, and no other permission; to read, the
+    right to read is enough.
+
+    A key whose rows somebody else wrote is an error of that key alone.
     """
 
     provider: ClassVar[str] = "local"
@@ -44,8 +41,8 @@ class LocalStore(Store):
             readable=None,
             breaks="reading it by its id, and as previous if it was the previous version",
             undo=(
-                "no command does this; with sqlite3, set its state in the table versions of "
-                "keys.db to previous, and retired to NULL"
+                "no command does this; in Python, LocalAdapter().store.readmit(key, version) "
+                "makes it a previous version again"
             ),
         ),
     )
@@ -59,8 +56,15 @@ class LocalStore(Store):
 
     def scan(self) -> Iterator[Key]:
         """Yield the keys that carry ``daena.managed``, in the order of their ids."""
-        for key in self._query("k.deleted IS NULL"):
-            if MANAGED in key.tags:
+        found = [(rows, self._key(rows) if intact else None) for rows, intact in self._db.rows()]
+        if found and all(key is None for _, key in found):
+            raise self._db.altered(found[0][0].key_id)  # not one of them can be believed
+        for rows, key in found:
+            if key is None:
+                trouble = self._db.altered(rows.key_id)
+                why = f"{trouble.what}. {trouble.todo}"
+                yield Key(str(rows.key_id), {MANAGED: "true"}, (), trouble=why)
+            elif key.deleted is None and MANAGED in key.tags:
                 yield key
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
@@ -73,33 +77,37 @@ class LocalStore(Store):
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a current or previous value; a retired or destroyed one can't be read."""
-        with self._db.reading() as connection:
-            row = connection.execute(
-                "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
-                " WHERE k.id = ? AND k.deleted IS NULL AND v.id = coalesce(?, k.current)",
-                (key_id, version),
-            ).fetchone()
-        if row is None:
-            raise self._why_not_found(key_id, version)
-        version_id, state, sealed = row
-        if state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
-            msg = f"its version {version_id} is {state} and can't be read"
+        key = self._load(key_id)
+        if key is None or key.deleted is not None:
+            raise _not_found(key_id, deleted=key is not None)
+        found = key.current if version is None else key.version(version)
+        if found is None:
+            msg = f"it has no version {version}" if version else "it has no current version"
+            raise KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
+        if found.state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
+            msg = f"its version {found.id} is {found.state} and can't be read"
             raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
-        return self._db.unseal(sealed, f"{key_id}/{version_id}")
+
+        def query(connection: sqlite3.Connection) -> object:
+            statement = "SELECT sealed FROM versions WHERE key_id = ? AND id = ?"
+            return (connection.execute(statement, (key_id, found.id)).fetchone() or (None,))[0]
+
+        return self._db.unseal(key_id, found.id, self._db.read(query))
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create the key and its first version in one transaction."""
         version_id = new_version_id(None, now)
         sealed = self._db.seal(material, f"{key_id}/{version_id}")
-        with self._db.writing() as connection:
-            key = self._load(key_id)
+        with self._db.changing(key_id) as connection:
+            there = "SELECT deleted IS NOT NULL FROM keys WHERE id = ?"
+            key = connection.execute(there, (key_id,)).fetchone()
             if key is not None:
-                deleted = key.deleted is not None
+                deleted = bool(key[0])
                 msg = "it exists already" + (", deleted but recoverable" if deleted else "")
                 todo = "Restore it" if deleted else "Use it, or another id"
                 raise KeyExists(msg, key_id=key_id, todo=todo)
             connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, NULL)",
+                "INSERT INTO keys (id, tags, current) VALUES (?, ?, ?)",
                 (key_id, json.dumps(dict(tags), sort_keys=True), version_id),
             )
             _insert(connection, key_id, version_id, mark(None), now, sealed)
@@ -113,7 +121,7 @@ class LocalStore(Store):
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
         """Insert the version and make it current if the base still is, in one transaction."""
         sealed = self._db.seal(staged.material, f"{key.id}/{staged.version_id}")
-        with self._db.writing() as connection:
+        with self._db.changing(key.id) as connection:
             row = connection.execute(
                 "SELECT current, tags FROM keys WHERE id = ? AND deleted IS NULL", (key.id,)
             ).fetchone()
@@ -141,13 +149,32 @@ class LocalStore(Store):
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Erase the value of a retired version."""
-        self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
-        self._db.forget()
+        """Erase the value of a retired version, from the database and from its log.
+
+        Only then is it marked as destroyed: if another process still reads the old state, the
+        version stays retired, and a later run erases it.
+        """
+        with self._db.changing(key.id) as connection:
+            erased = connection.execute(
+                "UPDATE versions SET sealed = NULL WHERE key_id = ? AND id = ? AND state = ?",
+                (key.id, version, VersionState.RETIRED),
+            ).rowcount
+        if erased:
+            self._db.forget()
+            self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
+
+    def readmit(self, key_id: str, version: str) -> None:
+        """Make a retired version a previous one again; no command does this."""
+        with self._db.changing(key_id) as connection:
+            connection.execute(
+                "UPDATE versions SET state = ?, retired = NULL"
+                " WHERE key_id = ? AND id = ? AND state = ? AND sealed IS NOT NULL",
+                (VersionState.PREVIOUS, key_id, version, VersionState.RETIRED),
+            )
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags in one transaction."""
-        with self._db.writing() as connection:
+        with self._db.changing(key.id) as connection:
             row = connection.execute("SELECT tags FROM keys WHERE id = ?", (key.id,)).fetchone()
             if row is None:
                 raise _not_found(key.id)
@@ -166,7 +193,7 @@ class LocalStore(Store):
         self._set_deleted(key.id, None)
 
     def _set_deleted(self, key_id: str, when: str | None) -> None:
-        with self._db.writing() as connection:
+        with self._db.changing(key_id) as connection:
             connection.execute(
                 "UPDATE keys SET deleted = ? WHERE id = ? AND (deleted IS NULL) = (? IS NOT NULL)",
                 (when, key_id, when),
@@ -175,34 +202,35 @@ class LocalStore(Store):
     def _move(
         self, key_id: str, version: str, old: VersionState, new: VersionState, now: datetime
     ) -> None:
-        erased = new is VersionState.DESTROYED
-        with self._db.writing() as connection:
+        with self._db.changing(key_id) as connection:
             connection.execute(
-                "UPDATE versions SET state = ?, retired = coalesce(retired, ?),"
-                " sealed = CASE WHEN ? THEN NULL ELSE sealed END"
+                "UPDATE versions SET state = ?, retired = coalesce(retired, ?)"
                 " WHERE key_id = ? AND id = ? AND state = ?",
-                (new, _text(now), erased, key_id, version, old),
+                (new, _text(now), key_id, version, old),
             )
 
     def _load(self, key_id: str) -> Key | None:
-        return next(iter(self._query("k.id = ?", key_id)), None)
+        """Return the key, or ``None`` if there is none. Raises for rows that others wrote."""
+        found = self._db.rows(key_id)
+        if not found:
+            return None
+        ((rows, intact),) = found
+        key = self._key(rows) if intact else None
+        if key is None:
+            raise self._db.altered(key_id)
+        return key
 
-    def _query(self, where: str, *values: str) -> list[Key]:
-        # One statement, so that a key and its versions are read at the same moment.
-        statement = f"{_SELECT} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
-        with self._db.reading() as connection:
-            rows = connection.execute(statement, values).fetchall()
-            return [
-                Key(key_id, _tags(tags), tuple(map(_version, group)), deleted=_time(deleted))
-                for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
-            ]
-
-    def _why_not_found(self, key_id: str, version: str | None) -> KeyNotFound:
-        key = self._load(key_id)
-        if key is None or version is None:
-            return _not_found(key_id, deleted=key is not None and key.deleted is not None)
-        msg = f"it has no version {version}"
-        return KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
+    def _key(self, rows: Rows) -> Key | None:
+        """Return the key in rows that are as they were written, or ``None`` if they make none."""
+        try:
+            return Key(
+                str(rows.key_id),
+                _tags(str(rows.key["tags"])),
+                tuple(map(_version, rows.versions)),
+                deleted=_time(rows.key["deleted"]),
+            )
+        except (ValueError, TypeError):
+            return None
 
 
 def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
@@ -218,15 +246,14 @@ def _tags(text: str) -> dict[str, str]:
     return tags
 
 
-def _version(row: tuple[str, ...]) -> Version:
-    version_id, base_mark, state, created, superseded, retired = row[3:]
+def _version(row: Mapping[str, object]) -> Version:
     return Version(
-        id=version_id,
-        state=VersionState(state),
-        created=datetime.fromisoformat(created),
-        base_mark=base_mark,
-        superseded=_time(superseded),
-        retired=_time(retired),
+        id=str(row["id"]),
+        state=VersionState(str(row["state"])),
+        created=datetime.fromisoformat(str(row["created"])),
+        base_mark=str(row["base"]),
+        superseded=_time(row["superseded"]),
+        retired=_time(row["retired"]),
     )
 
 
@@ -235,8 +262,8 @@ def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text is not None else None
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text is not None else None
 
 
 def _insert(
@@ -248,6 +275,6 @@ def _insert(
     sealed: bytes,
 ) -> None:
     connection.execute(
-        "INSERT INTO versions VALUES (?, ?, ?, ?, ?, NULL, NULL, ?)",
+        "INSERT INTO versions (key_id, id, base, state, created, sealed) VALUES (?, ?, ?, ?, ?, ?)",
         (key_id, version_id, base_mark, VersionState.CURRENT, _text(now), sealed),
     )
