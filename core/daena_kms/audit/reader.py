@@ -38,6 +38,8 @@ class Tail:
     unreported: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     #: Actions that closing records pass on: nobody knows yet whether they took effect.
     unresolved: list[dict[str, Any]] = field(default_factory=list)
+    #: The counts in the closing records that were read; see :mod:`daena_kms.audit.generation`.
+    counts: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
@@ -240,6 +242,7 @@ def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
     tail.saw[name] = digest(data)
     record = _decode(data, name)
     tail.unresolved += record.get("unresolved", ())
+    tail.counts.append(record.get("counts", {}))
     return record
 
 

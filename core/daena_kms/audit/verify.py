@@ -1,6 +1,6 @@
 """Check the log against itself and against the store, and name the exact object that is wrong."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -80,7 +80,13 @@ class _Run:
     records: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
-def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | None = None) -> Report:
+def verify(
+    objects: Objects,
+    keys: Iterable[Key] | None = None,
+    since: str | None = None,
+    *,
+    older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
+) -> Report:
     """Check every object of the log.
 
     Args:
@@ -89,6 +95,8 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
             unconfirmed (there is an intent and no result: a crash) or out-of-band (neither).
         since: A closing record as an earlier report gave it, ``name@hash``. It, and everything
             that it covers, must still be there, unchanged.
+        older: Takes the counts of the closing records, and returns how the store is older than
+            they say (:func:`daena_kms.engine.generation.older`).
 
     Raises:
         AuditUnavailable: The log can't be read.
@@ -107,6 +115,11 @@ def verify(objects: Objects, keys: Iterable[Key] | None = None, since: str | Non
         every = [record for run in runs.values() for record in run.records.values()]
         report.findings = compare(every, listed)
         report.notes += missing_keys(every, {key.id for key in listed})
+    if older is not None:
+        closed = (run.records.get(CLOSING_SEQ) for run in runs.values())
+        problem = older([record["counts"] for record in closed if record])
+        if problem is not None:
+            report.problems.append(Problem(objects.url, problem))
     return report
 
 

@@ -1,5 +1,6 @@
 """The commands on the audit log."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -62,11 +63,16 @@ def verify_log(
     from daena_kms.audit import open_log
     from daena_kms.audit.verify import Problem, verify
     from daena_kms.cli.render import report_table
+    from daena_kms.engine.generation import older
 
     with reporting(as_json=as_json):
         log = open_log()
-        keys = None if log_only else adapter_for(provider).store.inventory()
-        report = verify(log, keys, since)
+        store = None if log_only else adapter_for(provider).store
+        report = (
+            verify(log, None, since)
+            if store is None
+            else verify(log, store.inventory(), since, older=partial(older, store))
+        )
         if not report.objects:
             # A mistyped address looks like an empty log, which must not pass as verified.
             report.problems.append(

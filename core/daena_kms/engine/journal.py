@@ -7,6 +7,7 @@ from typing import Any
 from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unresolved_actions
 from daena_kms.audit.records import Context
 from daena_kms.audit.writer import RunWriter
+from daena_kms.engine.generation import check_not_anew, check_not_older, counts_of
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
@@ -37,6 +38,7 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
+        self._store: Store | None = None
         #: Results that earlier runs could not write: their versions did become current.
         self.recovered: list[dict[str, Any]] = []
 
@@ -75,7 +77,12 @@ class Journal:
             store: The store that the run is on.
             over: Returns whether the time is over. Actions that are unresolved by then are left
                 to the next run.
+
+        Raises:
+            ConfigError: The store is older than the log.
         """
+        check_not_older(store, self._tail.counts)
+        self._store = store
         results = []
         for action in unresolved_actions(self._tail):
             if over() or not self._concerns(action):
@@ -117,7 +124,13 @@ class Journal:
         return self._clock() - at < STILL_RUNNING
 
     def intend(self, actions: list[dict[str, Any]]) -> None:
-        """Write what will be done. The record is durable when this returns."""
+        """Write what will be done. The record is durable when this returns.
+
+        Raises:
+            ConfigError: It is the first key of a store whose log knows one with keys.
+        """
+        if self._store is not None and any(action["kind"] == "create" for action in actions):
+            check_not_anew(self._store, self._tail.counts)
         self._writer.intent(actions)
 
     def record(self, results: list[Result]) -> None:
@@ -138,7 +151,7 @@ class Journal:
 
     def close(self, counts: Mapping[str, int]) -> None:
         """Write the closing record."""
-        self._writer.close(self._tail, self._unresolved, counts)
+        self._writer.close(self._tail, self._unresolved, {**counts, **counts_of(self._store)})
 
 
 def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:

@@ -60,6 +60,7 @@ class Database:
         self._master_key = master_key
         self._seen = 0
         self._known: Prover | None = None
+        self._store = ""
         self.after_fork()
         forget_in_children(self)
 
@@ -73,6 +74,12 @@ class Database:
         """Return ``value`` encrypted; only the same ``name`` decrypts it again."""
         with self._lock, self._errors():
             return self._prover.seal(value.encode(), name.encode())
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Give the connection, outside of any transaction. What is read so is not checked."""
+        with self._lock, self._errors():
+            yield self._opened().connection
 
     def read[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``query`` finds, as it was at one moment.
@@ -148,8 +155,7 @@ class Database:
         Raises:
             StoreUnavailable: Another process still reads the old state, so it is still there.
         """
-        with self._lock, self._errors():
-            connection = self._opened().connection
+        with self.reading() as connection:
             connection.execute(f"PRAGMA busy_timeout = {int(_ERASE_SECONDS * 1000)}")
             try:
                 (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -159,15 +165,16 @@ class Database:
                 msg = f"another process reads {self.path}, so what was erased is still in its log"
                 raise StoreUnavailable(msg, todo="The next run tries again")
 
-    def generation(self) -> tuple[str, int, int]:
-        """Return which store this is, how often it was changed, and what proves that in a log."""
-        root = self.read(self._root)
-        return root.store, root.generation, self.told(root.store, root.generation)
+    def generation(self) -> int:
+        """Return how often the database was changed; 0, and none is made, if there is none."""
+        if not self.path.exists() and not self._home.marker.exists():
+            return 0
+        return self.read(self._root).generation
 
-    def told(self, store: str, generation: int) -> int:
-        """Return what proves in a log that a store of this master key had this generation."""
+    def told(self, generation: int) -> int:
+        """Return what proves in the audit log that this store had this generation."""
         with self._lock, self._errors():
-            return self._prover.told(store, generation)
+            return self._prover.told(self._store, generation)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
@@ -333,6 +340,7 @@ class Database:
         store = read_root(connection, prover, self.path).store
         if marked is not None and store != marked:
             raise self._home.lost("is another store")
+        self._store = store
         return store
 
 

@@ -54,6 +54,14 @@ class LocalStore(Store):
         """Close the database file."""
         self._db.close()
 
+    def generation(self) -> int:
+        """Return how often the file was changed; 0 if there is none."""
+        return self._db.generation()
+
+    def proof_of(self, generation: int) -> int:
+        """Return a code made with the master key and the store's id."""
+        return self._db.told(generation)
+
     def scan(self) -> Iterator[Key]:
         """Yield the keys that carry ``daena.managed``, in the order of their ids."""
         found = [(rows, self._key(rows) if intact else None) for rows, intact in self._db.rows()]

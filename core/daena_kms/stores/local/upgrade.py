@@ -83,7 +83,7 @@ def _upgrade(connection: sqlite3.Connection, prover: Prover, path: Path, *, new:
             codes.append(prover.code(key_id, proof))
             if root is not None:
                 codes.append(prover.code(key_id, old[key_id]))
-    began = Root(new_store(), 0, prover.sum(())) if root is None else root
+    began = Root(new_store(), 1, prover.sum(())) if root is None else root
     write_root(connection, prover, began.after(*codes))
     return True
 
