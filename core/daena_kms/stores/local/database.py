@@ -180,7 +180,7 @@ class Database:
         """Close the connection; the next use opens it again."""
         with self._lock:
             self._leave()
-            self._copy = None
+            self._drop_copy()
 
     def altered(self, key_id: object) -> ConfigError:
         """Return the error for a key whose rows somebody else wrote."""
@@ -275,7 +275,7 @@ class Database:
             self._leave()  # deleted or replaced: what is there now is opened, and checked
         if self._open is None:
             self._open = self._connect()
-            self._copy = None
+            self._drop_copy()
             # A store that is dropped without being closed closes its connection.
             weakref.finalize(self, _close, self._open, os.getpid(), self._home)
         return self._open
@@ -311,16 +311,23 @@ class Database:
         seen = stamp(real)
         if self._copy is not None and self._copy[0] == seen:
             return self._copy[1]
+        self._drop_copy()
         prover = self._prepare()
         try:
             image = read_snapshot(real)
         except OSError:
             return None
         connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, connection.close)
         connection.deserialize(image)
         self._begin(connection, prover)
         self._copy = seen, _Opened(connection, None)
         return self._copy[1]
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy[1].connection.close()
+        self._copy = None
 
     def _prepare(self) -> Prover:
         self._known = Prover(self._home.prepare(self._master_key))

@@ -39,8 +39,7 @@ class Home:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             check_folder(self.folder)
-            if self.marker.exists() and not self.database.exists():
-                raise self.lost("is missing")
+            self._check_there()
             key = load_master_key(self.folder, self.database, master_key)
             if not self.database.exists():
                 # Made here, because SQLite would make it with the process's mask.
@@ -56,6 +55,14 @@ class Home:
             raise StoreUnavailable(msg, todo=todo)
         check_not_writable(self.database, seen)
         return key
+
+    def _check_there(self) -> None:
+        """Refuse to go on with nothing where a store was made."""
+        if self.marker.exists():
+            if not self.database.exists():
+                raise self.lost("is missing")
+            if not self.database.stat().st_size and self.database.is_file():
+                raise self.lost("is empty")
 
     def marked(self) -> str | None:
         """Return the id of the store that was made in this folder, if one was."""

@@ -61,12 +61,10 @@ def load(
     of_version = fields(VERSION_FIELDS, schema)
     columns = [*(f"k.{name}" for name in of_key), *(_COLUMNS.get(n, f"v.{n}") for n in of_version)]
     proof = "k.proof" if schema >= PROVED else "NULL"
-    where = "" if key_id is None else " WHERE k.id = ?"
-    statement = (
-        f"SELECT k.id, {proof}, {', '.join(columns)}"  # noqa: S608 - our own names of columns
-        f" FROM keys k LEFT JOIN versions v ON v.key_id = k.id{where}"
-        " ORDER BY k.id, v.created DESC, v.id DESC"
-    )
+    parts = ["SELECT k.id,", proof, *(f", {column}" for column in columns)]
+    parts.append("FROM keys k LEFT JOIN versions v ON v.key_id = k.id")
+    parts += [] if key_id is None else ["WHERE k.id = ?"]
+    statement = " ".join([*parts, "ORDER BY k.id, v.created DESC, v.id DESC"])
     found = connection.execute(statement, () if key_id is None else (key_id,))
     start = 2 + len(of_key)
     for (name, proved), group in groupby(found, key=itemgetter(0, 1)):

@@ -15,6 +15,8 @@ _HEADER = struct.Struct(">8I")
 _FRAME = struct.Struct(">6I")
 #: The log's first word; its last bit says in which order the words of its checksums are read.
 _MAGIC = 0x377F0682
+#: Where the header says which versions of the format write and read the file; 1: without a log.
+_VERSIONS = range(18, 20)
 #: How often both files are read again because somebody was just writing.
 _TRIES = 5
 
@@ -97,4 +99,6 @@ def _checksum(data: bytes, order: str, state: tuple[int, int]) -> tuple[int, int
 
 def _legacy(image: bytes) -> bytes:
     """Mark the image as one without a log: in memory there is none."""
-    return image[:18] + b"\x01\x01" + image[20:] if len(image) > 20 else image  # noqa: PLR2004 - its header
+    if not image:
+        return image
+    return image[: _VERSIONS.start] + bytes([1, 1]) + image[_VERSIONS.stop :]
