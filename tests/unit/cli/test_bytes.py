@@ -206,3 +206,16 @@ def test_json_is_ascii(shell: Shell) -> None:
     assert result.stdout.isascii()
     assert all(line.isprintable() for line in result.stdout.splitlines())
     assert json.loads(result.stdout)["tags"]["daena.note"].startswith("\x1b")
+
+
+def test_a_terminal_is_recognised(shell: Shell) -> None:
+    """At a real one: a value that would clear it is refused, and a PEM is shown in whole."""
+    for key, value in (("clears", "\x1b[2J"), ("pem", "-----BEGIN\nxyz\n-----END\n")):
+        shell.run("create", key, "--value-stdin", given=value.encode())
+    with shell.terminal("show", "clears", "--reveal") as refused:
+        assert refused.end() == 2
+    with shell.terminal("show", "pem", "--reveal") as shown:
+        assert shown.end() == 0
+    assert "\x1b[2J" not in refused.shown
+    assert SHOWS in " ".join(refused.shown.split())
+    assert shown.shown == "-----BEGIN\r\nxyz\r\n-----END\r\n\r\n"

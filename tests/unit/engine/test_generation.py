@@ -92,8 +92,10 @@ USES: dict[str, Callable[[Life], object]] = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize(
+    ("change", "use"),
+    [*((change, "a run") for change in CHANGES), *(("hold", use) for use in USES)],
+)
 def test_an_older_copy_is_refused(life: Life, change: str, use: str) -> None:
     """Whatever was changed since, and whatever is to be done: nothing is, and verify says so."""
     CHANGES[change](life)

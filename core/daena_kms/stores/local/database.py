@@ -115,12 +115,14 @@ class Database:
 
         Nothing of rows that are not may be used, not even whether the key is deleted.
         """
+        return self.read(lambda connection: self.rows_in(connection, key_id))
 
-        def query(connection: sqlite3.Connection) -> list[tuple[Rows, bool]]:
-            found = load(connection, key_id, schema=SCHEMA)
-            return [(rows, self._prover.proves(rows)) for rows in found]
-
-        return self.read(query)
+    def rows_in(
+        self, connection: sqlite3.Connection, key_id: str | None = None
+    ) -> list[tuple[Rows, bool]]:
+        """Return the same inside a read that has begun, together with what else it reads."""
+        found = load(connection, key_id, schema=SCHEMA)
+        return [(rows, self._prover.proves(rows)) for rows in found]
 
     @contextlib.contextmanager
     def changing(self, key_id: str) -> Iterator[sqlite3.Connection]:

@@ -85,22 +85,15 @@ class LocalStore(Store):
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a current or previous value; a retired or destroyed one can't be read."""
-        key = self._load(key_id)
-        if key is None or key.deleted is not None:
-            raise _not_found(key_id, deleted=key is not None)
-        found = key.current if version is None else key.version(version)
-        if found is None:
-            msg = f"it has no version {version}" if version else "it has no current version"
-            raise KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
-        if found.state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
-            msg = f"its version {found.id} is {found.state} and can't be read"
-            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
 
-        def query(connection: sqlite3.Connection) -> object:
+        def query(connection: sqlite3.Connection) -> tuple[str, object]:
+            key = self._one(key_id, self._db.rows_in(connection, key_id))
+            version_id = _readable(key_id, key, version)
             statement = "SELECT sealed FROM versions WHERE key_id = ? AND id = ?"
-            return (connection.execute(statement, (key_id, found.id)).fetchone() or (None,))[0]
+            row = connection.execute(statement, (key_id, version_id)).fetchone()
+            return version_id, row[0]
 
-        return self._db.unseal(key_id, found.id, self._db.read(query))
+        return self._db.unseal(key_id, *self._db.read(query))
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create the key and its first version in one transaction."""
@@ -219,7 +212,9 @@ class LocalStore(Store):
 
     def _load(self, key_id: str) -> Key | None:
         """Return the key, or ``None`` if there is none. Raises for rows that others wrote."""
-        found = self._db.rows(key_id)
+        return self._one(key_id, self._db.rows(key_id))
+
+    def _one(self, key_id: str, found: list[tuple[Rows, bool]]) -> Key | None:
         if not found:
             return None
         ((rows, intact),) = found
@@ -239,6 +234,20 @@ class LocalStore(Store):
             )
         except (ValueError, TypeError):
             return None
+
+
+def _readable(key_id: str, key: Key | None, version: str | None) -> str:
+    """Return the id of the version to read, the current one by default."""
+    if key is None or key.deleted is not None:
+        raise _not_found(key_id, deleted=key is not None)
+    found = key.current if version is None else key.version(version)
+    if found is None:
+        msg = f"it has no version {version}" if version else "it has no current version"
+        raise KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
+    if found.state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
+        msg = f"its version {found.id} is {found.state} and can't be read"
+        raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
+    return found.id
 
 
 def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:

@@ -67,9 +67,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("statement", CHANGES)
-@pytest.mark.parametrize(
-    "value", ["retired", "2026-01-01T00:00:00.000000+00:00", "", "{}", 7, 1.5, b"\xff\x00", None]
-)
+@pytest.mark.parametrize("value", ["retired", 7, b"\xff\x00", None])
 def test_a_changed_column_is_an_error_of_its_key_alone(
     home: Path, store: LocalStore, statement: str, value: object
 ) -> None:
