@@ -56,8 +56,8 @@ class Operations:
         trigger: What began the operation, for the audit log.
         reason: Why, for the audit log.
         principal: Who asked, for the audit log; by default ``DAENA_OPERATOR``.
-        over: Returns whether the time is over. Actions of earlier runs that are unresolved by
-            then are left to the next run.
+        over: Returns whether the time for what earlier runs left is over: then no more of the log
+            is read, and unresolved actions are left to the next run.
 
     Raises:
         AuditUnavailable: The log can't be written. Every method raises it before any change, and
@@ -282,7 +282,7 @@ class Operations:
         **more: object,
     ) -> dict[str, Any]:
         Settings.load().check_not_paused()
-        journal = Journal.begin(self._log, self._context, self._clock)
+        journal = Journal.begin(self._log, self._context, self._clock, self._over)
         row = {"key": key_id, "kind": kind, "base": base, **more}
         row = {name: value for name, value in row.items() if value is not None}
         journal.recover(self._store, self._over)

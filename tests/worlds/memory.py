@@ -1,7 +1,7 @@
 """Objects in memory: a log that a test can tamper with, and one that fails on demand."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -27,6 +27,8 @@ class MemoryObjects(Objects):
     def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
         self.held: dict[str, bytes] = {}
         self.times: dict[str, datetime] = {}
+        #: What a listing says of objects that are larger than a test can make them, in bytes.
+        self.sizes: dict[str, int] = {}
         self.clock = clock or ticking()
         self._lock = threading.Lock()
 
@@ -39,14 +41,21 @@ class MemoryObjects(Objects):
             self.times[name] = self.clock()
 
     def get(self, name: str) -> bytes | None:
-        """Read."""
+        """Read; what is too large for this test can't be read."""
+        assert name not in self.sizes, f"{name} was read, and it fills the memory"
         return self.held.get(name)
 
     def entries(self, prefix: str) -> list[Entry]:
         """List."""
+        return list(self.scan(prefix))
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """List, one after the other."""
         # A copy: another thread may put while this one lists.
-        names = sorted(name for name in list(self.held) if name.startswith(prefix))
-        return [Entry(name, self.times.get(name, START)) for name in names]
+        for name in sorted(n for n in list(self.held) if n.startswith(prefix) and n > after):
+            if name in self.held:
+                size = self.sizes.get(name, len(self.held[name]))
+                yield Entry(name, self.times.get(name, START), size)
 
     def children(self, prefix: str) -> list[str]:
         """List folders."""
@@ -57,6 +66,7 @@ class MemoryObjects(Objects):
         """Return another log with the same objects."""
         other = MemoryObjects(self.clock)
         other.held, other.times = dict(self.held), dict(self.times)
+        other.sizes = dict(self.sizes)
         return other
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
@@ -101,3 +111,52 @@ class Wrapped(Objects):
     def children(self, prefix: str) -> list[str]:
         """List folders."""
         return self.inner.children(prefix)
+
+
+class Counted(Wrapped):
+    """Passes on to another log, and counts what is read until something is written."""
+
+    def __init__(self, inner: Objects) -> None:
+        super().__init__(inner)
+        self.calls = 0
+        self.size = 0
+        self._counting = True
+
+    def begin(self) -> None:
+        """Count anew."""
+        self.calls, self.size, self._counting = 0, 0, True
+
+    def put_new(self, name: str, data: bytes) -> None:
+        """Create; from then on nothing is counted."""
+        self._counting = False
+        super().put_new(name, data)
+
+    def get(self, name: str) -> bytes | None:
+        """Read."""
+        data = super().get(name)
+        self._count(len(data or b""))
+        return data
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """List by pages of a thousand."""
+        self._count(0)
+        for number, entry in enumerate(self.inner.scan(prefix, after)):
+            if number and number % 1000 == 0:
+                self._count(0)
+            yield entry
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """List by pages of a thousand."""
+        return list(self.scan(prefix))
+
+    def children(self, prefix: str) -> list[str]:
+        """List folders by pages of a thousand."""
+        found = super().children(prefix)
+        for _ in range(1 + len(found) // 1000):
+            self._count(0)
+        return found
+
+    def _count(self, size: int) -> None:
+        if self._counting:
+            self.calls += 1
+            self.size += size

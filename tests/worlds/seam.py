@@ -152,10 +152,15 @@ class SeamedObjects(FileObjects):
         get = super().get
         return self._through("get", lambda: get(name))
 
-    def entries(self, prefix: str) -> list[Entry]:
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Get a part."""
+        get = super().get_up_to
+        return self._through("get", lambda: get(name, limit))
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """List all below."""
-        entries = super().entries
-        return self._through("entries", lambda: entries(prefix))
+        scan = super().scan
+        yield from self._through("entries", lambda: list(scan(prefix, after)))
 
     def children(self, prefix: str) -> list[str]:
         """List folders."""

@@ -109,5 +109,5 @@ class Call:
             trigger=TRIGGER,
             reason=self.value(REASON),
             principal=self.principal,
-            over=lambda: self.budget.over,
+            over=lambda: self.budget.over_for_reading,
         )

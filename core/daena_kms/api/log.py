@@ -44,7 +44,7 @@ def verify(call: Call) -> Response:
     store = call.adapter.store
     inventory = limited.each(store.inventory())
     since = call.value(SINCE_ANCHOR)
-    report = verify_log(limited, inventory, since, older=partial(older, store))
+    report = verify_log(limited, inventory, since, call.clock(), older=partial(older, store))
     return Response(200, report.to_dict())
 
 
@@ -71,6 +71,15 @@ class _Limited(Objects):
         """Read an object, if there is time."""
         self._check()
         return self._log.get(name)
+
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Read the beginning of an object, if there is time."""
+        self._check()
+        return self._log.get_up_to(name, limit)
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """List while there is time."""
+        return self.each(self._log.scan(prefix, after))
 
     def entries(self, prefix: str) -> list[Entry]:
         """List, as the log does."""

@@ -1,10 +1,11 @@
 """Compare the versions in a store with what the log says about them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from daena_kms.audit.reader import identity
+from daena_kms.audit.intents import identity
+from daena_kms.audit.problems import shortened
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.plan import ROTATIONS, Outcome
 
@@ -16,6 +17,8 @@ _MAKING = {*ROTATIONS, "rollback", "create", "adopt"}
 _LIFE = {*_MAKING, "delete", "restore"}
 #: The results after which an action explains no further version, or names its version by id.
 _FINAL = {Outcome.DONE, Outcome.FAILED, Outcome.SKIPPED, Outcome.LEFT}
+#: So many notes on keys that the store does not show are kept.
+_NOTES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,52 +30,72 @@ class Finding:
     status: str
 
 
-def missing_keys(records: Iterable[dict[str, Any]], shown: set[str]) -> list[str]:
-    """Return a note on each key that the log knows as managed and the store no longer shows."""
-    last: dict[str, tuple[str, str]] = {}
-    for record in records:
-        for result in record.get("results", ()):
-            if result["result"] == Outcome.DONE and result["kind"] in _LIFE:
-                change = str(result.get("ended") or record["time"]), str(result["kind"])
-                last[result["key"]] = max(last.get(result["key"], change), change)
-    return [
-        f"key {key_id}: the log knows it ({kind} at {when}), but the store shows no managed key of "
-        "that name. Others deleted it, or somebody set it by hand without its tags"
-        for key_id, (when, kind) in sorted(last.items())
-        if kind != "delete" and key_id not in shown
-    ]
+class Comparison:
+    """What the log says about the keys in a store, run by run.
 
+    It keeps nothing but what concerns the versions in the store, however long the log is. Results
+    and intents explain a version; a closing record alone never does.
+    """
 
-def compare(records: Iterable[dict[str, Any]], keys: Iterable[Key]) -> list[Finding]:
-    """Return what the log's records say about each version that is or once was current."""
-    confirmed: set[tuple[str, str]] = set()
-    intended: set[tuple[str, str]] = set()
-    bases: dict[str, set[str | None]] = {}
-    every = list(records)
-    # By run: a result settles only the action of its own run.
-    settled: dict[str, set[tuple[Any, ...]]] = {}
-    for record in every:
+    def __init__(self, keys: Iterable[Key]) -> None:
+        self._keys = {key.id: key for key in keys}
+        self._confirmed: set[tuple[str, str]] = set()
+        self._explained: set[tuple[str, str]] = set()
+        #: The last change of each key's life, by key id: its time and kind.
+        self._last: dict[str, tuple[str, str]] = {}
+        #: The actions of the run whose result the log does not hold so far.
+        self._open: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+
+    def add(self, record: Mapping[str, Any]) -> None:
+        """Take a record of a run. The records of one run come one after the other."""
+        for action in record.get("actions", ()):
+            if action["kind"] in _MAKING and action["key"] in self._keys:
+                self._open[identity(action)] = action
         for result in record.get("results", ()):
             if result["result"] in _FINAL:
-                settled.setdefault(record["run"], set()).add(identity(result))
+                # A result settles only the action of its own run.
+                self._open.pop(identity(result), None)
             if result["result"] == Outcome.DONE:
-                versions = (result.get("new_version"), *result.get("versions", ()))
-                confirmed |= {(result["key"], version) for version in versions if version}
-    for record in every:
-        for action in record.get("actions", ()):
-            # An intent explains a version only while its result is not known.
-            known = identity(action) in settled.get(record["run"], ())
-            if action["kind"] in _MAKING and not known:
-                bases.setdefault(action["key"], set()).add(action.get("base"))
-                intended |= {(action["key"], v) for v in action.get("versions", ())}
+                self._take(result, record["time"])
 
-    def status(key: Key, version: Version) -> str:
-        if (key.id, version.id) in confirmed:
+    def end_run(self) -> None:
+        """Take what is left of a run: an intent explains a version while its result is unknown."""
+        for action in self._open.values():
+            key, base = self._keys[action["key"]], action.get("base")
+            made = {v.id for v in key.versions if key.made_from(v, base)}
+            self._explained |= {(key.id, v) for v in made | {*action.get("versions", ())}}
+        self._open = {}
+
+    def findings(self) -> list[Finding]:
+        """Return what the log says about each version that is or once was current."""
+        shown = ((key, v) for key in self._keys.values() for v in key.versions if v.was_current)
+        return [Finding(key.id, version.id, self._status(key, version)) for key, version in shown]
+
+    def missing_keys(self) -> list[str]:
+        """Return a note on each key that the log knows as managed and the store does not show."""
+        missing = [
+            (key_id, kind, when)
+            for key_id, (when, kind) in sorted(self._last.items())
+            if kind != "delete" and key_id not in self._keys
+        ]
+        notes = [
+            f"key {key_id}: the log knows it ({kind} at {when}), but the store shows no managed "
+            "key of that name. Others deleted it, or somebody set it by hand without its tags"
+            for key_id, kind, when in missing[:_NOTES]
+        ]
+        return shortened(notes, len(missing))
+
+    def _take(self, result: Mapping[str, Any], time: str) -> None:
+        key_id = result["key"]
+        key = self._keys.get(key_id)
+        if key is not None:
+            versions = {result.get("new_version"), *result.get("versions", ())}
+            self._confirmed |= {(key_id, v.id) for v in key.versions if v.id in versions}
+        if result["kind"] in _LIFE:
+            change = str(result.get("ended") or time), str(result["kind"])
+            self._last[key_id] = max(self._last.get(key_id, change), change)
+
+    def _status(self, key: Key, version: Version) -> str:
+        if (key.id, version.id) in self._confirmed:
             return CONFIRMED
-        explained = (key.id, version.id) in intended or any(
-            key.made_from(version, base) for base in bases.get(key.id, ())
-        )
-        return UNCONFIRMED if explained else OUT_OF_BAND
-
-    shown = ((key, v) for key in keys for v in key.versions if v.was_current)
-    return [Finding(key.id, version.id, status(key, version)) for key, version in shown]
+        return UNCONFIRMED if (key.id, version.id) in self._explained else OUT_OF_BAND

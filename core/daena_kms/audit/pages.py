@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.reader import entries_of, hours
+from daena_kms.audit.folders import folder_at, hours
+from daena_kms.audit.reader import bounded, entries_of
 from daena_kms.audit.records import CLOSING_SEQ, ROOT, decode, object_name, split_name
 from daena_kms.errors import ConfigError
-from daena_kms.objects.base import Objects
+from daena_kms.objects.base import Entry, Objects
 
 #: No run takes longer, so its last outcome is written at most this long after it began.
 _LONGEST_RUN = timedelta(hours=24)
@@ -69,12 +70,12 @@ def page(
     rows: list[dict[str, Any]] = []
     last = after
     for hour in _hours(objects, wanted, after or ""):
-        for name in _names(objects, hour, wanted, after or ""):
+        for entry in _entries(objects, hour, wanted, after or ""):
             if last is not None and (len(rows) >= limit or (over() and last != after)):
                 return rows, last
-            record = decode(objects.get(name) or b"", name)
+            record = decode(bounded(objects, entry) or b"", entry.name)
             rows += [row for row in entries_of(record) if wanted.takes(row)]
-            last = name
+            last = entry.name
         end = f"{hour}{_LAST_IN_HOUR}"
         if over() and split_name(end) is not None:
             # Each hour costs a listing, even if nothing in it is wanted.
@@ -83,27 +84,25 @@ def page(
 
 
 def _hours(objects: Objects, wanted: Filter, first: str) -> Iterator[str]:
+    """Yield the hours of a page, the oldest first; no hour before them is listed."""
     if wanted.since is not None:
         first = max(first, _hour(wanted.since, -_LONGEST_RUN))
     last = _hour(wanted.until, timedelta(hours=1)) if wanted.until is not None else "~"
-    for hour in reversed(list(hours(objects))):
-        if first[: len(hour)] <= hour < last and first < f"{hour}{_LAST_IN_HOUR}":
+    for hour in hours(objects, first=first, last=last, newest_first=False):
+        if hour < last and first < f"{hour}{_LAST_IN_HOUR}":
             yield hour
 
 
-def _names(objects: Objects, hour: str, wanted: Filter, first: str) -> Iterator[str]:
-    for entry in objects.entries(hour):
+def _entries(objects: Objects, hour: str, wanted: Filter, first: str) -> Iterator[Entry]:
+    for entry in objects.scan(hour, first):
         parts = split_name(entry.name)
-        in_run = parts is not None and wanted.run in {None, parts[1]}
-        if in_run and entry.name > first:
-            yield entry.name
+        if parts is not None and wanted.run in {None, parts[1]}:
+            yield entry
 
 
 def _hour(time: datetime, further: timedelta) -> str:
     """Return the folder of the hour at ``time`` plus ``further``, if there is such a time."""
     try:
-        time += further
+        return folder_at(time + further)
     except OverflowError:
         return f"{ROOT}{'~' if further > timedelta() else ''}"
-    # Not %Y, which does not pad years before 1000: names are compared as text.
-    return f"{ROOT}{time.year:04}/{time:%m/%d/%H}/"

@@ -1,13 +1,18 @@
 """Read the log: all of it in order, or its end, to learn what earlier runs left unresolved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
+from daena_kms.audit.folders import folder_at, hour_of, hours
+from daena_kms.audit.intents import Intents, cleaned, identity, passed_on, read_record
 from daena_kms.audit.records import (
+    CLOSING,
     CLOSING_SEQ,
-    INTENT,
+    MAX_UNRESOLVED,
     OUTCOME,
     ROOT,
     decode,
@@ -15,123 +20,327 @@ from daena_kms.audit.records import (
     object_name,
     split_name,
 )
-from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import Entry, Objects
+from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.plan import Kind, Outcome
 
-_HOUR = f"{ROOT}%Y/%m/%d/%H/"
-#: A run whose folder is this much older than the newest closing record has ended.
+#: The hour of the newest closing record, and the hour before it, are always read.
 _WINDOW = timedelta(hours=1)
-#: How long a run that never closed is looked at again.
-_CARRIED = timedelta(hours=24)
+#: So far back from the newest closing record further ones are read, and until so many hours hold
+#: one that a later run saw: a forged one must not hide an honest one that is hours older.
+_LOOK_BACK = timedelta(hours=24)
+_LEAST_HOURS = 2
+#: That ends after so many calls, so that a log of very many runs does not slow each of them.
+_LOOK_BACK_CALLS = 60
+#: What listings and closing records may use of a run's calls and bytes. The rest is for the runs
+#: without a closing record and, of that, a part for the intents of unresolved actions.
+_ENDS = (130, 8_000_000)
+_UNCLOSED = (80, 4_000_000)
+#: So many unresolved actions are tried to be proved.
+_PROOFS = 1000
 
 
 @dataclass(slots=True)
 class Tail:
-    """What a new run sees of the runs before it."""
+    """What a new run sees of the runs before it. It read and hashed all of it itself."""
 
-    #: The hashes of the closing records of the last hours, by name.
+    #: The hashes of closing records, by name: those of the newest hour and the hour before it, and
+    #: older ones that no other closing record names.
     saw: dict[str, str] = field(default_factory=dict)
-    #: The hashes of all objects of each run that has no closing record, by run folder.
+    #: The hashes of the objects of each run that has no closing record, by run folder, from its
+    #: first object on.
     unclosed: dict[str, list[str]] = field(default_factory=dict)
     #: The unclosed runs that no closed run has reported yet, with their records.
     unreported: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-    #: Actions that closing records pass on: nobody knows yet whether they took effect.
+    #: Actions that closing records pass on: nobody knows yet whether they took effect. Each is
+    #: taken from its intent.
     unresolved: list[dict[str, Any]] = field(default_factory=list)
+    #: Retirements of compromised versions of which some record says that they are resolved: one
+    #: closing record passed them on and a later one did not, or an unclosed run intended them.
+    #: Only a look at the store says whether they were made.
+    left_out: list[dict[str, Any]] = field(default_factory=list)
     #: The counts in the closing records that were read; see :mod:`daena_kms.audit.generation`.
     counts: list[dict[str, Any]] = field(default_factory=list)
+    #: How much was passed over: what no run writes, or what this run had no budget for.
+    passed_over: int = 0
 
 
-def read_tail(objects: Objects, now: datetime | None = None) -> Tail:
-    """Return the end of the log: the hour of the newest closing record, and the hour before.
-
-    This takes a handful of listings and a read of each closing record in these hours.
+def read_tail(
+    objects: Objects, now: datetime | None = None, budget: ReadBudget | None = None
+) -> Tail:
+    """Return the end of the log: the closing records of the last hours, and what they leave open.
 
     Args:
         objects: The log.
-        now: The time of the run. Hours after it (from a wrong clock, or forged) are read, but do
-            not count as the end.
+        now: The time of the run. Hours and records after it (from a wrong clock, or forged) are
+            passed over.
+        budget: What may be read; by default what any run may read.
 
     Raises:
         AuditUnavailable: The log can't be read.
     """
-    tail = Tail()
-    newest: dict[str, Any] = {}
-    until: datetime | None = None
-    seen: set[str] = set()
-    for hour in hours(objects):
-        when = _hour(hour)
-        if when is None:
-            continue
-        if until is not None and when < until:
-            break
-        closed, unclosed = _sort(objects.entries(hour))
-        ahead = now is not None and when > now + _WINDOW
-        if until is None and closed and not ahead:
-            until = when - _WINDOW
-            entry = max(closed, key=lambda e: (e.modified, e.name))
-            newest = _read_closing(objects, entry.name, tail)
-            tail.saw |= {
-                n: h for n, h in newest.get("saw", {}).items() if n >= f"{ROOT}{until:%Y/%m/%d/%H}"
-            }
+    return _Reading(BoundedLog(objects, budget or ReadBudget()), now).read()
+
+
+class _Reading:
+    """The reading of the end of one log."""
+
+    def __init__(self, log: BoundedLog, now: datetime | None) -> None:
+        self._log = log
+        self._horizon = None if now is None else now + CLOCK_SKEW
+        self._tail = Tail()
+        self._intents = Intents(log)
+        #: The hash of each closing record, and which of them are older than the newest by hours.
+        self._hashes: dict[str, str] = {}
+        self._older: set[str] = set()
+        #: The closing records that are read as such, the newest first.
+        self._closings: dict[str, dict[str, Any]] = {}
+        #: The objects of each run without a closing record of its own, and those of the others.
+        self._open: dict[str, list[Entry]] = {}
+        self._ended: dict[str, list[Entry]] = {}
+        #: Runs before this hour that a closing record names are looked at no more.
+        self._carried_from = ""
+
+    def read(self) -> Tail:
+        parts = [self._log.part(*_ENDS), self._log.part(*_UNCLOSED)]
+        with suppress(Spent):
+            self._read_ends(parts[0])
+        self._tail.saw = self._seen()
+        with suppress(Spent):
+            self._read_unclosed(parts[1])
+        self._read_unresolved()
+        self._tail.passed_over += sum(part.passed_over for part in (self._log, *parts))
+        return self._tail
+
+    def _read_ends(self, log: BoundedLog) -> None:
+        """Read the closing records, the newest hour first."""
+        newest: datetime | None = None
+        found, named = 0, dict[str, str]()
+        last = "~" if self._horizon is None else folder_at(self._horizon.astimezone(UTC))
+        for hour in hours(log, last=last):
+            when = hour_of(hour)
+            if when is None:
+                continue
+            if newest is not None and newest - when > _WINDOW:
+                enough = newest - when > _LOOK_BACK and found >= _LEAST_HOURS
+                if enough or log.budget.calls >= _LOOK_BACK_CALLS:
+                    return
+            closed = self._sort(log.entries(hour))
+            if closed:
+                newest = newest or when
+                self._carried_from = folder_at(newest - _LOOK_BACK)
+            older = newest is not None and newest - when > _WINDOW
+            self._older |= {entry.name for entry in closed} if older else set()
+            for entry in closed:
+                self._read_closing(log, entry)
+            found += any(
+                self._hashes.get(entry.name) == named.get(entry.name, "") for entry in closed
+            )
+            for entry in closed:
+                named |= self._closings.get(entry.name, {}).get("saw", {})
+
+    def _seen(self) -> dict[str, str]:
+        """Return the closing records that this run's own names: with those, it covers all."""
+        named = {
+            name
+            for record in self._closings.values()
+            for name, hashed in record["saw"].items()
+            if self._hashes.get(name) == hashed
+        }
+        older = self._older & named
+        return {name: hashed for name, hashed in self._hashes.items() if name not in older}
+
+    def _sort(self, entries: Iterable[Entry]) -> list[Entry]:
+        """Return the closing records of an hour, the newest first, and keep the unclosed runs."""
+        runs: dict[str, list[Entry]] = {}
+        closed: list[Entry] = []
+        for entry in entries:
+            parts = split_name(entry.name)
+            if parts is not None and parts[2] == CLOSING_SEQ:
+                closed.append(entry)
+            elif parts is not None:
+                runs.setdefault(parts[0], []).append(entry)
         for entry in closed:
-            if entry.name not in tail.saw:
-                _read_closing(objects, entry.name, tail)
-        for prefix, names in unclosed.items():
-            seen.add(prefix)
-            _read_unclosed(objects, prefix, names, newest.get("open", {}), tail)
-    if until is not None:
-        _carry(objects, newest.get("open", {}), seen, until, tail)
-    return tail
+            prefix = entry.name[: entry.name.rindex("/") + 1]
+            self._ended[prefix] = runs.pop(prefix, [])
+        self._open |= runs
+        return sorted(closed, key=lambda entry: (entry.modified, entry.name), reverse=True)
+
+    def _read_closing(self, log: BoundedLog, entry: Entry) -> None:
+        data = log.get(entry.name, entry.size)
+        record = read_record(data, entry.name)
+        if data is not None:
+            self._hashes[entry.name] = digest(data)
+        prefix = entry.name[: entry.name.rindex("/") + 1]
+        mine = self._ended.pop(prefix)
+        if record.get("type") != CLOSING or self._is_ahead(record["time"]):
+            self._tail.passed_over += data is not None
+            self._open[prefix] = mine
+            return
+        self._closings[entry.name] = record
+        self._tail.counts.append(record["counts"])
+        if len(record["objects"]) != len(mine):
+            # Somebody added a closing record to a run that has none: it lists other objects.
+            self._open[prefix] = mine
+
+    def _read_unclosed(self, log: BoundedLog) -> None:
+        """Read the runs without a closing record, the newest first."""
+        reported: dict[str, list[list[str]]] = {}
+        for record in self._closings.values():
+            for prefix, hashes in record["open"].items():
+                reported.setdefault(prefix, []).append(hashes)
+        for prefix in sorted(self._open, reverse=True):
+            if prefix in reported and prefix < self._carried_from:
+                continue
+            self._read_run(log, prefix, reported.get(prefix, []))
+
+    def _read_run(self, log: BoundedLog, prefix: str, reported: list[list[str]]) -> None:
+        """Read the objects of a run from its first on, up to one that is missing or too large."""
+        hashes: list[str] = []
+        found: list[dict[str, Any]] = []
+        try:
+            for seq, entry in enumerate(self._open[prefix]):
+                if entry.name != object_name(prefix, seq):
+                    break
+                data = log.get(entry.name, entry.size)
+                if data is None:
+                    break
+                hashes.append(digest(data))
+                record = read_record(data, entry.name)
+                if record and not self._is_ahead(record["time"]):
+                    found.append(record)
+                    self._intents.add(entry.name, hashes[-1], record)
+        finally:
+            if hashes:
+                self._tail.unclosed[prefix] = hashes
+                self._tail.left_out += _revocations(prefix, found, hashes)
+                if hashes not in reported:
+                    self._tail.unreported[prefix] = found
+
+    def _read_unresolved(self) -> None:
+        """Prove what the closing records pass on: revocations first, and of each record in turn."""
+        live, left_out = _passed_on(self._closings, self._hashes)
+        disowned: set[tuple[Any, ...]] = set()
+        for actions, into in ((live, self._tail.unresolved), (left_out, self._tail.left_out)):
+            proved: dict[tuple[Any, ...], dict[str, Any]] = {}
+            for action in actions[:_PROOFS]:
+                if identity(action) in proved or self._is_ahead(action["at"]):
+                    continue
+                try:
+                    found = self._intents.proved(action)
+                except Spent:
+                    found = None
+                    disowned.add(identity(action))
+                if found is not None and len(proved) < MAX_UNRESOLVED:
+                    proved[identity(action)] = found
+                else:
+                    self._tail.passed_over += 1
+                    disowned |= {identity(action)} if found is not None else set()
+            disowned |= {identity(action) for action in actions[_PROOFS:]}
+            into.extend(proved.values())
+        self._disown(disowned)
+
+    def _disown(self, actions: set[tuple[Any, ...]]) -> None:
+        """Leave actions to the next run: this one must not say that it saw who passes them on."""
+        for name, record in self._closings.items() if actions else ():
+            if any(identity(action) in actions for action in record["unresolved"]):
+                self._tail.saw.pop(name, None)
+
+    def _is_ahead(self, time: str) -> bool:
+        return self._horizon is not None and datetime.fromisoformat(time) > self._horizon
 
 
-def _carry(
-    objects: Objects, known: Mapping[str, Any], seen: set[str], until: datetime, tail: Tail
-) -> None:
-    """Look again at older runs that had no closing record when the newest run closed."""
-    for prefix in sorted(known.keys() - seen):
-        if prefix < f"{ROOT}{until - _CARRIED:%Y/%m/%d/%H}":
-            continue
-        names = [entry.name for entry in objects.entries(prefix)]
-        closing = object_name(prefix, CLOSING_SEQ)
-        if closing not in names:
-            _read_unclosed(objects, prefix, names, known, tail)
-        elif closing not in tail.saw:
-            _read_closing(objects, closing, tail)
+def _passed_on(
+    closings: Mapping[str, Mapping[str, Any]], hashes: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the actions that closing records pass on, and the revocations that were left out.
+
+    A run that saw a closing record, and does not pass an action on, says that the action was
+    resolved. It may be forged, so that does not end a revocation.
+
+    Args:
+        closings: The closing records by name, the newest first.
+        hashes: The hash of each.
+    """
+    seen = {
+        name
+        for record in closings.values()
+        for name, hashed in record["saw"].items()
+        if hashes.get(name) == hashed
+    }
+    live: list[tuple[bool, int, dict[str, Any]]] = []
+    left_out: list[tuple[bool, int, dict[str, Any]]] = []
+    for name, record in closings.items():
+        for number, action in enumerate(record["unresolved"]):
+            if action.get("at") and (name not in seen or revokes(action)):
+                row = (not revokes(action), number, action)
+                (left_out if name in seen else live).append(row)
+    # In turn, so that one record does not take the place of all others.
+    for rows in (live, left_out):
+        rows.sort(key=lambda row: row[:2])
+    return [action for _, _, action in live], [action for _, _, action in left_out]
+
+
+def _revocations(
+    prefix: str, found: Iterable[Mapping[str, Any]], hashes: list[str]
+) -> list[dict[str, Any]]:
+    """Return the retirements of compromised versions that a run intended and did not skip."""
+    intended: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for record in found:
+        for action in filter(revokes, record.get("actions", ())):
+            intended |= _intended(prefix, record, action, hashes)
+        for result in filter(revokes, record.get("results", ())):
+            if result["result"] == Outcome.SKIPPED:
+                intended.pop(identity(result), None)
+    return list(intended.values())
+
+
+def _intended(
+    prefix: str, record: Mapping[str, Any], action: Mapping[str, Any], hashes: list[str]
+) -> dict[tuple[Any, ...], dict[str, Any]]:
+    """Return an action of an intent as it is passed on, by its identity, if a run intends such."""
+    taken = cleaned(action)
+    if taken is None:
+        return {}
+    ref = f"{object_name(prefix, record['seq'])}@{hashes[record['seq']]}"
+    return {identity(action): passed_on(taken, ref, record["time"], record["provider"])}
 
 
 def unresolved_actions(tail: Tail) -> list[dict[str, Any]]:
     """Return each unresolved action once: those passed on, and those without an outcome."""
-    unresolved = [action for action in tail.unresolved if action.get("at")]
-    for prefix, records in tail.unreported.items():
+    unresolved = {identity(action): action for action in tail.unresolved}
+    for prefix, found in tail.unreported.items():
         settled = {
             identity(result)
-            for record in records
+            for record in found
             if record["type"] == OUTCOME
             for result in record["results"]
             if not is_unresolved(result)
         }
-        for record in records:
-            if record["type"] == INTENT:
-                unresolved += [
-                    {
-                        **action,
-                        "of_run": prefix,
-                        "at": record["time"],
-                        "provider": record["provider"],
-                    }
-                    for action in record["actions"]
-                    if identity(action) not in settled
-                ]
-    return list({identity(action): action for action in unresolved}.values())
+        for record in found:
+            for action in record.get("actions", ()):
+                if identity(action) not in settled:
+                    unresolved |= _intended(prefix, record, action, tail.unclosed[prefix])
+    return list(unresolved.values())
 
 
 def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]:
-    """Yield the name and bytes of every object below ``prefix``, in the order of the names."""
-    for entry in objects.entries(prefix):
-        data = objects.get(entry.name)
+    """Yield the name and bytes of every object below ``prefix``, in the order of the names.
+
+    Objects that are larger than any record are left out.
+    """
+    for entry in objects.scan(prefix):
+        data = bounded(objects, entry)
         if data is not None:
             yield entry.name, data
+
+
+def bounded(objects: Objects, entry: Entry) -> bytes | None:
+    """Return an object's bytes; ``None`` if it is gone, or larger than any record."""
+    if entry.size is not None and entry.size > MAX_OBJECT:
+        return None
+    data = objects.get_up_to(entry.name, MAX_OBJECT + 1)
+    return None if data is None or len(data) > MAX_OBJECT else data
 
 
 def history(
@@ -142,19 +351,19 @@ def history(
     Args:
         objects: The log.
         key_id: Only entries of this key.
-        since: Only entries from this time on; an aware datetime.
+        since: Only entries from this time on; an aware datetime. Hours before it are not listed.
 
     Raises:
         AuditUnavailable: The log can't be read, or one of its objects is not a record.
     """
-    start = f"{ROOT}{since.astimezone(UTC):%Y/%m/%d/%H}" if since is not None else ROOT
+    start = folder_at(since.astimezone(UTC)) if since is not None else ""
     rows: list[dict[str, Any]] = []
-    for entry in objects.entries(ROOT):
-        if entry.name < start or split_name(entry.name) is None:
+    for entry in objects.scan(ROOT, start):
+        if split_name(entry.name) is None:
             continue
         rows += [
             row
-            for row in entries_of(decode(objects.get(entry.name) or b"", entry.name))
+            for row in entries_of(decode(bounded(objects, entry) or b"", entry.name))
             if (key_id is None or row["key"] == key_id)
             and (since is None or datetime.fromisoformat(row["time"]) >= since)
         ]
@@ -179,89 +388,25 @@ def is_unresolved(result: Mapping[str, Any]) -> bool:
     return pending or result["result"] == Outcome.UNKNOWN
 
 
-def closings(objects: Objects) -> Iterator[tuple[str, dict[str, Any]]]:
+def closings(
+    objects: Objects, *, first: str = "", last: str = "~"
+) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the closing records with their names, those of the newest hour first.
 
     Broken records are skipped.
 
+    Args:
+        objects: The log.
+        first: The folder of the first hour.
+        last: The folder of the last hour.
+
     Raises:
         AuditUnavailable: The log can't be read.
     """
-    for hour in hours(objects):
-        closed, _ = _sort(objects.entries(hour))
+    for hour in hours(objects, first=first, last=last):
+        parted = ((entry, split_name(entry.name)) for entry in objects.scan(hour))
+        closed = [entry for entry, parts in parted if parts and parts[2] == CLOSING_SEQ]
         for entry in sorted(closed, key=lambda e: (e.modified, e.name), reverse=True):
-            record = _decode(objects.get(entry.name) or b"", entry.name)
-            if record:
+            record = read_record(bounded(objects, entry), entry.name)
+            if record.get("type") == CLOSING:
                 yield entry.name, record
-
-
-def identity(action: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what identifies an action in its run; the action's result has the same."""
-    return action["key"], action["kind"], action.get("base"), action.get("version")
-
-
-def hours(objects: Objects) -> Iterator[str]:
-    """Yield the log's hour folders, newest first, listing one level at a time."""
-
-    def below(prefix: str, depth: int) -> Iterator[str]:
-        for name in reversed(objects.children(prefix)):
-            if name.isdigit():
-                inner = f"{prefix}{name}/"
-                yield from below(inner, depth - 1) if depth else (inner,)
-
-    yield from below(ROOT, 3)
-
-
-def _hour(folder: str) -> datetime | None:
-    """Return the hour in a folder's name, or ``None`` for a folder that no run made."""
-    try:
-        when = datetime.strptime(folder, _HOUR).replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    return when if when.year > 1970 and when.strftime(_HOUR) == folder else None  # noqa: PLR2004 - before any cloud
-
-
-def _sort(entries: list[Entry]) -> tuple[list[Entry], dict[str, list[str]]]:
-    """Return the closing records of one hour, and the objects of each run that has none."""
-    closed: list[Entry] = []
-    runs: dict[str, list[str]] = {}
-    for entry in entries:
-        parts = split_name(entry.name)
-        if parts is None:
-            continue
-        runs.setdefault(parts[0], []).append(entry.name)
-        if parts[2] == CLOSING_SEQ:
-            closed.append(entry)
-    for entry in closed:
-        del runs[entry.name[: entry.name.rindex("/") + 1]]
-    return closed, runs
-
-
-def _read_closing(objects: Objects, name: str, tail: Tail) -> dict[str, Any]:
-    data = objects.get(name) or b""
-    tail.saw[name] = digest(data)
-    record = _decode(data, name)
-    tail.unresolved += record.get("unresolved", ())
-    tail.counts.append(record.get("counts", {}))
-    return record
-
-
-def _read_unclosed(
-    objects: Objects, prefix: str, names: list[str], reported: Mapping[str, Any], tail: Tail
-) -> None:
-    """Read a run that has no closing record, unless a run has reported these objects already."""
-    if len(reported.get(prefix, ())) == len(names):
-        tail.unclosed[prefix] = reported[prefix]
-        return
-    datas = [objects.get(name) or b"" for name in names]
-    tail.unclosed[prefix] = [digest(data) for data in datas]
-    pairs = zip(datas, names, strict=True)
-    tail.unreported[prefix] = [record for data, name in pairs if (record := _decode(data, name))]
-
-
-def _decode(data: bytes, name: str) -> dict[str, Any]:
-    """Return a record, or an empty one if it is broken: verify reports it, but no run stops."""
-    try:
-        return decode(data, name)
-    except AuditUnavailable:
-        return {}

@@ -23,6 +23,10 @@ FORMAT = 1
 CLOSING_SEQ = 999_999
 #: At most this many actions stand in one object.
 MAX_ACTIONS = 200
+#: A closing record passes on at most this many unresolved actions, and names at most this many runs
+#: that have no closing record.
+MAX_UNRESOLVED = 200
+MAX_OPEN = 250
 
 #: The types of records.
 INTENT, OUTCOME, RECOVERY, CLOSING = "intent", "outcome", "recovery", "closing"
@@ -52,6 +56,9 @@ _SHAPES: dict[str, dict[str, _Type]] = {
 }
 _RUN = re.compile(r"log/\d{4}/\d\d/\d\d/\d\d/[0-9a-f]{32}/", re.ASCII)
 _MANIFEST = re.compile(r"manifests/\d{12}\.json@sha256:[0-9a-f]{64}", re.ASCII)
+_INTENT = re.compile(
+    r"log/\d{4}/\d\d/\d\d/\d\d/[0-9a-f]{32}/\d{6}\.json@sha256:[0-9a-f]{64}", re.ASCII
+)
 _NAME = re.compile(r"log/(\d{4}/\d\d/\d\d/\d\d)/([0-9a-f]{32})/(\d{6})\.json", re.ASCII)
 
 
@@ -147,11 +154,28 @@ def _is_entry(entry: object) -> bool:
     versions = entry.get("versions", [])
     if not isinstance(versions, list) or not all(isinstance(v, str) for v in versions):
         return False
-    manifest = entry.get("manifest")
-    if manifest is not None and not (isinstance(manifest, str) and _MANIFEST.fullmatch(manifest)):
-        return False  # a reader of the log opens the object that is named here
+    for name, form in (("manifest", _MANIFEST), ("intent", _INTENT)):
+        ref = entry.get(name)
+        if ref is not None and not (isinstance(ref, str) and form.fullmatch(ref)):
+            return False  # a reader of the log opens the object that is named here
     optional = all(isinstance(entry.get(name), (str, type(None))) for name in _OPTIONAL)
     return optional and all(_is_time(entry[name]) for name in _TIMES if entry.get(name) is not None)
+
+
+def beyond(record: Mapping[str, Any]) -> str | None:
+    """Return what of a record is more than a run writes, for people; ``None`` for nothing."""
+    limits = (
+        ("actions", MAX_ACTIONS, "actions"),
+        ("unresolved", MAX_UNRESOLVED, "unresolved actions"),
+        ("open", MAX_OPEN, "runs without a closing record"),
+    )
+    for name, most, what in limits:
+        count = len(record.get(name, ()))
+        if count > most:
+            return f"{count:,} {what}, and no run writes more than {most}"
+    if record["type"] == OUTCOME and len(record["results"]) > MAX_ACTIONS:
+        return f"{len(record['results']):,} results, and no run writes more than {MAX_ACTIONS}"
+    return None
 
 
 def _is_time(text: str) -> bool:

@@ -1,42 +1,42 @@
 """Check the log against itself and against the store, and name the exact object that is wrong."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from daena_kms.audit.compare import (
-    CONFIRMED,
-    OUT_OF_BAND,
-    UNCONFIRMED,
-    Finding,
-    compare,
-    missing_keys,
-)
-from daena_kms.audit.reader import records
+from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
+from daena_kms.audit.chain import RunCheck
+from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
+from daena_kms.audit.folders import hour_of
+from daena_kms.audit.generation import claimed
+from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
+from daena_kms.audit.problems import Problem, Problems
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
     RECOVERY,
-    decode,
+    ROOT,
     digest,
-    encode,
     object_name,
     split_name,
 )
-from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.objects.base import Objects
+from daena_kms.audit.witnesses import Witnesses
+from daena_kms.errors import ConfigError
+from daena_kms.objects.base import Entry, Objects
+from daena_kms.rules.due import CLOCK_SKEW
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
 
 __all__ = ["CONFIRMED", "OUT_OF_BAND", "UNCONFIRMED", "Finding", "Problem", "Report", "verify"]
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What is wrong with the log; ``name`` is the object or the run that is wrong."""
-
-    name: str
-    what: str
+#: So many runs that are dated ahead may be a wrong clock's; more are a problem.
+_AHEAD = 20
+#: What is read beside the objects themselves, to prove unresolved actions that name no intent.
+_PROOF_CALLS, _PROOF_BYTES = 50_000, 1_000_000_000
+#: So many proofs are kept.
+_PROVED = 4096
 
 
 @dataclass(slots=True)
@@ -74,20 +74,15 @@ class Report:
         }
 
 
-@dataclass(slots=True)
-class _Run:
-    hashes: dict[int, str] = field(default_factory=dict)
-    records: dict[int, dict[str, Any]] = field(default_factory=dict)
-
-
 def verify(
     objects: Objects,
     keys: Iterable[Key] | None = None,
     since: str | None = None,
+    now: datetime | None = None,
     *,
     older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
 ) -> Report:
-    """Check every object of the log.
+    """Check every object of the log, run by run. Of a run that was checked, little is kept.
 
     Args:
         objects: The log.
@@ -95,6 +90,8 @@ def verify(
             unconfirmed (there is an intent and no result: a crash) or out-of-band (neither).
         since: A closing record as an earlier report gave it, ``name@hash``. It, and everything
             that it covers, must still be there, unchanged.
+        now: The time after which no run can have begun; each one that says so is a problem. By
+            default a few of them are noted, as a wrong clock writes them.
         older: Takes the counts of the closing records, and returns how the store is older than
             they say (:func:`daena_kms.engine.generation.older`).
 
@@ -102,25 +99,10 @@ def verify(
         AuditUnavailable: The log can't be read.
         ConfigError: ``since`` names no closing record.
     """
-    report = Report()
     anchor = check_anchor(since)
     # List the store first: the log then has at least the intent of each version in the listing.
-    listed = None if keys is None else list(keys)
-    runs = _load(objects, report)
-    for prefix, run in runs.items():
-        _check_run(prefix, run, report)
-    _check_chain(runs, report, anchor)
-    _check_manifests(objects, runs, report)
-    if listed is not None:
-        every = [record for run in runs.values() for record in run.records.values()]
-        report.findings = compare(every, listed)
-        report.notes += missing_keys(every, {key.id for key in listed})
-    if older is not None:
-        closed = (run.records.get(CLOSING_SEQ) for run in runs.values())
-        problem = older([record["counts"] for record in closed if record])
-        if problem is not None:
-            report.problems.append(Problem(objects.url, problem))
-    return report
+    comparison = None if keys is None else Comparison(keys)
+    return _Verification(objects, comparison, now).report(anchor, older)
 
 
 def check_anchor(since: str | None) -> tuple[str, str] | None:
@@ -139,135 +121,172 @@ def check_anchor(since: str | None) -> tuple[str, str] | None:
     return name, hashed
 
 
-def _load(objects: Objects, report: Report) -> dict[str, _Run]:
-    runs: dict[str, _Run] = {}
-    for name, data in records(objects):
-        report.objects += 1
-        parts = split_name(name)
-        if parts is None:
-            report.problems.append(Problem(name, "is not named like an object of the log"))
-            continue
-        run = runs.setdefault(parts[0], _Run())
-        run.hashes[parts[2]] = digest(data)
-        try:
-            record = decode(data, name)
-        except AuditUnavailable:
-            report.problems.append(Problem(name, "is not a well-formed record"))
-            continue
-        if encode(record) != data:
-            report.problems.append(Problem(name, "is not in the exact form of a record"))
-        if record["run"] != parts[1] or record["seq"] != parts[2]:
-            report.problems.append(Problem(name, "says that it is of another run or number"))
-        elif (record["type"] == CLOSING) != (parts[2] == CLOSING_SEQ):
-            report.problems.append(Problem(name, "has a type that does not fit its number"))
-        else:
-            run.records[parts[2]] = record
-    report.runs = len(runs)
-    return runs
+class _Verification:
+    """One verification, as it goes from object to object."""
 
+    def __init__(
+        self, objects: Objects, comparison: Comparison | None, now: datetime | None
+    ) -> None:
+        self._objects = objects
+        self._comparison = comparison
+        self._strict = now is not None
+        self._horizon = (now or datetime.now(UTC)) + CLOCK_SKEW
+        self._problems = Problems()
+        self._witnesses = Witnesses(objects, self._problems)
+        self._intents = Intents(
+            BoundedLog(objects, ReadBudget(calls=_PROOF_CALLS, size=_PROOF_BYTES))
+        )
+        self._proved: OrderedDict[tuple[Any, ...], bool] = OrderedDict()
+        self._manifests: OrderedDict[str, None] = OrderedDict()
+        self._report = Report()
+        #: The counts of closing records that say how often the store was changed.
+        self._claims: list[Mapping[str, object]] = []
+        #: The newest closing record that is not dated ahead, and of all: its time, name and hash.
+        self._newest: tuple[bool, datetime, str, str] | None = None
+        self._ahead = 0
+        self._ahead_loose = 0
 
-def _check_run(prefix: str, run: _Run, report: Report) -> None:
-    """Check the chain within a run: no gap, each record holding the hash of the one before."""
-    numbers = sorted(n for n in run.hashes if n != CLOSING_SEQ)
-    for seq in range(numbers[-1] + 1 if numbers else 0):
-        if seq not in run.hashes:
-            report.problems.append(Problem(object_name(prefix, seq), "is missing"))
-    closing = run.records.get(CLOSING_SEQ)
-    listed = closing["objects"] if closing is not None else []
-    for seq in range(numbers[-1] + 1 if numbers else 0, len(listed)):
-        report.problems.append(Problem(object_name(prefix, seq), "is missing"))
-    for seq, expected in enumerate(listed):
-        if run.hashes.get(seq, expected) != expected:
-            what = "was changed: its hash is not the one in the run's closing record"
-            report.problems.append(Problem(object_name(prefix, seq), what))
-    if closing is not None and len(numbers) > len(listed):
-        what = "was added: the run's closing record does not list it"
-        added = [n for n in numbers if n >= len(listed)]
-        report.problems += [Problem(object_name(prefix, seq), what) for seq in added]
-    for seq, record in sorted(run.records.items()):
-        before = len(listed) - 1 if seq == CLOSING_SEQ else seq - 1
-        expected = run.hashes.get(before) if before >= 0 else None
-        if record["prev_hash"] != expected and (before in run.hashes or before < 0):
-            if closing is not None and before < len(listed) and listed[before] != expected:
-                continue  # the changed object is named already
-            what = (
-                f"was changed, or {object_name(prefix, before)} was"
-                if before >= 0
-                else "names a record before it, but is the first of its run"
-            )
-            report.problems.append(Problem(object_name(prefix, seq), what))
-
-
-def _check_chain(runs: dict[str, _Run], report: Report, anchor: tuple[str, str] | None) -> None:
-    """Check what runs say about other runs' closing records, and about runs that have none."""
-    closings = {
-        object_name(prefix, CLOSING_SEQ): run.hashes[CLOSING_SEQ]
-        for prefix, run in runs.items()
-        if CLOSING_SEQ in run.hashes
-    }
-    expected = [anchor] if anchor else []
-    reported: set[str] = set()
-    for run in runs.values():
-        for record in run.records.values():
-            if record["type"] == CLOSING:
-                expected += record["saw"].items()
-                _check_unclosed(record["open"], runs, report)
-                reported |= record["open"].keys()
-            elif record["type"] == RECOVERY:
-                _check_unclosed(record["runs"], runs, report)
-                reported |= record["runs"].keys()
-    for name, hashed in sorted(set(expected)):
-        if name not in closings:
-            report.problems.append(Problem(name, "is missing: a later run saw this closing record"))
-        elif closings[name] != hashed:
-            what = "was changed: its hash is not the one that a later run saw"
-            report.problems.append(Problem(name, what))
-    _note_unclosed(runs, reported, report)
-    newest = max(closings, key=lambda name: _time(runs, name), default=None)
-    report.newest = f"{newest}@{closings[newest]}" if newest is not None else None
-
-
-def _check_manifests(objects: Objects, runs: dict[str, _Run], report: Report) -> None:
-    """Check that the manifests that results name are there; their content is not checked."""
-    records = (record for run in runs.values() for record in run.records.values())
-    rows = (row for record in records for row in record.get("results", ()))
-    for ref in sorted({row["manifest"] for row in rows if row.get("manifest")}):
-        name, _, hashed = ref.partition("@")
-        data = objects.get(name)
-        if data is None:
-            report.problems.append(Problem(name, "is missing: a result names this manifest"))
-        elif digest(data) != hashed:
-            what = "was changed: its hash is not the one that a result names"
-            report.problems.append(Problem(name, what))
-
-
-def _note_unclosed(runs: dict[str, _Run], reported: set[str], report: Report) -> None:
-    for prefix, run in runs.items():
-        if CLOSING_SEQ not in run.hashes:
-            known = "a later run recovered it" if prefix in reported else "the next run will look"
-            what = "has no closing record: the run was interrupted, or is still running"
-            report.notes.append(f"{prefix} {what}; {known}")
-
-
-def _time(runs: dict[str, _Run], name: str) -> tuple[bool, datetime]:
-    record = runs[name[: name.rindex("/") + 1]].records.get(CLOSING_SEQ)
-    if record is None:
-        return False, datetime.min.replace(tzinfo=UTC)
-    return True, datetime.fromisoformat(record["time"])
-
-
-def _check_unclosed(reported: dict[str, Any], runs: dict[str, _Run], report: Report) -> None:
-    """Check that the objects that a later run saw of unclosed runs are still there, unchanged."""
-    for prefix, hashes in reported.items():
-        run = runs.get(prefix, _Run())
-        for seq, hashed in enumerate(hashes):
-            name = object_name(prefix, seq)
-            if seq not in run.hashes:
-                problem = Problem(name, "is missing: a later run saw it")
-            elif run.hashes[seq] != hashed:
-                what = "was changed: its hash is not the one that a later run saw"
-                problem = Problem(name, what)
-            else:
+    def report(
+        self,
+        anchor: tuple[str, str] | None,
+        older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
+    ) -> Report:
+        """Read the log, and return what was found."""
+        run: RunCheck | None = None
+        for entry in self._objects.scan(ROOT):
+            parts = split_name(entry.name)
+            if parts is None:
+                self._report.objects += 1
+                self._problems.add(entry.name, "is not named like an object of the log")
                 continue
-            if problem not in report.problems:
-                report.problems.append(problem)
+            if run is None or run.prefix != parts[0]:
+                self._end(run)
+                run = RunCheck(parts[0], self._problems)
+            self._read(run, entry)
+        self._end(run)
+        if anchor is not None:
+            self._witnesses.kept_elsewhere(*anchor)
+        self._witnesses.end()
+        report = self._report
+        report.notes += self._witnesses.notes()
+        self._note_ahead()
+        problem = older(self._claims) if older is not None else None
+        if problem is not None:
+            self._problems.add(self._objects.url, problem)
+        report.problems = self._problems.all()
+        if self._newest is not None:
+            report.newest = f"{self._newest[2]}@{self._newest[3]}"
+        if self._comparison is not None:
+            report.findings = self._comparison.findings()
+            report.notes += self._comparison.missing_keys()
+        return report
+
+    def _read(self, run: RunCheck, entry: Entry) -> None:
+        data: bytes | None = None
+        if entry.size is None or entry.size <= MAX_OBJECT:
+            data = self._objects.get_up_to(entry.name, MAX_OBJECT + 1)
+            if data is None:
+                return  # gone since it was listed
+            data = data if len(data) <= MAX_OBJECT else None
+        self._report.objects += 1
+        record = run.add(entry.name, data)
+        if record is None:
+            return
+        if self._comparison is not None:
+            self._comparison.add(record)
+        self._check_manifests(record)
+        when = datetime.fromisoformat(record["time"])
+        hour = hour_of(run.prefix)
+        if hour is not None and not -CLOCK_SKEW <= when - hour <= LONGEST_RUN + CLOCK_SKEW:
+            self._problems.add(entry.name, "is dated at another time than its run")
+        if any(cleaned(action) is None for action in record.get("actions", ())):
+            self._problems.add(entry.name, "intends what no run intends: runs pass over it")
+        if record["type"] == RECOVERY:
+            self._witnesses.listed(entry.name, record["runs"], when, recovery=True)
+            named = [row for row in record["results"] if row.get("intent")]
+            self._check_proved(entry.name, named, "says what became of")
+        elif record["type"] == CLOSING:
+            self._check_proved(entry.name, record["unresolved"], "passes on")
+            self._note_counts(entry.name, record["counts"])
+
+    def _note_counts(self, name: str, counts: Mapping[str, Any]) -> None:
+        """Note what a closing record counts beside results."""
+        if claimed(counts):
+            self._claims.append(counts)
+        left = counts.get("not_passed_on")
+        if isinstance(left, int):
+            note = f"{name}: its run could not pass on {left:,} unresolved actions"
+            self._report.notes.append(note)
+
+    def _end(self, run: RunCheck | None) -> None:
+        """Check a run as a whole, and what it says about others."""
+        if run is None:
+            return
+        self._report.runs += 1
+        self._witnesses.add(run, run.end())
+        if self._comparison is not None:
+            self._comparison.end_run()
+        hour = hour_of(run.prefix)
+        ahead = max(run.latest or self._horizon, hour or self._horizon) > self._horizon
+        if ahead:
+            self._ahead += 1
+            self._ahead_loose += run.closing is None or not run.closing["saw"]
+            if self._strict:
+                what = "is dated ahead of this machine's clock: runs pass over it until then"
+                self._problems.add(run.prefix, what)
+        if hour is None:
+            self._problems.add(run.prefix, "lies in an hour that does not exist")
+        name = object_name(run.prefix, CLOSING_SEQ)
+        if run.closing is not None:
+            self._witnesses.saw(name, run.closing["saw"])
+            when = datetime.fromisoformat(run.closing["time"])
+            # A run reads the log right before its first record, if that is not its closing record.
+            began = run.began if run.closing["objects"] else None
+            self._witnesses.listed(name, run.closing["open"], began)
+            newest = (not ahead, when, name, str(run.closing_hash))
+            self._newest = max(newest, self._newest or newest)
+
+    def _note_ahead(self) -> None:
+        if self._strict or not self._ahead:
+            return
+        what = f"{self._ahead:,} runs are dated after {format_time(self._horizon)}"
+        if self._ahead_loose > _AHEAD:
+            self._problems.add(ROOT, f"{what}, by a wrong clock or by somebody else")
+        else:
+            self._report.notes.append(f"{what}: runs pass over them until then")
+
+    def _check_proved(self, name: str, rows: Iterable[Mapping[str, Any]], what: str) -> None:
+        """Check that an intent in the log holds each of these actions."""
+        unproved = sum(not self._is_proved(row) for row in rows)
+        if unproved:
+            kind = f"{what} actions that no intent in the log proves: runs pass over them"
+            text = f"{what} {unproved} actions that no intent in the log proves"
+            self._problems.add(name, f"{text}: runs pass over them", kind)
+
+    def _is_proved(self, action: Mapping[str, Any]) -> bool:
+        key = (*identity(action), *(action.get(n) for n in ("intent", "of_run", "at", "provider")))
+        if key not in self._proved:
+            try:
+                self._proved[key] = self._intents.proved(action) is not None
+            except Spent:
+                self._proved[key] = False
+            if len(self._proved) > _PROVED:
+                self._proved.popitem(last=False)
+        return self._proved[key]
+
+    def _check_manifests(self, record: Mapping[str, Any]) -> None:
+        """Check that the manifests that results name are there; their content is not checked."""
+        for row in record.get("results", ()):
+            ref = row.get("manifest")
+            if ref is None or ref in self._manifests:
+                continue
+            self._manifests[ref] = None
+            if len(self._manifests) > _PROVED:
+                self._manifests.popitem(last=False)
+            name, _, hashed = ref.partition("@")
+            data = self._objects.get_up_to(name, MAX_OBJECT + 1)
+            if data is None:
+                self._problems.add(name, "is missing: a result names this manifest")
+            elif digest(data) != hashed:
+                what = "was changed: its hash is not the one that a result names"
+                self._problems.add(name, what)

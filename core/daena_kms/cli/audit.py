@@ -60,6 +60,8 @@ def verify_log(
     as_json: AsJson = False,
 ) -> None:
     """Check the log against itself and the store. Ends with 1 if something is wrong."""
+    from datetime import UTC, datetime
+
     from daena_kms.audit import open_log
     from daena_kms.audit.verify import Problem, verify
     from daena_kms.cli.render import report_table
@@ -67,11 +69,11 @@ def verify_log(
 
     with reporting(as_json=as_json):
         log = open_log()
-        store = None if log_only else adapter_for(provider).store
+        store, now = None if log_only else adapter_for(provider).store, datetime.now(UTC)
         report = (
-            verify(log, None, since)
+            verify(log, None, since, now)
             if store is None
-            else verify(log, store.inventory(), since, older=partial(older, store))
+            else verify(log, store.inventory(), since, now, older=partial(older, store))
         )
         if not report.objects:
             # A mistyped address looks like an empty log, which must not pass as verified.

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from daena_kms.audit.folders import folder_at
 from daena_kms.audit.reader import closings
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
@@ -17,6 +18,8 @@ from daena_kms.rules.durations import about
 SCHEDULE = "schedule"
 #: How many closing records are read to find the last scheduled runs.
 _LOOK_BACK = 200
+#: How many that are dated ahead are read, so that they hide none of the others.
+_AHEAD = 20
 _CREATE = "create if absent"
 
 
@@ -33,7 +36,7 @@ def log_checks(
         expected: how long after a scheduled run the next must have ended.
     """
     try:
-        runs = list(islice(closings(log), _LOOK_BACK))
+        runs = _newest_runs(log, now)
     except DaenaKMSError as error:
         check = failed("audit log: read", error)
         yield replace(check, todo=f"{check.todo}. This needs {place.needs.read}")
@@ -47,6 +50,14 @@ def log_checks(
     sample = runs[0][0] if runs else None
     yield create_if_absent(log, sample, "audit log", place.needs)
     yield last_success([record for _, record in runs], provider, now, expected)
+
+
+def _newest_runs(log: Objects, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """Return the newest closing records: the last ones, and some of those that are dated ahead."""
+    horizon = now.astimezone(UTC) + CLOCK_SKEW
+    ahead = closings(log, first=folder_at(horizon + timedelta(hours=1)))
+    runs = closings(log, last=folder_at(horizon))
+    return [*islice(ahead, _AHEAD), *islice(runs, _LOOK_BACK)]
 
 
 def create_if_absent(objects: Objects, sample: str | None, what: str, needs: Needs) -> Check:

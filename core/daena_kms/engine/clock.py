@@ -64,6 +64,11 @@ class Budget:
         return self._total is not None and self._clock.elapsed + self._margin >= self._total
 
     @property
+    def over_for_reading(self) -> bool:
+        """Whether reading the log has taken a quarter of the whole time."""
+        return self._total is not None and 4 * self._clock.elapsed >= self._total
+
+    @property
     def over_for_planning(self) -> bool:
         """Whether planning has taken a third of the whole time: the rest is for the work."""
         spent = self._total is not None and 3 * self._clock.elapsed >= self._total

@@ -1,9 +1,12 @@
 """One run's side of the audit log: what earlier runs left unresolved, and what this one does."""
 
+import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from daena_kms.audit.bounds import ReadBudget
+from daena_kms.audit.intents import identity
 from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unresolved_actions
 from daena_kms.audit.records import Context
 from daena_kms.audit.writer import RunWriter
@@ -11,16 +14,22 @@ from daena_kms.engine.generation import check_not_anew, check_not_older, counts_
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
-from daena_kms.rules.model import Key, VersionState
+from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
 from daena_kms.rules.policy import HOLD
 from daena_kms.rules.summary import Result
 from daena_kms.stores.base import Store
 
+logger = logging.getLogger("daena_kms")
+
 Clock = Callable[[], datetime]
 
 #: No run takes longer than this from an intent to the action.
 STILL_RUNNING = timedelta(hours=1)
+#: An action is not looked for any longer if nothing in a store has shown its key or version.
+_GIVEN_UP = timedelta(days=7)
+#: At most this many keys are looked at, and this many results written, for what earlier runs left.
+_MAX_LOOKS = 1000
 
 
 class Journal:
@@ -38,14 +47,33 @@ class Journal:
         self._writer = writer
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
+        self._recovered = False
         self._store: Store | None = None
+        #: The intents of this run's actions that have no result yet.
+        self._intents: dict[tuple[Any, ...], str] = {}
         #: Results that earlier runs could not write: their versions did become current.
         self.recovered: list[dict[str, Any]] = []
 
     @classmethod
-    def begin(cls, log: Objects, context: Context, clock: Clock) -> "Journal":
-        """Read the end of the log and return a journal for a new run."""
-        return cls(read_tail(log, clock()), RunWriter(log, context, clock), clock)
+    def begin(
+        cls, log: Objects, context: Context, clock: Clock, over: Callable[[], bool] = bool
+    ) -> "Journal":
+        """Read the end of the log and return a journal for a new run.
+
+        Args:
+            log: The log.
+            context: Who began the run, and why.
+            clock: The time of the run.
+            over: Returns whether the time for reading is over.
+        """
+        tail = read_tail(log, clock(), ReadBudget(over))
+        if tail.passed_over:
+            logger.warning(
+                "%d things in the audit log were passed over: no run writes such, or there are "
+                "more than a run reads. Run audit verify, which reads all of it",
+                tail.passed_over,
+            )
+        return cls(tail, RunWriter(log, context, clock), clock)
 
     @property
     def run_id(self) -> str:
@@ -61,9 +89,13 @@ class Journal:
         }
 
     def pending_revocations(self) -> dict[str, set[str]]:
-        """Return, by key, the compromised versions that must still be retired."""
+        """Return, by key, the compromised versions that must still be retired.
+
+        After :meth:`recover` these are the ones that the store shows as not retired.
+        """
+        actions = self._unresolved if self._recovered else unresolved_actions(self._tail)
         pending: dict[str, set[str]] = {}
-        for action in unresolved_actions(self._tail):
+        for action in actions:
             if revokes(action) and self._concerns(action):
                 pending.setdefault(action["key"], set()).add(str(action.get("version")))
         return pending
@@ -71,43 +103,80 @@ class Journal:
     def recover(self, store: Store, over: Callable[[], bool] = bool) -> None:
         """Find out what became of the actions that earlier runs left unresolved, and write it.
 
-        Each of their keys is looked at, because a listing may be older than the crash.
+        Each of their keys is looked at once, because a listing may be older than the crash.
 
         Args:
             store: The store that the run is on.
             over: Returns whether the time is over. Actions that are unresolved by then are left
                 to the next run.
-
-        Raises:
-            ConfigError: The store is older than the log.
         """
         check_not_older(store, self._tail.counts)
         self._store = store
-        results = []
-        for action in unresolved_actions(self._tail):
-            if over() or not self._concerns(action):
+        looks = _Looks(store, over)
+        results: list[dict[str, Any]] = []
+        unresolved = unresolved_actions(self._tail)
+        for action in sorted(unresolved, key=lambda action: not revokes(action)):
+            outcome, again = None, True
+            if len(results) < _MAX_LOOKS:
+                outcome, again = self._look(action, looks)
+            if outcome is not None:
+                result = {**action, "recovered": True, "ended": format_time(self._clock())}
+                results.append({**result, **outcome})
+                if outcome["result"] is Outcome.DONE and "new_version" in outcome:
+                    self.recovered.append(results[-1])
+            if again:
                 self._unresolved.append(action)
+        known = set(map(identity, unresolved))
+        for action in self._tail.left_out:
+            if identity(action) in known or not self._concerns(action):
                 continue
-            kept = {n: v for n, v in action.items() if n not in {"result", "error", "message"}}
-            result = {**kept, "recovered": True, "ended": format_time(self._clock())}
-            try:
-                key = store.describe(action["key"], exact=True)
-            except KeyNotFound:
-                results.append({**result, "result": Outcome.NOT_DONE})
-                continue
-            except DaenaKMSError:
+            known.add(identity(action))
+            if self._stands(action, looks):
                 self._unresolved.append(action)
-                continue
-            outcome = _what_became(action, key)
-            results.append({**result, **outcome})
-            if outcome["result"] is Outcome.DONE and "new_version" in outcome:
-                self.recovered.append(results[-1])
-            pending = revokes(action) and not _is_current(action, key)
-            if outcome["result"] is Outcome.NOT_DONE and (pending or self._may_still_run(action)):
-                self._unresolved.append(action)
+        self._recovered = True
         if results or self._tail.unreported:
             runs = {prefix: self._tail.unclosed[prefix] for prefix in self._tail.unreported}
             self._writer.recovery(runs, results)
+
+    def _look(
+        self, action: Mapping[str, Any], looks: "_Looks"
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """Return what became of an action, if that is known, and whether a later run must look."""
+        old = self._age(action) >= _GIVEN_UP
+        gone = {"result": Outcome.GONE}
+        if not self._concerns(action):
+            return (gone, False) if old else (None, True)
+        key = looks.at(action["key"])
+        if isinstance(key, DaenaKMSError):
+            if not isinstance(key, KeyNotFound):
+                return (gone, False) if old and not revokes(action) else (None, True)
+            return (gone if old else {"result": Outcome.NOT_DONE}), False
+        if key is None:
+            return None, True
+        outcome = _what_became(action, key)
+        if old and outcome["result"] is Outcome.DONE and _shows_nothing(action, key):
+            return gone, False
+        pending = revokes(action) and not _is_current(action, key)
+        again = pending or self._age(action) < STILL_RUNNING
+        return outcome, outcome["result"] is Outcome.NOT_DONE and again
+
+    def _stands(self, action: Mapping[str, Any], looks: "_Looks") -> bool:
+        """Whether a revocation that a closing record left out must be made all the same.
+
+        The store alone decides. A version that was current an hour after the revocation was asked
+        for was not rotated away from by that run: the revocation was given up, and what happened
+        to the version later had another reason.
+        """
+        key = looks.at(action["key"])
+        if key is None or isinstance(key, DaenaKMSError):
+            return not isinstance(key, KeyNotFound)
+        version = key.version(str(action.get("version")))
+        if version is None or version.over:
+            return False
+        if version.state is VersionState.CURRENT:
+            return self._age(action) < STILL_RUNNING
+        until = STILL_RUNNING + PROMOTION_BOUND
+        return version.superseded is None or version.superseded - _at(action) <= until
 
     def leave(self) -> None:
         """Pass on what is unresolved without looking at the keys: this run has no store."""
@@ -118,10 +187,8 @@ class Journal:
         provider = self._writer.provider
         return bool(action.get("provider", provider) == provider)
 
-    def _may_still_run(self, action: Mapping[str, Any]) -> bool:
-        """Whether the run that intended this may still do it; then a later run must look again."""
-        at = datetime.fromisoformat(str(action["at"]))
-        return self._clock() - at < STILL_RUNNING
+    def _age(self, action: Mapping[str, Any]) -> timedelta:
+        return self._clock() - _at(action)
 
     def intend(self, actions: list[dict[str, Any]]) -> None:
         """Write what will be done. The record is durable when this returns.
@@ -131,7 +198,8 @@ class Journal:
         """
         if self._store is not None and any(action["kind"] == "create" for action in actions):
             check_not_anew(self._store, self._tail.counts)
-        self._writer.intent(actions)
+        refs = self._writer.intent(actions)
+        self._intents |= zip(map(identity, actions), refs, strict=True)
 
     def record(self, results: list[Result]) -> None:
         """Write what became of some actions."""
@@ -146,12 +214,55 @@ class Journal:
             for action in self._unresolved
             if not revokes(action) or (action["key"], action.get("version")) not in settled
         ]
-        self._unresolved += [{**row, **unknown} for row in rows if is_unresolved(row)]
+        for row in rows:
+            intent = self._intents.pop(identity(row), None)
+            if is_unresolved(row):
+                ref = {"intent": intent} if intent is not None else {}
+                self._unresolved.append({**row, **unknown, **ref})
         self._writer.outcome(rows)
 
     def close(self, counts: Mapping[str, int]) -> None:
         """Write the closing record."""
-        self._writer.close(self._tail, self._unresolved, {**counts, **counts_of(self._store)})
+        self._unresolved.sort(key=lambda action: not revokes(action))
+        counts = {**counts, **counts_of(self._store)}
+        left = self._writer.close(self._tail, self._unresolved, counts)
+        if left:
+            logger.warning(
+                "run %s: %d actions are unresolved and not passed on: a closing record has no "
+                "room for more. Run audit verify, which names the versions that no record confirms",
+                self.run_id,
+                left,
+            )
+
+
+class _Looks:
+    """Looks at keys for what earlier runs left: one each, a bounded number, while there is time."""
+
+    def __init__(self, store: Store, over: Callable[[], bool]) -> None:
+        self._store = store
+        self._over = over
+        self._seen: dict[str, Key | DaenaKMSError] = {}
+
+    def at(self, key_id: str) -> Key | DaenaKMSError | None:
+        """Return the key or the error of the look; ``None``: no look was taken."""
+        if key_id not in self._seen:
+            if len(self._seen) >= _MAX_LOOKS or self._over():
+                return None
+            try:
+                self._seen[key_id] = self._store.describe(key_id, exact=True)
+            except DaenaKMSError as error:
+                self._seen[key_id] = error
+        return self._seen[key_id]
+
+
+def _at(action: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(str(action["at"]))
+
+
+def _shows_nothing(action: Mapping[str, Any], key: Key) -> bool:
+    """Whether an action is about a version that the store does not show at all."""
+    version = action.get("version")
+    return isinstance(version, str) and key.version(version) is None
 
 
 def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:

@@ -102,16 +102,23 @@ def run(
     request.check()
     if log is None and not dry_run:
         raise ConfigError("no audit log was given", todo="Pass open_log(…), or dry_run=True")
-    journal = Journal.begin(log, request.context, clock) if log is not None else None
+
+    def reading_over() -> bool:
+        return request.budget.over_for_reading
+
+    journal = None
+    if log is not None:
+        journal = Journal.begin(log, request.context, clock, reading_over)
+        if not dry_run:
+            journal.recover(adapter.store, reading_over)
     survey = Survey(
         request=request,
         interrupted=journal.interrupted() if journal is not None else {},
         pending_revocations=journal.pending_revocations() if journal is not None else {},
     )
-    if dry_run or journal is None:
-        return _Run(request, survey).plan()
-    journal.recover(adapter.store, lambda: request.budget.over)
     this = _Run(request, survey)
+    if dry_run or journal is None:
+        return this.plan()
     summary = this.plan()
     this.execute(journal)
     summary.finish(clock.elapsed)

@@ -1,6 +1,7 @@
 """What the log and the claims need from a place: create if absent, read, list, never overwrite."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,6 +38,8 @@ class Entry:
 
     name: str
     modified: datetime
+    #: In bytes; ``None`` if the listing does not say.
+    size: int | None = None
 
 
 class Objects(ABC):
@@ -53,9 +56,22 @@ class Objects(ABC):
     def get(self, name: str) -> bytes | None:
         """Return an object's bytes, or ``None`` if it does not exist."""
 
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Return at most the first ``limit`` bytes of an object, or ``None`` if it is absent."""
+        data = self.get(name)
+        return None if data is None else data[:limit]
+
     @abstractmethod
     def entries(self, prefix: str) -> list[Entry]:
         """Return every object whose name begins with ``prefix``, ordered by name."""
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Yield the objects below ``prefix`` whose names come after ``after``, page by page.
+
+        The objects of one folder come together and ordered by name. A caller that stops early has
+        listed no more than it needed, where the store lists in pages.
+        """
+        yield from (entry for entry in self.entries(prefix) if entry.name > after)
 
     @abstractmethod
     def children(self, prefix: str) -> list[str]:

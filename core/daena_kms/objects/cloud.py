@@ -68,14 +68,37 @@ class CloudObjects(Objects):
             except FileNotFoundError:
                 return None  # or the bucket does not exist: the next put says so
 
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Get one object, and stop reading it at the limit."""
+        import obstore
+
+        with self._errors("read"):
+            try:
+                found = obstore.get(self._store, name)
+            except FileNotFoundError:
+                return None
+            if found.meta["size"] <= limit:
+                return bytes(found.bytes())
+            data = bytearray()
+            for chunk in found.stream(min_chunk_size=limit):
+                data += bytes(chunk)
+                if len(data) >= limit:
+                    break
+            return bytes(data[:limit])
+
     def entries(self, prefix: str) -> list[Entry]:
         """List by prefix."""
+        return sorted(self.scan(prefix), key=lambda entry: entry.name)
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """List by prefix, a page at a time."""
         import obstore
 
         with self._errors("listed"):
-            metas = [meta for chunk in obstore.list(self._store, prefix) for meta in chunk]
-        entries = [Entry(meta["path"], meta["last_modified"].astimezone(UTC)) for meta in metas]
-        return sorted(entries, key=lambda entry: entry.name)
+            for chunk in obstore.list(self._store, prefix, offset=after or None, chunk_size=1000):
+                for meta in chunk:
+                    when = meta["last_modified"].astimezone(UTC)
+                    yield Entry(meta["path"], when, meta["size"])
 
     def children(self, prefix: str) -> list[str]:
         """List with a delimiter."""

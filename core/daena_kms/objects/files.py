@@ -50,17 +50,38 @@ class FileObjects(Objects):
             except FileNotFoundError:
                 return None
 
+    def get_up_to(self, name: str, limit: int) -> bytes | None:
+        """Read the beginning of one file."""
+        path = self._root / name
+        with self._errors("read"):
+            try:
+                if not S_ISREG(path.stat().st_mode):
+                    return self.get(name)
+                with path.open("rb") as file:
+                    return file.read(limit)
+            except FileNotFoundError:
+                return None
+
     def entries(self, prefix: str) -> list[Entry]:
         """Walk the folder that ``prefix`` names (it ends with a slash)."""
-        found = []
+        return sorted(self.scan(prefix), key=lambda entry: entry.name)
+
+    def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
+        """Walk the folder that ``prefix`` names, without the folders that end before ``after``."""
         with self._errors("listed"):
-            for folder, _, files in os.walk(self._root / prefix, onerror=_raise_unless_missing):
-                for file in files:
-                    if not file.startswith(_TEMPORARY):
-                        path = Path(folder, file)
-                        when = datetime.fromtimestamp(path.lstat().st_mtime, UTC)
-                        found.append(Entry(path.relative_to(self._root).as_posix(), when))
-        return sorted(found, key=lambda entry: entry.name)
+            for folder, folders, files in os.walk(
+                self._root / prefix, onerror=_raise_unless_missing
+            ):
+                at = Path(folder).relative_to(self._root)
+                inner = f"{at.as_posix()}/" if at.parts else ""
+                folders[:] = sorted(
+                    f for f in folders if f"{inner}{f}/" >= after[: len(f"{inner}{f}/")]
+                )
+                for file in sorted(files):
+                    if not file.startswith(_TEMPORARY) and f"{inner}{file}" > after:
+                        stat = Path(folder, file).lstat()
+                        when = datetime.fromtimestamp(stat.st_mtime, UTC)
+                        yield Entry(f"{inner}{file}", when, stat.st_size)
 
     def children(self, prefix: str) -> list[str]:
         """List the folders in the folder that ``prefix`` names."""

@@ -62,6 +62,8 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     #: A later run looked, and the change had not taken effect.
     NOT_DONE = "not-done"
+    #: For a week nothing in a store has shown the key or the version, so no run looks any more.
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)

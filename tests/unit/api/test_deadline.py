@@ -1,5 +1,7 @@
 """What an operation over HTTP leaves to the next run when its time is over."""
 
+from datetime import timedelta
+
 from tests.unit.api.asking import ask
 from tests.unit.engine.engines import World
 
@@ -8,7 +10,7 @@ def test_what_others_left_open_is_not_settled_after_the_deadline(world: World) -
     """It may be thousands of keys; the operation itself is done, and the next run settles them."""
     world.create("a-key", "b-key")
     world.store.lose_answer("a-key")
-    assert world.run().failed == ["a-key"]
+    assert world.run(timedelta(), keys=["a-key"]).failed == ["a-key"]
     recoveries = len(world.records("recovery"))
 
     answer = ask(world, "POST", "/v1/keys/b-key/hold", deadline=0.0)

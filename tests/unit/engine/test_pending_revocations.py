@@ -108,6 +108,7 @@ def test_done_in_this_run_it_is_not_handed_on(
         clock.pass_(minutes=70)
         journal = Journal.begin(log, CONTEXT, clock)
         journal.recover(store)
+        journal.intend([row(version, base="another")])
         journal.record_rows([row(version, result, base="another")])
         journal.close({})
         assert len(newest_closing(log)["unresolved"]) == carried

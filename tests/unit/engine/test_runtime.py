@@ -128,3 +128,13 @@ def test_a_deadline_that_is_none_is_refused(clock: RunClock, deadline: Deadline)
         Budget(clock, deadline)
     assert refused.value.what == f"deadline is {deadline!r}"
     assert refused.value.todo == "Pass seconds, a timedelta, or an aware datetime"
+
+
+@pytest.mark.parametrize(("seconds", "over"), [(0, False), (14.9, False), (15, True), (60, True)])
+def test_reading_the_log_takes_a_quarter_of_the_time(
+    clock: RunClock, stopwatch: Stopwatch, seconds: float, *, over: bool
+) -> None:
+    """Without a deadline it takes what its calls take."""
+    stopwatch.seconds += seconds
+    assert Budget(clock, 60).over_for_reading is over
+    assert Budget(clock, None).over_for_reading is False

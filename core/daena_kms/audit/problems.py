@@ -1,0 +1,56 @@
+"""What is wrong with a log, in a report that stays short however much is wrong."""
+
+from dataclasses import dataclass
+
+from daena_kms.audit.records import ROOT
+
+#: So many problems of one kind are named; the rest is counted.
+_NAMED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong with the log; ``name`` is the object or the run that is wrong."""
+
+    name: str
+    what: str
+
+
+class Problems:
+    """Problems, each named once, and a bounded number of each kind."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, dict[Problem, None]] = {}
+        self._more: dict[str, int] = {}
+
+    def add(self, name: str, what: str, kind: str | None = None) -> None:
+        """Note a problem.
+
+        Args:
+            name: The object or the run.
+            what: What is wrong with it.
+            kind: What stands for this kind of problem when there are many; by default ``what``.
+        """
+        kind = kind or what
+        named = self._named.setdefault(kind, {})
+        problem = Problem(name, what)
+        if problem in named:
+            return
+        if len(named) < _NAMED:
+            named[problem] = None
+        else:
+            self._more[kind] = self._more.get(kind, 0) + 1
+
+    def all(self) -> list[Problem]:
+        """Return the problems in the order in which they were found, kind by kind."""
+        found: list[Problem] = []
+        for kind, named in self._named.items():
+            found += named
+            if kind in self._more:
+                found.append(Problem(ROOT, f"and {self._more[kind]:,} more of this kind: {kind}"))
+        return found
+
+
+def shortened(notes: list[str], count: int) -> list[str]:
+    """Return the notes, and how many there are beyond those that were kept."""
+    return [*notes, f"and {count - len(notes):,} more like this"] if count > len(notes) else notes
