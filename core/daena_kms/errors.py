@@ -19,6 +19,12 @@ Each error says what happened (``what``), to which key (``key_id``) and what to 
 (``todo``). It never holds a key's value, nor the text of an SDK's error, which might quote one.
 """
 
+import functools
+from collections.abc import Callable
+from types import TracebackType
+
+_PACKAGE = __name__.partition(".")[0]
+
 
 class DaenaKMSError(Exception):
     """Base of every error of this package.
@@ -160,3 +166,45 @@ class ManifestInvalid(DaenaKMSError):
     """
 
     code = "manifest-invalid"
+
+
+def place_of(traceback: TracebackType | None) -> str:
+    """Return where in this package an error came from, as `` at module:line``, or nothing."""
+    place = ""
+    while traceback is not None:
+        module = str(traceback.tb_frame.f_globals.get("__name__"))
+        if module.partition(".")[0] == _PACKAGE:
+            place = f" at {module}:{traceback.tb_lineno}"
+        traceback = traceback.tb_next
+    return place
+
+
+def unexpected(error: BaseException) -> DaenaKMSError:
+    """Return the error that stands for one that nobody foresaw.
+
+    It names the type and the place in this package. The other error's text, arguments and local
+    variables may hold a key's value, so nothing of them is passed on.
+    """
+    name = type(error).__name__
+    msg = f"an unexpected {name[:80]}{place_of(error.__traceback__)}"
+    return DaenaKMSError(msg, todo="Report it as a bug")
+
+
+def contained[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function raise only errors of this package; what nobody foresaw is :func:`unexpected`.
+
+    A platform logs the text and the traceback of each error that a handler raises.
+    """
+
+    @functools.wraps(function)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except DaenaKMSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text must not pass
+            replaced = unexpected(error)
+        # Raised out here: the context of ours would be the error that may hold a value.
+        raise replaced
+
+    return inner

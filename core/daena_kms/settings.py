@@ -117,6 +117,10 @@ class Settings:
         if not isinstance(self.environ, Environment):
             object.__setattr__(self, "environ", Environment(self.environ))
 
+    def __repr__(self) -> str:
+        # Variables hold passwords, tokens and keys, and so may an address among them.
+        return f"{type(self).__name__}({len(self.environ)} variables)"
+
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
         """Return the settings of ``environ``, by default the process's environment."""

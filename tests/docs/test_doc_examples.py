@@ -56,7 +56,7 @@ def test_the_examples_run_as_printed(store: str, tmp_path: Path) -> None:
 
     assert [(done.returncode, done.stderr) for done in results] == [(0, "")] * len(codes)
     # Not asserted of the texts themselves: a failure would print them.
-    same = read.stdout == value
+    same = read.stdout == f"{value}\n"
     assert same
     printed = "".join(done.stdout for done in results)
     assert "app-token nothing next due in" in printed

@@ -117,6 +117,14 @@ def last(log: MemoryObjects) -> list[dict[str, Any]]:
     return records
 
 
+def counted(closing: dict[str, Any]) -> dict[str, int]:
+    """Return what a closing record counts, beside the generation of the store."""
+    counts = dict(closing["counts"])
+    assert counts.pop("generation") > 1
+    assert counts.pop("generation_proof") >= 0
+    return counts
+
+
 def test_creation_is_recorded(adapter: LocalAdapter, log: MemoryObjects, ops: Operations) -> None:
     """The intent, the new version and the times are in the log; the value is not."""
     given = secrets.token_urlsafe(30)
@@ -126,7 +134,7 @@ def test_creation_is_recorded(adapter: LocalAdapter, log: MemoryObjects, ops: Op
     (row,) = outcome["results"]
     assert (row["result"], row["new_version"], row["key"]) == ("done", version, "k")
     assert row["started"] <= row["ended"]
-    assert closing["counts"] == {"create": 1}
+    assert counted(closing) == {"create": 1}
     key = adapter.store.describe("k")
     assert [v.id for v in key.versions] == [version]
     assert key.tags == {MANAGED: "true", "daena.spec": "token", "daena.grace": "3d"}
@@ -200,7 +208,7 @@ def test_a_rollback_is_a_new_version(
     assert intent["actions"] == [{**action, "why": "asked for by name"}]
     assert outcome["results"][0]["new_version"] == new
     assert action.items() <= outcome["results"][0].items()
-    assert closing["counts"] == {"rollback": 1}
+    assert counted(closing) == {"rollback": 1}
     assert new not in {first_id, base.id}
     assert fingerprint(adapter.get_key("k", base.id)) == second
     again = at(adapter, log, 2 * DAY).rollback("k", base.id)
@@ -220,7 +228,7 @@ def test_deletion_and_restoration_are_recorded(
     assert NOW + HOUR <= deleted.deleted < NOW + 2 * HOUR
     at(adapter, log, 2 * HOUR).restore("k")
     assert last(log)[1]["results"][0]["kind"] == "restore"
-    assert last(log)[2]["counts"] == {"restore": 1}
+    assert counted(last(log)[2]) == {"restore": 1}
     assert reading(adapter, "k") == first
     assert verify(log, adapter.store.scan()).ok
 
@@ -239,7 +247,7 @@ def test_a_change_that_fails_is_recorded(
         "key-exists",
         str(refused.value),
     )
-    assert closing["counts"] == {"failed": 1}
+    assert counted(closing) == {"failed": 1}
     assert len(adapter.store.describe("k").versions) == 1
 
 

@@ -1,6 +1,7 @@
 """What the environment says, and which provider it points to."""
 
 import getpass
+import secrets
 import socket
 from pathlib import Path
 from typing import NoReturn
@@ -180,3 +181,21 @@ def test_a_number_that_is_none(text: str) -> None:
     with pytest.raises(ConfigError, match=r"GCP_WRITES_PER_MINUTE is .*over 0") as refused:
         Settings.load({"GCP_WRITES_PER_MINUTE": text}).number("GCP_WRITES_PER_MINUTE")
     assert len(str(refused.value)) < 120
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DAENA_KMS_MASTER_KEY", secrets.token_urlsafe()),
+        ("DAENA_KMS_ENDPOINT", f"https://host/{secrets.token_urlsafe()}"),
+        ("DAENA_KMS_AUDIT_URL", f"az://user:{secrets.token_urlsafe()}@account/c?sig=x"),
+        ("AZURE_CLIENT_SECRET", secrets.token_urlsafe()),
+        ("ANYTHING_ELSE", secrets.token_urlsafe()),
+    ],
+)
+def test_its_form_in_text_holds_no_value(name: str, value: str) -> None:
+    """Neither as text, nor as repr, nor in what holds it."""
+    settings = Settings.load({name: value, "PATH": "/bin"})
+    shown = f"{settings!r} {settings} {[settings]} {settings.environ.keys()}"
+    assert value not in shown
+    assert repr(settings) == "Settings(2 variables)"

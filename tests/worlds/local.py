@@ -125,13 +125,8 @@ class LocalWorld(FaultWorld):
         self.again().delete_key(key_id)
 
     def enable(self, key_id: str, version: str) -> None:
-        """Change the row in the database."""
-        with closing(sqlite3.connect(self.home / "keys.db")) as connection, connection:
-            connection.execute(
-                "UPDATE versions SET state = 'previous', retired = NULL"
-                " WHERE key_id = ? AND id = ?",
-                (key_id, version),
-            )
+        """Make it a previous version again, as the store's own words say."""
+        self.store.readmit(key_id, version)
 
     def save(self) -> None:
         """Copy the folder."""

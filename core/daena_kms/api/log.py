@@ -1,6 +1,7 @@
 """The handlers of ``/v1/audit``: the entries of the log, and its verification."""
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from daena_kms.api.access import Permission
 from daena_kms.api.call import Call
@@ -9,6 +10,7 @@ from daena_kms.api.messages import BadRequest, OutOfTime, Response
 from daena_kms.audit.pages import Filter, page
 from daena_kms.audit.verify import verify as verify_log
 from daena_kms.engine.clock import Budget
+from daena_kms.engine.generation import older
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects
 
@@ -39,8 +41,10 @@ def entries(call: Call) -> Response:
 def verify(call: Call) -> Response:
     """Answer whether the log agrees with itself and with the store."""
     limited = _Limited(call.log, call.budget)
-    inventory = limited.each(call.adapter.store.inventory())
-    report = verify_log(limited, inventory, call.value(SINCE_ANCHOR), call.clock())
+    store = call.adapter.store
+    inventory = limited.each(store.inventory())
+    since = call.value(SINCE_ANCHOR)
+    report = verify_log(limited, inventory, since, call.clock(), older=partial(older, store))
     return Response(200, report.to_dict())
 
 

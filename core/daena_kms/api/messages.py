@@ -27,13 +27,13 @@ class Request:
 
     method: str
     path: str
-    body: str | bytes | None
+    body: str | bytes | None = field(repr=False)
     #: The caller, as the platform has verified it; ``None`` if it has verified none.
     principal: str | None
     #: The query string of the address, without the question mark.
     query: str = ""
-    #: Headers by their names in lower case.
-    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Headers by their names in lower case; one of them may hold the caller's token.
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     #: The platform's id of the request, as in its own logs.
     request_id: str | None = None
 

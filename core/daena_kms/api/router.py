@@ -17,7 +17,7 @@ from daena_kms.api.messages import (
 )
 from daena_kms.api.routes import ROUTES, Services, find, find_open
 from daena_kms.engine.clock import Budget, Deadline, RunClock
-from daena_kms.errors import DaenaKMSError
+from daena_kms.errors import DaenaKMSError, unexpected
 from daena_kms.rules.names import check_key_id
 from daena_kms.settings import Settings
 
@@ -41,11 +41,10 @@ def respond(request: Request, services: Services, deadline: Deadline | None = No
     except DaenaKMSError as error:
         answer = problem(error, known_as)
     except Exception as error:  # noqa: BLE001 - the platform's own error page may quote the error's text
-        logger.error("request %s: an unexpected %s", known_as, type(error).__name__)
-        unexpected = DaenaKMSError(
-            f"an unexpected {type(error).__name__}", todo="Report it as a bug"
-        )
-        answer = problem(unexpected, known_as)
+        logger.error("request %s: %s", known_as, unexpected(error).what)
+        # The place in our code is for the log, and not for the caller.
+        told = DaenaKMSError(f"an unexpected {type(error).__name__}", todo="Report it as a bug")
+        answer = problem(told, known_as)
     return replace(answer, headers={**_ALWAYS, **answer.headers, "x-request-id": known_as})
 
 

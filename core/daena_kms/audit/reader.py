@@ -60,6 +60,8 @@ class Tail:
     #: closing record passed them on and a later one did not, or an unclosed run intended them.
     #: Only a look at the store says whether they were made.
     left_out: list[dict[str, Any]] = field(default_factory=list)
+    #: The counts in the closing records that were read; see :mod:`daena_kms.audit.generation`.
+    counts: list[dict[str, Any]] = field(default_factory=list)
     #: How much was passed over: what no run writes, or what this run had no budget for.
     passed_over: int = 0
 
@@ -191,6 +193,7 @@ class _Reading:
             self._open[prefix] = mine
             return
         self._closings[entry.name] = record
+        self._tail.counts.append(record["counts"])
         if len(record["objects"]) != len(mine):
             # Somebody added a closing record to a run that has none: it lists other objects.
             self._open[prefix] = mine

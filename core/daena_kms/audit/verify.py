@@ -1,7 +1,7 @@
 """Check the log against itself and against the store, and name the exact object that is wrong."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -11,6 +11,7 @@ from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.chain import RunCheck
 from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
 from daena_kms.audit.folders import hour_of
+from daena_kms.audit.generation import claimed
 from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
 from daena_kms.audit.policies import PolicyWatch
 from daena_kms.audit.problems import Problem, Problems
@@ -83,6 +84,8 @@ def verify(
     keys: Iterable[Key] | None = None,
     since: str | None = None,
     now: datetime | None = None,
+    *,
+    older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
 ) -> Report:
     """Check every object of the log, run by run. Of a run that was checked, little is kept.
 
@@ -94,6 +97,8 @@ def verify(
             that it covers, must still be there, unchanged.
         now: The time after which no run can have begun; each one that says so is a problem. By
             default a few of them are noted, as a wrong clock writes them.
+        older: Takes the counts of the closing records, and returns how the store is older than
+            they say (:func:`daena_kms.engine.generation.older`).
 
     Raises:
         AuditUnavailable: The log can't be read.
@@ -102,7 +107,7 @@ def verify(
     anchor = check_anchor(since)
     # List the store first: the log then has at least the intent of each version in the listing.
     comparison = None if keys is None else Comparison(keys)
-    return _Verification(objects, comparison, now).report(anchor)
+    return _Verification(objects, comparison, now).report(anchor, older)
 
 
 def check_anchor(since: str | None) -> tuple[str, str] | None:
@@ -140,6 +145,8 @@ class _Verification:
         self._proved: OrderedDict[tuple[Any, ...], bool] = OrderedDict()
         self._manifests: OrderedDict[str, None] = OrderedDict()
         self._report = Report()
+        #: The counts of closing records that say how often the store was changed.
+        self._claims: list[Mapping[str, object]] = []
         #: The newest closing record that is not dated ahead, and of all: its time, name and hash.
         self._newest: tuple[bool, datetime, str, str] | None = None
         #: How many runs saw no other run's end.
@@ -147,7 +154,11 @@ class _Verification:
         self._ahead = 0
         self._ahead_loose = 0
 
-    def report(self, anchor: tuple[str, str] | None) -> Report:
+    def report(
+        self,
+        anchor: tuple[str, str] | None,
+        older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
+    ) -> Report:
         """Read the log, and return what was found."""
         run: RunCheck | None = None
         for entry in self._objects.scan(ROOT):
@@ -178,6 +189,9 @@ class _Verification:
             what = f"{self._blind:,} runs saw no run before them, and there were some"
             report.notes.append(f"{what}: they had no time to look, or somebody added them")
         self._note_ahead()
+        problem = older(self._claims) if older is not None else None
+        if problem is not None:
+            self._problems.add(self._objects.url, problem)
         report.problems = self._problems.all()
         if self._newest is not None:
             report.newest = f"{self._newest[2]}@{self._newest[3]}"
@@ -213,10 +227,16 @@ class _Verification:
             self._check_proved(entry.name, named, "says what became of")
         elif record["type"] == CLOSING:
             self._check_proved(entry.name, record["unresolved"], "passes on")
-            left = record["counts"].get("not_passed_on")
-            if isinstance(left, int):
-                note = f"{entry.name}: its run could not pass on {left:,} unresolved actions"
-                self._report.notes.append(note)
+            self._note_counts(entry.name, record["counts"])
+
+    def _note_counts(self, name: str, counts: Mapping[str, Any]) -> None:
+        """Note what a closing record counts beside results."""
+        if claimed(counts):
+            self._claims.append(counts)
+        left = counts.get("not_passed_on")
+        if isinstance(left, int):
+            note = f"{name}: its run could not pass on {left:,} unresolved actions"
+            self._report.notes.append(note)
 
     def _end(self, run: RunCheck | None) -> None:
         """Check a run as a whole, and what it says about others."""

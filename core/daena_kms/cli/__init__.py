@@ -6,6 +6,8 @@ Exit status: 0 done, 1 something failed or is wrong, 2 bad usage or settings, 13
 import gc
 import io
 import sys
+import threading
+from types import TracebackType
 
 #: How many new objects make Python look for garbage. Imported modules never become garbage, but
 #: with Python's default a tenth of the start is spent on looking at them again and again.
@@ -18,6 +20,8 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line."""
     gc.set_threshold(_GARBAGE_THRESHOLD)
+    threading.excepthook = lambda args: _report(args.exc_type, args.exc_traceback)
+    sys.unraisablehook = lambda args: _report(args.exc_type, args.exc_traceback)
     from daena_kms.cli.app import app
     from daena_kms.settings import drop_empty
 
@@ -32,6 +36,18 @@ def main() -> None:
     except KeyboardInterrupt:  # outside the code in which Typer or we handle it
         sys.stderr.write("Interrupted.\n")
         sys.exit(INTERRUPTED)
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001 - Python would print its text and a traceback
+        _report(type(error), error.__traceback__)
+        sys.exit(1)
     finally:
         # The process ends; otherwise Python would look at all objects once more, for garbage.
         gc.freeze()
+
+
+def _report(error: type[BaseException], traceback: TracebackType | None) -> None:
+    """Print what nobody foresaw without its text, which may hold a key's value."""
+    from daena_kms.cli.unforeseen import report
+
+    report(error, traceback)

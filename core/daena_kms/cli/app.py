@@ -1,6 +1,5 @@
 """The commands on keys."""
 
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,8 +26,11 @@ from daena_kms.cli.common import (
     say,
     services,
     tags_from,
+    tell,
 )
 from daena_kms.cli.examples import add_examples
+from daena_kms.cli.usage import Commands
+from daena_kms.cli.values import ends_with_newline, read_value, write_value
 from daena_kms.rules.durations import format_time
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from daena_kms.stores.adapter import CloudKMSAdapter
 
 app = typer.Typer(
+    cls=Commands,
     help="Rotate the keys that applications use, in the cloud where they live, and prove it.",
     epilog="Exit status: 0 done, 1 something failed or is wrong, 2 bad usage or settings.",
     no_args_is_help=True,
@@ -70,12 +73,10 @@ def plan(
         elif summary.actions:
             console().print(plan_table(summary.actions))
         else:
-            console().print(
-                "There is no managed key. Create one with create, or enrol one with adopt."
-            )
+            tell("There is no managed key. Create one with create, or enrol one with adopt.")
         overdue = summary.overdue_or_failing if fail_if_overdue else []
         if overdue:
-            console(stderr=True).print(f"Overdue: {', '.join(overdue)}", style="red", markup=False)
+            tell(f"Overdue: {', '.join(overdue)}", "red", stderr=True)
             raise typer.Exit(FAILED)
 
 
@@ -88,7 +89,11 @@ def create(
     destroy_after: DestroyAfter = None,
     keep: Keep = None,
     value_stdin: Annotated[
-        bool, typer.Option("--value-stdin", help="Read the first value from standard input.")
+        bool,
+        typer.Option(
+            "--value-stdin",
+            help='Store exactly the bytes on standard input: printf %s "$VALUE" | …',
+        ),
     ] = False,
     reason: Reason = None,
     provider: Provider = None,
@@ -98,7 +103,10 @@ def create(
     from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
-        material = sys.stdin.read().removesuffix("\n") if value_stdin else None
+        material = read_value(key) if value_stdin else None
+        warning = ends_with_newline(material or "")
+        if warning is not None:
+            tell(warning, "yellow", stderr=True)
         tags = tags_from(
             rotate_after=rotate_after, grace=grace, destroy_after=destroy_after, keep=keep
         )
@@ -175,7 +183,8 @@ def show(
         str | None, typer.Option(help="With --reveal: the id of a version, or previous.")
     ] = None,
     reveal: Annotated[
-        bool, typer.Option("--reveal", help="Print the value, and nothing else.")
+        bool,
+        typer.Option("--reveal", help="Print exactly the value, and a newline only on a terminal."),
     ] = False,
     provider: Provider = None,
     as_json: AsJson = False,
@@ -188,16 +197,16 @@ def show(
     with reporting(as_json=as_json):
         adapter = adapter_for(provider)
         if reveal:
-            typer.echo(adapter.get_key(key, version))
+            write_value(adapter.get_key(key, version), key)
             return
         seen = adapter.store.describe(check_key_id(key), exact=True)
         if as_json:
             print_json(key_document(seen, adapter))
             return
         for name, value in sorted(seen.tags.items()):
-            console().print(f"{name} = {value}", markup=False)
+            tell(f"{name} = {value}")
         if seen.deleted is not None:
-            console().print(f"deleted {format_time(seen.deleted)}", style="red")
+            tell(f"deleted {format_time(seen.deleted)}", "red")
         console().print(versions_table(seen, datetime.now(UTC)))
         _print_capabilities(adapter)
 
@@ -236,4 +245,4 @@ add_examples(app)
 def _print_capabilities(adapter: "CloudKMSAdapter") -> None:
     readable = adapter.store.can.retired_readable
     if readable is not None:
-        console().print(f"On this store a retired version stays readable {readable}.", style="dim")
+        tell(f"On this store a retired version stays readable {readable}.", "dim")

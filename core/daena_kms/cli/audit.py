@@ -1,5 +1,6 @@
 """The commands on the audit log."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -12,6 +13,7 @@ from daena_kms.cli.common import (
     console,
     print_json,
     reporting,
+    tell,
 )
 
 app = typer.Typer(
@@ -63,11 +65,16 @@ def verify_log(
     from daena_kms.audit import open_log
     from daena_kms.audit.verify import Problem, verify
     from daena_kms.cli.render import report_table
+    from daena_kms.engine.generation import older
 
     with reporting(as_json=as_json):
         log = open_log()
-        keys = None if log_only else adapter_for(provider).store.inventory()
-        report = verify(log, keys, since, datetime.now(UTC))
+        store, now = None if log_only else adapter_for(provider).store, datetime.now(UTC)
+        report = (
+            verify(log, None, since, now)
+            if store is None
+            else verify(log, store.inventory(), since, now, older=partial(older, store))
+        )
         if not report.objects:
             # A mistyped address looks like an empty log, which must not pass as verified.
             report.problems.append(
@@ -78,9 +85,9 @@ def verify_log(
         else:
             console().print(report_table(report))
             verdict = "nothing is wrong" if report.ok else "something is wrong"
-            console().print(f"{report.objects} objects of {report.runs} runs: {verdict}.")
+            tell(f"{report.objects} objects of {report.runs} runs: {verdict}.")
             if report.newest is not None:
                 text = f"Keep this elsewhere, for --since: {report.newest}"
-                console().print(text, soft_wrap=True)
+                tell(text, soft_wrap=True)
         if not report.ok:
             raise typer.Exit(FAILED)

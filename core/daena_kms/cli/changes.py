@@ -13,12 +13,13 @@ from daena_kms.cli.common import (
     Reason,
     Yes,
     confirm,
-    console,
     reporting,
     say,
     services,
+    tell,
 )
 from daena_kms.errors import ConfigError
+from daena_kms.rules.text import shown
 
 if TYPE_CHECKING:
     from daena_kms.operations import Operations
@@ -105,9 +106,7 @@ def _confirm_by_name(key: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         msg = "the deletion is not confirmed, and there is no terminal to ask on"
         raise ConfigError(msg, key_id=key, todo="Pass --yes")
-    if (
-        typer.prompt(f"Nobody will be able to read {key}. Type its name to delete it", err=True)
-        != key
-    ):
-        console(stderr=True).print("Nothing was changed.")
+    question = shown(f"Nobody will be able to read {key}. Type its name to delete it")
+    if typer.prompt(question, err=True) != key:
+        tell("Nothing was changed.", stderr=True)
         raise typer.Exit(FAILED)

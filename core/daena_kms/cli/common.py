@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
+from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId, unexpected
+from daena_kms.rules.text import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,22 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(stderr=stderr, width=None if stream.isatty() else _PLAIN_WIDTH, highlight=False)
 
 
+def tell(text: object, style: str = "", *, stderr: bool = False, soft_wrap: bool = False) -> None:
+    """Print one line for people. Whatever it holds, it does nothing to the terminal.
+
+    It is printed as it is: brackets are no markup, and ``:name:`` is no emoji.
+    """
+    from rich.text import Text
+
+    console(stderr=stderr).print(Text(shown(text), style), soft_wrap=soft_wrap)
+
+
+def tell_lines(text: str, *, stderr: bool = False) -> None:
+    """Print lines for people. What is not ours in ``text`` is :func:`shown` already."""
+    for line in text.splitlines():
+        tell(line, stderr=stderr)
+
+
 def services(provider: str | None) -> "tuple[CloudKMSAdapter, Objects]":
     """Return the adapter and the audit log."""
     from daena_kms.audit import open_log
@@ -82,26 +99,41 @@ def say(document: dict[str, object], text: str, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        console().print(text, markup=False)
+        tell(text)
 
 
 def confirm(question: str, *, yes: bool) -> None:
     """Ask for confirmation on a terminal, unless ``yes``. Ends the command if the answer is no."""
-    if not yes and sys.stdin.isatty() and not typer.confirm(question, default=False, err=True):
-        console(stderr=True).print("Nothing was changed.")
+    if yes or not sys.stdin.isatty():
+        return
+    if not typer.confirm(shown(question), default=False, err=True):
+        tell("Nothing was changed.", stderr=True)
         raise typer.Exit(FAILED)
 
 
 @contextlib.contextmanager
 def reporting(*, as_json: bool) -> Iterator[None]:
-    """End the command with a message and an exit status if a :class:`DaenaKMSError` is raised."""
-    try:
-        yield
-    except DaenaKMSError as error:
-        if as_json:
-            print_json({"error": {"error": error.code, "message": str(error)}})
+    """End the command with a message and an exit status if an error is raised.
+
+    Of an error that nobody foresaw, only its type and its place in our code are shown: its text
+    and its traceback may hold a key's value.
+    """
+    from daena_kms.cli.unforeseen import one_line_logs
+
+    with one_line_logs():
+        try:
+            yield
+        except DaenaKMSError as error:
+            failure = error
+        except (typer.Exit, typer.Abort, EOFError, BrokenPipeError):
+            raise  # Typer's own
+        except Exception as error:  # noqa: BLE001 - a traceback would show what the error holds
+            failure = unexpected(error)
         else:
-            # No markup: a key id or an answer may hold brackets.
-            console(stderr=True).print(f"Error: {error}", style="red", markup=False)
-        usage = isinstance(error, (ConfigError, InvalidKeyId))
-        raise typer.Exit(USAGE if usage else FAILED) from None
+            return
+    if as_json:
+        print_json({"error": {"error": failure.code, "message": str(failure)}})
+    else:
+        tell(f"Error: {failure}", "red", stderr=True)
+    usage = isinstance(failure, (ConfigError, InvalidKeyId))
+    raise typer.Exit(USAGE if usage else FAILED)

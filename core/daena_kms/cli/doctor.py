@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from daena_kms.cli.common import FAILED, AsJson, Provider, console, print_json, reporting
+from daena_kms.cli.common import FAILED, AsJson, Provider, console, print_json, reporting, tell
 
 
 def doctor(
@@ -34,6 +34,6 @@ def doctor(
         else:
             console().print(checks_table(checks))
             counts = {status: sum(c.status is status for c in checks) for status in Status}
-            console().print(", ".join(f"{n} {status}" for status, n in counts.items() if n))
+            tell(", ".join(f"{n} {status}" for status, n in counts.items() if n))
         if wrong:
             raise typer.Exit(FAILED)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from daena_kms.errors import DaenaKMSError
+from daena_kms.rules.text import shown
 
 _WIDTH = 110
 
@@ -21,11 +23,12 @@ class Page:
 
     def head(self, text: str) -> None:
         """Begin a step."""
-        self._console.print(f"\n[bold]{text}[/bold]")
+        self._console.print("")
+        self._console.print(Text(shown(text), "bold"))
 
     def say(self, text: str) -> None:
         """Print a line as it is."""
-        self._console.print(text, markup=False)
+        self._console.print(Text(shown(text)))
 
     def table(self, table: RenderableType) -> None:
         """Print a table."""
@@ -35,7 +38,7 @@ class Page:
         """Print what holds. Raises :class:`DaenaKMSError` if it does not hold."""
         if not holds:
             raise DaenaKMSError(f"the demo expected this, but it does not hold: {text}")
-        self._console.print(f"  [green]yes[/green]  {text}")
+        self._console.print(Text.assemble("  ", ("yes", "green"), "  ", shown(text)))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from daena_kms.rules.durations import about, format_duration
 from daena_kms.rules.plan import Action, Kind, Outcome
+from daena_kms.rules.text import shown
 
 if TYPE_CHECKING:
     from daena_kms.audit.verify import Report
@@ -32,8 +33,8 @@ _STATUS = {"confirmed": "green", "unconfirmed": "yellow", "out-of-band": "red"}
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Return a text without control characters: the log holds text that other people wrote."""
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text), style)
+    """Return a text that does nothing to a terminal: other people wrote tags, ids and the log."""
+    return Text(shown(text), style)
 
 
 def table(*columns: str) -> Table:
@@ -77,10 +78,10 @@ def summary_table(summary: "Summary") -> Table:
 def revoking_text(revoking: "Revoking") -> str:
     """Return what retiring a compromised version at once means on this store."""
     return (
-        f"What happens to the old version: {revoking.means}.\n"
-        f"Who can still read it: {revoking.readable or 'nobody'}.\n"
-        f"What stops working: {revoking.breaks}.\n"
-        f"How to read it again: {revoking.undo}."
+        f"What happens to the old version: {shown(revoking.means)}.\n"
+        f"Who can still read it: {shown(revoking.readable or 'nobody')}.\n"
+        f"What stops working: {shown(revoking.breaks)}.\n"
+        f"How to read it again: {shown(revoking.undo)}."
     )
 
 

@@ -18,8 +18,11 @@ from daena_kms.cli.common import (
     print_json,
     reporting,
     services,
+    tell,
+    tell_lines,
 )
 from daena_kms.errors import ConfigError
+from daena_kms.rules.text import shown
 
 if TYPE_CHECKING:
     from daena_kms.rules.summary import Summary
@@ -61,7 +64,7 @@ def rotate(
                 return
             console(stderr=not dry_run).print(plan_table(planned.actions))
             if planned.revoking is not None:
-                console(stderr=not dry_run).print(revoking_text(planned.revoking), markup=False)
+                tell_lines(revoking_text(planned.revoking), stderr=not dry_run)
             if dry_run:
                 return
             confirm("Do this?", yes=yes)
@@ -82,8 +85,8 @@ def rotate(
         else:
             console().print(summary_table(summary))
             if summary.revoking is not None and summary.revoked:
-                console().print(revoking_text(summary.revoking), markup=False)
-            console().print(_in_words(summary))
+                tell_lines(revoking_text(summary.revoking))
+            tell_lines(_in_words(summary))
         if summary.failed or summary.left:
             raise typer.Exit(FAILED)
 
@@ -104,9 +107,10 @@ def _interruptible(go: _Go, *, as_json: bool) -> "Summary":
     try:
         return go(None) if as_json else _with_progress(go)
     except KeyboardInterrupt:
-        console(stderr=True).print(
+        tell(
             "Interrupted. Work that had begun is finished and in the audit log; the rest is left. "
-            "Run the command again to continue."
+            "Run the command again to continue.",
+            stderr=True,
         )
         raise typer.Exit(INTERRUPTED) from None
 
@@ -126,7 +130,7 @@ def _in_words(summary: "Summary") -> str:
     counts = {n: c for n, c in summary.counts().items() if c and n not in states}
     words = ", ".join(f"{count} {name}" for name, count in counts.items()) or "nothing to do"
     unrevoked = "".join(
-        f"Version {version} of {key_id} is compromised, but not retired yet. "
+        f"Version {shown(version)} of {shown(key_id)} is compromised, but not retired yet. "
         "Once another version is current, the next run of all keys, or of this one, retires it.\n"
         for key_id, versions in summary.unrevoked.items()
         for version in versions

@@ -35,6 +35,10 @@ class LocalExam(Exam):
         except OSError as error:
             found = f"the store in {self._home} can't be read: {error.strerror}"
         todo = "Check DAENA_KMS_HOME and its permissions; the first create creates the store"
+        marker = self._home / "keys.id"
+        if marker.exists():
+            found = f"{found}, although {marker.name} says that there was one"
+            todo = f"Restore the file from a backup; only to begin anew, remove {marker}"
         yield Check("store", Status.WRONG, found, todo)
 
     def clock(self) -> ServerTime | None:

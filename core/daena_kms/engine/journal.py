@@ -10,6 +10,7 @@ from daena_kms.audit.intents import identity
 from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unresolved_actions
 from daena_kms.audit.records import Context
 from daena_kms.audit.writer import RunWriter
+from daena_kms.engine.generation import check_not_anew, check_not_older, counts_of
 from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
@@ -48,6 +49,7 @@ class Journal:
         self._clock = clock
         self._unresolved: list[dict[str, Any]] = []
         self._recovered = False
+        self._store: Store | None = None
         #: The intents of this run's actions that have no result yet.
         self._intents: dict[tuple[Any, ...], str] = {}
         #: Results that earlier runs could not write: their versions did become current, or their
@@ -110,6 +112,8 @@ class Journal:
             over: Returns whether the time is over. Actions that are unresolved by then are left
                 to the next run.
         """
+        check_not_older(store, self._tail.counts)
+        self._store = store
         looks = _Looks(store, over)
         results: list[dict[str, Any]] = []
         unresolved = unresolved_actions(self._tail)
@@ -190,7 +194,13 @@ class Journal:
         return self._clock() - _at(action)
 
     def intend(self, actions: list[dict[str, Any]]) -> None:
-        """Write what will be done. The record is durable when this returns."""
+        """Write what will be done. The record is durable when this returns.
+
+        Raises:
+            ConfigError: It is the first key of a store whose log knows one with keys.
+        """
+        if self._store is not None and any(action["kind"] == "create" for action in actions):
+            check_not_anew(self._store, self._tail.counts)
         refs = self._writer.intent(actions)
         self._intents |= zip(map(identity, actions), refs, strict=True)
 
@@ -217,6 +227,7 @@ class Journal:
     def close(self, counts: Mapping[str, int]) -> None:
         """Write the closing record."""
         self._unresolved.sort(key=lambda action: not revokes(action))
+        counts = {**counts, **counts_of(self._store)}
         left = self._writer.close(self._tail, self._unresolved, counts)
         if left:
             logger.warning(

@@ -12,7 +12,7 @@ from daena_kms.engine.journal import Journal
 from daena_kms.engine.request import Request, checked_ids
 from daena_kms.engine.survey import Survey
 from daena_kms.engine.worker import Worker
-from daena_kms.errors import AuditUnavailable, ConfigError
+from daena_kms.errors import AuditUnavailable, ConfigError, contained
 from daena_kms.notify import notify, wanted
 from daena_kms.objects.base import Objects
 from daena_kms.rules.model import Key
@@ -27,6 +27,7 @@ _BATCH = 50
 _BATCH_AGE = timedelta(seconds=5)
 
 
+@contained
 def run(
     adapter: CloudKMSAdapter,
     log: Objects | None,

@@ -10,6 +10,7 @@ from daena_kms.kms.manifests import Chain, Signer, load_signer
 from daena_kms.kms.manifests.signing import VARIABLE
 from daena_kms.objects.base import Objects, Use
 from daena_kms.objects.files import FileObjects
+from daena_kms.rules.text import shown
 from daena_kms.settings import Settings, expand_home
 
 logger = logging.getLogger("daena_kms")
@@ -51,7 +52,7 @@ class Places:
         log = open_log((self._home / "audit").as_uri())
         if not self._local:
             # Nobody would look for it there, and other machines do not see it.
-            logger.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", log.url)
+            logger.warning("DAENA_KMS_AUDIT_URL is not set: the audit log is %s", shown(log.url))
         return log
 
     @property

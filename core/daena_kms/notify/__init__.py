@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError
+from daena_kms.rules.text import shown
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def notify(
         waiting += events
         return _send(waiting, settings, left, timing or Timing(), network)
     except ConfigError as error:
-        logger.error("no event was sent: %s", error)
+        logger.error("no event was sent: %s", shown(error))
     except Exception as error:  # noqa: BLE001 - the run is over, whether or not anybody hears of it
         logger.error("no event was sent: an unexpected %s", type(error).__name__)
     return 0, len(waiting)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from daena_kms.notify.base import Event, Sink, Then, Timing, Undelivered
+from daena_kms.rules.text import shown
 
 logger = logging.getLogger("daena_kms")
 
@@ -40,9 +41,8 @@ def deliver(
         if trouble is None:
             delivered += 1
             continue
-        logger.warning(
-            "%s did not receive %s for %s: %s", where, event.type, event.subject, trouble
-        )
+        told = (where, event.type, event.subject, trouble)
+        logger.warning("%s did not receive %s for %s: %s", *map(shown, told))
         if trouble.then is not Then.NEXT:
             rest = len(waiting) - number - 1
             if rest:

@@ -23,6 +23,7 @@ from daena_kms.api.messages import (
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound
 from daena_kms.platforms.gcp_logging import trace_id
 from daena_kms.rules.names import check_key_id
+from daena_kms.rules.text import shown
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
@@ -168,7 +169,7 @@ def rotating_secret(data: object, adapter: "GCPSecretManagerAdapter") -> str | N
     if kind is None:
         raise RefusedEvent("the message is not an event of Secret Manager", todo=todo)
     if kind != _TIME_TO_ROTATE:
-        logger.info("ignored an event of type %.80r", kind)
+        logger.info("ignored an event of type %s", shown(repr(kind[:80])))
         return None
     match = _SECRET.fullmatch(name)
     if match is None:
@@ -208,7 +209,7 @@ def acknowledged() -> Iterator[None]:
     try:
         yield
     except RefusedEvent as refused:
-        logger.error("refused an event: %s", refused)
+        logger.error("refused an event: %s", shown(refused))
 
 
 def _message(data: object) -> tuple[object, bytes]:

@@ -57,6 +57,19 @@ def check_material(material: object, key_id: str) -> str:
     if not isinstance(material, str):
         msg = f"the value is {type(material).__name__}, not text"
         raise ConfigError(msg, key_id=key_id, todo="Pass a str; encode binary values as base64")
+    size = len(check_is_text(material, key_id).encode())
+    if not 1 <= size <= MAX_VALUE_BYTES:
+        msg = f"the value has {size} bytes"
+        raise ConfigError(msg, key_id=key_id, todo=f"Store 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
+    return material
+
+
+def check_is_text(material: str, key_id: str) -> str:
+    """Return ``material`` if it has a form in UTF-8: then its bytes are what was stored.
+
+    Raises:
+        ConfigError: It has lone surrogates, which JSON can carry. The error never quotes it.
+    """
     encoded = None
     with contextlib.suppress(UnicodeEncodeError):
         encoded = material.encode()
@@ -64,10 +77,6 @@ def check_material(material: object, key_id: str) -> str:
         # Raised outside the handler: that error holds the value and would be the context of ours.
         msg = "the value has lone surrogates, so it is not UTF-8 text"
         raise ConfigError(msg, key_id=key_id, todo="Encode binary values as base64")
-    size = len(encoded)
-    if not 1 <= size <= MAX_VALUE_BYTES:
-        msg = f"the value has {size} bytes"
-        raise ConfigError(msg, key_id=key_id, todo=f"Store 1 to {MAX_VALUE_BYTES} bytes of UTF-8")
     return material
 
 

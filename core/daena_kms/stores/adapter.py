@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
 from daena_kms.rules.changeable import check_key
 from daena_kms.rules.model import Key
-from daena_kms.rules.names import check_key_id, check_material
+from daena_kms.rules.names import check_is_text, check_key_id, check_material
 from daena_kms.rules.plan import Kind, plan_key
 from daena_kms.rules.policy import MANAGED, SPEC, Defaults, is_managed, parse_policy
 from daena_kms.rules.specs import DEFAULT, check_fits, generate, parse_spec
@@ -78,17 +78,21 @@ class CloudKMSAdapter:
         Raises:
             InvalidKeyId: The id is not portable.
             KeyNotFound: There is no such key or version, or it can't be read.
-            ConfigError: The version id does not have the form of this store's ids.
+            ConfigError: The version id does not have the form of this store's ids, or the value is
+                not text that has a form in UTF-8.
             AccessDenied: The store refuses the call.
             StoreUnavailable: The store did not answer.
         """
         check_key_id(key_id)
         if version is None:
-            return self.store.read(key_id)
+            return check_is_text(self.store.read(key_id), key_id)
         _check_text(version, key_id)
-        if version == "previous":
-            return self.store.read(key_id, self.store.find_version(self._existing(key_id), version))
-        return self.store.read(key_id, self.store.check_version_id(version))
+        found = (
+            self.store.find_version(self._existing(key_id), version)
+            if version == "previous"
+            else self.store.check_version_id(version)
+        )
+        return check_is_text(self.store.read(key_id, found), key_id)
 
     def rotate_key(self, key_id: str, key_material: str | None = None) -> str:
         """Make a new value current, due or not, and return it. The old one stays readable.

@@ -217,6 +217,15 @@ class Store(ABC):
         del expected
         return local_random
 
+    def generation(self) -> int | None:
+        """Return how often the store was changed; ``None`` if nobody can put it back as a whole."""
+        return None
+
+    def proof_of(self, generation: int) -> int:
+        """Return a code that only this store can make for a generation of its own."""
+        del generation
+        return 0
+
     def probe(self) -> None:
         """Raise if a service that a rotation needs can't be reached; changes nothing."""
         next(iter(self.scan()), None)

@@ -68,25 +68,6 @@ def test_create_in_words(shell: Shell) -> None:
     assert re.fullmatch(r"Created key, version daena-\S+\.\n", result.stdout)
 
 
-@pytest.mark.parametrize("end", ["", "\n"])
-def test_create_reads_the_first_value_from_standard_input(shell: Shell, end: str) -> None:
-    """The line's end is not part of it; the value is in no argument."""
-    value = secrets.token_urlsafe() + " ü漢"
-
-    assert shell.run("create", "key", "--value-stdin", given=value + end).exit_code == 0
-    assert shell.adapter.get_key("key") == value
-
-
-def test_create_takes_the_value_as_it_is(shell: Shell) -> None:
-    """Only one line's end is dropped: a PEM key or a value of two lines stays whole."""
-    value = f"{secrets.token_urlsafe()}\n{secrets.token_urlsafe()}\n"
-
-    assert (
-        shell.process("create", "key", "--value-stdin", given=f"{value}\n".encode()).stderr == b""
-    )
-    assert shell.adapter.get_key("key") == value
-
-
 def test_plan_shows_why_and_changes_nothing(shell: Shell) -> None:
     """Every managed key has an action and a reason; nothing is written, to the log either."""
     shell.create("due", days=91)

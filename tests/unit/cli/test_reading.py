@@ -88,7 +88,7 @@ def test_reveal_prints_the_value_and_nothing_else(shell: Shell) -> None:
         for version in ([], ["--version", "previous"], ["--version", first])
     ]
 
-    assert shown == [f"{new}\n", f"{old}\n", f"{old}\n"]
+    assert shown == [new, old, old]
 
 
 def test_audit_log_shows_who_what_and_why(shell: Shell) -> None:

@@ -92,4 +92,4 @@ def test_the_value_shows_in_json_by_no_option(shell: Shell) -> None:
     value = shell.adapter.get_key("key")
 
     assert value not in shell.run("show", "key", "--json").output
-    assert shell.run("show", "key", "--reveal", "--json").stdout == f"{value}\n"
+    assert shell.run("show", "key", "--reveal", "--json").stdout == value

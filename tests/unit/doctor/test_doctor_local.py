@@ -39,6 +39,8 @@ def test_a_store_that_is_empty(local: Patient) -> None:
     odd = local.odd()
     assert odd["store"].status is Status.WRONG
     assert "keys.db is empty" in odd["store"].found
+    assert "keys.id says that there was one" in odd["store"].found
+    assert "backup" in odd["store"].todo
     assert not (home() / "keys.db").stat().st_size
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import os
 import shutil
 import stat
 import subprocess
@@ -229,3 +230,50 @@ def test_other_keys_are_told_apart() -> None:
         ).decode()
         with pytest.raises(ConfigError, match="not an Ed25519 public key"):
             normalized(text)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder", "large"])
+@pytest.mark.parametrize("given", [False, True], ids=["in the home", "given"])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, given: bool) -> None:
+    """Nothing is waited for, and no endless device is read."""
+    path = tmp_path / "signing.key"
+    match kind:
+        case "pipe":
+            os.mkfifo(path, 0o600)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir(mode=0o700)
+        case _:
+            path.write_bytes(b"-" * 100_000)
+            path.chmod(0o600)
+    with pytest.raises(ConfigError) as refused:
+        load_signer(str(path) if given else None, tmp_path)
+    assert "/dev" in str(refused.value) or str(path) in str(refused.value)
+
+
+def test_a_key_in_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    """They could exchange it; the error has the command that mends it."""
+    load_signer(None, tmp_path)
+    tmp_path.chmod(0o777)
+    with pytest.raises(ConfigError, match="others may write to") as refused:
+        load_signer(None, tmp_path)
+    assert refused.value.todo == f"Run: chmod go-w {tmp_path}"
+
+
+def test_a_key_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else could read it, and change it."""
+    load_signer(None, tmp_path)
+    path, fstat = tmp_path / "signing.key", os.fstat
+    mine = path.stat()
+
+    def other(handle: int) -> os.stat_result:
+        seen = fstat(handle)
+        if seen.st_ino != mine.st_ino:
+            return seen
+        return os.stat_result([*seen[:4], 4711, *seen[5:10]])
+
+    monkeypatch.setattr(os, "fstat", other)
+    with pytest.raises(ConfigError, match=r"belongs to another user \(uid 4711\)") as refused:
+        load_signer(None, tmp_path)
+    assert f"chown {os.geteuid()} {path}" in str(refused.value)

@@ -42,7 +42,13 @@ REWORDED = {
     "readers of that version's id, and of previous where it was that, at once": (
         "reading it by its id, and as previous if it was the previous version"
     ),
-    "no command does;": "no command does this;",
+    (
+        "no command does; with sqlite3, set its state in the table versions of keys.db to "
+        "previous, and retired to NULL"
+    ): (
+        "no command does this; in Python, LocalAdapter().store.readmit(key, version) makes it a "
+        "previous version again"
+    ),
     "interrupted, or running;": "the run was interrupted, or is still running;",
 }
 
@@ -173,6 +179,8 @@ def _kinds(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _without_added(record: dict[str, Any]) -> None:
+    for added in ("generation", "generation_proof"):
+        record.get("counts", {}).pop(added, None)
     for row in (*record.get("actions", ()), *record.get("results", ())):
         for member in ADDED:
             row.pop(member, None)
@@ -197,7 +205,8 @@ def _comparable(objects: list[dict[str, str]]) -> list[Any]:
             found.append([entry["name"], sorted(record), record["kind"], record["metadata"]])
             continue
         # In the order of the records' members; what lies in an object has none.
-        text = random.sub(named, entry["name"] + json.dumps(record, sort_keys=True))
+        written = json.dumps(record, sort_keys=True, separators=(",", ":"))
+        text = random.sub(named, entry["name"] + written)
         text = _reworded(re.sub(r"(T\d\d:\d\d):\d\d(\.\d+)?Z", r"\1Z", text))
         name, _, rest = text.partition(".json")
         record = json.loads(rest)

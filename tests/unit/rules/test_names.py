@@ -7,6 +7,7 @@ import pytest
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId
 from daena_kms.rules.names import (
     MAX_VALUE_BYTES,
+    check_is_text,
     check_key_id,
     check_material,
     mark,
@@ -178,3 +179,13 @@ def test_errors_say_what_which_and_what_next() -> None:
     assert (
         str(DaenaKMSError("it broke", key_id="k", todo="Mend it")) == "key 'k': it broke. Mend it"
     )
+
+
+def test_a_value_that_json_carries_and_utf8_does_not_is_refused() -> None:
+    """Lone surrogates have no bytes; the error holds nothing of the value."""
+    value = f"{secrets.token_hex()}\udc80"
+    with pytest.raises(ConfigError, match="lone surrogates") as refused:
+        check_is_text(value, "key")
+    assert refused.value.__context__ is None
+    assert value not in str(refused.value)
+    assert check_is_text("\ufeff\0 x\r\n", "key") == "\ufeff\0 x\r\n"

@@ -1,6 +1,8 @@
 """The pool of randomness: every byte once, in few and large draws."""
 
+import os
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -135,3 +137,60 @@ def test_the_system_gives_as_many_bytes_as_asked() -> None:
     """The operating system's generator is used as it is."""
     assert [len(local_random(count)) for count in (0, 1, 32)] == [0, 1, 32]
     assert local_random(32) != local_random(32)
+
+
+@pytest.mark.parametrize("size", [0, 1, 15, 17, 1024])
+@pytest.mark.parametrize("expected", [0, 4 * MAX_DRAW])
+def test_an_answer_of_another_length_ends_with_an_error(size: int, expected: int) -> None:
+    """Empty, short or long: it is asked once, and no byte of it is handed out."""
+    asked: list[int] = []
+
+    def source(count: int) -> bytes:
+        asked.append(count)
+        assert len(asked) < 3
+        return bytes(size if size != count else count + 1)
+
+    pool = Pool(source, expected)
+    with pytest.raises(StoreUnavailable, match=r"gave \d+ bytes instead of \d+"):
+        pool(16)
+    assert len(asked) == 1
+
+
+def test_a_draw_ahead_that_is_empty_is_heard_of_when_it_matters() -> None:
+    """As one that fails: the bytes that are there are still good."""
+    answers = iter([bytes(MAX_DRAW)])
+    pool = Pool(lambda _: next(answers, b""), 3 * MAX_DRAW)
+    assert len(pool(MAX_DRAW - 8)) == MAX_DRAW - 8
+    assert len(pool(8)) == 8
+    with pytest.raises(StoreUnavailable, match="gave 0 bytes"):
+        pool(8)
+
+
+def test_a_child_process_hands_out_none_of_the_parent_s_bytes() -> None:
+    """Also if it is forked while another thread of the parent draws."""
+    source = Source()
+    pool = Pool(source, 2 * MAX_DRAW)
+    pool(16)
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def slow(count: int) -> bytes:
+        if not drawing.is_set():
+            drawing.set()
+            assert go_on.wait(10)
+        return local_random(count)
+
+    held = Pool(slow, 64)
+    with ThreadPoolExecutor(1) as threads:
+        parent = threads.submit(held, 64)
+        assert drawing.wait(10)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # fork with threads is the point
+            child = os.fork()
+        if child == 0:  # pragma: no cover - its coverage is not collected
+            before = len(source.draws)
+            fresh = len(pool(16)) == 16 and len(source.draws) == before + 1
+            os._exit(0 if fresh and len(held(8)) == 8 else 1)
+        go_on.set()
+        assert len(parent.result()) == 64
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AlreadyExists, Use
 from daena_kms.objects.files import FileObjects
+from daena_kms.objects.private import check_folder, read_private
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -127,9 +128,8 @@ def _given_file(given: str) -> Signer:
 
 def _from_file(path: Path) -> Signer:
     try:
-        if path.stat().st_mode & 0o077:
-            raise ConfigError(f"{path} is readable by others", todo=f"Run: chmod 600 {path}")
-        pem = path.read_text(encoding="ascii", errors="replace")
+        check_folder(path.resolve(strict=True).parent)
+        pem = read_private(path).decode("ascii", "replace")
     except OSError as error:
         msg = f"the signing key {path} can't be read: {error.strerror}"
         raise ConfigError(msg, todo=f"{_TODO}, or check the path and its permissions") from error

@@ -25,4 +25,5 @@ class KmsRandom:
             answer = self._aws.call(
                 "kms", "generate_data_key", None, KeyId=self._key_id, NumberOfBytes=count
             )
-        return bytes(answer["Plaintext"])
+        # An answer without them is one of no bytes, which the pool refuses.
+        return bytes(answer.get("Plaintext") or b"")

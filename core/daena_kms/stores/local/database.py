@@ -1,41 +1,43 @@
-"""The local store's file: SQLite, with every value encrypted under a master key.
+"""The local store's file: SQLite, its values encrypted under a master key, its rows proved by it.
 
 There is one connection per process and one writer at a time across processes. A commit that
-returned survives a power cut.
+returned survives a power cut, and stands in the file that is in the folder then.
 """
 
-import base64
 import contextlib
 import os
 import sqlite3
-import tempfile
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from daena_kms.errors import ConfigError, StoreUnavailable
+from daena_kms.stores.forks import forget_in_children
+from daena_kms.stores.local.home import RESTORE, Home
+from daena_kms.stores.local.proof import Prover, Root
+from daena_kms.stores.local.rows import Rows, load
+from daena_kms.stores.local.schema import SCHEMA, is_ours
+from daena_kms.stores.local.snapshot import read_snapshot, stamp
+from daena_kms.stores.local.upgrade import PROBE, altered, read_root, upgrade, write_root
 
-from daena_kms.errors import AccessDenied, ConfigError, StoreUnavailable
-
-_KEY_BYTES = 32
-_NONCE_BYTES = 12
 _BUSY_SECONDS = 30.0
-_PROBE = b"daena-kms"
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS keys (
-    id TEXT PRIMARY KEY, tags TEXT NOT NULL, current TEXT NOT NULL, deleted TEXT
-);
-CREATE TABLE IF NOT EXISTS versions (
-    key_id TEXT NOT NULL REFERENCES keys (id), id TEXT NOT NULL, base TEXT NOT NULL,
-    state TEXT NOT NULL, created TEXT NOT NULL, superseded TEXT, retired TEXT, sealed BLOB,
-    compromised TEXT, PRIMARY KEY (key_id, id)
-) WITHOUT ROWID;
-"""
-#: The columns of the table versions that a file of an older version lacks, in their order.
-_LATER_COLUMNS = ("compromised",)
+#: How long an erasure waits for readers of the old value.
+_ERASE_SECONDS = 5.0
+#: The beginnings of the names of SQLite's errors after which a reader may still read a copy.
+_CAN_NOT_WRITE = ("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_FULL", "SQLITE_IOERR")
+
+
+@dataclass(slots=True)
+class _Opened:
+    """One open database."""
+
+    connection: sqlite3.Connection
+    #: Which files it is; ``None`` for a copy in memory.
+    files: tuple[object, ...] | None
+    #: SQLite's number for what others have changed, when all rows were last checked.
+    checked: int | None = None
 
 
 class Database:
@@ -47,71 +49,206 @@ class Database:
             made on first use with mode 0600.
 
     Raises:
-        ConfigError: The master key is malformed, wrong or readable by others, or the database is
-            damaged. The first use raises it.
+        ConfigError: The master key is malformed, wrong or readable by others; the folder or a file
+            in it belongs to others or is writable by them; the database is damaged, altered, lost
+            or older than it was. The first use raises it.
     """
 
     def __init__(self, home: Path, master_key: str | None) -> None:
-        self.path = home / "keys.db"
-        self._home = home
+        self._home = Home(home)
+        self.path = self._home.database
         self._master_key = master_key
+        self._seen = 0
+        self._known: Prover | None = None
+        self._store = ""
+        self.after_fork()
+        forget_in_children(self)
+
+    def after_fork(self) -> None:
+        """Forget the connection: SQLite's locks belong to the process that opened it."""
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
-        self._pid = 0
-        self._cipher: AESGCM | None = None
-        #: Whether the table versions has the columns that were added later. A file of an older
-        #: version that can't be written lacks them, and is read without them.
-        self.upgraded = False
+        self._open: _Opened | None = None
+        self._copy: tuple[object, _Opened] | None = None
 
     def seal(self, value: str, name: str) -> bytes:
         """Return ``value`` encrypted; only the same ``name`` decrypts it again."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return nonce + self._opened()[1].encrypt(nonce, value.encode(), name.encode())
-
-    def unseal(self, sealed: bytes, name: str) -> str:
-        """Return the value encrypted under ``name``. Raises :class:`ConfigError` if altered."""
-        try:
-            cipher = self._opened()[1]
-            return cipher.decrypt(
-                sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], name.encode()
-            ).decode()
-        except (InvalidTag, TypeError, ValueError):
-            msg = f"a value in {self.path} can't be decrypted: the file was altered"
-            raise ConfigError(msg, todo="Restore the file from a backup") from None
+        with self._lock, self._errors():
+            return self._prover.seal(value.encode(), name.encode())
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection for reads."""
+        """Give the connection, outside of any transaction. What is read so is not checked."""
         with self._lock, self._errors():
-            yield self._opened()[0]
+            yield self._opened().connection
+
+    def read[T](self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what ``query`` finds, as it was at one moment.
+
+        Where the file can't be opened for SQLite's own notes, on a read-only mount or a full
+        disk, a copy in memory is read.
+        """
+        with self._lock, self._errors():
+            try:
+                return self._within(self._opened(), query)
+            except sqlite3.OperationalError as error:
+                if not _name(error).startswith(_CAN_NOT_WRITE):
+                    raise
+                copied = self._copied()
+                if copied is None:
+                    raise
+                return self._within(copied, query)
+
+    def unseal(self, key_id: str, version_id: str, sealed: object) -> str:
+        """Return a value. Raises :class:`ConfigError` if it was altered."""
+        with self._lock, self._errors():
+            data = self._prover.unseal(sealed, f"{key_id}/{version_id}".encode())
+        value = None
+        with contextlib.suppress(UnicodeDecodeError):
+            value = data.decode() if data is not None else None
+        if value is not None:
+            return value
+        msg = f"the value of its version {version_id} in {self.path} can't be decrypted"
+        raise ConfigError(f"{msg}: the file was altered", key_id=key_id, todo=RESTORE)
+
+    def rows(self, key_id: str | None = None) -> list[tuple[Rows, bool]]:
+        """Return the rows of all keys, or of one, each with whether they are as they were written.
+
+        Nothing of rows that are not may be used, not even whether the key is deleted.
+        """
+        return self.read(lambda connection: self.rows_in(connection, key_id))
+
+    def rows_in(
+        self, connection: sqlite3.Connection, key_id: str | None = None
+    ) -> list[tuple[Rows, bool]]:
+        """Return the same inside a read that has begun, together with what else it reads."""
+        found = load(connection, key_id, schema=SCHEMA)
+        return [(rows, self._prover.proves(rows)) for rows in found]
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection inside one write transaction, committed at the end, durably."""
+    def changing(self, key_id: str) -> Iterator[sqlite3.Connection]:
+        """Give a connection to change one key, in one transaction that is durable at the end.
+
+        The rows of the key are proved before and after.
+        """
         with self._lock, self._errors():
-            connection = self._opened()[0]
-            if not self.upgraded:  # the disk was full, say, when the file was opened
-                self.upgraded = _upgrade(connection)
+            opened = self._opened()
+            connection = opened.connection
             connection.execute("BEGIN IMMEDIATE")
             try:
+                self._check(opened)
+                before = self._before(connection, key_id)
                 yield connection
+                generation = self._prove(connection, key_id, before)
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+            self._seen = max(self._seen, generation)
+            if self._home.files() != opened.files:
+                self._leave()
+                msg = f"{self.path} was deleted or replaced while it was written"
+                todo = "Look at the key; the change is lost unless the old file is put back"
+                raise StoreUnavailable(msg, key_id=key_id, todo=todo)
 
     def forget(self) -> None:
-        """Remove from the write-ahead log what was erased from the database."""
+        """Remove from the write-ahead log what was erased from the database.
+
+        Raises:
+            StoreUnavailable: Another process still reads the old state, so it is still there.
+        """
+        with self.reading() as connection:
+            connection.execute(f"PRAGMA busy_timeout = {int(_ERASE_SECONDS * 1000)}")
+            try:
+                (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+            if busy:
+                msg = f"another process reads {self.path}, so what was erased is still in its log"
+                raise StoreUnavailable(msg, todo="The next run tries again")
+
+    def generation(self) -> int:
+        """Return how often the database was changed; 0, and none is made, if there is none."""
+        if not self.path.exists() and not self._home.marker.exists():
+            return 0
+        return self.read(self._root).generation
+
+    def told(self, generation: int) -> int:
+        """Return what proves in the audit log that this store had this generation."""
         with self._lock, self._errors():
-            self._opened()[0].execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            return self._prover.told(self._store, generation)
 
     def close(self) -> None:
         """Close the connection; the next use opens it again."""
         with self._lock:
-            if self._connection is not None:
-                _close(self._connection, self._pid)
-            self._connection = None
+            self._leave()
+            self._drop_copy()
+
+    def altered(self, key_id: object) -> ConfigError:
+        """Return the error for a key whose rows somebody else wrote."""
+        return altered(self.path, key_id)
+
+    @property
+    def _prover(self) -> Prover:
+        if self._known is None:
+            self._opened()
+        return self._known or self._prepare()
+
+    def _root(self, connection: sqlite3.Connection) -> Root:
+        return read_root(connection, self._prover, self.path)
+
+    def _before(self, connection: sqlite3.Connection, key_id: str) -> Rows | None:
+        """Return the rows that a change begins with. They, and the tables, must be ours."""
+        if not is_ours(connection):
+            msg = f"somebody else changed the tables of {self.path}"
+            raise ConfigError(msg, todo=RESTORE)
+        rows = next(load(connection, key_id, schema=SCHEMA), None)
+        if rows is not None and not self._prover.proves(rows):
+            raise self.altered(key_id)
+        return rows
+
+    def _prove(self, connection: sqlite3.Connection, key_id: str, before: Rows | None) -> int:
+        """Prove what was written of a key, seal the sum of all, and return the generation."""
+        prover, root = self._prover, self._root(connection)
+        after = next(load(connection, key_id, schema=SCHEMA), None)
+        if after is None or (before is not None and after.text() == before.text()):
+            return root.generation
+        proof = prover.proof(after)
+        connection.execute("UPDATE keys SET proof = ? WHERE id = ?", (proof, key_id))
+        codes = [prover.code(key_id, proof)]
+        if before is not None:
+            codes.append(prover.code(key_id, before.proof))
+        write_root(connection, prover, root.after(*codes))
+        return root.generation + 1
+
+    def _within[T](self, opened: _Opened, query: Callable[[sqlite3.Connection], T]) -> T:
+        opened.connection.execute("BEGIN")
+        try:
+            self._check(opened)
+            return query(opened.connection)
+        finally:
+            if opened.connection.in_transaction:
+                opened.connection.execute("ROLLBACK")
+
+    def _check(self, opened: _Opened) -> None:
+        """Check, if others have written, that the database is whole and no older than it was."""
+        connection, prover = opened.connection, self._prover
+        (version,) = connection.execute("PRAGMA data_version").fetchone()
+        if opened.checked == version:
+            return
+        root = self._root(connection)
+        if root.generation < self._seen:
+            msg = f"{self.path} was put back to an older state while it was in use"
+            raise ConfigError(msg, todo="Put the newest file back")
+        proofs = connection.execute("SELECT id, proof FROM keys").fetchall()
+        # A key whose own rows are wrong is an error of that key alone, and leaves the sum open.
+        if prover.sum(proofs) != root.sum and all(
+            prover.proves(rows) for rows in load(connection, schema=SCHEMA)
+        ):
+            msg = f"keys in {self.path} were added, removed or put back by others"
+            raise ConfigError(msg, todo=RESTORE)
+        self._seen = root.generation
+        opened.checked = version
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -120,7 +257,7 @@ class Database:
         except sqlite3.DatabaseError as error:
             # The error that Python itself raises for a column that is not text has no code and may
             # quote the column. So no error's text is passed on.
-            name = getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")
+            name = _name(error)
             if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                 msg = f"the local store {self.path} is locked by another process"
                 raise StoreUnavailable(msg, todo="Try again") from None
@@ -129,130 +266,107 @@ class Database:
                 todo = "Check the folder's permissions and the free space"
                 raise StoreUnavailable(msg, todo=todo) from None
             msg = f"the local store {self.path} is damaged ({name})"
-            raise ConfigError(msg, todo="Restore the file from a backup") from None
-        except (ValueError, TypeError, AttributeError) as error:
+            raise ConfigError(msg, todo=RESTORE) from None
+        except (ValueError, TypeError, AttributeError):
             # A row that this package did not write in this form; its content is not quoted.
             msg = f"the local store {self.path} has a malformed row"
-            raise ConfigError(msg, todo="Restore the file from a backup") from error
+            raise ConfigError(msg, todo=RESTORE) from None
 
-    def _opened(self) -> tuple[sqlite3.Connection, AESGCM]:
-        with self._lock:
-            # A connection must not cross a fork: SQLite's locks belong to the process.
-            if self._connection is None or self._cipher is None or self._pid != os.getpid():
-                self._connection, self._cipher = self._open()
-                self._pid = os.getpid()
-                # A store that is dropped without being closed closes its connection.
-                weakref.finalize(self, _close, self._connection, self._pid)
-            return self._connection, self._cipher
+    def _opened(self) -> _Opened:
+        if self._open is not None and self._open.files != self._home.files():
+            self._leave()  # deleted or replaced: what is there now is opened, and checked
+        if self._open is None:
+            self._open = self._connect()
+            self._drop_copy()
+            # A store that is dropped without being closed closes its connection.
+            weakref.finalize(self, _close, self._open, os.getpid(), self._home)
+        return self._open
 
-    def _open(self) -> tuple[sqlite3.Connection, AESGCM]:
+    def _leave(self) -> None:
+        if self._open is not None:
+            _close(self._open, os.getpid(), self._home)
+        self._open = None
+
+    def _connect(self) -> _Opened:
+        prover = self._prepare()
+        connection = sqlite3.connect(
+            self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
-            self._home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            cipher = AESGCM(self._load_master_key())
-        except OSError as error:
-            msg = f"the local store's folder {self._home} can't be used: {error.strerror}"
-            raise AccessDenied(msg, todo="Set DAENA_KMS_HOME to a folder of your own") from error
-        with self._errors():
-            connection = sqlite3.connect(
-                self.path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-        try:
-            with self._errors():
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            # Destroyed values are overwritten, not only unlinked from their page.
+            connection.execute("PRAGMA secure_delete = ON")
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute("PRAGMA foreign_keys = ON")
-                # Destroyed values are overwritten, not only unlinked from their page.
-                connection.execute("PRAGMA secure_delete = ON")
-                connection.executescript(_SCHEMA)
-                with contextlib.suppress(sqlite3.OperationalError):
-                    self.upgraded = _upgrade(connection)
-                self._check_master_key(connection, cipher)
+            store = self._begin(connection, prover)
+            opened = _Opened(connection, self._home.files())
+            self._home.mark(store)
         except BaseException:
             connection.close()
             raise
-        return connection, cipher
+        return opened
 
-    def _check_master_key(self, connection: sqlite3.Connection, cipher: AESGCM) -> None:
-        row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
-        if row is None:
-            nonce = os.urandom(_NONCE_BYTES)
-            probe = nonce + cipher.encrypt(nonce, _PROBE, _PROBE)
-            connection.execute("INSERT OR IGNORE INTO meta VALUES ('probe', ?)", (probe,))
-            row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
+    def _copied(self) -> _Opened | None:
+        """Return a copy in memory, or ``None`` if there is nothing to copy."""
+        real = self.path.resolve()
+        seen = stamp(real)
+        if self._copy is not None and self._copy[0] == seen:
+            return self._copy[1]
+        self._drop_copy()
+        prover = self._prepare()
         try:
-            cipher.decrypt(row[0][:_NONCE_BYTES], row[0][_NONCE_BYTES:], _PROBE)
-        except (InvalidTag, TypeError, ValueError):
+            image = read_snapshot(real)
+        except OSError:
+            return None
+        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, connection.close)
+        connection.deserialize(image)
+        self._begin(connection, prover)
+        self._copy = seen, _Opened(connection, None)
+        return self._copy[1]
+
+    def _drop_copy(self) -> None:
+        if self._copy is not None:
+            self._copy[1].connection.close()
+        self._copy = None
+
+    def _prepare(self) -> Prover:
+        self._known = Prover(self._home.prepare(self._master_key))
+        return self._known
+
+    def _begin(self, connection: sqlite3.Connection, prover: Prover) -> str:
+        """Bring the database to its newest form, check that it is ours, and return its id."""
+        connection.text_factory = _text
+        marked = self._home.marked()
+        if upgrade(connection, prover, self.path, new=marked is None) is None:
+            raise self._home.lost("is empty")
+        row = connection.execute("SELECT value FROM meta WHERE name = 'probe'").fetchone()
+        if row is None or prover.unseal(row[0], PROBE) is None:
             msg = f"the master key is not that of the local store {self.path}"
             todo = "Use the key that the store was made with, in DAENA_KMS_MASTER_KEY or master.key"
-            raise ConfigError(msg, todo=todo) from None
-
-    def _load_master_key(self) -> bytes:
-        if self._master_key is not None:
-            return _decode(self._master_key, "DAENA_KMS_MASTER_KEY")
-        path = self._home / "master.key"
-        # Checked in this order, because a store's key is made before the store.
-        made = self.path.exists()
-        if not path.exists():
-            if made:
-                msg = f"{path} is missing, and {self.path} can't be decrypted without it"
-                raise ConfigError(msg, todo="Put the file back, or set DAENA_KMS_MASTER_KEY")
-            self._make_master_key(path)
-        if path.stat().st_mode & 0o077:
-            msg = f"{path} is readable by others"
-            raise ConfigError(msg, todo=f"Run: chmod 600 {path}")
-        return _decode(path.read_bytes(), str(path))
-
-    def _make_master_key(self, path: Path) -> None:
-        # Written whole and then linked: if several processes make it at once, one wins, and none
-        # reads half a key.
-        handle, name = tempfile.mkstemp(dir=self._home, prefix=".master-")
-        with os.fdopen(handle, "wb") as file:
-            file.write(base64.b64encode(os.urandom(_KEY_BYTES)))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            path.hardlink_to(name)
-        Path(name).unlink()
-        folder = os.open(self._home, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            raise ConfigError(msg, todo=todo)
+        store = read_root(connection, prover, self.path).store
+        if marked is not None and store != marked:
+            raise self._home.lost("is another store")
+        self._store = store
+        return store
 
 
-def _upgrade(connection: sqlite3.Connection) -> bool:
-    """Add the columns that a file of an older version lacks, in one transaction; return True."""
-    if set(_LATER_COLUMNS) <= _columns(connection):
-        return True
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        have = _columns(connection)  # another process may have been faster
-        for column in _LATER_COLUMNS:
-            if column not in have:
-                connection.execute(f"ALTER TABLE versions ADD COLUMN {column} TEXT")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return True
+def _close(opened: _Opened, pid: int, home: Home) -> None:
+    if pid != os.getpid():
+        return
+    if opened.files != home.files():
+        # The last connection to a database deletes the log of that name, which is another's now.
+        with contextlib.suppress(sqlite3.ProgrammingError):  # closed already
+            opened.connection.setconfig(sqlite3.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE)
+    opened.connection.close()
 
 
-def _columns(connection: sqlite3.Connection) -> set[str]:
-    return {row[1] for row in connection.execute("PRAGMA table_info(versions)")}
+def _text(data: bytes) -> str:
+    # What is not UTF-8 must not stop the rows beside it; it fails the proof of its own.
+    return data.decode("utf-8", "surrogateescape")
 
 
-def _close(connection: sqlite3.Connection, pid: int) -> None:
-    if pid == os.getpid():
-        connection.close()
-
-
-def _decode(text: str | bytes, name: str) -> bytes:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != _KEY_BYTES:
-        msg = f"{name} is not a master key"
-        raise ConfigError(msg, todo="Use base64 of 32 random bytes: openssl rand -base64 32")
-    return key
+def _name(error: sqlite3.DatabaseError) -> str:
+    return getattr(error, "sqlite_errorname", "SQLITE_CORRUPT")

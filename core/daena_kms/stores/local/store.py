@@ -6,8 +6,6 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,14 +15,11 @@ from daena_kms.rules.names import OWN_VERSION_ID, mark, new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
+from daena_kms.stores.local.rows import Rows
 
 #: Stands among the tags of a key that was created without being managed, until it is adopted or
 #: enrolled. No caller sees it.
 _FOREIGN = "daena-foreign"
-_SELECT = (
-    "SELECT k.id, k.tags, k.deleted, v.id, v.base, v.state, v.created, v.superseded, v.retired,"
-    " {compromised} FROM keys k JOIN versions v ON v.key_id = k.id"
-)
 _MARK = "UPDATE versions SET compromised = ? WHERE key_id = ? AND id = ?"
 #: What the column ``compromised`` holds for a version that an emergency rotation has marked.
 _PENDING, _REVOKED = "pending", "revoked"
@@ -34,7 +29,10 @@ class LocalStore(Store):
     """Keys in ``keys.db`` under ``home``, each value encrypted with AES-256-GCM.
 
     A rotation is one transaction, so :meth:`stage` writes nothing and there is nothing to abandon.
-    The store needs read and write access to the folder, and no other permission.
+    The store needs read and write access to the folder, and no other permission; to read, the
+    right to read is enough.
+
+    A key whose rows somebody else wrote is an error of that key alone.
     """
 
     provider: ClassVar[str] = "local"
@@ -51,8 +49,8 @@ class LocalStore(Store):
             readable=None,
             breaks="reading it by its id, and as previous if it was the previous version",
             undo=(
-                "no command does this; with sqlite3, set its state in the table versions of "
-                "keys.db to previous, and retired to NULL"
+                "no command does this; in Python, LocalAdapter().store.readmit(key, version) "
+                "makes it a previous version again"
             ),
         ),
     )
@@ -64,10 +62,25 @@ class LocalStore(Store):
         """Close the database file."""
         self._db.close()
 
+    def generation(self) -> int:
+        """Return how often the file was changed; 0 if there is none."""
+        return self._db.generation()
+
+    def proof_of(self, generation: int) -> int:
+        """Return a code made with the master key and the store's id."""
+        return self._db.told(generation)
+
     def scan(self) -> Iterator[Key]:
         """Yield the keys that carry ``daena.managed``, in the order of their ids."""
-        for key in self._query("k.deleted IS NULL"):
-            if MANAGED in key.tags:
+        found = [(rows, self._key(rows) if intact else None) for rows, intact in self._db.rows()]
+        if found and all(key is None for _, key in found):
+            raise self._db.altered(found[0][0].key_id)  # not one of them can be believed
+        for rows, key in found:
+            if key is None:
+                trouble = self._db.altered(rows.key_id)
+                why = f"{trouble.what}. {trouble.todo}"
+                yield Key(str(rows.key_id), {MANAGED: "true"}, (), trouble=why)
+            elif key.deleted is None and MANAGED in key.tags:
                 yield key
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
@@ -80,34 +93,31 @@ class LocalStore(Store):
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a current or previous value; a retired or destroyed one can't be read."""
-        with self._db.reading() as connection:
-            row = connection.execute(
-                "SELECT v.id, v.state, v.sealed FROM keys k JOIN versions v ON v.key_id = k.id"
-                " WHERE k.id = ? AND k.deleted IS NULL AND v.id = coalesce(?, k.current)",
-                (key_id, version),
-            ).fetchone()
-        if row is None:
-            raise self._why_not_found(key_id, version)
-        version_id, state, sealed = row
-        if state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
-            msg = f"its version {version_id} is {state} and can't be read"
-            raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
-        return self._db.unseal(sealed, f"{key_id}/{version_id}")
+
+        def query(connection: sqlite3.Connection) -> tuple[str, object]:
+            key = self._one(key_id, self._db.rows_in(connection, key_id))
+            version_id = _readable(key_id, key, version)
+            statement = "SELECT sealed FROM versions WHERE key_id = ? AND id = ?"
+            row = connection.execute(statement, (key_id, version_id)).fetchone()
+            return version_id, row[0]
+
+        return self._db.unseal(key_id, *self._db.read(query))
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create the key and its first version in one transaction."""
         version_id = new_version_id(None, now)
         sealed = self._db.seal(material, f"{key_id}/{version_id}")
-        with self._db.writing() as connection:
-            key = self._load(key_id)
+        with self._db.changing(key_id) as connection:
+            there = "SELECT deleted IS NOT NULL FROM keys WHERE id = ?"
+            key = connection.execute(there, (key_id,)).fetchone()
             if key is not None:
-                deleted = key.deleted is not None
+                deleted = bool(key[0])
                 msg = "it exists already" + (", deleted but recoverable" if deleted else "")
                 todo = "Restore it" if deleted else "Use it, or another id"
                 raise KeyExists(msg, key_id=key_id, todo=todo)
             foreign = {} if MANAGED in tags else {_FOREIGN: "true"}
             connection.execute(
-                "INSERT INTO keys VALUES (?, ?, ?, NULL)",
+                "INSERT INTO keys (id, tags, current) VALUES (?, ?, ?)",
                 (key_id, json.dumps({**tags, **foreign}, sort_keys=True), version_id),
             )
             _insert(connection, key_id, version_id, mark(None), now, sealed)
@@ -121,7 +131,7 @@ class LocalStore(Store):
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
         """Insert the version and make it current if the base still is, in one transaction."""
         sealed = self._db.seal(staged.material, f"{key.id}/{staged.version_id}")
-        with self._db.writing() as connection:
+        with self._db.changing(key.id) as connection:
             row = connection.execute(
                 "SELECT current, tags FROM keys WHERE id = ? AND deleted IS NULL", (key.id,)
             ).fetchone()
@@ -150,7 +160,7 @@ class LocalStore(Store):
         known = key.version(version)
         if known is not None and known.to_revoke:
             return key
-        with self._db.writing() as connection:
+        with self._db.changing(key.id) as connection:
             connection.execute(_MARK, (_PENDING, key.id, version))
         marked = (
             replace(v, compromised=True, revoked=False) if v.id == version else v
@@ -170,9 +180,28 @@ class LocalStore(Store):
         self.retire(key, version, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Erase the value of a retired version."""
-        self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
-        self._db.forget()
+        """Erase the value of a retired version, from the database and from its log.
+
+        Only then is it marked as destroyed: if another process still reads the old state, the
+        version stays retired, and a later run erases it.
+        """
+        with self._db.changing(key.id) as connection:
+            erased = connection.execute(
+                "UPDATE versions SET sealed = NULL WHERE key_id = ? AND id = ? AND state = ?",
+                (key.id, version, VersionState.RETIRED),
+            ).rowcount
+        if erased:
+            self._db.forget()
+            self._move(key.id, version, VersionState.RETIRED, VersionState.DESTROYED, now)
+
+    def readmit(self, key_id: str, version: str) -> None:
+        """Make a retired version a previous one again; no command does this."""
+        with self._db.changing(key_id) as connection:
+            connection.execute(
+                "UPDATE versions SET state = ?, retired = NULL"
+                " WHERE key_id = ? AND id = ? AND state = ? AND sealed IS NOT NULL",
+                (VersionState.PREVIOUS, key_id, version, VersionState.RETIRED),
+            )
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags in one transaction."""
@@ -189,7 +218,7 @@ class LocalStore(Store):
         self._tag(key, {**tags, _FOREIGN: None}, once=True)
 
     def _tag(self, key: Key, tags: Mapping[str, str | None], *, once: bool = False) -> None:
-        with self._db.writing() as connection:
+        with self._db.changing(key.id) as connection:
             row = connection.execute("SELECT tags FROM keys WHERE id = ?", (key.id,)).fetchone()
             if row is None:
                 raise _not_found(key.id)
@@ -212,7 +241,7 @@ class LocalStore(Store):
         self._set_deleted(key.id, None)
 
     def _set_deleted(self, key_id: str, when: str | None) -> None:
-        with self._db.writing() as connection:
+        with self._db.changing(key_id) as connection:
             connection.execute(
                 "UPDATE keys SET deleted = ? WHERE id = ? AND (deleted IS NULL) = (? IS NOT NULL)",
                 (when, key_id, when),
@@ -221,43 +250,53 @@ class LocalStore(Store):
     def _move(
         self, key_id: str, version: str, old: VersionState, new: VersionState, now: datetime
     ) -> None:
-        erased = new is VersionState.DESTROYED
-        with self._db.writing() as connection:
+        with self._db.changing(key_id) as connection:
             # Whatever retires a version that is marked, it is revoked then.
             connection.execute(
                 "UPDATE versions SET state = ?, retired = coalesce(retired, ?),"
-                " sealed = CASE WHEN ? THEN NULL ELSE sealed END,"
                 " compromised = CASE WHEN compromised IS NULL THEN NULL ELSE ? END"
                 " WHERE key_id = ? AND id = ? AND state = ?",
-                (new, _text(now), erased, _REVOKED, key_id, version, old),
+                (new, _text(now), _REVOKED, key_id, version, old),
             )
 
     def _load(self, key_id: str) -> Key | None:
-        return next(iter(self._query("k.id = ?", key_id)), None)
+        """Return the key, or ``None`` if there is none. Raises for rows that others wrote."""
+        return self._one(key_id, self._db.rows(key_id))
 
-    def _query(self, where: str, *values: str) -> list[Key]:
-        # One statement, so that a key and its versions are read at the same moment.
-        with self._db.reading() as connection:
-            # A file that is read only may be of an older version.
-            marks = "v.compromised" if self._db.upgraded else "NULL"
-            select = _SELECT.format(compromised=marks)
-            statement = f"{select} WHERE {where} ORDER BY k.id, v.created DESC, v.id DESC"
-            rows = connection.execute(statement, values).fetchall()
-            return [
-                Key(
-                    *(key_id, _shown(_tags(tags)), tuple(map(_version, group))),
-                    deleted=_time(deleted),
-                    enrolled=_FOREIGN not in _tags(tags),
-                )
-                for (key_id, tags, deleted), group in groupby(rows, key=itemgetter(0, 1, 2))
-            ]
+    def _one(self, key_id: str, found: list[tuple[Rows, bool]]) -> Key | None:
+        if not found:
+            return None
+        ((rows, intact),) = found
+        key = self._key(rows) if intact else None
+        if key is None:
+            raise self._db.altered(key_id)
+        return key
 
-    def _why_not_found(self, key_id: str, version: str | None) -> KeyNotFound:
-        key = self._load(key_id)
-        if key is None or version is None:
-            return _not_found(key_id, deleted=key is not None and key.deleted is not None)
-        msg = f"it has no version {version}"
-        return KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
+    def _key(self, rows: Rows) -> Key | None:
+        """Return the key in rows that are as they were written, or ``None`` if they make none."""
+        try:
+            tags = _tags(str(rows.key["tags"]))
+            return Key(
+                *(str(rows.key_id), _shown(tags), tuple(map(_version, rows.versions))),
+                deleted=_time(rows.key["deleted"]),
+                enrolled=_FOREIGN not in tags,
+            )
+        except (ValueError, TypeError):
+            return None
+
+
+def _readable(key_id: str, key: Key | None, version: str | None) -> str:
+    """Return the id of the version to read, the current one by default."""
+    if key is None or key.deleted is not None:
+        raise _not_found(key_id, deleted=key is not None)
+    found = key.current if version is None else key.version(version)
+    if found is None:
+        msg = f"it has no version {version}" if version else "it has no current version"
+        raise KeyNotFound(msg, key_id=key_id, todo="Look at its versions with show")
+    if found.state not in {VersionState.CURRENT, VersionState.PREVIOUS}:
+        msg = f"its version {found.id} is {found.state} and can't be read"
+        raise KeyNotFound(msg, key_id=key_id, todo="Read a version that is current or previous")
+    return found.id
 
 
 def _not_found(key_id: str, *, deleted: bool = False) -> KeyNotFound:
@@ -277,17 +316,17 @@ def _shown(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in tags.items() if name != _FOREIGN}
 
 
-def _version(row: tuple[str, ...]) -> Version:
-    version_id, base_mark, state, created, superseded, retired, compromised = row[3:]
+def _version(row: Mapping[str, object]) -> Version:
+    compromised = row["compromised"]
     if compromised not in {None, _PENDING, _REVOKED}:
         raise ValueError
     return Version(
-        id=version_id,
-        state=VersionState(state),
-        created=datetime.fromisoformat(created),
-        base_mark=base_mark,
-        superseded=_time(superseded),
-        retired=_time(retired),
+        id=str(row["id"]),
+        state=VersionState(str(row["state"])),
+        created=datetime.fromisoformat(str(row["created"])),
+        base_mark=str(row["base"]),
+        superseded=_time(row["superseded"]),
+        retired=_time(row["retired"]),
         compromised=compromised is not None,
         revoked=compromised == _REVOKED,
     )
@@ -298,8 +337,8 @@ def _text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text is not None else None
+def _time(text: object) -> datetime | None:
+    return datetime.fromisoformat(str(text)) if text is not None else None
 
 
 def _insert(

@@ -85,7 +85,7 @@ def test_a_master_key_is_made_for_its_owner_alone(home: Path) -> None:
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     size = len(base64.b64decode(key.read_bytes(), validate=True))
     assert size == 32
-    assert sorted(path.name for path in home.iterdir()) == ["keys.db", "master.key"]
+    assert sorted(path.name for path in home.iterdir()) == ["keys.db", "keys.id", "master.key"]
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o644, 0o602, 0o610])
@@ -231,7 +231,7 @@ def test_processes_share_a_store_from_its_first_moment(tmp_path: Path) -> None:
             process.stdin.flush()
         won = [int(process.communicate(timeout=120)[0]) for process in processes]
     assert [process.returncode for process in processes] == [0] * 6
-    assert sorted(path.name for path in home.iterdir()) == ["keys.db", "master.key"]
+    assert sorted(path.name for path in home.iterdir()) == ["keys.db", "keys.id", "master.key"]
     with closing(LocalStore(home)) as store:
         keys = {key.id: key for key in store.scan()}
         assert keys.keys() == {"shared", *(f"own-{number}" for number in range(6))}
