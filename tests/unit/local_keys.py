@@ -44,6 +44,24 @@ def alter(home: Path, statement: str, *values: object) -> None:
         connection.execute(statement, values)
 
 
+def make_old(home: Path) -> None:
+    """Make a closed store one of the first form, as the oldest version wrote it."""
+    first = {
+        "keys": {"id", "tags", "current", "deleted"},
+        "versions": {
+            *("key_id", "id", "base", "state", "created", "superseded", "retired", "sealed"),
+        },
+    }
+    with closing(sqlite3.connect(home / "keys.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM meta WHERE name = 'root'")
+        for table, columns in first.items():
+            for row in connection.execute(f"PRAGMA table_info({table})").fetchall():
+                if row[1] not in columns:
+                    connection.execute(f"ALTER TABLE {table} DROP COLUMN {row[1]}")
+        connection.execute("PRAGMA user_version = 0")
+    (home / "keys.id").unlink()
+
+
 def column(home: Path, query: str) -> list[Any]:
     """Return the first column of what a query finds in a store's database."""
     with closing(sqlite3.connect(home / "keys.db")) as connection:

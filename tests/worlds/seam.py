@@ -106,6 +106,11 @@ class SeamedStore(LocalStore):
         promote = super().promote
         return self._through("promote", lambda: promote(key, staged, now))
 
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Mark."""
+        mark = super().mark_compromised
+        return self._through("mark_compromised", lambda: mark(key, version, now))
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Retire."""
         retire = super().retire

@@ -86,6 +86,7 @@ _LISTED = {
 _VERSION = _complete(
     id=TEXT,
     state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
+    compromised=FLAG,
     **dict.fromkeys(("created", "superseded", "retired", "expires"), MAYBE_TIME),
 )
 KEY_LIST = Schema("KeyList", record("keys", keys=_list(_complete(**_LISTED)), next=TEXT))

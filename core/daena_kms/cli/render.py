@@ -68,6 +68,8 @@ def summary_table(summary: "Summary") -> Table:
                 detail = summary.notes.get(key_id, "")
             elif name in {"rotated", "finished"}:
                 detail = f"version {summary.new_versions.get(key_id, '')}"
+                if key_id in summary.unrevoked and key_id in summary.notes:
+                    detail += f". {summary.notes[key_id]}"
             page.add_row(cell(key_id), cell(name, styles.get(name, "green")), cell(detail))
     return page
 
@@ -107,7 +109,8 @@ def versions_table(key: "Key", now: datetime) -> Table:
     for version in key.versions:
         times = (version.created, version.superseded, version.retired)
         ages = (f"{about(now - t)} ago" if t is not None else "" for t in times)
-        page.add_row(cell(version.id), cell(version.state), *ages)
+        state = f"{version.state}, compromised" if version.compromised else version.state
+        page.add_row(cell(version.id), cell(state, "red" if version.to_revoke else ""), *ages)
     return page
 
 

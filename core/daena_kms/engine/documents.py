@@ -42,6 +42,7 @@ def _version(version: Version) -> dict[str, Any]:
     return {
         "id": version.id,
         "state": version.state.value,
+        "compromised": version.compromised,
         **{name: format_time(time) if time else None for name, time in times.items()},
     }
 

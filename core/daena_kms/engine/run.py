@@ -199,7 +199,10 @@ class _Run:
         self._report(journal)
 
     def _groups(self) -> list[list[Action]]:
-        """Return the changes by key, in order: destroy, retire, rotate."""
+        """Return the changes by key, in order: destroy, retire, rotate.
+
+        The keys that have a compromised version come first, in case the time is not enough for all.
+        """
         groups: dict[str, list[Action]] = {}
         for action in self._summary.actions:
             if action.kind in CHANGES:
@@ -209,7 +212,7 @@ class _Run:
             # A compromised version is current until it is rotated away from, so it is retired last.
             away = any(a.compromised and not a.revokes for a in actions)
             actions.sort(key=lambda a, away=away: (away and a.revokes, order.index(a.kind)))  # type: ignore[misc] # mypy infers no default
-        return list(groups.values())
+        return sorted(groups.values(), key=lambda actions: not any(a.compromised for a in actions))
 
     def _leave(self, chunk: Iterable[list[Action]]) -> None:
         for actions in chunk:

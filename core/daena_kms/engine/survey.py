@@ -68,7 +68,8 @@ class Survey:
 
     def _can_wait(self, key: Key) -> bool:
         by_others = key.current is None or key.current.base_mark is None
-        return by_others and key.id not in self.pending_revocations
+        urgent = key.unrevoked or any(version.to_revoke for version in key.versions)
+        return by_others and not urgent and key.id not in self.pending_revocations
 
     def _seen(self, key: Key, taken: timedelta) -> Iterator[list[Action]]:
         actions = self._plan(key)
@@ -97,8 +98,9 @@ class Survey:
 
     def _look(self, key_id: str) -> Key:
         exact = key_id in self.pending_revocations
-        if key_id in self.request.looks and not exact:
-            return self.request.looks[key_id]
+        given = self.request.looks.get(key_id)
+        if given is not None and not exact and not given.unrevoked:
+            return given
         defaults, clock = self.request.adapter.defaults, self.request.clock
         return look_at(self._store, key_id, defaults, clock, exact=exact)
 

@@ -89,11 +89,11 @@ class Worker:
         try:
             if action.revokes:
                 return Result(action, Outcome.DONE, message=self._revoke(action, before))
-            return Result(action, Outcome.DONE, self._look_and_do(action, first=not before))
+            return self._look_and_do(action, first=not before)
         except Exception as error:  # noqa: BLE001 - one key's failure never stops the others
             return _result_of(action, error)
 
-    def _look_and_do(self, action: Action, *, first: bool) -> str | None:
+    def _look_and_do(self, action: Action, *, first: bool) -> Result:
         look = self.looks.pop(action.key_id, None) if first else None
         fenced = self._store.can.fenced and action.kind in ROTATIONS
         if look is not None and fenced:
@@ -121,12 +121,16 @@ class Worker:
         key = self._store.describe(action.key_id, exact=True)
         version = key.version(action.version or "")
         if version is not None and version.state is VersionState.CURRENT:
-            raise _still_current(action, before)
+            raise _still_current(action, before, marked=version.to_revoke)
+        away = any(r.action.compromised and r.action.kind in ROTATIONS for r in before)
+        if away and version is not None and version.over and version.revoked:
+            # Another run saw the mark, and was faster: what was asked for is done.
+            return self._revoked(key, version.id)
         again = plan_key(
             *(key, self._defaults, self._store.can, self._clock()),
             pending_revocations={str(action.version)},
         )
-        if not any(now.revokes for now in again):
+        if not any(now.revokes and now.version == action.version for now in again):
             for now in again:
                 if now.error is not None:
                     raise now.error
@@ -139,21 +143,51 @@ class Worker:
             todo = "Restore it or make it managed; the next run then retires the version"
             raise NotManaged(msg, key_id=key.id, todo=todo)
         self._store.revoke(key, str(action.version), self._clock())
-        return revoked(key, str(action.version), self._store.revoking, parse_spec(_spec(key)))
+        return self._revoked(key, str(action.version))
+
+    def _revoked(self, key: Key, version: str) -> str:
+        return revoked(key, version, self._store.revoking, parse_spec(_spec(key)))
 
     def _is_fresh(self, taken: timedelta) -> bool:
         return self._clock.elapsed - taken < FRESH
 
-    def _do(self, action: Action, key: Key) -> str | None:
+    def _do(self, action: Action, key: Key) -> Result:
         self._check(action, key)
         if action.kind is Kind.RETIRE and action.version is not None:
             self._store.retire(key, action.version, self._clock())
         elif action.kind is Kind.DESTROY and action.version is not None:
             self._store.destroy(key, action.version, self._clock())
         else:
-            spec = parse_spec(_spec(key))
-            return rotate(self._store, key, generate(spec, self.random), self._clock)
-        return None
+            spec, unmarked = parse_spec(_spec(key)), None
+            if action.compromised:
+                key, unmarked = self._mark(key)
+            made = rotate(self._store, key, generate(spec, self.random), self._clock)
+            return Result(action, Outcome.DONE, made, message=unmarked)
+        return Result(action, Outcome.DONE)
+
+    def _mark(self, key: Key) -> tuple[Key, str | None]:
+        """Mark the current version as compromised in the store; return the key as it is then.
+
+        If the store refuses that, or does not answer, the rotation goes on: to leave a value in
+        use that others know is worse than to have only the log remember what must be retired. Then
+        also return what a person must know.
+
+        Raises:
+            RotationConflict: The key was changed since the look.
+        """
+        current = key.current
+        if current is None:
+            return key, None
+        try:
+            return self._store.mark_compromised(key, current.id, self._clock()), None
+        except RotationConflict:
+            raise
+        except DaenaKMSError as error:
+            unmarked = (
+                f"version {current.id} could not be marked as compromised in the store, so until "
+                f"it is retired only the log says that it must be ({error.what})"
+            )
+            return key, unmarked
 
     def _check(self, action: Action, key: Key) -> None:
         """Raise unless a plan of the key as it is now has the same action from the same base."""
@@ -164,6 +198,7 @@ class Worker:
             self._clock(),
             interrupted=was_interrupted(key, self.interrupted),
             named=self.request.named,
+            compromised=action.compromised,
         )
         for now in again:
             same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
@@ -205,12 +240,17 @@ def _result_of(action: Action, error: Exception) -> Result:
     return Result(action, Outcome.UNKNOWN, error=failure)
 
 
-def _still_current(action: Action, before: Sequence[Result]) -> Exception:
-    """Return the error for a compromised version that is still current and so is not retired."""
+def _still_current(action: Action, before: Sequence[Result], *, marked: bool) -> Exception:
+    """Return the error for a compromised version that is still current and so is not retired.
+
+    If it is ``marked``, the next run that looks at the key rotates away from it.
+    """
     rotations = [r.result for r in before if r.action.kind in ROTATIONS]
     if not rotations or Outcome.FAILED in rotations:
         why = "the rotation failed" if rotations else "it was made current again"
-        return _NoLonger(f"version {action.version} is not retired: it is current, because {why}")
+        then = "; the next run rotates away from it, and retires it" if marked else ""
+        msg = f"version {action.version} is not retired: it is current, because {why}{then}"
+        return _NoLonger(msg)
     msg = f"its compromised version {action.version} is still current, so it is not retired"
     todo = "Look at it with show; if that version is still current, run the command again"
     return StoreUnavailable(msg, key_id=action.key_id, todo=todo)

@@ -45,8 +45,11 @@ def needs_detail(key: Key, defaults: Defaults, can: Capabilities, now: datetime)
     """Whether a closer look may show more to do than a listing does.
 
     A listing may only bound the current version's age, which leaves open whether the key is due.
-    Or it may not show older versions, one of which may have to be retired by now.
+    Or it may not show older versions, one of which may have to be retired by now. Where a version
+    is to be revoked, a listing is never enough.
     """
+    if key.unrevoked or any(version.to_revoke for version in key.versions):
+        return True
     current = key.current
     if current is None or (current.created_earliest is None and key.older_since is None):
         return False

@@ -32,9 +32,13 @@ unlabelled
     it later, if ever. A run's summary counts it as ``released``.
 revoke
     Retire a version at once, without grace, because its value is *compromised*: others know it.
+mark
+    What an emergency rotation writes on the compromised version in the store itself, before the
+    promotion. It stays there when the version is retired, as far as the store can keep it. (The
+    short hash in a version id is the *base mark*.)
 pending revocation
-    A compromised version that must still be retired. The log carries it from run to run until a
-    run has retired it.
+    A compromised version that must still be retired. The mark says so in the store, and only a look
+    at the store ends it. The log may name further ones; a run looks each of them up.
 hold, held
     A key on hold is not changed until it is released, or until the time at which its hold ends.
 release
@@ -102,6 +106,16 @@ class Version:
     expires: datetime | None = None
     #: Its name in a listing, where the listing does not show the id.
     alias: str | None = None
+    #: Whether it carries the mark of an emergency rotation: others know its value.
+    compromised: bool = False
+    #: Whether it was revoked since. A person who makes it readable again after that has decided so:
+    #: one mark leads to one revocation.
+    revoked: bool = False
+
+    @property
+    def to_revoke(self) -> bool:
+        """Whether the store says that it must still be retired, at once and without grace."""
+        return self.compromised and not (self.revoked or self.over)
 
     @property
     def was_current(self) -> bool:
@@ -133,12 +147,17 @@ class Key:
     deleted: datetime | None = None
     #: How many more versions the store can keep readable; ``None``: no limit that matters.
     room: int | None = None
+    #: How many more than that an emergency rotation may add.
+    reserve: int = 0
     #: Where only a closer look shows the versions before the current one: when the oldest of them
     #: that may still be readable stopped being current. ``None``: ``versions`` holds all versions.
     older_since: datetime | None = None
+    #: Where only a closer look shows which: whether a version may be marked and not yet revoked.
+    unrevoked: bool = False
     #: Why it has no current version, where the store knows.
     trouble: str | None = None
-    #: What somebody else's change removed that consumers or we need, and how to restore it.
+    #: What somebody else's change removed that consumers or we need, or added that is not of our
+    #: form, and how to correct it.
     drift: str | None = None
     #: What the store's driver keeps of this look (labels, an etag); only the driver reads it.
     handle: object = field(default=None, repr=False, compare=False)

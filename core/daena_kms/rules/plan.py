@@ -25,6 +25,8 @@ from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
 
 #: The states of versions that may still be readable and are retired when their grace is over.
 _OUTDATED = {VersionState.PREVIOUS, VersionState.ABANDONED}
+#: Why a key is due whose current version the store has marked.
+_UNFINISHED = "its current version is marked as compromised, and no rotation away from it was made"
 #: A rotation never promotes a version that it wrote longer ago than this.
 _UNDER_WAY = timedelta(hours=1)
 
@@ -133,8 +135,10 @@ def plan_key(
         interrupted: Whether a rotation from the current version was interrupted.
         named: Plan a rotation, due or not, because somebody named the key.
         compromised: Also retire the version that is current now, right after its rotation.
-        pending_revocations: Ids of compromised versions that must still be retired.
+        pending_revocations: Ids of further compromised versions that must still be retired, beside
+            those that the store itself has marked.
     """
+    pending = {*pending_revocations, *(v.id for v in key.versions if v.to_revoke)}
     try:
         if not named and (key.deleted is not None or not _managed(key)):
             return []
@@ -143,33 +147,53 @@ def plan_key(
     except DaenaKMSError as refused:
         return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
     if policy.held(now):
-        return [_held(key, policy, pending_revocations, now)]
+        return [_held(key, policy, pending, now)]
     current = key.current
     if current is None:
         todo = "Give it a value or enable it, put it on hold, or delete it"
         msg = key.trouble or "it has no current version"
         missing = KeyNotFound(msg, key_id=key.id, todo=todo)
         return [Action(key.id, Kind.FAILING, str(missing), None, error=missing)]
-    revocations = list(_revocations(key, pending_revocations, now))
+    revocations = list(_revocations(key, pending, now))
+    # Whatever leads to a rotation of a version that is to be revoked, it is an emergency rotation.
+    leaked = compromised or current.id in pending
     if named:
-        rotation = _rotation(key, policy, "asked for by name", interrupted=interrupted)
-        away = _away_from(current, rotation) if compromised else [rotation]
-        return [*revocations, *away]
-    return _regular(key, policy, now, revocations, interrupted=interrupted)
+        why = "asked for by name"
+        return [
+            *revocations,
+            *_rotations(key, policy, why, interrupted=interrupted, compromised=leaked),
+        ]
+    return _regular(key, policy, now, revocations, interrupted=interrupted, leaked=leaked)
 
 
 def _regular(
-    key: Key, policy: Policy, now: datetime, revocations: list[Action], *, interrupted: bool
+    key: Key,
+    policy: Policy,
+    now: datetime,
+    revocations: list[Action],
+    *,
+    interrupted: bool,
+    leaked: bool,
 ) -> list[Action]:
-    """Return what is to be done with a key that may be changed and was not named."""
+    """Return what is to be done with a key that may be changed and was not named.
+
+    A current version that the store has marked is due at once: its emergency rotation did not come
+    about. What only the log says of the current version makes no rotation due.
+    """
     revoked = {action.version for action in revocations}
     retirements = (a for a in _retirements(key, policy, now) if a.version not in revoked)
     actions = [*_destroys(key, policy, now), *revocations, *retirements]
     due = due_at(key, policy)
-    if now >= due:
+    unfinished = key.current is not None and key.current.to_revoke
+    if now >= due or unfinished:
         freed = sum(a.kind is Kind.DESTROY for a in actions)
-        why = due_reason(key, policy, due, now)
-        actions.append(_rotation(key, policy, why, interrupted=interrupted, freed=freed))
+        why = _UNFINISHED if unfinished else due_reason(key, policy, due, now)
+        rotations = _rotations(
+            key, policy, why, interrupted=interrupted, compromised=leaked, freed=freed
+        )
+        if unfinished and due > now:
+            rotations[0] = replace(rotations[0], due=now)
+        actions += rotations
     elif key.drift is not None:
         drift = ConfigError(key.drift, key_id=key.id)
         failing = Action(key.id, Kind.FAILING, str(drift), key.current_ref, due=due, error=drift)
@@ -185,6 +209,9 @@ def _regular(
 def _held(key: Key, policy: Policy, pending: Collection[str], now: datetime) -> Action:
     until = "released" if policy.hold is True else format_time(_time(policy.hold))
     reason = f"on hold until {until}"
+    current = key.current
+    if current is not None and current.to_revoke:
+        reason += f"; its compromised version {current.id} is still current"
     for action in _revocations(key, pending, now):
         reason += f"; its compromised version {action.version} is still readable"
     todo = "Release it first (remove the tag daena.hold)"
@@ -231,9 +258,27 @@ def lateness_of(action: Action, now: datetime) -> timedelta:
     return max(timedelta(), now - action.due) if action.due is not None else timedelta()
 
 
-def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, freed: int = 0) -> Action:
+def _rotations(
+    key: Key,
+    policy: Policy,
+    why: str,
+    *,
+    interrupted: bool,
+    compromised: bool,
+    freed: int = 0,
+) -> list[Action]:
+    """Return the rotation of the key and, if its current version leaked, that one's retirement."""
+    # An emergency rotation may use what ordinary ones leave free.
+    spare = freed + (key.reserve if compromised else 0)
+    rotation = _rotation(key, policy, why, interrupted=interrupted, spare=spare)
+    if compromised and key.current is not None:
+        return _away_from(key.current, rotation)
+    return [rotation]
+
+
+def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, spare: int) -> Action:
     due = due_at(key, policy)
-    if key.room is not None and key.room + freed < 1:
+    if key.room is not None and key.room + spare < 1:
         todo = (
             "If no data needs the older versions, set daena.grace and daena.destroy-after; "
             "otherwise re-encrypt that data first"
@@ -263,8 +308,8 @@ def _away_from(current: Version, rotation: Action) -> list[Action]:
 def _revocations(key: Key, pending: Collection[str], now: datetime) -> Iterator[Action]:
     """Yield the retirements of compromised versions that earlier runs did not complete.
 
-    Skip a version that is current again, and one that another run may be promoting right now,
-    whatever the log says about it.
+    Skip a version that is current, and one that another run may be promoting right now, whatever
+    the store or the log says about it.
     """
     for version in key.versions:
         new = version.state is VersionState.PENDING and now - version.created < _UNDER_WAY

@@ -137,8 +137,30 @@ class Store(ABC):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Make a previous version unreadable, as far as the store can. Idempotent."""
 
+    @abstractmethod
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Mark a version as compromised, before the rotation away from it. Idempotent.
+
+        A version that is marked and still readable is revoked by the next run that looks at the
+        key, whatever the log says. One call, and none if the look shows the mark.
+
+        Args:
+            key: A look at the key.
+            version: The id of its current version.
+            now: The time of the run.
+
+        Returns:
+            The key as it is with the mark, for the rotation that follows.
+
+        Raises:
+            RotationConflict: The key was changed since the look; nothing is marked.
+        """
+
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Retire a compromised version, by every means that the store has. Idempotent.
+
+        The version keeps a mark, so that a later look shows that it was compromised, and that it
+        is revoked.
 
         Args:
             key: An exact look at the key.

@@ -152,3 +152,18 @@ def test_what_is_not_retired_is_said(shell: Shell, monkeypatch: pytest.MonkeyPat
     assert f"Version {old} of app-key is compromised, but not retired yet." in text
     assert "still read it" not in text
     assert shell.json("rotate")["revoked_versions"] == {"app-key": [old]}
+
+
+def test_show_says_which_version_was_compromised(shell: Shell) -> None:
+    """In the table and in JSON; no other version is called so."""
+    shell.create("app-key")
+    old = shell.adapter.store.describe("app-key").versions[0].id
+    shell.run(*LEAKED, "--yes", *REASON)
+
+    document = shell.json("show", "app-key")
+    table = shell.run("show", "app-key").stdout
+
+    assert [v["id"] for v in document["versions"] if v["compromised"]] == [old]
+    assert [v["compromised"] for v in document["versions"]].count(False) == 1
+    assert table.count("retired, compromised") == 1
+    assert table.count("compromised") == 1

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from daena_kms.audit.reader import records, revokes
@@ -132,6 +132,8 @@ class State:
             return False
         key = self.keys[key_id]
         current = _current(key)
+        if current.to_revoke:  # an emergency that did not get as far as a new version
+            return True
         first = key.tags.get(FIRST_DUE)
         return self.now >= current.created + KEYS[key_id].rotate_after and (
             first is None or self.now >= datetime.fromisoformat(first)
@@ -219,10 +221,13 @@ def _check_steps(
     for old in before.versions:
         new = after.version(old.id)
         assert new is not None, f"{old} is gone"
-        if new.state is old.state:
-            assert new == old
-            continue
         early = (after.id, new.id) in leaked
+        # A mark is only on what an emergency was about, stays, and is settled at most once.
+        assert new.compromised == (early and new.compromised) >= old.compromised
+        assert new.revoked >= old.revoked
+        if new.state is old.state:
+            assert replace(new, compromised=old.compromised) == old
+            continue
         steps = STEPS | {(VersionState.CURRENT, VersionState.RETIRED)} if early else STEPS
         assert (old.state, new.state) in steps, f"{old} became {new}"
         assert new.created == old.created

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from daena_kms.errors import RotationConflict, StoreUnavailable
+from daena_kms.errors import AuditUnavailable, RotationConflict, StoreUnavailable
 
 from tests.unit.engine.engines import DAY, DUE, World
 
@@ -140,3 +140,28 @@ def test_a_key_of_which_a_part_failed_is_overdue(world: World) -> None:
     world.log.after = retire_first
     summary = world.run(22 * DAY)
     assert (summary.skipped, summary.failed, summary.overdue) == (["api-key"], ["api-key"], 1)
+
+
+@pytest.mark.parametrize("age", [DAY, DUE])
+def test_an_emergency_of_which_only_the_intent_is_there(world: World, age: timedelta) -> None:
+    """Where the key is due anyway, its rotation is the emergency, and the run retires the version.
+
+    If not, the person who asked has seen that nothing was done: the log alone makes nothing due.
+    """
+    world.create("a-key")
+    old = world.store.describe("a-key").versions[0].id
+
+    def lost(_name: str, _data: bytes) -> None:
+        raise AuditUnavailable("the answer was lost", todo="Try again")
+
+    world.log.after = lost
+    with pytest.raises(AuditUnavailable):
+        world.run(age, keys=["a-key"], compromised=True, reason="it leaked")
+    world.log.after = lambda _name, _data: None
+    assert world.store.changes == []
+    summary = world.run(age + timedelta(minutes=5))
+    due = age == DUE
+    assert summary.rotated + summary.finished == ["a-key"] * due
+    assert summary.revoked_versions == ({"a-key": [old]} if due else {})
+    assert summary.failed == []
+    assert world.run(age + timedelta(hours=2)).actions == []

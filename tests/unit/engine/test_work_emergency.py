@@ -124,3 +124,21 @@ def test_the_key_is_looked_at_anew(store: HookedStore) -> None:
     looks = {KEY: (stale, worker(store).request.clock.elapsed)}
     results = worker(store, named=True, looks=looks)(planned(store))
     assert [result.result for result in results] == [Outcome.DONE, Outcome.DONE]
+
+
+def test_what_is_over_by_now_is_skipped_whatever_else_is_marked(store: HookedStore) -> None:
+    """Of two versions that were to be revoked another run has done the one: the other is done."""
+    marked = []
+    for _ in range(2):
+        key = store.describe(KEY)
+        assert key.current is not None
+        marked.append(key.current.id)
+        key = store.mark_compromised(key, key.current.id, datetime.now(UTC))
+        store.promote(key, store.stage(key, "value", datetime.now(UTC)), datetime.now(UTC))
+    actions = plan_key(store.describe(KEY), Defaults(), store.can, datetime.now(UTC))
+    assert sorted(str(action.version) for action in actions) == sorted(marked)
+    store.revoke(store.describe(KEY), marked[0], datetime.now(UTC))
+    store.changes.clear()
+    results = {r.action.version: r.result for r in worker(store)(actions)}
+    assert results == {marked[0]: Outcome.SKIPPED, marked[1]: Outcome.DONE}
+    assert store.changes == [("retire", KEY)]

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from daena_kms.rules.due import needs_detail
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.plan import Action, Kind, plan_key
 
@@ -14,6 +15,7 @@ from tests.unit.keys import (
     MINUTE,
     NOW,
     aged,
+    at,
     previous,
     retired,
     tagged,
@@ -159,3 +161,118 @@ def test_a_pending_revocation_comes_with_whatever_else_is_planned() -> None:
     ]
     fresh = replace(tagged({}, version(HOUR), old), drift="an alias is gone")
     assert kinds(planned(fresh, old)) == [revocation, (Kind.FAILING, None, False)]
+
+
+def marked(version: Version, *, revoked: bool = False) -> Version:
+    """Return the version with the mark of an emergency."""
+    return replace(version, compromised=True, revoked=revoked)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_revoked"),
+    [
+        (marked(previous(HOUR)), True),
+        (marked(replace(previous(HOUR), state=VersionState.ABANDONED)), True),
+        (marked(replace(retired(DAY), retired=None)), True),
+        (marked(version(2 * HOUR, VersionState.PENDING)), True),
+        (marked(version(MINUTE, VersionState.PENDING)), False),
+        (marked(retired(DAY)), False),
+        (marked(replace(retired(DAY), state=VersionState.DESTROYED)), False),
+        (marked(previous(HOUR), revoked=True), False),
+        (previous(HOUR), False),
+    ],
+)
+def test_the_store_s_own_mark_is_a_pending_revocation(found: Version, *, is_revoked: bool) -> None:
+    """Whatever the log says: once, without grace, and not of what another run may be promoting."""
+    key = tagged({}, version(HOUR), found)
+    assert key.current is not None
+    for named in (False, True):
+        actions = [a for a in planned(key, named=named) if a.revokes]
+        assert [(a.version, a.base) for a in actions] == [
+            (found.id, key.current.ref),
+        ] * is_revoked
+    twice = [a for a in planned(key, found) if a.revokes]
+    assert len(twice) <= 1
+
+
+@pytest.mark.parametrize("age", [HOUR, 89 * DAY, 90 * DAY, 400 * DAY])
+def test_a_current_version_that_is_marked_is_due_at_once(age: object) -> None:
+    """The emergency goes on where it stopped: a rotation, then the retirement."""
+    current = marked(version(age))  # type: ignore[arg-type] # a time span
+    rotation, retirement = planned(tagged({}, current))
+    assert (rotation.kind, rotation.compromised, rotation.base) == (
+        Kind.ROTATE,
+        True,
+        current.id,
+    )
+    assert rotation.due is not None
+    assert rotation.due <= NOW
+    assert "marked as compromised" in rotation.reason
+    assert retirement.revokes
+    assert retirement.version == current.id
+    named = kinds(planned(tagged({}, current), named=True))
+    assert named == [(Kind.ROTATE, None, True), (Kind.RETIRE, current.id, True)]
+
+
+def test_a_mark_that_led_to_a_revocation_leads_to_none_again() -> None:
+    """A person has made the version current: it is like any other."""
+    current = marked(version(HOUR), revoked=True)
+    assert kinds(planned(tagged({}, current))) == [(Kind.NOTHING, None, False)]
+    assert kinds(planned(tagged({}, current), named=True)) == [(Kind.ROTATE, None, False)]
+
+
+@pytest.mark.parametrize(("age", "due"), [(HOUR, False), (90 * DAY, True)])
+def test_the_log_alone_makes_no_rotation_due(age: object, *, due: bool) -> None:
+    """But a rotation that is due anyway is an emergency rotation then, retirement and all."""
+    key = aged(age)  # type: ignore[arg-type] # a time span
+    assert key.current is not None
+    found = kinds(planned(key, key.current))
+    if due:
+        assert found == [(Kind.ROTATE, None, True), (Kind.RETIRE, key.current.id, True)]
+    else:
+        assert found == [(Kind.NOTHING, None, False)]
+
+
+@pytest.mark.parametrize("tags", [{"hold": "true"}, {"hold": at(HOUR)}])
+def test_a_hold_stops_a_mark(tags: dict[str, str]) -> None:
+    """And says what is current or readable meanwhile."""
+    current, old = marked(version(HOUR)), marked(previous(HOUR))
+    (action,) = planned(tagged(tags, current, old))
+    assert action.kind is Kind.HELD
+    assert f"its compromised version {current.id} is still current" in action.reason
+    assert f"its compromised version {old.id} is still readable" in action.reason
+
+
+@pytest.mark.parametrize(
+    ("room", "reserve", "possible"),
+    [(1, 0, True), (0, 1, True), (0, 0, False), (-1, 2, True), (-1, 1, False), (None, 0, True)],
+)
+def test_an_emergency_may_use_the_reserve(
+    room: int | None, reserve: int, *, possible: bool
+) -> None:
+    """An ordinary rotation may not; without room nothing is retired either."""
+    ordinary = replace(aged(100 * DAY), room=room, reserve=reserve)
+    leaked = replace(tagged({}, marked(version(DAY))), room=room, reserve=reserve)
+    for found in (planned(ordinary, named=True, compromised=True), planned(leaked)):
+        wanted = [Kind.ROTATE, Kind.RETIRE] if possible else [Kind.FAILING]
+        assert [a.kind for a in found] == wanted
+    has_room = room is None or room > 0
+    kind = Kind.ROTATE if has_room else Kind.FAILING
+    assert [a.kind for a in planned(ordinary)] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("key", "closer"),
+    [
+        (tagged({}, version(HOUR), previous(HOUR)), False),
+        (tagged({}, version(HOUR), marked(previous(HOUR))), True),
+        (tagged({}, marked(version(HOUR))), True),
+        (tagged({}, version(HOUR), marked(previous(HOUR), revoked=True)), False),
+        (tagged({}, version(HOUR), marked(retired(HOUR))), False),
+        (replace(tagged({}, version(HOUR)), unrevoked=True), True),
+        (replace(tagged({"rotate-after": "x"}, version(HOUR)), unrevoked=True), True),
+    ],
+)
+def test_what_is_to_be_revoked_gets_a_closer_look(key: Key, *, closer: bool) -> None:
+    """And nothing else does for that."""
+    assert needs_detail(key, DEFAULTS, CAN, NOW) is closer

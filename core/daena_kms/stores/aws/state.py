@@ -7,6 +7,13 @@ version was made and from which base; labels of our own say the rest::
                                   becomes unlabelled: AWS deletes unlabelled versions
     daena-keep-<stamp>-<mark>     pinned by us when it was current or previous
     daena-retired-<stamp>-<mark>  retired by us at that time
+    daena-retired-<stamp>-compromised-<mark>
+                                  compromised, since that time. An emergency rotation writes it
+                                  before its promotion, as the first half of the retirement: once
+                                  no other label of ours and no AWSPREVIOUS is left, it is retired
+
+The mark of a compromised version needs no label of its own that way, and stays when the version is
+retired. A mark proves nothing of the past: whoever may move labels can put one on any version.
 
 A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
 later version was made from it. A version of ours for which none of this is true lost a race or was
@@ -15,7 +22,8 @@ left by an interrupted run; it is never promoted.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
@@ -24,16 +32,30 @@ from daena_kms.rules.policy import PREFIX
 
 CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"
+_COMPROMISED = "-compromised-"
 #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
 MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
+#: A mark is a whole minute old at most when it is written, and the retirement follows at once.
+_RECENT = timedelta(minutes=5)
+_MARK_LENGTH = len("daena-retired-20261124T155018Z-compromised-0f1e2d3c4b")
 
 
 def label(prefix: str, version_id: str, at: datetime) -> str:
     """Return a label of ours for one version: no two versions ever share one."""
     return f"{prefix}{at.astimezone(UTC).strftime(_STAMP)}-{mark(version_id)}"
+
+
+def compromised_label(version_id: str, at: datetime) -> str:
+    """Return the label that marks a version as compromised.
+
+    The time is that of the full minute, so that emergency rotations at the same moment use one
+    label: a secret has few.
+    """
+    stamp = at.astimezone(UTC).replace(second=0).strftime(_STAMP)
+    return f"{RETIRED}{stamp}{_COMPROMISED}{mark(version_id)}"
 
 
 class Labels:
@@ -57,6 +79,40 @@ class Labels:
         """Return the labels on a version that begin with one of ``prefixes``."""
         return [s for s in self.stages.get(version_id, ()) if s.startswith(prefixes)]
 
+    def marks(self, version_id: str) -> list[str]:
+        """Return the labels that mark a version as compromised, in exactly the form of ours."""
+        end = f"{_COMPROMISED}{mark(version_id)}"
+        return [
+            s
+            for s in self.ours(version_id, RETIRED)
+            if s.endswith(end) and _stamped([s]) is not None and len(s) == _MARK_LENGTH
+        ]
+
+    def retired(self, version_id: str) -> datetime | None:
+        """Return when a version was retired; a mark alone counts only once it is retired."""
+        stages = self.ours(version_id, RETIRED)
+        if self.state(version_id) is not VersionState.RETIRED:
+            marks = self.marks(version_id)
+            stages = [s for s in stages if s not in marks]
+        return _stamped(stages)
+
+    def recent_mark(self, version_id: str, now: datetime) -> str | None:
+        """Return a mark whose time can serve as that of a retirement now, or ``None``."""
+        stamped = ((s, _stamped([s])) for s in self.marks(version_id))
+        return next((s for s, at in stamped if at and abs(now - at) <= _RECENT), None)
+
+    def malformed_mark(self) -> str | None:
+        """Return a label that looks like a mark and is none, or ``None``."""
+        return next(
+            (
+                s
+                for version_id in self.stages
+                for s in self.ours(version_id, RETIRED)
+                if _COMPROMISED in s and s not in self.marks(version_id)
+            ),
+            None,
+        )
+
     def dead(self, now: datetime) -> dict[str, list[str]]:
         """Return the labels of ours, by version, that pin versions that can never be current."""
         dead = {}
@@ -75,10 +131,10 @@ class Labels:
         """
         previous, current = self.holder(PREVIOUS), self.holder(CURRENT)
         unpinned = []
-        if previous is not None and not self.ours(previous, KEEP):
+        if previous is not None and not self._noted(previous):
             proved = mark(previous) in self._proofs() and self.ours(previous, MADE)
             unpinned += [] if proved else [previous]
-        if current is not None and not self.ours(current, MADE, KEEP):
+        if current is not None and not self.ours(current, MADE, KEEP) and not self.marks(current):
             unpinned.append(current)
         return unpinned
 
@@ -88,7 +144,7 @@ class Labels:
         return [
             v
             for v, stages in self.stages.items()
-            if mark(v) in lost and CURRENT not in stages and not self.ours(v, KEEP, RETIRED)
+            if mark(v) in lost and CURRENT not in stages and not self._noted(v)
         ]
 
     def _proofs(self, without: Collection[str] = ()) -> set[str]:
@@ -115,6 +171,42 @@ class Labels:
         """Whether a rotation has room only if dead versions lose their labels."""
         return self.room() - self._reclaimable() < 1
 
+    def reserve(self) -> int:
+        """Return how many more versions than :meth:`room` an emergency rotation may make.
+
+        It may also use the labels that :meth:`spare` returns, and the one that ordinary rotations
+        keep in reserve: it marks the version before it retires it.
+        """
+        current = self.holder(CURRENT)
+        if current is None:
+            return 0
+        used = self.used + (self.holder(PREVIOUS) is None)
+        used += len([v for v in self.unpinned() if v != current])
+        spared = len(self.spare(current))
+        if not self.marks(current):  # it will be, and then its other labels can go
+            used += 1
+            spared += len(self.ours(current, MADE, KEEP))
+        return max(0, MAX_LABELS - used + spared - self.room())
+
+    def spare(self, base: str) -> list[tuple[str, str]]:
+        """Return labels, with their versions, that an emergency rotation from ``base`` may remove.
+
+        First those on versions that can never become current, or that another rotation is only
+        about to promote: a promotion does not need the label. Then AWSPENDING, which nothing needs
+        either. Last those that pin the base, if its mark pins it as well.
+        """
+        idle = ((v, s) for v in self._parsed if self._gives_way(v) for s in self.ours(v, MADE))
+        spare = [(v, s) for v, s in idle if v != base]
+        pending = self.holder(PENDING)
+        spare += [(pending, PENDING)] if pending is not None else []
+        pins = self.ours(base, MADE, KEEP) if self.marks(base) else []
+        return spare + [(base, s) for s in pins]
+
+    def without(self, *removed: tuple[str, str]) -> "Labels":
+        """Return the labels without some, each given with its version."""
+        left = {v: [s for s in st if (v, s) not in removed] for v, st in self.stages.items()}
+        return Labels({v: stages for v, stages in left.items() if stages})
+
     def _reclaimable(self) -> int:
         return sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
 
@@ -123,10 +215,10 @@ class Labels:
         stages = self.stages.get(version_id, ())
         if CURRENT in stages:
             return VersionState.CURRENT
-        if self.ours(version_id, RETIRED):
-            # An interrupted retirement left another label: it is not complete.
-            done = PREVIOUS not in stages and not self.ours(version_id, MADE, KEEP)
-            return VersionState.RETIRED if done else VersionState.PREVIOUS
+        # If an interrupted retirement left another label, it is not complete.
+        kept = PREVIOUS in stages or self.ours(version_id, MADE, KEEP)
+        if self.ours(version_id, RETIRED) and not kept:
+            return VersionState.RETIRED
         if self._was_current(version_id):
             return VersionState.PREVIOUS
         parsed = parse_version_id(version_id)
@@ -155,9 +247,18 @@ class Labels:
         return (
             CURRENT in stages
             or PREVIOUS in stages
-            or bool(self.ours(version_id, KEEP, RETIRED))
+            or self._noted(version_id)
             or self._child(version_id) is not None
         )
+
+    def _noted(self, version_id: str) -> bool:
+        """Whether a label of ours alone says that a version was current.
+
+        A mark says so only once it stands alone: whoever may move labels can mark a version that is
+        only pending, and that one has its own label beside it.
+        """
+        marks = self.marks(version_id) if self.ours(version_id, MADE) else []
+        return bool(self.ours(version_id, KEEP)) or self.ours(version_id, RETIRED) != marks
 
     def _child(self, version_id: str) -> str | None:
         """Return a version made from this one, which proves that this one was current."""
@@ -225,7 +326,10 @@ def to_key(
                 superseded=(
                     labels.superseded(version_id) if state is VersionState.PREVIOUS else None
                 ),
-                retired=_stamped(labels.ours(version_id, RETIRED)),
+                retired=labels.retired(version_id),
+                compromised=bool(labels.marks(version_id)),
+                # A version that is current again was not retired for good.
+                revoked=bool(labels.marks(version_id)) and state is VersionState.RETIRED,
             )
         )
     deleted = answer.get("DeletedDate")
@@ -240,7 +344,28 @@ def to_key(
         owner=_owner(answer, region),
         deleted=deleted.astimezone(UTC) if deleted is not None else None,
         room=labels.room(),
+        reserve=labels.reserve(),
+        drift=_drift(labels),
         handle=labels,
+    )
+
+
+def with_label(key: Key, version_id: str, label: str) -> Key:
+    """Return the key of a look as it is after a version got one more label: its mark."""
+    labels = labels_of(key)
+    stages = {v: [*s, label] if v == version_id else s for v, s in labels.stages.items()}
+    versions = (replace(v, compromised=True) if v.id == version_id else v for v in key.versions)
+    return replace(key, versions=tuple(versions), handle=Labels(stages))
+
+
+def _drift(labels: Labels) -> str | None:
+    malformed = labels.malformed_mark()
+    if malformed is None:
+        return None
+    return (
+        f"its label {malformed[:80]!r} looks like the mark of a compromised version, but is not of "
+        "its form, and is ignored: find out who wrote it, and remove it with "
+        "aws secretsmanager update-secret-version-stage"
     )
 
 

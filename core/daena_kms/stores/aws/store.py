@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
 
@@ -27,13 +28,16 @@ from daena_kms.stores.aws.state import (
     CURRENT,
     KEEP,
     MADE,
+    MAX_LABELS,
     PENDING,
     PREVIOUS,
     RETIRED,
     Labels,
+    compromised_label,
     label,
     labels_of,
     to_key,
+    with_label,
 )
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.randomness import Pool
@@ -144,15 +148,21 @@ class AWSStore(Store):
         """Put a pending version; AWSPENDING moves off the version that an interrupted run left."""
         labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
+        emergency = bool(labels.marks(base))
+        more = 1 + (labels.holder(PREVIOUS) is None) + len(labels.unpinned())
+        if emergency:
+            labels = self._free(key.id, labels, base, labels.used + more - MAX_LABELS)
         # If there is room, an interrupted run's version stays: somebody may have made it current.
-        dying = labels.dead(now) if labels.tight else {}
+        dying = labels.dead(now) if labels.tight and not emergency else {}
         self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
         for dead, stale in dying.items():
             for stage in stale:
                 self._remove_label(key.id, stage, dead)
         version_id = new_version_id(base, now)
         pin = label(MADE, version_id, now)
-        put = {"ClientRequestToken": version_id, "VersionStages": [PENDING, pin]}
+        full = labels.used + more + (labels.holder(PENDING) is None) > MAX_LABELS
+        stages = [pin] if emergency and full else [PENDING, pin]
+        put = {"ClientRequestToken": version_id, "VersionStages": stages}
         try:
             self._call("put_secret_value", key.id, SecretString=material, **put)
         except StoreUnavailable as error:
@@ -187,25 +197,37 @@ class AWSStore(Store):
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then remove the labels that kept it."""
-        labels = labels_of(key)
         # A fresh label even where there is an old one: destroy-after counts from this retirement.
-        fresh = label(RETIRED, version, now)
+        labels = labels_of(key)
+        marked = labels.marks(version)
+        fresh = compromised_label(version, now) if marked else label(RETIRED, version, now)
+        self._retire(key.id, labels, version, fresh)
+
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Label the version: what its retirement begins with, before the promotion.
+
+        Where the secret has no label left, one that nothing needs is removed first.
+        """
+        labels = labels_of(key)
+        if labels.marks(version):
+            return key
+        if labels.used >= MAX_LABELS:
+            labels = self._free(key.id, labels, version, 1)
+        fresh = compromised_label(version, now)
         self._move(key.id, fresh, to=version)
-        if labels.holder(PREVIOUS) == version:
-            self._remove_label(key.id, PREVIOUS, version)
-        for stage in labels.ours(version, MADE, KEEP, RETIRED):
-            if stage != fresh:
-                self._remove_label(key.id, stage, version)
+        return with_label(replace(key, handle=labels), version, fresh)
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Deny reading the version where the operator allows that, then retire it."""
+        labels = labels_of(key)
         if self._blocks is not None:
-            labels = labels_of(key)
             # AWSPREVIOUS goes first; until the version is blocked it does not count as retired.
             if labels.holder(PREVIOUS) == version and labels.ours(version, MADE, KEEP):
                 self._remove_label(key.id, PREVIOUS, version)
+                labels = labels.without((version, PREVIOUS))
             self._blocks.block(key.id, version)
-        self.retire(key, version, now)
+        fresh = labels.recent_mark(version, now) or compromised_label(version, now)
+        self._retire(key.id, labels, version, fresh)
 
     @property
     def revoking(self) -> Revoking:
@@ -215,7 +237,10 @@ class AWSStore(Store):
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Remove the version's label; AWS deletes unlabelled versions later, if ever."""
         labels = labels_of(key)
-        self._keep(key.id, labels, labels.orphans(version), now)
+        orphans = labels.orphans(version)
+        if orphans and labels.used >= MAX_LABELS:
+            labels = self._free(key.id, labels, labels.holder(CURRENT) or "", 1)
+        self._keep(key.id, labels, orphans, now)
         for stage in labels.ours(version, RETIRED):
             self._remove_label(key.id, stage, version)
 
@@ -250,6 +275,26 @@ class AWSStore(Store):
     def randomness(self, expected: int) -> Randomness:
         """Return a pool that KMS fills, up to 1,024 bytes a call for all keys of a run."""
         return Pool(KmsRandom(self.aws, self._kms_key_id), expected)
+
+    def _retire(self, key_id: str, labels: Labels, version: str, fresh: str) -> None:
+        """Leave the label ``fresh`` on a version, and remove the others that keep it."""
+        others = [PREVIOUS] if labels.holder(PREVIOUS) == version else []
+        others += [s for s in labels.ours(version, MADE, KEEP, RETIRED) if s != fresh]
+        if fresh not in labels.stages.get(version, ()):
+            if labels.used >= MAX_LABELS and len(others) > 1:
+                self._remove_label(key_id, others.pop(0), version)  # it keeps another one
+            elif labels.used >= MAX_LABELS:
+                self._free(key_id, labels, labels.holder(CURRENT) or "", 1)
+            self._move(key_id, fresh, to=version)
+        for stage in others:
+            self._remove_label(key_id, stage, version)
+
+    def _free(self, key_id: str, labels: Labels, base: str, count: int) -> Labels:
+        """Remove up to ``count`` labels that an emergency rotation from ``base`` can spare."""
+        removed = labels.spare(base)[: max(0, count)]
+        for version, stage in removed:
+            self._remove_label(key_id, stage, version)
+        return labels.without(*removed)
 
     def _call(self, operation: str, key_id: str, **arguments: object) -> Mapping[str, object]:
         answer: Mapping[str, object] = self.aws.call(

@@ -8,8 +8,14 @@ id of ours that says when the version was made and from which version. ``daena-o
 when the oldest version that may still be readable was no longer current. A listing shows only the
 newest version, without its id; these two tags tell whether the key is due and whether an older
 version is still to be retired. :mod:`daena_kms.stores.azure.set` writes them.
+
+``daena-compromised`` marks the version that carries it: ``pending-`` or ``revoked-``, and the
+version's id, so that a copy on another version marks nothing. As long as an older version that is
+marked may be readable, ``daena-open`` on the newest one begins with ``revoke-``: then a listing
+shows that a closer look is needed.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -29,6 +35,11 @@ if TYPE_CHECKING:
 NAME = "daena-version"
 OPEN = "daena-open"
 RETIRED = "daena-retired"
+COMPROMISED = "daena-compromised"
+PENDING_MARK, REVOKED_MARK = "pending-", "revoked-"
+#: How ``daena-open`` begins while an older version is to be revoked.
+REVOKE = "revoke-"
+_MARK = re.compile(rf"({PENDING_MARK}|{REVOKED_MARK})[0-9a-f]{{32}}", re.ASCII)
 _PAGE = 25
 #: A version is set right after its id was stamped; Key Vault's dates are whole seconds.
 _STAMPED = timedelta(minutes=5)
@@ -60,8 +71,17 @@ def look_of(key: Key) -> Look:
 
 
 def same(one: Look, other: Look) -> bool:
-    """Return whether two looks show the same newest version with the same attributes."""
-    return replace(one, all_tags={}) == replace(other, all_tags={})
+    """Return whether two looks show the same newest version with the same attributes.
+
+    The tags by which emergencies and retirements take notes don't count: a look may not show our
+    own change of them yet.
+    """
+
+    def bare(look: Look) -> Look:
+        tags = {n: t for n, t in look.tags.items() if n not in {COMPROMISED, OPEN}}
+        return replace(look, tags=tags, all_tags={})
+
+    return bare(one) == bare(other)
 
 
 def none_readable(current: Version | None) -> str:
@@ -166,10 +186,15 @@ def to_key(newest: "SecretProperties", listed: "Iterable[SecretProperties] | Non
     tags = dict(newest.tags or {})
     ordered = None if listed is None else _in_order(listed)
     current = _current(newest)
+    revoke = tags.get(OPEN, "").startswith(REVOKE)
     key = Key(
         id=str(newest.name).lower(),
         tags={name: text for name, text in tags.items() if name.startswith(PREFIX)},
         versions=(current,),
+        # A listing does not show the id by which the mark proves to be this version's own.
+        unrevoked=ordered is None
+        and (revoke or tags.get(COMPROMISED, "").startswith(PENDING_MARK)),
+        drift=_drift(tags),
         owner="the certificate of that name" if newest.managed else None,
         handle=Look(
             version=newest.version or None,
@@ -210,7 +235,7 @@ def newest_of(listed: "list[SecretProperties]") -> "SecretProperties":
 def _current(newest: "SecretProperties") -> Version:
     name = _name(newest)
     disabled = newest.enabled is False
-    return Version(
+    version = Version(
         id=newest.version or name or _unnamed(newest),
         state=VersionState.RETIRED if disabled else VersionState.CURRENT,
         created=_age(newest),
@@ -219,6 +244,7 @@ def _current(newest: "SecretProperties") -> Version:
         retired=newest.updated_on if disabled else None,
         alias=name or _unnamed(newest),
     )
+    return _marked(version, newest)
 
 
 def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[Version]:
@@ -233,7 +259,7 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
         after = older[number + 1] if number + 1 < len(older) else None
         superseded = max(_age(after) if after is not None else current.created, _age(properties))
         retired = properties.enabled is False
-        yield Version(
+        version = Version(
             id=str(properties.version),
             state=VersionState.RETIRED if retired else VersionState.PREVIOUS,
             created=_age(properties),
@@ -242,6 +268,7 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
             retired=_retired(properties) if retired else None,
             alias=own or _unnamed(properties),
         )
+        yield _marked(version, properties)
     yield replace(current, base_mark=None) if current.alias in names else current
 
 
@@ -265,13 +292,39 @@ def _older_since(tags: Mapping[str, str], current: Version) -> datetime | None:
     if tags.get(OPEN) == none_readable(current):
         return None
     try:
-        noted = parse_time(tags[OPEN], OPEN) if OPEN in tags else None
+        noted = parse_time(tags[OPEN].removeprefix(REVOKE), OPEN) if OPEN in tags else None
     except ConfigError:
         noted = current.created
+    if noted is None and COMPROMISED in tags:  # the mark has taken that tag's place
+        return current.created
     if noted is not None:
         return min(noted, current.created)
     # Before a version of ours without that tag nothing is readable; before others' nobody knows.
     return None if current.base_mark is not None else current.created
+
+
+def mark_text(state: str, version: str) -> str:
+    """Return the tag that marks a version as compromised."""
+    return f"{state}{version}"
+
+
+def _marked(version: Version, properties: "SecretProperties") -> Version:
+    """Return the version with what its own mark says. A copy of another's mark says nothing."""
+    text = (properties.tags or {}).get(COMPROMISED)
+    if text is None or not properties.version:
+        return version
+    revoked = text == mark_text(REVOKED_MARK, properties.version)
+    pending = text == mark_text(PENDING_MARK, properties.version)
+    return replace(version, compromised=revoked or pending, revoked=revoked)
+
+
+def _drift(tags: Mapping[str, str]) -> str | None:
+    if COMPROMISED not in tags or _MARK.fullmatch(tags[COMPROMISED]):
+        return None
+    return (
+        f"its tag {COMPROMISED} is not of the form of a mark, and is ignored: find out who wrote "
+        "it, and remove it"
+    )
 
 
 def _name(properties: "SecretProperties") -> str | None:

@@ -26,10 +26,19 @@ from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Throttled, Unanswered
 from daena_kms.sdk.pace import Pacer
 from daena_kms.stores.azure.claims import Claim, Claims
-from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, Looker, look_of, none_readable
+from daena_kms.stores.azure.look import (
+    COMPROMISED,
+    NAME,
+    OPEN,
+    RETIRED,
+    REVOKE,
+    Looker,
+    look_of,
+    none_readable,
+)
 
 #: The tags that belong to one version; a rotation copies all others from the current version.
-OWN = (NAME, OPEN, RETIRED)
+OWN = (NAME, OPEN, RETIRED, COMPROMISED)
 #: https://learn.microsoft.com/azure/key-vault/secrets/about-secrets#secret-tags
 MAX_TAGS = 15
 #: https://learn.microsoft.com/azure/key-vault/general/service-limits: 300 new secrets in 10 s.
@@ -51,7 +60,14 @@ def next_tags(key: Key, name: str, now: datetime) -> dict[str, str]:
     """
     since = key.older_since or oldest_readable(key) or now
     kept = {tag: text for tag, text in look_of(key).tags.items() if tag not in OWN}
-    return checked({**kept, NAME: name, OPEN: format_time(min(since, now))}, key.id)
+    revoke = key.unrevoked or to_revoke(key)
+    note = open_note(key.current, min(since, now), revoke=revoke)
+    return checked({**kept, NAME: name, OPEN: note}, key.id)
+
+
+def to_revoke(key: Key, *, without: str | None = None) -> bool:
+    """Return whether a version but the one whose id is ``without`` is marked and not revoked."""
+    return any(v.to_revoke and v.id != without for v in key.versions)
 
 
 def oldest_readable(key: Key, *, without: str | None = None) -> datetime | None:
@@ -67,9 +83,14 @@ def oldest_readable(key: Key, *, without: str | None = None) -> datetime | None:
     return min(times, default=None)
 
 
-def open_note(current: Version | None, since: datetime | None) -> str:
-    """Return the tag ``daena-open``: since when an older version is readable, or that none is."""
-    return format_time(since) if since is not None else none_readable(current)
+def open_note(current: Version | None, since: datetime | None, *, revoke: bool = False) -> str:
+    """Return the tag ``daena-open``: since when an older version is readable, or that none is.
+
+    With ``revoke`` it also says that one of them is to be revoked.
+    """
+    if since is None:
+        return none_readable(current)
+    return f"{REVOKE if revoke else ''}{format_time(since)}"
 
 
 def checked(tags: dict[str, str], key_id: str) -> dict[str, str]:

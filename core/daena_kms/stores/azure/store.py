@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -11,7 +12,17 @@ from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.sdk.azure.client import BOUNDS, Vault
 from daena_kms.sdk.azure.errors import Disabled
 from daena_kms.stores.azure.claims import SET_BY
-from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, Looker, look_of
+from daena_kms.stores.azure.look import (
+    COMPROMISED,
+    NAME,
+    OPEN,
+    PENDING_MARK,
+    RETIRED,
+    REVOKED_MARK,
+    Looker,
+    look_of,
+    mark_text,
+)
 from daena_kms.stores.azure.set import (
     MAX_TAGS,
     OWN,
@@ -20,6 +31,7 @@ from daena_kms.stores.azure.set import (
     checked,
     oldest_readable,
     open_note,
+    to_revoke,
 )
 from daena_kms.stores.base import Staged, Store
 
@@ -123,20 +135,49 @@ class AzureStore(Store):
         del key
         self._setter.give_back(_new_version(staged))
 
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Tag the version, which is the newest one; its other tags stay."""
+        del now
+        look, known = look_of(key), key.version(version)
+        if known is not None and known.to_revoke:
+            return key
+        tags = {**look.tags, COMPROMISED: mark_text(PENDING_MARK, version)}
+        if len(tags) > MAX_TAGS:
+            tags.pop(OPEN, None)  # a version that is marked gets a closer look anyway
+        self._update(key.id, version, tags=checked(tags, key.id))
+        marked = (
+            replace(v, compromised=True, revoked=False) if v.id == version else v
+            for v in key.versions
+        )
+        return replace(key, versions=tuple(marked), handle=replace(look, tags=tags))
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Disable a version, and note on the newest one which older ones are still readable."""
+        self._retire(key, version, {RETIRED: format_time(now)})
+
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Disable a compromised version, and note that it is revoked."""
+        marked = {COMPROMISED: mark_text(REVOKED_MARK, version)}
+        self._retire(key, version, {**marked, RETIRED: format_time(now)})
+
+    def _retire(self, key: Key, version: str, notes: Mapping[str, str]) -> None:
         look = look_of(key)
         if version == look.version:
             msg = "its newest version can't be retired"
             raise ConfigError(msg, key_id=key.id, todo="Rotate it first")
-        tags = {**look.all_tags.get(version, {}), RETIRED: format_time(now)}
-        # Where there is no room for the tag, the date of the change serves.
-        noted = {"tags": tags} if len(tags) <= MAX_TAGS else {}
+        before = look.all_tags.get(version, {})
+        tags = dict(before)
+        for name, text in notes.items():
+            # Where there is no room for the time, the date of the change serves.
+            if name in tags or len(tags) < MAX_TAGS:
+                tags[name] = text
+        noted = {"tags": tags} if tags != before else {}
         self._update(key.id, version, enabled=False, **noted)
         # With its tags as they are now: an operator may have changed one.
         newest = self.describe(key.id)
         if newest.deleted is None and look_of(newest).version == look.version:
-            self._note(newest, oldest_readable(key, without=version))
+            since = oldest_readable(key, without=version)
+            self._note(newest, since, revoke=to_revoke(key, without=version))
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Raise :class:`ConfigError`: Key Vault erases whole secrets only."""
@@ -162,8 +203,10 @@ class AzureStore(Store):
         """Tag the newest version, also with since when older ones are readable."""
         del now
         # A name of ours stays: the tag ``daena-open`` refers to the age that the name gives.
-        stale = {name: None for name in OWN if name != NAME and name in look_of(key).tags}
-        noted = {OPEN: open_note(key.current, oldest_readable(key))}
+        # So does a mark: what it says of the version is true for whoever enrols the key.
+        kept = {NAME, COMPROMISED}
+        stale = {name: None for name in OWN if name not in kept and name in look_of(key).tags}
+        noted = {OPEN: open_note(key.current, oldest_readable(key), revoke=to_revoke(key))}
         wanted = {**look_of(key).tags, **stale, **noted, **tags}
         # The first rotation adds one more tag.
         checked({n: t for n, t in {**wanted, NAME: ""}.items() if t is not None}, key.id)
@@ -191,10 +234,10 @@ class AzureStore(Store):
             key_id, lambda c: c.update_secret_properties(key_id, version, **changes, **BOUNDS)
         )
 
-    def _note(self, newest: Key, since: datetime | None) -> None:
+    def _note(self, newest: Key, since: datetime | None, *, revoke: bool) -> None:
         """Note on the newest version since when older ones are readable, or that none is."""
         look = look_of(newest)
-        noted = {**look.tags, OPEN: open_note(newest.current, since)}
+        noted = {**look.tags, OPEN: open_note(newest.current, since, revoke=revoke)}
         # Without the tag, a run takes a closer look at the key.
         if noted != look.tags and len(noted) <= MAX_TAGS:
             self._update(newest.id, str(look.version), tags=noted)

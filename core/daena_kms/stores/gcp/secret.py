@@ -8,12 +8,14 @@ from daena_kms.errors import KeyNotFound
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.gcp.state import (
+    REVOKED_MARK,
     VERSIONS,
     Record,
     number,
     payload,
     read_records,
     to_key,
+    with_mark,
     write_records,
 )
 
@@ -79,21 +81,32 @@ class Secrets:
                 return
 
     def change_record(
-        self, key_id: str, version: str, change: Callable[[Record], Record | None]
+        self,
+        key_id: str,
+        version: str,
+        change: Callable[[Record], Record | None],
+        *,
+        revoked: bool = False,
     ) -> None:
-        """Change what the annotations say of a version; ``None`` drops it."""
+        """Change what the annotations say of a version.
+
+        Args:
+            key_id: The secret.
+            version: The version's number.
+            change: Gets the version's record, and returns the new one; ``None`` drops it.
+            revoked: Also mark the version as compromised and revoked.
+        """
 
         def changed(secret: "Secret") -> dict[str, object]:
             annotations = dict(secret.annotations)
+            wanted = with_mark(annotations, version, REVOKED_MARK) if revoked else annotations
             records = read_records(annotations)
-            if version not in records:
-                return {}
-            before = records.pop(version)
-            after = change(before)
-            if after == before:
-                return {}
-            records |= {version: after} if after is not None else {}
-            return {"annotations": {**annotations, VERSIONS: write_records(records)}}
+            before = records.pop(version, None)
+            after = change(before) if before is not None else None
+            if after != before:
+                records |= {version: after} if after is not None else {}
+                wanted = {**wanted, VERSIONS: write_records(records)}
+            return {"annotations": wanted} if wanted != annotations else {}
 
         self.change(key_id, changed)
 

@@ -3,9 +3,13 @@
 A listing shows a secret's annotations and aliases and none of its versions, so what planning needs
 to know of them stands in the annotations. ``daena-versions`` says of each version, by its number,
 when it was made, from which version, until when it was current and since when it is retired.
-``daena-claim`` is the claim of a rotation under way. The secret's etag covers both.
+``daena-claim`` is the claim of a rotation under way. ``daena-compromised`` names the versions that
+an emergency rotation has marked, each with what became of it: ``pending`` or ``revoked``. It stands
+apart from the records, so that a rotation under way keeps a mark that is set meanwhile. The
+secret's etag covers all of them.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -24,9 +28,15 @@ if TYPE_CHECKING:
 
 CURRENT, PREVIOUS = "current", "previous"
 VERSIONS, CLAIM, DELETED = "daena-versions", "daena-claim", "daena-deleted"
+COMPROMISED = "daena-compromised"
+PENDING_MARK, REVOKED_MARK = "pending", "revoked"
 LABEL = "daena-managed"
 #: One stands in a hundred bytes of the 16 KiB that annotations may have.
 MAX_VERSIONS = 100
+#: So many more an emergency rotation may add: there is room in the 16 KiB for their records.
+RESERVE = 10
+#: The newest so many marks are kept.
+_MAX_MARKS = 100
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 #: The errors of reading a malformed annotation: anybody may have written it.
 _BROKEN = (ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError)
@@ -69,9 +79,17 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         records = read_records(annotations)
     except ConfigError as error:
         trouble, broken = error.what, str(error)
+    marks: dict[str, str] = {}
+    try:
+        marks = read_marks(annotations)
+    except ConfigError as error:
+        broken = broken or str(error)
     shown = None if listed is None else {number(v.name): v for v in listed}
     current = _current(secret, records) or _adoptable(annotations, shown)
-    versions = tuple(_versions(secret, records, current, shown))
+    versions = tuple(
+        replace(v, compromised=True, revoked=marks[v.id] == REVOKED_MARK) if v.id in marks else v
+        for v in _versions(secret, records, current, shown)
+    )
     deleted = _time(annotations.get(DELETED, ""))
     has_current = any(v.state is VersionState.CURRENT for v in versions)
     return Key(
@@ -81,6 +99,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         owner=_owner(secret),
         deleted=deleted,
         room=MAX_VERSIONS - len(records),
+        reserve=RESERVE,
         trouble=trouble if has_current or trouble else _why_none(annotations, current),
         drift=broken or _drift(secret, records, current, shown),
         handle=secret,
@@ -173,6 +192,32 @@ def write_claim(claim: Claim) -> str:
     if claim.since is not None:
         row["since"] = format_time(claim.since)
     return json.dumps(row, separators=(",", ":"))
+
+
+def read_marks(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Return the marks of compromised versions, by the versions' numbers.
+
+    Raises :class:`ConfigError` for an annotation that is not exactly of our form.
+    """
+    text = annotations.get(COMPROMISED, "{}")
+    try:
+        marks = {_numbered(name): str(state) for name, state in json.loads(text).items()}
+    except (*_BROKEN, AttributeError):
+        marks = {"": ""}
+    if set(marks.values()) <= {PENDING_MARK, REVOKED_MARK}:
+        return marks
+    msg = f"its annotation {COMPROMISED} was changed by somebody else, and is ignored"
+    todo = "Find out who wrote it, remove it, and look at the versions with show"
+    raise ConfigError(msg, todo=todo)
+
+
+def with_mark(annotations: Mapping[str, str], version: str, state: str) -> dict[str, str]:
+    """Return the annotations with the mark of one version; a malformed one is written anew."""
+    marks: dict[str, str] = {}
+    with contextlib.suppress(ConfigError):
+        marks = read_marks(annotations)
+    newest = sorted({**marks, version: state}.items(), key=lambda pair: int(pair[0]))[-_MAX_MARKS:]
+    return {**annotations, COMPROMISED: json.dumps(dict(newest), separators=(",", ":"))}
 
 
 def highest(secret: "Secret", records: Mapping[str, Record]) -> int:

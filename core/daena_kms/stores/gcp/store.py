@@ -12,7 +12,7 @@ from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.gcp.client import SecretManager
-from daena_kms.sdk.gcp.errors import Moved
+from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.gcp.claim import Claims, OwnClaim
 from daena_kms.stores.gcp.create import Creator
@@ -23,11 +23,13 @@ from daena_kms.stores.gcp.state import (
     DELETED,
     LABEL,
     MAX_VERSIONS,
+    PENDING_MARK,
     VERSIONS,
     Record,
     material_of,
     secret_of,
     to_key,
+    with_mark,
     write_records,
 )
 
@@ -157,8 +159,40 @@ class GCPStore(Store):
         """Disable the version that lost its race, so that nobody begins to use it."""
         self._secrets.disable(key.id, staged.version_id)
 
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Mark the version in an annotation of its own, by the etag of the look."""
+        del now
+        known = key.version(version)
+        if known is not None and known.to_revoke:
+            return key
+        secret = secret_of(key)
+        annotations = with_mark(dict(secret.annotations), version, PENDING_MARK)
+        try:
+            after = self._secrets.update(secret, key.id, {"annotations": annotations})
+        except Moved:
+            msg = "it was changed meanwhile"
+            todo = "Read it again; nothing was lost"
+            raise RotationConflict(msg, key_id=key.id, todo=todo, undecided=True) from None
+        except Unanswered as error:
+            after = self._secrets.get(key.id)
+            same = dict(after.version_aliases) == dict(secret.version_aliases)
+            if dict(after.annotations) != annotations or not same:
+                raise error from None
+        marked = (
+            replace(v, compromised=True, revoked=False) if v.id == version else v
+            for v in key.versions
+        )
+        return replace(key, versions=tuple(marked), handle=after)
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Disable a version, then note it."""
+        self._retire(key, version, now)
+
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Disable a compromised version, then note it, and that it is revoked."""
+        self._retire(key, version, now, revoked=True)
+
+    def _retire(self, key: Key, version: str, now: datetime, *, revoked: bool = False) -> None:
         with contextlib.suppress(Moved):  # it is destroyed already
             self._secrets.disable(key.id, version)
 
@@ -166,7 +200,7 @@ class GCPStore(Store):
             before = record.retired
             return record if before and abs(now - before) < _SAME else replace(record, retired=now)
 
-        self._secrets.change_record(key.id, version, retired)
+        self._secrets.change_record(key.id, version, retired, revoked=revoked)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Destroy a version, at once or after the secret's own delay, then drop its record.

@@ -20,6 +20,7 @@ VERSION_FIELDS: Mapping[str, int] = {
     "superseded": 1,
     "retired": 1,
     "erased": 1,
+    "compromised": 3,
 }
 _COLUMNS: Mapping[str, str] = {"erased": "v.sealed IS NULL"}
 #: The first version of the schema whose keys carry a proof.

@@ -29,6 +29,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # Proofs: see daena_kms.stores.local.proof.
     ("ALTER TABLE keys ADD COLUMN proof BLOB",),
+    # The mark of a version that an emergency rotation revokes.
+    ("ALTER TABLE versions ADD COLUMN compromised TEXT",),
 )
 SCHEMA = len(STEPS)
 

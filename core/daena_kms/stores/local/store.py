@@ -4,6 +4,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
@@ -15,6 +16,10 @@ from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.local.database import Database
 from daena_kms.stores.local.rows import Rows
+
+_MARK = "UPDATE versions SET compromised = ? WHERE key_id = ? AND id = ?"
+#: What the column ``compromised`` holds for a version that an emergency rotation has marked.
+_PENDING, _REVOKED = "pending", "revoked"
 
 
 class LocalStore(Store):
@@ -145,9 +150,30 @@ class LocalStore(Store):
     def abandon(self, key: Key, staged: Staged) -> None:
         """Do nothing: a rotation that lost a race has written nothing."""
 
+    def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
+        """Note it in the version's row."""
+        del now
+        known = key.version(version)
+        if known is not None and known.to_revoke:
+            return key
+        with self._db.changing(key.id) as connection:
+            connection.execute(_MARK, (_PENDING, key.id, version))
+        marked = (
+            replace(v, compromised=True, revoked=False) if v.id == version else v
+            for v in key.versions
+        )
+        return replace(key, versions=tuple(marked))
+
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Mark a previous version retired; its value stays, sealed, and can't be read."""
         self._move(key.id, version, VersionState.PREVIOUS, VersionState.RETIRED, now)
+
+    def revoke(self, key: Key, version: str, now: datetime) -> None:
+        """Retire a compromised version: its row then says that it is revoked."""
+        known = key.version(version)
+        if known is not None and not known.to_revoke:  # the log alone said so
+            key = self.mark_compromised(key, version, now)
+        self.retire(key, version, now)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Erase the value of a retired version, from the database and from its log.
@@ -204,10 +230,12 @@ class LocalStore(Store):
         self, key_id: str, version: str, old: VersionState, new: VersionState, now: datetime
     ) -> None:
         with self._db.changing(key_id) as connection:
+            # Whatever retires a version that is marked, it is revoked then.
             connection.execute(
-                "UPDATE versions SET state = ?, retired = coalesce(retired, ?)"
+                "UPDATE versions SET state = ?, retired = coalesce(retired, ?),"
+                " compromised = CASE WHEN compromised IS NULL THEN NULL ELSE ? END"
                 " WHERE key_id = ? AND id = ? AND state = ?",
-                (new, _text(now), key_id, version, old),
+                (new, _text(now), _REVOKED, key_id, version, old),
             )
 
     def _load(self, key_id: str) -> Key | None:
@@ -264,6 +292,9 @@ def _tags(text: str) -> dict[str, str]:
 
 
 def _version(row: Mapping[str, object]) -> Version:
+    compromised = row["compromised"]
+    if compromised not in {None, _PENDING, _REVOKED}:
+        raise ValueError
     return Version(
         id=str(row["id"]),
         state=VersionState(str(row["state"])),
@@ -271,6 +302,8 @@ def _version(row: Mapping[str, object]) -> Version:
         base_mark=str(row["base"]),
         superseded=_time(row["superseded"]),
         retired=_time(row["retired"]),
+        compromised=compromised is not None,
+        revoked=compromised == _REVOKED,
     )
 
 

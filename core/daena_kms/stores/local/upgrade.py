@@ -112,5 +112,5 @@ def write_root(connection: sqlite3.Connection, prover: Prover, root: Root) -> No
 def altered(path: Path, key_id: object) -> ConfigError:
     """Return the error for a key whose rows somebody else wrote."""
     name = shown(key_id)
-    msg = f"its rows in {path} are malformed, or the file was altered"
+    msg = f"{path} has a malformed row, or the file was altered"
     return ConfigError(msg, key_id=name, todo="Restore the file from a backup")

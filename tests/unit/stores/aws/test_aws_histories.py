@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from daena_kms.errors import RotationConflict, StoreUnavailable
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
-from daena_kms.stores.aws.state import MAX_LABELS, Labels
+from daena_kms.stores.aws.state import MAX_LABELS, Labels, labels_of
 from daena_kms.stores.aws.store import AWSStore
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -33,6 +33,8 @@ class Histories(RuleBasedStateMachine):
         #: Versions that a look of ours, before a change of ours, showed current or previous.
         self.seen: set[str] = set()
         self.released: set[str] = set()
+        #: Versions that are known to be marked.
+        self.leaked: set[str] = set()
 
     @initialize(ours=st.booleans(), puts=st.integers(0, 2))
     def begin(self, *, ours: bool, puts: int) -> None:
@@ -135,10 +137,58 @@ class Histories(RuleBasedStateMachine):
                 return
             except StoreUnavailable:
                 assert len(self.secret.labels) == MAX_LABELS
+                # What an emergency has left is made up for first, and needs no further label.
+                if any(v.to_revoke for v in key.versions):
+                    return
                 assert not EVER_CURRENT.issuperset(v.state for v in key.versions)
                 return
             finally:
                 self.secret.die_at = 0
+
+    @rule(dies=st.integers(0, 8), after=st.booleans())
+    def leak(self, dies: int, *, after: bool) -> None:
+        """Rotate away from the current version and revoke it, whole or up to some call.
+
+        Where the look promises room, no call is ever refused for want of labels.
+        """
+        key = self.look()
+        if key.current is None or (key.room or 0) + key.reserve < 1:
+            return
+        old = key.current.id
+        self.secret.die_at, self.secret.after = dies, after
+        try:
+            key = self.store.mark_compromised(key, old, self.clock())
+            self.leaked.add(old)
+            known = labels_of(key).stages
+            assert {v: set(s) for v, s in self.secret.stages().items()} == {
+                v: set(s) for v, s in known.items()
+            }
+            staged = self.store.stage(key, "value", self.clock())
+            self.changed(key)
+            self.store.promote(key, staged, self.clock())
+            self.store.revoke(self.look(), old, self.clock())
+        except Killed:
+            return
+        finally:
+            self.secret.die_at = 0
+        found = self.look().version(old)
+        assert found is not None
+        assert found.revoked
+
+    @rule(dies=st.integers(0, 5), after=st.booleans())
+    def revoke(self, dies: int, *, after: bool) -> None:
+        """Revoke what the labels say is to be revoked, whole or up to some call."""
+        self.secret.die_at, self.secret.after = dies, after
+        try:
+            for version in self.look().versions:
+                if version.to_revoke and version.state is not VersionState.CURRENT:
+                    self.store.revoke(self.look(), version.id, self.clock())
+        except Killed:
+            return
+        finally:
+            self.secret.die_at = 0
+        left = [v.state for v in self.look().versions if v.to_revoke]
+        assert set(left) <= {VersionState.CURRENT}
 
     @rule()
     def destroy(self) -> None:
@@ -148,7 +198,13 @@ class Histories(RuleBasedStateMachine):
         retired = [v for v in kept if v.state is VersionState.RETIRED and v.retired is not None]
         retired.sort(key=lambda v: (v.retired or v.created, v.id))
         for version in retired[: max(0, len(kept) - 2)]:
-            self.store.destroy(self.look(), version.id, self.clock())
+            try:
+                self.store.destroy(self.look(), version.id, self.clock())
+            except StoreUnavailable:
+                # As with a retirement: what an emergency has left is made up for first.
+                assert len(self.secret.labels) == MAX_LABELS
+                assert any(v.to_revoke for v in self.look().versions)
+                return
             self.released.add(version.id)
 
     @invariant()
@@ -163,7 +219,9 @@ class Histories(RuleBasedStateMachine):
             if state is VersionState.PREVIOUS:
                 ended, known = happened[version], labels.superseded(version)
                 assert known is None or (ended is not None and known >= ended)
+            assert version not in self.leaked - self.released or labels.marks(version)
         assert self.seen - self.released <= stages.keys()
+        assert self.leaked - self.released <= stages.keys()
         assert len(self.secret.labels) <= MAX_LABELS
 
 

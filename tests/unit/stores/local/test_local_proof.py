@@ -18,7 +18,7 @@ from tests.unit.keys import DAY, NOW
 from tests.unit.local_keys import alter, column
 
 TAGS = {MANAGED: "true", "daena.rotate-after": "30d"}
-ALTERED = r"its rows in .*keys\.db are malformed, or the file was altered"
+ALTERED = r"keys\.db has a malformed row, or the file was altered"
 WHOLE = "were added, removed or put back by others"
 
 

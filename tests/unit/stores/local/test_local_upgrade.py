@@ -13,7 +13,7 @@ from daena_kms.stores.local import database, rows, schema, upgrade
 from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import NOW
-from tests.unit.local_keys import alter, column, fingerprint
+from tests.unit.local_keys import alter, column, fingerprint, make_old
 
 TAGS = {MANAGED: "true"}
 
@@ -35,20 +35,11 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
-def age(home: Path) -> None:
-    """Make the store one of the first form, as the older version wrote it."""
-    with closing(sqlite3.connect(home / "keys.db", isolation_level=None)) as connection:
-        connection.execute("DELETE FROM meta WHERE name = 'root'")
-        connection.execute("ALTER TABLE keys DROP COLUMN proof")
-        connection.execute("PRAGMA user_version = 0")
-    (home / "keys.id").unlink()
-
-
 def test_an_old_store_is_proved_once(home: Path) -> None:
     """Its keys, versions and values are the same, and from then on a change is noticed."""
     with closing(LocalStore(home)) as store:
         before = [(key, fingerprint(store.read(key.id))) for key in store.scan()]
-    age(home)
+    make_old(home)
     with closing(LocalStore(home)) as store:
         assert [(key, fingerprint(store.read(key.id))) for key in store.scan()] == before
         rotate(store, "k")
@@ -60,7 +51,7 @@ def test_an_old_store_is_proved_once(home: Path) -> None:
 
 def test_an_old_store_with_a_malformed_row_keeps_the_others(home: Path) -> None:
     """One row of nonsense stops its key alone."""
-    age(home)
+    make_old(home)
     alter(home, "UPDATE keys SET tags = '{' WHERE id = 'a'")
     with closing(LocalStore(home)) as store:
         assert [(key.id, key.trouble is not None) for key in store.scan()] == [
@@ -72,7 +63,7 @@ def test_an_old_store_with_a_malformed_row_keeps_the_others(home: Path) -> None:
 
 def test_an_old_store_is_not_proved_with_another_key(home: Path) -> None:
     """A wrong master key changes nothing."""
-    age(home)
+    make_old(home)
     with closing(sqlite3.connect(home / "keys.db")) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     before = (home / "keys.db").read_bytes()
@@ -86,7 +77,7 @@ def test_an_old_copy_does_not_pass_where_a_proved_store_was(home: Path, tmp_path
     """The note in the folder says that there was one."""
     aged = tmp_path / "aged"
     shutil.copytree(home, aged)
-    age(aged)
+    make_old(aged)
     shutil.copy(aged / "keys.db", home / "keys.db")
     with closing(LocalStore(home)) as store, pytest.raises(ConfigError, match=r"keys\.id says"):
         store.read("k")
