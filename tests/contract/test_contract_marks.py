@@ -2,10 +2,10 @@
 
 import json
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daena_kms.engine import run
@@ -13,9 +13,9 @@ from daena_kms.errors import ConfigError, StoreUnavailable
 from daena_kms.rules.model import VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.summary import Summary
-from daena_kms.stores.local import database
 from daena_kms.stores.local.store import LocalStore
 
+from tests.unit.local_keys import make_old
 from tests.worlds.aws import AwsWorld
 from tests.worlds.azure import AzureWorld
 from tests.worlds.base import DAY, FaultWorld, value
@@ -71,10 +71,10 @@ def put_mark(world: FaultWorld, version: str) -> None:
         case GcpWorld():
             world.retag(KEY, {TAG: json.dumps({version: "pending"})})
         case LocalWorld():
-            with closing(sqlite3.connect(world.home / "keys.db")) as connection, connection:
-                connection.execute(
-                    "UPDATE versions SET compromised = 'pending' WHERE id = ?", (version,)
-                )
+            # Nobody without the master key can: the row would be one that we did not write.
+            store = world.again().store
+            key = store.describe(KEY)
+            store.mark_compromised(key, version, key.versions[0].created)
 
 
 def test_a_forged_mark_ends_a_grace_once(world: FaultWorld) -> None:
@@ -239,8 +239,7 @@ def older(tmp_path: Path) -> Path:
     key = store.describe(KEY)
     store.promote(key, store.stage(key, value(), world.began), world.began)
     store.close()
-    with closing(sqlite3.connect(tmp_path / "keys.db")) as connection, connection:
-        connection.execute("ALTER TABLE versions DROP COLUMN compromised")
+    make_old(tmp_path)
     return tmp_path
 
 
@@ -264,35 +263,27 @@ def test_an_older_file_is_upgraded(older: Path) -> None:
     store.close()
 
 
-def read_only(connection: sqlite3.Connection) -> bool:
-    """Refuse as SQLite does where the file can't be written."""
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute("ALTER TABLE versions ADD COLUMN compromised TEXT")
-    return True
-
-
-def full(_: sqlite3.Connection) -> bool:
-    """Refuse as SQLite does where the disk is full."""
-    raise sqlite3.OperationalError
-
-
-@pytest.mark.parametrize("upgrade", [read_only, full])
+@pytest.mark.parametrize("name", ["SQLITE_READONLY", "SQLITE_FULL"])
 def test_an_older_file_that_can_t_be_written_reads(
-    older: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    upgrade: Callable[[sqlite3.Connection], bool],
+    older: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """Versions, states and values, as before; once it can be written it is upgraded."""
-    store = LocalStore(older)
+    connect, store = sqlite3.connect, LocalStore(older)
+
+    def refuse(path: object, **more: Any) -> sqlite3.Connection:
+        if path == ":memory:":
+            return connect(":memory:", **more)
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorname = name
+        raise error
+
     with monkeypatch.context() as patch:
-        patch.setattr(database, "_upgrade", upgrade)
+        patch.setattr(sqlite3, "connect", refuse)
         key = store.describe(KEY)
         assert len(key.versions) == 2
         assert store.read(KEY)
         assert [k.id for k in store.scan()] == [KEY]
     assert "compromised" not in columns(older)
-    with store._db.reading() as connection:
-        connection.execute("PRAGMA query_only = OFF")
     assert key.current is not None
     store.mark_compromised(key, key.current.id, key.current.created)
     assert any(v.compromised for v in store.describe(KEY).versions)
