@@ -5,6 +5,9 @@ SHELL := bash
 .DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules
 
+# Each of the hundreds of Python processes of a test run would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 SOURCES = $(wildcard core docs functions_* infra tests)
 # An environment is tied to the folder that it was made in: a copied one is made anew.
@@ -30,7 +33,7 @@ $(READY): .ci/bootstrap .python-version pyproject.toml requirements/dev.txt requ
 INFRA := .infra/.ready-$(firstword $(shell pwd | cksum))
 $(INFRA): $(READY) requirements/infra.txt
 	@.uv/bin/uv venv --quiet --clear --python $(BIN)/python .infra
-	@.uv/bin/uv pip sync --quiet --python .infra --require-hashes requirements/infra.txt
+	@.uv/bin/uv pip sync --quiet --compile-bytecode --python .infra --require-hashes requirements/infra.txt
 	@touch $@
 
 .PHONY: demo

@@ -1,5 +1,6 @@
 """An HTTP server on loopback, one thread a connection, that ends them all when it stops."""
 
+import http.client
 import socket
 import socketserver
 import ssl
@@ -8,11 +9,15 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from email.utils import formatdate
+from typing import Self
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 #: How often a listener looks whether it was stopped.
 _POLL_SECONDS = 0.02
+#: The bytes of the longest line of a request.
+_LONGEST = 65537
+_VERSIONS = frozenset({"HTTP/1.0", "HTTP/1.1"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +33,30 @@ class Request:
     """Whether it came over TLS."""
     target: str = ""
     """The address as it was sent. ``query`` keeps only the last value of a repeated name."""
+    waits: bool = True
+    """Whether its client can be left without an answer. One in this process can't."""
+
+    @classmethod
+    def sent(
+        cls,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        secure: bool = False,
+    ) -> Self:
+        """Return a request as it was sent: ``target`` is the address without the host."""
+        parts = urlsplit(target)
+        return cls(
+            method=method,
+            path=unquote(parts.path),
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers={name.lower(): value for name, value in headers.items()},
+            body=body,
+            secure=secure,
+            target=target,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +68,18 @@ class Response:
     headers: Mapping[str, str] = field(default_factory=dict)
     error: str = ""
 
+    def sent_headers(self) -> dict[str, str]:
+        """Return the headers, with those that a server adds, as a client in this process gets."""
+        added = {"Date": formatdate(usegmt=True), "Content-Length": str(len(self.body))}
+        # A service may have a clock of its own.
+        return {**added, **self.headers, "Content-Length": added["Content-Length"]}
 
-class Listener(socketserver.ThreadingMixIn, HTTPServer):
+
+class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
     """Accepts connections, and keeps track of the open ones to end them when it stops."""
 
     daemon_threads = False
+    allow_reuse_address = True
     # The default of 5 makes some of twenty simultaneous clients wait a second for a SYN retry.
     request_queue_size = 256
 
@@ -75,11 +111,10 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
         self.end_connections()
         self.server_close()
 
-    def server_bind(self) -> None:
-        """Bind to the port."""
-        # The method of HTTPServer also looks up its name in the DNS.
-        socketserver.TCPServer.server_bind(self)
-        self.server_name, self.server_port = "127.0.0.1", self.socket.getsockname()[1]
+    @property
+    def server_port(self) -> int:
+        """The port that it listens on."""
+        return int(self.socket.getsockname()[1])
 
     def process_request(
         self, request: socket.socket | tuple[bytes, socket.socket], client_address: object
@@ -127,49 +162,62 @@ class Listener(socketserver.ThreadingMixIn, HTTPServer):
             self.crashes.append(error)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """Turns a connection's bytes into requests and answers into bytes."""
+class _Handler(socketserver.StreamRequestHandler):
+    """Turns a connection's bytes into requests and answers into bytes, with HTTP/1.1's framing.
 
-    protocol_version = "HTTP/1.1"
+    The one of ``http.server`` reads headers as those of an e-mail, which took longer than all else
+    that a simulator does for a call. Nothing is logged: a request line may hold a secret value.
+    """
+
     disable_nagle_algorithm = True
-    wbufsize = -1
     server: Listener
 
-    def handle_expect_100(self) -> bool:
-        """Let the client send its body at once; botocore waits a second for this line."""
-        proceed = super().handle_expect_100()
-        self.wfile.flush()
-        return proceed
+    def handle(self) -> None:
+        """Answer one request after the other."""
+        while self._serve():
+            pass
 
-    def serve(self) -> None:
-        """Answer one request."""
-        target = urlsplit(self.path)
-        request = Request(
-            method=self.command,
-            path=unquote(target.path),
-            query=dict(parse_qsl(target.query, keep_blank_values=True)),
-            headers={name.lower(): value for name, value in self.headers.items()},
-            body=self.rfile.read(int(self.headers.get("Content-Length", "0"))),
-            secure=self.server.tls is not None,
-            target=self.path,
-        )
-        response = self.server.answer(request)
+    def _serve(self) -> bool:
+        """Answer one request, and say whether the connection goes on."""
+        first = self.rfile.readline(_LONGEST)
+        if first in {b"", b"\r\n"}:
+            return bool(first)
+        try:
+            method, target, version, headers = self._head(first)
+            length = int(headers.get("content-length", "0"))
+        except ValueError:
+            self.wfile.write(_written(Response(400, b"not a request that is modelled here")))
+            return False
+        if headers.get("expect", "").lower() == "100-continue":
+            # At once: botocore waits a second for this line.
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body, secure = self.rfile.read(length), self.server.tls is not None
+        if len(body) < length:
+            return False
+        response = self.server.answer(Request.sent(method, target, headers, body, secure=secure))
         if response is None:
-            self.close_connection = True
-            return
-        self.send_response_only(response.status)
-        self.send_header("Server", self.version_string())
-        if "Date" not in response.headers:  # a service may have a clock of its own
-            self.send_header("Date", self.date_time_string())
-        for name, value in response.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(response.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(response.body)
+            return False
+        self.wfile.write(_written(response, bodiless=method == "HEAD"))
+        return version != "HTTP/1.0" and headers.get("connection", "").lower() != "close"
 
-    # http.server finds the methods by these names.
-    do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = serve  # noqa: N815 - as above
+    def _head(self, first: bytes) -> tuple[str, str, str, dict[str, str]]:
+        """Return method, target, version and headers. Raises :class:`ValueError` for others."""
+        method, target, version = first.decode("latin-1").split()
+        headers: dict[str, str] = {}
+        while (line := self.rfile.readline(_LONGEST)) not in {b"\r\n", b"\n", b""}:
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon or not line.endswith(b"\n"):
+                raise ValueError(name)
+            headers[name.lower()] = value.strip()
+        if version not in _VERSIONS or "transfer-encoding" in headers:
+            raise ValueError(version)
+        return method, target, version, headers
 
-    def log_message(self, *_args: object) -> None:
-        """Log nothing: a request line may hold a secret value."""
+
+def _written(response: Response, *, bodiless: bool = False) -> bytes:
+    """Return an answer as it goes over the wire."""
+    phrase = http.client.responses.get(response.status, "")
+    lines = [f"HTTP/1.1 {response.status} {phrase}"]
+    lines += [f"{name}: {value}" for name, value in response.sent_headers().items()]
+    head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+    return head if bodiless else head + response.body

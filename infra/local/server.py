@@ -94,6 +94,7 @@ class SimServer(LocalCloud):
         # Waits for the latency. A test that must not wait replaces it.
         self.pause: Callable[[float], object] = self._stopping.wait
         self._under_way: Counter[str] = Counter()
+        self._crashes: list[Exception] = []
         self._listener = Listener(port, self._answer)
         self._listeners = [self._listener]
         if tls is not None:
@@ -125,6 +126,7 @@ class SimServer(LocalCloud):
         for listener in self._listeners:
             listener.stop()
         crashes = [crash for listener in self._listeners for crash in listener.crashes]
+        crashes += self._crashes
         if crashes:
             message = "the simulator itself failed"
             raise ExceptionGroup(message, crashes)
@@ -156,6 +158,19 @@ class SimServer(LocalCloud):
             "set_latency": self.set_latency,
         }
 
+    def ask(self, request: Request) -> Response | None:
+        """Answer a client in this process as one on the wire; None: the connection ends.
+
+        A client in this process uses no socket, no TLS and no thread. The log and the controls are
+        the same for both.
+        """
+        try:
+            return self._answer(request)
+        except Exception as error:
+            # Raised again when the simulator stops: a client may take it for a fault.
+            self._crashes.append(error)
+            raise
+
     def _answer(self, request: Request) -> Response | None:
         """Return the answer to a request, or None to end the connection without one."""
         if request.path.startswith(CONTROL_PREFIX):
@@ -184,7 +199,7 @@ class SimServer(LocalCloud):
                 with self._lock:
                     response = service.perform(asked, request)
         if fault is not None and fault.effect is not Effect.STALE:
-            return self._fail(fault, call, service, operation)
+            return self._fail(fault, call, service, operation, request)
         if response is not None:
             call.outcome = response.error or "ok"
         return response
@@ -211,7 +226,7 @@ class SimServer(LocalCloud):
                 self._under_way[name] -= 1
 
     def _fail(
-        self, fault: Fault, call: Call, service: Service, operation: Operation
+        self, fault: Fault, call: Call, service: Service, operation: Operation, request: Request
     ) -> Response | None:
         call.outcome = fault.effect.value
         if fault.effect in (Effect.DENY, Effect.THROTTLE):
@@ -222,6 +237,8 @@ class SimServer(LocalCloud):
                 response = replace(response, headers={**response.headers, **wait})
             return response
         if fault.effect is Effect.HANG:
+            if not request.waits:
+                raise NotImplementedError("a client in this process has no time limit")
             self._stopping.wait()
         elif fault.how is How.ERROR:
             return service.refuse(Refusal.INTERNAL, operation)

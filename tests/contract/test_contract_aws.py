@@ -24,7 +24,7 @@ MANAGED = {"daena.managed": "true", "daena.spec": "token"}
 @pytest.fixture
 def aws(tmp_path: Path) -> Iterator[AwsWorld]:
     """Give an empty AWS."""
-    with open_world("aws", tmp_path) as opened:
+    with open_world("aws", tmp_path, wire=True) as opened:
         assert isinstance(opened, AwsWorld)
         yield opened
 

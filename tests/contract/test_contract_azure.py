@@ -26,7 +26,7 @@ HALF_AN_HOUR = timedelta(minutes=30)
 @pytest.fixture
 def azure(tmp_path: Path) -> Iterator[AzureWorld]:
     """Give an empty vault."""
-    with open_world("azure", tmp_path) as opened:
+    with open_world("azure", tmp_path, wire=True) as opened:
         assert isinstance(opened, AzureWorld)
         yield opened
 

@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def gcp(tmp_path: Path) -> Iterator[GcpWorld]:
     """Give an empty project."""
-    with open_world("gcp", tmp_path) as opened:
+    with open_world("gcp", tmp_path, wire=True) as opened:
         assert isinstance(opened, GcpWorld)
         yield opened
 

@@ -22,7 +22,7 @@ HOUR = timedelta(hours=1)
 @pytest.mark.parametrize("stage", ["daena-retired-2026-01-01", "daena-made-99991231T235959Z-x"])
 def test_a_label_that_looks_like_ours_stops_no_key(tmp_path: Path, stage: str) -> None:
     """A label of our form but not our making says nothing, and every key is still rotated."""
-    with open_world("aws", tmp_path) as world:
+    with open_world("aws", tmp_path, wire=True) as world:
         assert isinstance(world, AwsWorld)
         for key_id in ("odd-key", "good-key"):
             world.adapter.create_key(key_id, spec="token", tags=TOKEN)
@@ -38,7 +38,7 @@ def test_a_label_that_looks_like_ours_stops_no_key(tmp_path: Path, stage: str) -
 
 def test_a_version_id_of_a_far_year_stops_no_key(tmp_path: Path) -> None:
     """A token of our form dated in the year 9999 is nobody's date."""
-    with open_world("aws", tmp_path) as world:
+    with open_world("aws", tmp_path, wire=True) as world:
         assert isinstance(world, AwsWorld)
         for key_id in ("odd-key", "good-key"):
             world.adapter.create_key(key_id)
@@ -51,7 +51,7 @@ def test_a_version_id_of_a_far_year_stops_no_key(tmp_path: Path) -> None:
 
 def test_a_version_retired_again_waits_again(tmp_path: Path) -> None:
     """destroy-after counts from the last retirement, not from one before it was brought back."""
-    with open_world("aws", tmp_path) as world:
+    with open_world("aws", tmp_path, wire=True) as world:
         assert isinstance(world, AwsWorld)
         world.adapter.create_key("app-token", spec="token", tags=TOKEN)
         first = world.adapter.store.describe("app-token").current

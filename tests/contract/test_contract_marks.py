@@ -272,7 +272,8 @@ def test_an_older_file_that_can_t_be_written_reads(
 
     def refuse(path: object, **more: Any) -> sqlite3.Connection:
         if path == ":memory:":
-            return connect(":memory:", **more)
+            copy: sqlite3.Connection = connect(":memory:", **more)
+            return copy
         error = sqlite3.OperationalError("no")
         error.sqlite_errorname = name
         raise error

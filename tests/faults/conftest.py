@@ -18,10 +18,11 @@ from tests.worlds.kinds import (
     gcp,
     open_cloud,
     open_world,
+    wire,
     world,
 )
 
-__all__ = ["aws", "azure", "calm", "cloud", "gcp", "logs", "loud", "world"]
+__all__ = ["aws", "azure", "calm", "cloud", "gcp", "logs", "loud", "wire", "world"]
 
 
 def client_options(kind: str) -> dict[str, int]:
@@ -52,8 +53,14 @@ def logs() -> Iterator[Recorder]:
 
 @pytest.fixture(params=CLOUDS)
 def loud(request: pytest.FixtureRequest) -> Iterator[InCloud]:
-    """Give a cloud whose client logs whole messages at DEBUG, and tries no call again."""
+    """Give a cloud whose client logs whole messages at DEBUG, and tries no call again.
+
+    Over the wire: what handles the connection logs, too.
+    """
     options = {"logging_enable": True} if request.param == "azure" else {}
-    with pytest.MonkeyPatch.context() as patch, open_cloud(request.param, **options) as opened:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        open_cloud(request.param, wire=True, **options) as opened,
+    ):
         patch.setattr("daena_kms.sdk.gcp.client._DEADLINE", 0.0)
         yield opened

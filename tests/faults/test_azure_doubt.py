@@ -27,6 +27,12 @@ LOOKS = 2000
 
 
 @pytest.fixture
+def wire() -> bool:
+    """Who gives up does so on a connection, while the call goes on behind it."""
+    return True
+
+
+@pytest.fixture
 def due(azure: AzureWorld) -> AzureWorld:
     """Give a key, which is due later."""
     azure.operations().create(KEY)

@@ -17,6 +17,12 @@ KEY, NEW = "app-key", "new-key"
 
 
 @pytest.fixture
+def wire() -> bool:
+    """Proxies, addresses and certificates have a meaning on a connection."""
+    return True
+
+
+@pytest.fixture
 def azure(azure: AzureWorld) -> AzureWorld:
     """Give an Azure with one key."""
     azure.operations().create(KEY)

@@ -23,6 +23,12 @@ from tests.worlds.local import LocalWorld
 from tests.worlds.seam import Effect
 
 
+@pytest.fixture
+def wire() -> bool:
+    """What handles a connection may log or quote a value as well."""
+    return True
+
+
 def everything(world: FaultWorld, logs: Recorder, kms: KeyManagementService) -> list[str]:
     """Return all that was written and can be shown, except what the store keeps."""
     held = world.held()

@@ -10,9 +10,10 @@ from daena_kms.audit.verify import CONFIRMED, UNCONFIRMED, verify
 from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.rules.model import Key
 
-from tests.faults.operations import MINUTE, OPERATIONS, Operation
+from tests.faults.operations import MINUTE, OPERATIONS, Operation, Run
 from tests.faults.operations_emergency import Compromised
 from tests.worlds.base import FaultWorld
+from tests.worlds.kinds import InCloud
 from tests.worlds.seam import Effect, Killed
 
 
@@ -65,6 +66,13 @@ def test_it_comes_right(world: FaultWorld, kind: type[Operation], effect: Effect
         _check_nothing_more(world, soon + MINUTE)
         _check_bases(_check_log(world, {CONFIRMED}))
         operation.check(world)
+
+
+@pytest.mark.parametrize("wire", [True], ids=["wire"])
+@pytest.mark.parametrize("effect", [Effect.BEFORE, Effect.AFTER])
+def test_it_comes_right_over_the_wire(cloud: InCloud, effect: Effect) -> None:
+    """Where the connection itself is lost, a run comes right as well."""
+    test_it_comes_right(cloud, Run, effect)
 
 
 def _try_at_once(world: FaultWorld, operation: Operation) -> None:

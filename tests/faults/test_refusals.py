@@ -44,6 +44,12 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
+def wire() -> bool:
+    """Who waits for an answer, or finds nobody, does so on a connection."""
+    return True
+
+
+@pytest.fixture
 def made(cloud: InCloud) -> InCloud:
     """Give a cloud with one key."""
     cloud.operations().create(KEY)

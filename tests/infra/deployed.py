@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from tests.infra.providers import Providers
+
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 TREE = INFRA / "terraform"
@@ -35,6 +37,8 @@ def cannot(reason: str) -> None:
     pytest.skip(reason)
 
 
+#: Those of this process; ``conftest.py`` ends them.
+PROVIDERS = Providers()
 #: By the name of a test's run, the resources that it plans, with all their arguments.
 type Plans = dict[str, list[dict[str, Any]]]
 
@@ -61,8 +65,11 @@ class Tree:
         return cls(to)
 
     def run(self, folder: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run Terraform in a folder of the copy."""
+        """Run Terraform in a folder of the copy, with providers that run already."""
         environ = {**os.environ, "TF_IN_AUTOMATION": "1", "CHECKPOINT_DISABLE": "1"}
+        reattach = PROVIDERS.reattach(self.path / folder)
+        if reattach:
+            environ["TF_REATTACH_PROVIDERS"] = reattach
         return subprocess.run(
             [program(), f"-chdir={self.path / folder}", *arguments],
             env=environ,

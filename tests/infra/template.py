@@ -1,5 +1,6 @@
 """The SAM template as data, and the copy of it that a local AWS can take."""
 
+import functools
 import re
 from typing import Any
 
@@ -14,8 +15,9 @@ PATH = ROOT / "infra" / "sam" / "template.yaml"
 NOT_HERE = ("TlsOnly", "CreateIfAbsentOnly")
 
 
+@functools.cache
 def load() -> dict[str, Any]:
-    """Return the template, with CloudFormation's short forms as the long ones."""
+    """Return the template, with CloudFormation's short forms as the long ones. Change nothing."""
     document: dict[str, Any] = yaml_parse(PATH.read_text())
     return document
 

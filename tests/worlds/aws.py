@@ -12,7 +12,7 @@ from daena_kms.objects.cloud import CloudObjects
 from obstore.store import S3Store
 
 from infra.local.aws.secrets_state import Secret
-from infra.local.aws.sim import ACCESS_KEY, BUCKET, OTHERS_KEY, REGION, AwsSimulator, clients
+from infra.local.aws.sim import ACCESS_KEY, BUCKET, OTHERS_KEY, REGION, AwsSimulator
 from tests.worlds.base import DAY, merged
 from tests.worlds.cloud import CloudWorld
 
@@ -48,12 +48,12 @@ class AwsWorld(CloudWorld[AwsSimulator]):
     services = frozenset({"secretsmanager", "kms"})
     puts = "PutObject"
 
-    def __init__(self, sim: AwsSimulator, **options: Any) -> None:
+    def __init__(self, sim: AwsSimulator, *, wire: bool = False, **options: Any) -> None:
         super().__init__(sim)
-        self._options = options
-        self.secrets, self.kms = clients(sim.url, access_key=OTHERS_KEY)
+        self._options = {"wire": wire, **options}
+        self.secrets, self.kms = sim.clients(wire=wire, access_key=OTHERS_KEY)
         self.kms_key = self.kms.create_key()["KeyMetadata"]["KeyId"]
-        self.clients = clients(sim.url, **options)
+        self.clients = sim.clients(**self._options)
         self.adapter = self.adapter_of(self.clients.secrets, self.clients.kms)
         self.log = CloudObjects(bucket(sim.url), f"s3://{BUCKET}")
         self._saved: tuple[Any, Any] = ({}, {})
@@ -66,7 +66,7 @@ class AwsWorld(CloudWorld[AwsSimulator]):
 
     def again(self) -> AWSKMSAdapter:
         """Return an adapter with clients of its own."""
-        return self.adapter_of(*clients(self.sim.url, **self._options))
+        return self.adapter_of(*self.sim.clients(**self._options))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -81,13 +81,14 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         self,
         sim: AzureSimulator,
         *,
+        wire: bool = False,
         claims: Callable[[], Objects] | None = None,
         **options: Any,
     ) -> None:
         super().__init__(sim)
-        self._options = options
+        self._options = {"wire": wire, **options}
         self._elsewhere = claims
-        self.client = sim.secrets_client()
+        self.client = sim.secrets_client(wire=wire)
         self.adapter = self.again()
         self.log = container(sim, "audit")
         self._saved: tuple[Any, ...] = ()

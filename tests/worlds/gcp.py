@@ -53,16 +53,17 @@ class GcpWorld(CloudWorld[GcpSimulator]):
     how = How.ERROR
     dated = True
 
-    def __init__(self, sim: GcpSimulator) -> None:
+    def __init__(self, sim: GcpSimulator, *, wire: bool = False) -> None:
         super().__init__(sim)
-        self.client = sim.client()
+        self._wire = wire
+        self.client = sim.client(wire=wire)
         self.adapter = self.again()
         self.log = bucket(sim)
         self._saved: tuple[Any, Any] = ({}, {})
 
     def again(self) -> GCPSecretManagerAdapter:
         """Return an adapter with a client of its own."""
-        return GCPSecretManagerAdapter(PROJECT, client=self.sim.client())
+        return GCPSecretManagerAdapter(PROJECT, client=self.sim.client(wire=self._wire))
 
     @property
     def environment(self) -> dict[str, str]:

@@ -11,8 +11,9 @@ from daena_kms.cloud_kms import (
     LocalAdapter,
 )
 from daena_kms.doctor.base import Exam, Place
+from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Objects
-from daena_kms.settings import Settings
+from daena_kms.settings import PROVIDERS, Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
 
@@ -24,7 +25,7 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
         now: this machine's clock.
 
     Raises:
-        NotImplementedError: nobody wrote an exam for this store.
+        ConfigError: nobody wrote an exam for this store.
     """
     settings = Settings.load()
     if isinstance(adapter, AWSKMSAdapter):
@@ -43,7 +44,10 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
         from daena_kms.doctor.local import LocalExam
 
         return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
-    raise NotImplementedError(f"no exam for {adapter!r}")
+    raise ConfigError(
+        f"doctor has no exam for the store of {type(adapter).__name__}",
+        todo=f"Use one of: {', '.join(PROVIDERS)}",
+    )
 
 
 def place_of(log: Objects) -> Place:
@@ -52,7 +56,7 @@ def place_of(log: Objects) -> Place:
     They use the same credentials as :func:`daena_kms.audit.open_log`.
 
     Raises:
-        NotImplementedError: nobody wrote checks for this kind of address.
+        ConfigError: nobody wrote checks for this kind of address.
     """
     settings = Settings.load()
     parts = urlsplit(log.url)
@@ -79,4 +83,7 @@ def place_of(log: Objects) -> Place:
         from daena_kms.doctor.place_folder import FolderPlace
 
         return FolderPlace()
-    raise NotImplementedError(f"no checks for a log at {parts.scheme}://")
+    raise ConfigError(
+        f"doctor has no checks for an audit log at {parts.scheme}://",
+        todo="Use an address that begins with file://, s3://, az:// or gs://",
+    )

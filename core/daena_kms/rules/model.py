@@ -245,8 +245,6 @@ class Capabilities:
     max_versions: int | None = None
     #: The largest ``daena.keep``.
     max_keep: int = 100
-    #: Whether promotion is a compare-and-swap in the store.
-    atomic_promotion: bool = True
     #: Whether a listing shows a key's versions before the current one.
     lists_versions: bool = True
     #: Whether a rotation that begins from a listing fails if the key has changed since.

@@ -1,10 +1,12 @@
 """Runs a local AWS (ministack), in which Lambda functions run too."""
 
+import functools
 import importlib.util
 import json
 import os
 import shlex
 import sys
+import threading
 import urllib.request
 import uuid
 from collections.abc import Iterable
@@ -24,6 +26,20 @@ _PROGRAM = Path(__file__).with_name("ministack_process.py")
 _HEALTH_SECONDS = 2
 _RESET_SECONDS = 30
 _ANSWER_SECONDS = 900
+_MAKING = threading.Lock()
+
+
+@functools.cache
+def _session() -> Any:
+    """Return a session, which keeps the descriptions of the services that it has read."""
+    from botocore.session import Session
+
+    return Session(
+        {
+            "profile": (None, None, None, None),
+            "config_file": (None, None, os.devnull, None),
+        }
+    )
 
 
 class LocalAws(ChildProcess):
@@ -48,23 +64,19 @@ class LocalAws(ChildProcess):
     def client(self, service: str) -> Any:
         """Return an SDK client that ignores the person's settings and profiles."""
         from botocore.config import Config
-        from botocore.session import Session
 
-        session = Session(
-            {
-                "profile": (None, None, None, None),
-                "config_file": (None, None, os.devnull, None),
-            }
-        )
-        return session.create_client(
-            service,
-            endpoint_url=self.url,
-            region_name=REGION,
-            aws_access_key_id=ACCOUNT,
-            aws_secret_access_key=_SECRET,
-            # A slow function must not be invoked a second time.
-            config=Config(read_timeout=_ANSWER_SECONDS, retries={"total_max_attempts": 1}),
-        )
+        # A slow function must not be invoked a second time.
+        config = Config(read_timeout=_ANSWER_SECONDS, retries={"total_max_attempts": 1})
+        # A session makes one client at a time.
+        with _MAKING:
+            return _session().create_client(
+                service,
+                endpoint_url=self.url,
+                region_name=REGION,
+                aws_access_key_id=ACCOUNT,
+                aws_secret_access_key=_SECRET,
+                config=config,
+            )
 
     @property
     def environment(self) -> dict[str, str]:

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from infra.local.aws.in_process import connect
 from infra.local.aws.kms import Kms
 from infra.local.aws.protocol import Clock, utc_now
 from infra.local.aws.s3 import S3
@@ -92,6 +93,17 @@ class AwsSimulator(SimServer):
         """Let ListSecrets answer live again."""
         with self._lock:
             self.secrets.listing.unfreeze()
+
+    def clients(self, *, wire: bool = True, **options: Any) -> "Clients":
+        """Return clients as :func:`clients` does.
+
+        Without ``wire`` they make a call in this process where others use the connection.
+        """
+        made = clients(self.url, **options)
+        if not wire:
+            for client in made:
+                connect(client, self.ask)
+        return made
 
     def controls(self) -> dict[str, Callable[..., object]]:
         """Return what can be called over HTTP."""

@@ -26,6 +26,7 @@ from infra.local.azure.blob import ACCOUNT, BlobStorage
 from infra.local.azure.documents import Clock, utc_now
 from infra.local.azure.identity import PATH as IDENTITY_PATH
 from infra.local.azure.identity import Identity
+from infra.local.azure.in_process import InProcess
 from infra.local.azure.keyvault import SERVICE as KEYVAULT
 from infra.local.azure.keyvault import KeyVault
 from infra.local.server import SimServer
@@ -127,9 +128,16 @@ class AzureSimulator(SimServer):
     def secrets_client(
         self,
         principal: str = OWNER,
+        *,
+        wire: bool = True,
         **options: Any,
     ) -> "SecretClient":
-        """Return an SDK client, by default without retries. It is closed when the server stops."""
+        """Return an SDK client, by default without retries. It is closed when the server stops.
+
+        Without ``wire`` it makes a call in this process where others use the connection.
+        """
+        if not wire:
+            options["transport"] = InProcess(self.ask)
         client = secrets_client(self.vault_url, self.ca_file, principal, **options)
         self._clients.append(client)
         return client

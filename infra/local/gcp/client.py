@@ -23,9 +23,15 @@ _OPTIONS = (
 
 
 def connect(
-    target: str, *, principal: str = ROTATOR, location: str | None = None
+    target: str,
+    *,
+    principal: str = ROTATOR,
+    location: str | None = None,
+    channel: grpc.Channel | None = None,
 ) -> SecretManagerServiceClient:
     """Return a client; ``location`` stands for the endpoint of regional secrets there.
+
+    ``channel`` is used instead of a connection to the target.
 
     In the cloud that endpoint is ``secretmanager.LOCATION.rep.googleapis.com``, and a principal
     follows from credentials; here both are metadata of each call.
@@ -33,10 +39,9 @@ def connect(
     metadata = [(PRINCIPAL, principal)]
     if location is not None:
         metadata.append((LOCATION, location))
-    channel = grpc.intercept_channel(
-        grpc.insecure_channel(target, options=_OPTIONS), _Metadata(metadata)
-    )
-    return SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=channel))
+    opened = channel or grpc.insecure_channel(target, options=_OPTIONS)
+    marked = grpc.intercept_channel(opened, _Metadata(metadata))
+    return SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=marked))
 
 
 class _Details(NamedTuple):

@@ -1,5 +1,6 @@
 """Secret Manager's wire: a gRPC server on the client's own types, with faults and permissions."""
 
+import functools
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -61,8 +62,8 @@ class Rpc:
     request: Message
     principal: str
     location: str | None
-    gone: threading.Event
-    """Set when nobody waits for the answer any more."""
+    gone: threading.Event | None
+    """Set when nobody waits for the answer any more; None for a client in this process."""
 
     @property
     def resource(self) -> str:
@@ -139,6 +140,7 @@ class GrpcFront:
         port: int = 0,
     ) -> None:
         self.crashes: list[Exception] = []
+        self._table = table
         self._answer = answer
         self._location = location
         self._pool = ThreadPoolExecutor(WORKERS)
@@ -158,10 +160,31 @@ class GrpcFront:
         self._server.stop(None).wait()
         self._pool.shutdown()
 
+    def ask(self, name: str, request: bytes, metadata: Mapping[str, str]) -> bytes:
+        """Answer a client in this process as one on the wire: no socket, no thread.
+
+        Raises:
+            GcpError: as the client is to see it.
+        """
+        method = self._table[name]
+        try:
+            rpc = self._rpc(name, method, method.request.deserialize(request), metadata, None)
+            return _written(method, self._answer(rpc))
+        except GcpError:
+            raise
+        except Exception as error:
+            # Raised again when the simulator stops: a client may take it for a fault.
+            self.crashes.append(error)
+            raise
+
     def _handler(self, name: str, method: Method) -> "grpc.RpcMethodHandler[Message, Message]":
         def serve(request: Message, context: grpc.ServicerContext) -> Message:
+            gone = threading.Event()
+            if not context.add_callback(gone.set):
+                gone.set()
+            metadata = {key: str(value) for key, value in context.invocation_metadata()}
             try:
-                return self._answer(self._rpc(name, method, request, context))
+                return self._answer(self._rpc(name, method, request, metadata, gone))
             except GcpError as error:
                 # Raises what gRPC itself understands.
                 context.abort(error.code, error.message)
@@ -173,16 +196,17 @@ class GrpcFront:
         return grpc.unary_unary_rpc_method_handler(
             serve,
             request_deserializer=method.request.deserialize,
-            response_serializer=_nothing if method.answer is None else method.answer.serialize,
+            response_serializer=functools.partial(_written, method),
         )
 
     def _rpc(
-        self, name: str, method: Method, request: Message, context: grpc.ServicerContext
+        self,
+        name: str,
+        method: Method,
+        request: Message,
+        metadata: Mapping[str, str],
+        gone: threading.Event | None,
     ) -> Rpc:
-        metadata = {key: str(value) for key, value in context.invocation_metadata()}
-        gone = threading.Event()
-        if not context.add_callback(gone.set):
-            gone.set()
         token = metadata.get("authorization", "").removeprefix("Bearer ")
         return Rpc(
             name,
@@ -194,6 +218,6 @@ class GrpcFront:
         )
 
 
-def _nothing(_answer: None) -> bytes:
-    """Write protobuf's message without fields."""
-    return b""
+def _written(method: Method, answer: Message) -> bytes:
+    """Write an answer; of a method that gives none, protobuf's message without fields."""
+    return b"" if method.answer is None else bytes(method.answer.serialize(answer))

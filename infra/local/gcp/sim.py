@@ -20,6 +20,7 @@ from infra.local.faults import Call, Effect, Fault, How, TokenBucket
 from infra.local.gcp import iam as gcp_iam
 from infra.local.gcp.client import ROTATOR, connect
 from infra.local.gcp.grpc import WRITES, GrpcFront, Message, Rpc, methods
+from infra.local.gcp.in_process import Channel
 from infra.local.gcp.metadata import Metadata
 from infra.local.gcp.names import PROJECT, PROJECT_NUMBER, GcpError, Parent, invalid
 from infra.local.gcp.secrets import SecretOperations
@@ -102,10 +103,14 @@ class GcpSimulator(SimServer):
         return super().addresses() | {"target": self.target}
 
     def client(
-        self, principal: str = ROTATOR, *, location: str | None = None
+        self, principal: str = ROTATOR, *, location: str | None = None, wire: bool = True
     ) -> SecretManagerServiceClient:
-        """Return an SDK client, which is closed when the server stops."""
-        made = connect(self.target, principal=principal, location=location)
+        """Return an SDK client, which is closed when the server stops.
+
+        Without ``wire`` it makes a call in this process where others use the connection.
+        """
+        channel = None if wire else Channel(self._front.ask)
+        made = connect(self.target, principal=principal, location=location, channel=channel)
         self._clients.append(made)
         return made
 
@@ -247,6 +252,8 @@ def _failure(fault: Fault, call: Call, rpc: Rpc) -> GcpError:
         raise NotImplementedError(rpc.name)
     call.outcome = fault.effect.value
     if fault.effect is Effect.HANG:
+        if rpc.gone is None:
+            raise NotImplementedError("a client in this process has no time limit")
         rpc.gone.wait()
     if fault.how is How.ERROR:
         return GcpError(grpc.StatusCode.INTERNAL, "An internal error has occurred.")

@@ -69,7 +69,6 @@ class AzureStore(Store):
                 "--vault-name VAULT --name KEY --version VERSION --enabled true"
             ),
         ),
-        atomic_promotion=False,
         lists_versions=False,
     )
 
