@@ -29,8 +29,8 @@ PROVIDERS = tuple(_HINTS)
 #: The longest number that a variable may hold.
 _MAX_DIGITS = 7
 
-#: Variables whose value may have several lines: JSON, and a key in PEM.
-_MANY_LINES = frozenset({"DAENA_KMS_ACCESS", "DAENA_KMS_SIGNING_KEY"})
+#: Variables whose value may have several lines: JSON, a key in PEM, a webhook's secrets.
+_MANY_LINES = frozenset({"DAENA_KMS_ACCESS", "DAENA_KMS_SIGNING_KEY", "DAENA_KMS_ENDPOINT_SECRET"})
 _QUOTES = frozenset("\"'`\u2018\u2019\u201c\u201d\u00ab\u00bb")
 #: The categories of characters that show nothing: spaces of every kind, controls, marks of order.
 _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})

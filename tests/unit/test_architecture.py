@@ -127,7 +127,8 @@ OWNERS = {
     "obstore": {"objects"},
     "opentelemetry": {"platforms.telemetry"},
     "requests": {"sdk.azure"},
-    "urllib3": {"sdk.azure"},
+    # In sdk.rest for TLS in TLS, where a proxy is reached by TLS; every SDK there has it.
+    "urllib3": {"sdk.azure", "sdk.rest"},
 }
 #: Libraries that any module may import.
 EVERYWHERE = {"cryptography"}

@@ -17,7 +17,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
-from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
+from http.client import (
+    HTTPConnection,
+    HTTPException,
+    HTTPResponse,
+    HTTPSConnection,
+    InvalidURL,
+)
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, unquote, urlencode, urlsplit
@@ -28,6 +34,7 @@ from daena_kms.sdk.transport import proxy_for
 
 #: obstore's own, where a store says nothing, in seconds.
 _TIMEOUT, _CONNECT_TIMEOUT = 30.0, 5.0
+_OK = 200
 #: A credential is fetched anew this long before it expires.
 _EARLY = timedelta(minutes=1)
 #: What else a login ends in: a file that can't be read or is malformed.
@@ -197,27 +204,66 @@ class _Way:
         return Answer(got.status, {name.lower(): text for name, text in got.getheaders()}, body)
 
     def _open(self) -> HTTPConnection:
-        host, port = self._host, self._port
-        if self._proxy is not None:
-            host, port = self._proxy.hostname or "", self._proxy.port or 80
-        if self._secure:
-            connection: HTTPConnection = HTTPSConnection(
-                host, port, timeout=self._connect, context=_trust(self._certificates, self._bundle)
-            )
-            if self._proxy is not None:
-                connection.set_tunnel(self._host, self._port, headers=self._proxy_headers())
-        else:
-            connection = HTTPConnection(host, port, timeout=self._connect)
+        reached: Any = self._reach()
         try:
-            connection.connect()
+            if self._secure:
+                reached = self._encrypted(reached, self._host)
+            reached.settimeout(self._read)
+        except BaseException:
+            reached.close()
+            raise
+        kind = HTTPSConnection if self._secure else HTTPConnection
+        connection = kind(self._host, self._port)
+        connection.sock = reached
+        return connection
+
+    def _reach(self) -> Any:
+        """Return a connection on which the host is: its own, or one that a proxy makes."""
+        proxy = self._proxy
+        if proxy is None:
+            return socket.create_connection((self._host, self._port), self._connect)
+        try:
+            port = proxy.port or (443 if proxy.scheme == "https" else 80)
+            reached: Any = socket.create_connection((proxy.hostname or "", port), self._connect)
+            try:
+                if proxy.scheme == "https":
+                    reached = self._encrypted(reached, proxy.hostname or "")
+                if self._secure:
+                    self._ask_to_connect(reached)
+            except BaseException:
+                reached.close()
+                raise
         except (ssl.SSLError, TimeoutError):
             raise
-        except OSError as error:
-            if self._proxy is None:
-                raise
+        except (HTTPException, OSError) as error:
             raise ProxyFailed from error
-        connection.sock.settimeout(self._read)
-        return connection
+        return reached
+
+    def _ask_to_connect(self, proxy: socket.socket) -> None:
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        sent = {"Host": f"{host}:{self._port}", **self._proxy_headers()}
+        lines = [
+            f"CONNECT {host}:{self._port} HTTP/1.1",
+            *(f"{n}: {text}" for n, text in sent.items()),
+        ]
+        proxy.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
+        answer = HTTPResponse(proxy, method="CONNECT")
+        try:
+            answer.begin()
+            if answer.status != _OK:
+                raise ProxyFailed
+        finally:
+            answer.close()
+
+    def _encrypted(self, reached: Any, host: str) -> Any:
+        """Return TLS to a host on a connection, which may be TLS to a proxy already."""
+        trust = _trust(self._certificates, self._bundle)
+        if isinstance(reached, ssl.SSLSocket):
+            # Python's own sockets know one layer; every SDK that listings need has this library.
+            from urllib3.util.ssltransport import SSLTransport
+
+            return SSLTransport(reached, trust, server_hostname=host)
+        return trust.wrap_socket(reached, server_hostname=host)
 
     def _proxy_headers(self) -> dict[str, str]:
         proxy = self._proxy

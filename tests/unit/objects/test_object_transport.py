@@ -125,7 +125,11 @@ def test_proxies_are_those_of_the_store(way: Way, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(
-    "proxy", ["http://", "http://a b", "ftp://x", "http://h:99999", "http://[x"]
+    "proxy",
+    [
+        *("http://", "http://a b", "ftp://x", "http://h:99999", "http://[x"),
+        *("socks5://h:1", "socks5h://h", "socks4://h", "socks4a://h"),
+    ],
 )
 def test_a_proxy_that_is_none(proxy: str, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a setting to mend, before any call, and not quoted."""

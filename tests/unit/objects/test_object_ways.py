@@ -1,8 +1,11 @@
 """What is listed is where the objects are put: the same address, proxy, certificates and caller."""
 
+import contextlib
 import http.server
 import os
 import re
+import select
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -44,7 +47,11 @@ class Interceptor(http.server.BaseHTTPRequestHandler):
             self.contexts[self.host] = made
         self.send_response(200)
         self.end_headers()
-        self.connection = self.contexts[self.host].wrap_socket(self.connection, server_side=True)
+        ours = self.connection
+        if isinstance(ours, ssl.SSLSocket):
+            ours, theirs = socket.socketpair()
+            threading.Thread(target=passing, args=(self.connection, theirs), daemon=True).start()
+        self.connection = self.contexts[self.host].wrap_socket(ours, server_side=True)
         self.rfile = self.connection.makefile("rb")
         self.wfile = self.connection.makefile("wb", 0)
 
@@ -81,6 +88,19 @@ class Interceptor(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def passing(outer: ssl.SSLSocket, inner: socket.socket) -> None:
+    """Pass on what comes in a connection and what goes out, as Python has no TLS in TLS."""
+    with inner, contextlib.suppress(OSError):
+        while True:
+            ready = [outer] if outer.pending() else select.select([outer, inner], [], [])[0]
+            for one, other in ((outer, inner), (inner, outer)):
+                if one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        return
+                    other.sendall(data)
+
+
 class Server(http.server.ThreadingHTTPServer):
     """Reports no connection that a client broke off."""
 
@@ -91,15 +111,21 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 @contextmanager
-def intercepting(authority: trustme.CA) -> Iterator[tuple[str, list[tuple[str, str, str, str]]]]:
+def intercepting(
+    authority: trustme.CA, scheme: str = "http"
+) -> Iterator[tuple[str, list[tuple[str, str, str, str]]]]:
     """Run the proxy, and yield its address and what it sees."""
     seen: list[tuple[str, str, str, str]] = []
     given = {"authority": authority, "contexts": {}, "seen": seen}
     with Server(("127.0.0.1", 0), type("Handler", (Interceptor,), given)) as server:
+        if scheme == "https":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("localhost").configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}", seen
+            yield f"{scheme}://localhost:{server.server_address[1]}", seen
         finally:
             server.shutdown()
             thread.join()
@@ -298,7 +324,7 @@ def test_a_host_that_needs_no_proxy(
     with intercepting(trustme.CA()) as (direct, asked):
         monkeypatch.setenv("AWS_REGION", "eu-west-3")
         monkeypatch.setenv("AWS_ENDPOINT_URL", direct)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("NO_PROXY", "localhost")
         log = open_objects("s3://my-log", AUDIT, Access())
         log.put_new("log/x", b"x")
         assert list(log.entries("log/")) == []
@@ -307,3 +333,25 @@ def test_a_host_that_needs_no_proxy(
             ("GET", "/my-log"),
         ]
     assert seen == []
+
+
+@pytest.mark.parametrize("endpoint", ["https://s3.example", "http://s3.example"])
+@pytest.mark.usefixtures("seen")
+def test_a_proxy_that_is_reached_by_tls(
+    endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both speak TLS to it, and in that to the host."""
+    authority = trustme.CA()
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    with intercepting(authority, "https") as (url, asked):
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        monkeypatch.setenv("HTTP_PROXY", url)
+        log = open_objects("s3://my-log", AUDIT, Access())
+        log.put_new("log/x", b"x")
+        for _ in range(2):
+            assert list(log.entries("log/")) == []
+    paths = ["/my-log/log/x", "/my-log", "/my-log"]
+    assert [(host, path) for _, host, path, _ in asked] == [("s3.example", path) for path in paths]
