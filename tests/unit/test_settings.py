@@ -192,6 +192,7 @@ def test_a_number_that_is_none(text: str) -> None:
         ("AZURE_CLIENT_SECRET", secrets.token_urlsafe()),
         ("ANYTHING_ELSE", secrets.token_urlsafe()),
     ],
+    ids=range(5),
 )
 def test_its_form_in_text_holds_no_value(name: str, value: str) -> None:
     """Neither as text, nor as repr, nor in what holds it."""

@@ -138,3 +138,11 @@ class BoundedLog:
     def _listed(self, names: list[str]) -> None:
         size = sum(len(name) + _LISTED_BYTES for name in names)
         self.budget.spend(1 + max(0, len(names) - 1) // _PAGE, size)
+
+
+def bounded(objects: Objects, entry: Entry) -> bytes | None:
+    """Return an object's bytes; ``None`` if it is gone, or larger than any record."""
+    if entry.size is not None and entry.size > MAX_OBJECT:
+        return None
+    data = objects.get_up_to(entry.name, MAX_OBJECT + 1)
+    return None if data is None or len(data) > MAX_OBJECT else data

@@ -2,6 +2,7 @@
 
 from datetime import UTC, timedelta
 
+from daena_kms.audit.bounds import BoundedLog, ReadBudget, Spent
 from daena_kms.audit.reader import entries_of
 from daena_kms.audit.records import ROOT, decode, split_name
 from daena_kms.errors import AuditUnavailable
@@ -10,15 +11,14 @@ from daena_kms.rules.model import Version
 
 #: An operation begins, and gets its place in the log, at most this long before its version is made.
 _BEFORE = timedelta(hours=1)
-#: Objects that are read at most. Whoever adds more hides a version's origin, and stops nothing.
-_MAX_READ = 200
 
 
 def kind_that_made(objects: Objects, key_id: str, version: Version) -> str | None:
     """Return the kind of the action that made a version, or ``None`` if the log does not show it.
 
-    It reads the hour in which the version was made and the hour before, the newest objects first.
-    Objects that are no records are passed over.
+    It reads the hour in which the version was made and the hour before, the newest objects first,
+    within the budget that a run has for reading. Objects that are no records are passed over. So
+    whoever adds a lot to the log can hide a version's origin, and stops nothing.
 
     Args:
         objects: The log.
@@ -28,21 +28,31 @@ def kind_that_made(objects: Objects, key_id: str, version: Version) -> str | Non
     Raises:
         AuditUnavailable: The log can't be read.
     """
+    log = BoundedLog(objects, ReadBudget())
     made = version.created.astimezone(UTC)
-    entries = [
-        entry
-        for hour in sorted({made, made - _BEFORE})
-        for entry in objects.entries(f"{ROOT}{hour:%Y/%m/%d/%H}/")
-        if split_name(entry.name) is not None
-    ]
-    entries.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
-    for entry in entries[:_MAX_READ]:
-        data = objects.get(entry.name) or b""
-        try:
-            record = decode(data, entry.name)
-        except AuditUnavailable:
-            continue
-        for row in entries_of(record):
-            if row.get("key") == key_id and row.get("new_version") == version.id:
-                return str(row.get("kind"))
+    try:
+        entries = [
+            entry
+            for hour in sorted({made, made - _BEFORE})
+            for entry in log.entries(f"{ROOT}{hour:%Y/%m/%d/%H}/")
+            if split_name(entry.name) is not None
+        ]
+        entries.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
+        for entry in entries:
+            kind = _kind_in(log.get(entry.name, entry.size), entry.name, key_id, version.id)
+            if kind is not None:
+                return kind
+    except Spent:
+        pass
+    return None
+
+
+def _kind_in(data: bytes | None, name: str, key_id: str, version_id: str) -> str | None:
+    try:
+        record = decode(data or b"", name)
+    except AuditUnavailable:
+        return None
+    for row in entries_of(record):
+        if row.get("key") == key_id and row.get("new_version") == version_id:
+            return str(row["kind"])
     return None

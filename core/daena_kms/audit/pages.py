@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from daena_kms.audit.bounds import bounded
 from daena_kms.audit.folders import folder_at, hours
-from daena_kms.audit.reader import bounded, entries_of
+from daena_kms.audit.reader import entries_of
 from daena_kms.audit.records import CLOSING_SEQ, ROOT, decode, object_name, split_name
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
+from daena_kms.audit.bounds import BoundedLog, ReadBudget, Spent, bounded
 from daena_kms.audit.folders import folder_at, hour_of, hours
 from daena_kms.audit.intents import Intents, cleaned, identity, passed_on, read_record
 from daena_kms.audit.records import (
@@ -348,14 +348,6 @@ def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]
         data = bounded(objects, entry)
         if data is not None:
             yield entry.name, data
-
-
-def bounded(objects: Objects, entry: Entry) -> bytes | None:
-    """Return an object's bytes; ``None`` if it is gone, or larger than any record."""
-    if entry.size is not None and entry.size > MAX_OBJECT:
-        return None
-    data = objects.get_up_to(entry.name, MAX_OBJECT + 1)
-    return None if data is None or len(data) > MAX_OBJECT else data
 
 
 def history(

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from daena_kms.audit.bounds import bounded
 from daena_kms.audit.folders import folder_at, hours
 from daena_kms.audit.intents import read_record
-from daena_kms.audit.reader import bounded
 from daena_kms.audit.records import CLOSING, CLOSING_SEQ, split_name
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed

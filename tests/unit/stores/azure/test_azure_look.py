@@ -218,7 +218,7 @@ def test_a_date_that_is_none(created: datetime | None) -> None:
             False,
         ),
     ],
-    ids=str,
+    ids=range(10),
 )
 def test_what_shows_that_a_key_is_enrolled(tags: dict[str, str], *, enrolled: bool) -> None:
     """A name of ours or the note of an adoption, in their form, on the newest version."""
