@@ -21,7 +21,11 @@ def test_a_bundle_leaves_out_what_functions_do_not_need(tmp_path: Path) -> None:
     folders = {path.name for path in (tmp_path / "bundle").rglob("*") if path.is_dir()}
     assert {"handler.py", "daena_kms", "botocore", "urllib3", "jmespath", "six.py"} <= names
     assert names.isdisjoint({"bin", "rich", "typer", "boto3", "obstore", "cryptography"})
-    assert {path.name for path in models.iterdir() if path.is_dir()} == {"kms", "secretsmanager"}
+    kept = {path.name for path in models.iterdir() if path.is_dir()}
+    assert kept == {"kms", "s3", "secretsmanager"}
+    # Of S3, only the rules that say where a bucket is.
+    rules = {path.name.partition(".")[0] for path in (models / "s3").rglob("*") if path.is_file()}
+    assert rules == {"endpoint-rule-set-1"}
     assert (models / "endpoints.json").exists() or (models / "endpoints.json.gz").exists()
     assert folders.isdisjoint({"tests", "cli", "demo"})
     assert [
