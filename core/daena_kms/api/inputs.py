@@ -39,6 +39,10 @@ _NO_FORM_SENDS = (
     "x-api-key",
 )
 
+#: Headers that a browser adds to what a page of another site sends.
+#: https://fetch.spec.whatwg.org/#origin-header
+_BROWSER_SENDS = ("origin", "cookie", "referer", "sec-fetch-site", "sec-fetch-mode")
+
 _STRONG_TAG = re.compile(r'\s*(?:"([\x21\x23-\x7e\x80-\xff]*)"|W/"[^"]*"|(\*))\s*')
 
 
@@ -86,26 +90,31 @@ def check_origin(request: Request) -> None:
     A browser sends a form, or a script's simple request, to any site together with the cookies that
     App Service authentication and others keep. Neither can send JSON or one of the headers of
     :data:`_NO_FORM_SENDS` unless the site itself allows it beforehand, which this API never does.
+    A form always has a type, and a browser says where a script's request comes from. So a request
+    that has neither is a program's, such as ``curl -X POST`` without a body.
 
     https://fetch.spec.whatwg.org/#cors-safelisted-request-header
     https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header
 
     Raises:
         CrossSite: the browser says that the request comes from another site.
-        WrongMediaType: the request is not JSON, and has none of these headers.
+        WrongMediaType: a form or a script of another site could have sent the request.
     """
     headers = request.headers
     if headers.get("sec-fetch-site", "").strip().lower() == "cross-site":
         todo = "Send the request from a program, or from a page of the same site"
         raise CrossSite("a browser sent this for a page of another site", todo=todo)
-    if media_type(request) == _JSON or any(headers.get(name) for name in _NO_FORM_SENDS):
+    kind = media_type(request)
+    if kind == _JSON or any(headers.get(name) for name in _NO_FORM_SENDS):
+        return
+    if not kind and not any(name in headers for name in _BROWSER_SENDS):
         return
     scheme = headers.get("authorization", "").strip().partition(" ")[0].lower()
     # A browser adds its own authorization by itself only in these schemes.
     if scheme and scheme not in {"basic", "digest", "negotiate", "ntlm"}:
         return
     raise WrongMediaType(
-        "the request is not JSON, and carries no header that a form can't send",
+        "the request is not JSON, and a form in a browser could have sent it",
         todo="Send the header Content-Type: application/json, also without a body",
     )
 

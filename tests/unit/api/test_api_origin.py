@@ -41,6 +41,8 @@ def test_what_a_form_can_send_changes_nothing(world: World, route: Route, kind: 
 @pytest.mark.parametrize(
     "headers",
     [
+        {},
+        {"user-agent": "curl/8.5.0", "accept": "*/*"},
         {"content-type": "application/json"},
         {"content-type": "Application/JSON;charset=utf-8"},
         {"authorization": "Bearer a.b.c"},
@@ -63,13 +65,16 @@ def test_what_no_form_can_send_is_a_program_s(world: World, headers: dict[str, s
 @pytest.mark.parametrize(
     "headers",
     [
-        {"authorization": "Basic dXNlcg=="},
-        {"authorization": "negotiate YII="},
-        {"authorization": "  NTLM x"},
-        {"authorization": "Digest x"},
-        {"authorization": ""},
-        {"x-functions-key": ""},
-        {"accept": "application/json"},
+        {"origin": "https://evil.example", "authorization": "Basic dXNlcg=="},
+        {"origin": "https://evil.example", "authorization": "negotiate YII="},
+        {"origin": "https://evil.example", "authorization": "  NTLM x"},
+        {"origin": "https://evil.example", "authorization": "Digest x"},
+        {"origin": "https://evil.example", "authorization": ""},
+        {"x-functions-key": "", "origin": "null"},
+        {"accept": "application/json", "referer": "https://evil.example/"},
+        {"cookie": "AppServiceAuthSession=x"},
+        {"sec-fetch-site": "same-site"},
+        {"sec-fetch-mode": "no-cors"},
         {"content-type": "text/plain; application/json"},
         {"content-type": "application/jsonp"},
     ],

@@ -100,13 +100,14 @@ def test_a_body_is_measured_in_bytes(world: World, body: str | bytes) -> None:
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "json"])
 def test_a_body_says_that_it_is_json(world: World, kind: str) -> None:
-    """Another type is 415, also without a body; parameters and case do not matter."""
+    """Another type is 415, also without a body; parameters, case and no type do not matter."""
     world.create("app-key")
     path = "/v1/keys/app-key/rotate"
     answer = ask(world, "POST", path, "{}", headers={"content-type": kind})
     check_problem(answer, 415, "wrong-media-type")
     good = {"content-type": "Application/JSON ; charset=utf-8"}
     assert ask(world, "POST", path, "{}", headers=good).status == 200
+    assert ask(world, "POST", path, "{}", headers={"content-type": ""}).status == 200
     empty = ask(world, "POST", path, headers={"content-type": kind})
     check_problem(empty, 415, "wrong-media-type")
 
