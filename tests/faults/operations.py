@@ -153,9 +153,9 @@ class Retire(Operation):
 
 
 class Destroy(Retire):
-    """A scheduled run after the time that a retired version is kept for."""
+    """A scheduled run after the time that a retired version is kept for, at least seven days."""
 
-    at = 66 * DAY
+    at = 68 * DAY
 
     def possible(self, world: FaultWorld) -> bool:
         """Return whether one version can go."""

@@ -143,5 +143,5 @@ def test_the_crash_is_in_the_middle_of_a_change(
 
     assert killed == [(os.getpid(), signal.SIGKILL)]
     assert len(adapter.store.describe("key").versions) == 1
-    intents = [d for _, d in records(log) if b'"kind":"rotate"' in d and b'"intent"' in d]
+    intents = [d for _, d in records(log) if b'"kind":"rotate"' in d and b'"type":"intent"' in d]
     assert len(intents) == 1
