@@ -30,8 +30,10 @@ LONGEST_RUN = timedelta(hours=25)
 _SEARCHED = timedelta(hours=2)
 #: What is taken from an action in an intent; the rest may be anything.
 _TAKEN = ("key", "kind", "base", "version", "why", "due", "compromised", "versions")
-#: In characters, and in versions: no run writes more.
-_LONGEST, _MOST_VERSIONS = 500, 1000
+#: What is taken of an intent to change a policy as well.
+_OF_POLICY = ("spec", "policy", "old_spec", "old_policy", "tags", "old_tags")
+#: In characters, in versions, and in the members of a policy: no run writes more.
+_LONGEST, _MOST_VERSIONS, _MOST_MEMBERS = 500, 1000, 20
 #: How many intents are kept in memory.
 _KEPT = 250
 
@@ -47,14 +49,27 @@ def cleaned(action: Mapping[str, Any]) -> dict[str, Any] | None:
         check_key_id(action["key"])
     except InvalidKeyId:
         return None
-    taken = {name: action[name] for name in _TAKEN if action.get(name) is not None}
+    names = (*_TAKEN, *_OF_POLICY) if action["kind"] == "policy" else _TAKEN
+    taken = {name: action[name] for name in names if action.get(name) is not None}
     if "why" in taken:
         taken["why"] = taken["why"][:_LONGEST]
     versions = taken.get("versions", ())
     texts = [text for text in (*taken.values(), *versions) if isinstance(text, str)]
     if len(versions) > _MOST_VERSIONS or any(len(text) > _LONGEST for text in texts):
         return None
+    if not all(_is_written(name, taken[name]) for name in _OF_POLICY if name in taken):
+        return None
     return taken
+
+
+def _is_written(name: str, member: object) -> bool:
+    """Whether a run writes such a spec, policy or tags."""
+    if name.endswith("spec"):
+        return isinstance(member, str)
+    if not isinstance(member, dict) or len(member) > _MOST_MEMBERS:
+        return False
+    texts = [text for text in (*member, *member.values()) if text is not None]
+    return all(isinstance(text, str) and len(text) <= _LONGEST for text in texts)
 
 
 def read_record(data: bytes | None, name: str) -> dict[str, Any]:

@@ -188,7 +188,7 @@ class Worker:
         return self._clock.elapsed - taken < FRESH
 
     def _do(self, action: Action, key: Key) -> Result:
-        self._check(action, key)
+        agreed = self._check(action, key)
         if action.kind is Kind.RETIRE and action.version is not None:
             self._store.retire(key, action.version, self._clock())
         elif action.kind is Kind.DESTROY and action.version is not None:
@@ -198,7 +198,7 @@ class Worker:
             if action.compromised:
                 key, unmarked = self._mark(key)
             made = rotate(self._store, key, generate(spec, self.random), self._clock)
-            return Result(action, Outcome.DONE, made, message=unmarked)
+            return Result(action, Outcome.DONE, made, message=unmarked, policy=agreed.policy)
         return Result(action, Outcome.DONE)
 
     def _mark(self, key: Key) -> tuple[Key, str | None]:
@@ -225,8 +225,8 @@ class Worker:
             )
             return key, unmarked
 
-    def _check(self, action: Action, key: Key) -> None:
-        """Raise unless a plan of the key as it is now has the same action from the same base."""
+    def _check(self, action: Action, key: Key) -> Action:
+        """Return the same action from a plan of the key as it is now, or raise if it has none."""
         again = plan_key(
             key,
             self._defaults,
@@ -236,7 +236,7 @@ class Worker:
             named=self.request.named,
             compromised=action.compromised,
         )
-        _agreed(action, key, again)
+        return _agreed(action, key, again)
 
 
 def _agreed(action: Action, key: Key, again: Sequence[Action]) -> Action:
@@ -244,7 +244,6 @@ def _agreed(action: Action, key: Key, again: Sequence[Action]) -> Action:
     for now in again:
         same_kind = now.kind is action.kind or {now.kind, action.kind} <= ROTATIONS
         if same_kind and (now.base, now.version) == (action.base, action.version):
-            _check_spec(action, now)
             return now
     for now in again:
         if now.kind is Kind.FAILING and now.error is not None:
@@ -254,16 +253,6 @@ def _agreed(action: Action, key: Key, again: Sequence[Action]) -> Action:
     else:
         msg = again[0].reason if again else "it is deleted or no longer managed"
     raise _NoLonger(msg)
-
-
-def _check_spec(planned: Action, now: Action) -> None:
-    """Raise unless a rotation makes the kind of value that its intent names."""
-    if planned.kind not in ROTATIONS or planned.policy is None or now.policy is None:
-        return
-    before, after = planned.policy.spec.text, now.policy.spec.text
-    if before != after:
-        what = f"its spec changed from {before[:60]!r} to {after[:60]!r} since it was planned"
-        raise _NoLonger(f"{what}; the next run goes by the new one")
 
 
 def _result_of(action: Action, error: Exception) -> Result:

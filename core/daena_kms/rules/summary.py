@@ -29,6 +29,8 @@ class Result:
     ended: datetime | None = None
     #: Skipped because another rotation has claimed the key, and its result is not known yet.
     undecided: bool = False
+    #: The policy that a rotation went by, as the key's tags said right before it.
+    policy: Policy | None = None
 
     def record(self) -> dict[str, Any]:
         """Return the result as it stands in the audit log."""
@@ -41,6 +43,9 @@ class Result:
             "started": format_time(self.started) if self.started is not None else None,
             "ended": format_time(self.ended) if self.ended is not None else None,
         }
+        planned = in_force(self.action.policy)
+        if self.policy is not None and in_force(self.policy) != planned:
+            row |= in_force(self.policy)  # changed since the intent was written
         return {name: value for name, value in row.items() if value is not None}
 
 

@@ -33,7 +33,7 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-def bundle(authority: trustme.CA, tmp_path: Path) -> str:
+def certificates(authority: trustme.CA, tmp_path: Path) -> str:
     """A file with the authority's certificate, behind another."""
     file = tmp_path / "bundle.pem"
     file.write_bytes(trustme.CA().cert_pem.bytes() + authority.cert_pem.bytes())
@@ -44,7 +44,7 @@ def bundle(authority: trustme.CA, tmp_path: Path) -> str:
 def test_certificates_are_those_of_the_store(
     how: str,
     authority: trustme.CA,
-    bundle: str,
+    certificates: str,
     tmp_path: Path,
     way: Way,
     monkeypatch: pytest.MonkeyPatch,
@@ -56,19 +56,19 @@ def test_certificates_are_those_of_the_store(
         assert "the certificate of its endpoint is not trusted. Check AWS_CA_BUNDLE" in text
         assert seen == []
         if how == "profile":
-            (tmp_path / "config").write_text(f"[default]\nca_bundle = {bundle}\n")
+            (tmp_path / "config").write_text(f"[default]\nca_bundle = {certificates}\n")
             monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
         else:
-            monkeypatch.setenv(how, bundle)
+            monkeypatch.setenv(how, certificates)
         way()
         assert seen == [way.seen]
 
 
 def test_a_certificate_that_is_wrong(
-    authority: trustme.CA, bundle: str, way: Way, monkeypatch: pytest.MonkeyPatch
+    authority: trustme.CA, certificates: str, way: Way, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Expired, or of another host: it is called a certificate."""
-    monkeypatch.setenv("AWS_CA_BUNDLE", bundle)
+    monkeypatch.setenv("AWS_CA_BUNDLE", certificates)
     expired = authority.issue_cert("localhost", not_after=datetime(2020, 1, 1, tzinfo=UTC))
     for certificate in (expired, authority.issue_cert("elsewhere")):
         with serving(certificate) as (port, seen):

@@ -1,6 +1,7 @@
 """The pool of randomness: every byte once, in few and large draws."""
 
 import os
+import posix  # os._exit is wrapped where coverage is measured, and must not be
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -189,7 +190,7 @@ def test_a_child_process_hands_out_none_of_the_parent_s_bytes() -> None:
         if child == 0:  # pragma: no cover - its coverage is not collected
             before = len(source.draws)
             fresh = len(pool(16)) == 16 and len(source.draws) == before + 1
-            os._exit(0 if fresh and len(held(8)) == 8 else 1)
+            posix._exit(0 if fresh and len(held(8)) == 8 else 1)
         go_on.set()
         assert len(parent.result()) == 64
     _, status = os.waitpid(child, 0)
