@@ -175,3 +175,23 @@ def test_an_enrolment_pins_the_newest_version(gcp: GcpWorld) -> None:
     summary = gcp.run(HOUR)
     assert (summary.failed, summary.enrolled) == (["other-key"], [])
     assert "current" not in gcp.sim.secrets["other-key"].version_aliases
+
+
+def test_a_look_that_another_rotation_falls_into_is_taken_again(
+    gcp: GcpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between its two calls the alias moves on, and the version that it was on is disabled."""
+    gcp.operations().create("app-key", spec="token")
+    store = gcp.adapter.store
+    list_versions = store._secrets.list_versions
+
+    def moved(key_id: str) -> object:
+        monkeypatch.setattr(store._secrets, "list_versions", list_versions)
+        summary = gcp.run(timedelta(hours=1), keys=[key_id], compromised=True, reason="leaked")
+        assert summary.revoked == [key_id]
+        return list_versions(key_id)
+
+    monkeypatch.setattr(store._secrets, "list_versions", moved)
+    key = store.describe("app-key", exact=True)
+    assert key.current is not None
+    assert key.current.id == "2"

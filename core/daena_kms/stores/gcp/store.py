@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 #: A retirement that was noted so recently is another run's, at the same moment.
 _SAME = timedelta(minutes=1)
+#: How often a key is looked at again that changed while it was looked at.
+_TORN_LOOKS = 3
 #: The annotation that lists the versions that a deletion disabled, and that restoring enables.
 _DISABLED = "daena-disabled"
 _LOST = (
@@ -120,9 +122,19 @@ class GCPStore(Store):
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
         """Return the secret; ``exact`` also lists its versions."""
         secret = self._secrets.get(key_id)
-        if exact:
-            return to_key(secret, self._secrets.list_versions(key_id))
-        return self._certain(to_key(secret))
+        if not exact:
+            return self._certain(to_key(secret))
+        key = to_key(secret, self._secrets.list_versions(key_id))
+        for _ in range(_TORN_LOOKS):
+            if key.current is not None:
+                break
+            # Two calls are not one moment: between them another rotation may have moved the alias
+            # and disabled the version that it was on.
+            before, secret = secret, self._secrets.get(key_id)
+            if secret.etag == before.etag:
+                break
+            key = to_key(secret, self._secrets.list_versions(key_id))
+        return key
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value after checking its checksum. A disabled version can't be read."""
