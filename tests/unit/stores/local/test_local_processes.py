@@ -55,7 +55,7 @@ child = os.fork()
 if child == 0:
     before = opened()
     right = adapter.get_key("k") == first and adapter.rotate_key("k") != first
-    posix._exit(0 if right and opened() > before else 1)
+    os._exit(0 if right and opened() > before else 1)
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0
 assert adapter.get_key("k", "previous") == first

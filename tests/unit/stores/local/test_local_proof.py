@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from daena_kms.errors import ConfigError, DaenaKMSError
-from daena_kms.rules.model import Key
+from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.policy import MANAGED
 from daena_kms.stores.local.rows import KEY_FIELDS, VERSION_FIELDS
 from daena_kms.stores.local.store import LocalStore
@@ -37,8 +37,10 @@ def home(tmp_path: Path) -> Path:
             store.create(key_id, secrets.token_urlsafe(), TAGS, NOW)
         for _ in range(2):
             rotate(store, "k")
-        oldest = store.describe("k").versions[-1].id
-        store.retire(store.describe("k"), oldest, NOW + DAY)
+        versions = store.describe("k").versions
+        older = next(v.id for v in versions if v.state is VersionState.PREVIOUS)
+        store.retire(store.describe("k"), older, NOW + DAY)
+        assert VersionState.RETIRED in {v.state for v in store.describe("k").versions}
     return folder
 
 
