@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from daena_kms.cloud_kms import GCPSecretManagerAdapter
@@ -182,7 +183,7 @@ def test_a_look_that_another_rotation_falls_into_is_taken_again(
 ) -> None:
     """Between its two calls the alias moves on, and the version that it was on is disabled."""
     gcp.operations().create("app-key", spec="token")
-    store = gcp.adapter.store
+    store: Any = gcp.adapter.store
     list_versions = store._secrets.list_versions
 
     def moved(key_id: str) -> object:
