@@ -240,6 +240,8 @@ def name_of_token(issuer: str | None, subject: str | None) -> str | None:
     """
     if not subject or any(map(str.isspace, issuer or subject)):
         return None
+    if not issuer and any(mark in subject for mark in ":/"):
+        return None  # it would look like an ARN, or like another issuer's
     name = f"{issuer} {subject}" if issuer else subject
     return name if len(name) <= MAX_NAME else None
 

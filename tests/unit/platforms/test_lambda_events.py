@@ -131,6 +131,7 @@ def test_a_caller_whom_a_token_names(at: tuple[str, ...]) -> None:
         {"iss": "https://login.example.com jane", "sub": "x"},
         {"iss": "i" * 999, "sub": "jane"},
         {"sub": "https://login.example.com jane"},
+        {"sub": "arn:aws:sts::1:assumed-role/oncall/x"},
         {"iss": ["https://login.example.com"], "sub": 7},
     ):
         assert caller(**claims) is None
