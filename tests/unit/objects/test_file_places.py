@@ -339,7 +339,7 @@ def test_a_closed_record_is_none(
 
 
 def test_a_folder_that_shows_names_alone_is_named(
-    log: FileObjects, root: Path, monkeypatch: pytest.MonkeyPatch
+    log: FileObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A folder of mode 744 can be listed, and nothing in it can be looked at."""
     write_run(log, Hands(START))
