@@ -18,10 +18,9 @@ def open_closed() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number, which is this one
+            _null()  # it gets the lowest free number, which is this one
         if getattr(sys, name) is None:
-            mode = "w" if number else "r"
-            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115 - for the whole run
+            stream = os.fdopen(_null(), "w" if number else "r", encoding="utf-8")
             _stand_ins.append(stream)
             setattr(sys, name, stream)
 
@@ -54,7 +53,11 @@ def said(error: OSError) -> str:
 
 def drop_output() -> None:
     """Forget what standard output did not take. Python would try again at the end, and complain."""
-    sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - the process ends
-    null = os.open(os.devnull, os.O_WRONLY)
+    sys.stdout = os.fdopen(_null(), "w", encoding="utf-8")
+    null = _null()
     os.dup2(null, 1)
     os.close(null)
+
+
+def _null() -> int:
+    return os.open(os.devnull, os.O_RDWR)
