@@ -28,10 +28,11 @@ def read_private(path: Path, most: int = _MOST, *, secret: bool = True) -> bytes
         OSError: It can't be opened or read.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode):  # Python would open no folder
+        os.close(handle)
+        raise ConfigError(f"{path} is not a regular file", todo="Put a file in its place")
     with os.fdopen(handle, "rb") as file:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
-            raise ConfigError(f"{path} is not a regular file", todo="Put a file in its place")
         check_owner(path, seen)
         if secret and seen.st_mode & _OTHERS:
             raise ConfigError(f"{path} is readable by others", todo=f"Run: chmod 600 {path}")
