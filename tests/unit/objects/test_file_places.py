@@ -286,7 +286,7 @@ def _refuse(monkeypatch: pytest.MonkeyPatch, number: int, where: Path, *names: s
     """Let these calls of the system fail below a path, as modes do for users other than root."""
 
     def refusing(inner: Callable[..., object]) -> Callable[..., object]:
-        def refuse_there(path: str | Path, *arguments: object, **named: object) -> object:
+        def refuse_there(path: str | Path | int, *arguments: object, **named: object) -> object:
             if isinstance(path, str | Path) and str(path).startswith(str(where)):
                 raise OSError(number, os.strerror(number), os.fspath(path))
             return inner(path, *arguments, **named)
