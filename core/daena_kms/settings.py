@@ -298,11 +298,28 @@ def expand_home(path: str | Path, name: str) -> Path:
         ConfigError: There is no such user, or the user has no home: containers may run as a number
             that no user has.
     """
+    path = Path(path)
     try:
-        return Path(path).expanduser()
+        if path.parts[:1] == ("~",) and not Path(os.environ.get("HOME", "")).is_absolute():
+            # Python would take an empty HOME for the root, and a relative one as it is.
+            return Path(_home_of_user(), *path.parts[1:])
+        return path.expanduser()
     except RuntimeError:
         msg = f"{name} begins with ~, and this user has no home folder"
         raise ConfigError(msg, todo="Write the whole path, beginning with /") from None
+
+
+def _home_of_user() -> Path:
+    """Return the home folder that the system knows of this user; RuntimeError if it knows none."""
+    import pwd
+
+    try:
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        raise RuntimeError from None
+    if not home.is_absolute():
+        raise RuntimeError
+    return home
 
 
 def check_provider(provider: str, where: str = "") -> str:

@@ -1,5 +1,7 @@
 """A user id that has no home folder, as containers use them."""
 
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,18 @@ def test_a_folder_at_a_home_that_is_not_there(folder: str) -> None:
         LocalAdapter(folder)
     with pytest.raises(ConfigError, match="the folder begins with ~"):
         KeyManagementService(manifests=folder)
+
+
+@pytest.mark.parametrize("home", ["", "x/y", "."])
+def test_a_home_that_is_no_path(monkeypatch: pytest.MonkeyPatch, home: str) -> None:
+    """It counts as none: the store would be in the root, or wherever the command is run."""
+    monkeypatch.setenv("HOME", home)
+    with pytest.raises(ConfigError, match=r"DAENA_KMS_HOME begins with ~.*Write the whole path"):
+        _ = Settings({"DAENA_KMS_HOME": "~/keys"}).home
+    monkeypatch.undo()
+    known = pwd.getpwuid(os.getuid()).pw_dir
+    monkeypatch.setenv("HOME", home)
+    assert Settings({"DAENA_KMS_HOME": "~/keys"}).home == Path(known, "keys")
 
 
 def test_a_folder_that_needs_no_home(tmp_path: Path) -> None:

@@ -162,6 +162,8 @@ def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any
         raise WrongMediaType(msg, todo="Send the header Content-Type: application/json")
     try:
         given = json.loads(body, object_pairs_hook=_once, parse_constant=_no_constant)
+    except _TwiceError:
+        raise BadRequest("a member occurs twice in the body", todo=f"{todo}, each once") from None
     except (ValueError, RecursionError):
         raise BadRequest("the body is not JSON", todo=todo) from None
     if not isinstance(given, dict):
@@ -172,10 +174,14 @@ def read_body(request: Request, fields: Collection[Field[Any]]) -> dict[str, Any
     return given
 
 
+class _TwiceError(ValueError):
+    """A member occurs twice in one object."""
+
+
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError
+        raise _TwiceError
     return members
 
 

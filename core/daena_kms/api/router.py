@@ -53,7 +53,7 @@ def _answer(request: Request, services: Services, deadline: Deadline | None) -> 
     if open_route is not None:
         _check_method(request, ("GET",))
         return open_route.handler(services, request)
-    if request.principal is None:
+    if not request.principal:  # an empty name is nobody's
         raise Unauthenticated(
             "the platform has verified no caller",
             todo="Require the cloud's own authentication for the function, and sign the request",

@@ -22,6 +22,9 @@ def main() -> None:
     gc.set_threshold(_GARBAGE_THRESHOLD)
     threading.excepthook = lambda args: _report(args.exc_type, args.exc_traceback)
     sys.unraisablehook = lambda args: _report(args.exc_type, args.exc_traceback)
+    from daena_kms.cli import streams
+
+    streams.open_closed()
     from daena_kms.cli.app import app
     from daena_kms.settings import drop_empty
 
@@ -37,13 +40,29 @@ def main() -> None:
         sys.stderr.write("Interrupted.\n")
         sys.exit(INTERRUPTED)
     except SystemExit:
+        _end_output()
         raise
     except BaseException as error:  # noqa: BLE001 - Python would print its text and a traceback
+        if isinstance(error, OSError):
+            _end_output()
         _report(type(error), error.__traceback__)
         sys.exit(1)
     finally:
         # The process ends; otherwise Python would look at all objects once more, for garbage.
         gc.freeze()
+
+
+def _end_output() -> None:
+    """End the program with an error if standard output did not take everything."""
+    from daena_kms.cli import streams
+
+    refusal = streams.refusal()
+    if refusal is not None:
+        streams.drop_output()
+        said = streams.said(refusal)
+        if said:
+            sys.stderr.write(f"Error: {said}\n")
+        sys.exit(1)
 
 
 def _report(error: type[BaseException], traceback: TracebackType | None) -> None:

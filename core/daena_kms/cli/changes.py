@@ -12,6 +12,7 @@ from daena_kms.cli.common import (
     Provider,
     Reason,
     Yes,
+    asking,
     confirm,
     reporting,
     say,
@@ -107,6 +108,8 @@ def _confirm_by_name(key: str, *, yes: bool) -> None:
         msg = "the deletion is not confirmed, and there is no terminal to ask on"
         raise ConfigError(msg, key_id=key, todo="Pass --yes")
     question = shown(f"Nobody will be able to read {key}. Type its name to delete it")
-    if typer.prompt(question, err=True) != key:
+    with asking():
+        typed = typer.prompt(question, err=True)
+    if typed != key:
         tell("Nothing was changed.", stderr=True)
         raise typer.Exit(FAILED)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from daena_kms.cli import INTERRUPTED, streams
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId, unexpected
 from daena_kms.rules.text import shown
 
@@ -102,11 +103,28 @@ def say(document: dict[str, object], text: str, as_json: bool) -> None:
         tell(text)
 
 
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """End the command as a shell expects it if Ctrl-C is pressed at a question."""
+    try:
+        yield
+    except typer.Abort as error:
+        if not isinstance(error.__context__, KeyboardInterrupt):
+            raise
+    else:
+        return
+    sys.stderr.write("\n")  # the question's line has no end
+    tell("Interrupted. Nothing was changed.", stderr=True)
+    raise typer.Exit(INTERRUPTED)
+
+
 def confirm(question: str, *, yes: bool) -> None:
     """Ask for confirmation on a terminal, unless ``yes``. Ends the command if the answer is no."""
     if yes or not sys.stdin.isatty():
         return
-    if not typer.confirm(shown(question), default=False, err=True):
+    with asking():
+        agreed = typer.confirm(shown(question), default=False, err=True)
+    if not agreed:
         tell("Nothing was changed.", stderr=True)
         raise typer.Exit(FAILED)
 
@@ -127,6 +145,10 @@ def reporting(*, as_json: bool) -> Iterator[None]:
             failure = error
         except (typer.Exit, typer.Abort, EOFError, BrokenPipeError):
             raise  # Typer's own
+        except OSError as error:
+            if streams.refusal() is not None:
+                raise  # the program's end says so
+            failure = unexpected(error)
         except Exception as error:  # noqa: BLE001 - a traceback would show what the error holds
             failure = unexpected(error)
         else:

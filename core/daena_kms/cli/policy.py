@@ -21,6 +21,7 @@ from daena_kms.cli.common import (
     print_json,
     reporting,
     services,
+    tell,
 )
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ def show_policies(keys: KeyIds, provider: Provider = None, as_json: AsJson = Fal
             print_json({"policies": documents})
             return
         for document in documents:
-            console().print(f"key {document['key']}", markup=False)
+            tell(f"key {document['key']}")
             if document["error"] is not None:
                 message = str(document["error"]["message"])
-                console(stderr=True).print(f"Refused: {message}", style="red", markup=False)
+                tell(f"Refused: {message}", "red", stderr=True)
             else:
                 console().print(policy_table(document))
             for line in policy_lines(document):
@@ -163,6 +164,6 @@ def _say(done: "list[PolicyChange]", errors: "dict[str, DaenaKMSError]", *, as_j
     for change in done:
         said = f"Changed the policy of {change.key_id}: {change.words}."
         already = f"{change.key_id} has this policy already."
-        console().print(said if change.tags else already, markup=False)
+        tell(said if change.tags else already)
     for error in errors.values():
-        console(stderr=True).print(f"Error: {error}", style="red", markup=False)
+        tell(f"Error: {error}", "red", stderr=True)

@@ -1,4 +1,4 @@
-"""How the command line refuses wrong usage: in one safe line, whatever the arguments hold."""
+"""How the command line refuses wrong usage: in safe text, whatever the arguments hold."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,6 +11,9 @@ from daena_kms.rules.text import shown
 
 #: What Typer raises for wrong usage. Newer versions of it bring a copy of Click of their own.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+#: What it raises where a command has no arguments at all, and needs some.
+_HELP = "NoArgsIsHelpError"
 
 
 class Commands(TyperGroup):
@@ -34,5 +37,8 @@ def _one_line() -> Iterator[None]:
     except _UsageError as error:
         message = getattr(error, "message", None)
         if isinstance(message, str):
-            error.message = shown(message)  # type: ignore[attr-defined] # what Click prints
+            # Of a command without its arguments, the message is its help, which has many lines.
+            lines = message.split("\n") if type(error).__name__ == _HELP else [message]
+            text = "\n".join(map(shown, lines))
+            error.message = text  # type: ignore[attr-defined] # what Click prints
         raise

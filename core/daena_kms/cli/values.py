@@ -5,6 +5,7 @@ import errno
 import sys
 from typing import BinaryIO, TextIO
 
+from daena_kms.cli.streams import was_closed
 from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.rules.names import MAX_VALUE_BYTES, check_is_text
 from daena_kms.rules.text import is_safe
@@ -99,8 +100,8 @@ def _encoding(stream: TextIO) -> str:
 def _bytes_of(stream: TextIO | None, todo: str) -> BinaryIO:
     """Return the bytes beneath a standard stream, which no locale changes.
 
-    Python has none for a stream that was closed before it started.
+    Python has none for a stream that was closed before it started, and ours is an empty file.
     """
-    if stream is None:
+    if stream is None or was_closed(stream):
         raise ConfigError("standard input or output is closed", todo=todo)
     return stream.buffer

@@ -4,7 +4,7 @@ It changes nothing: no key, no setting, no permission. A permission that can't b
 creating something is reported as unknown, with its name to look for.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime, timedelta
 
 from daena_kms.audit import open_log
@@ -49,14 +49,14 @@ def examine(
     yield from guarded("settings: changes", lambda: portable.switches(settings))
     yield from guarded("settings: bits", lambda: portable.bits(settings))
     yield from guarded("settings: notifications", lambda: portable.notifications(settings))
-    adapter = None
+    adapter, usable = None, False
     try:
         adapter = get_cloud_kms_adapter(provider)
         yield Check("settings: store", Status.OK, f"the store is {adapter.store.provider}")
     except DaenaKMSError as error:
         yield failed("settings: store", error)
     if adapter is not None:
-        yield from _store(adapter, now)
+        usable = yield from _store(adapter, now)
     try:
         log = open_log()
         place = place_of(log)
@@ -65,24 +65,29 @@ def examine(
         yield failed("settings: audit log", error)
         return
     known = None if adapter is None else adapter.store.provider
-    yield from guarded("audit log: read", lambda: log_checks(log, place, known, now(), expected))
+    store = adapter.store if adapter is not None and usable else None
+    yield from guarded(
+        "audit log: read", lambda: log_checks(log, place, known, now(), expected, store)
+    )
     yield from guarded("audit log: deletion protection", place.protection)
 
 
-def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Iterator[Check]:
+def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Generator[Check, None, bool]:
+    """Yield the findings about the store, and return whether it can be used."""
     exam = exam_of(adapter, now)
     usable = True
     for check in guarded("credentials", lambda: _credentials(exam, now)):
         usable = usable and check.status is not Status.WRONG
         yield check
     if not usable:
-        return
+        return False
     yield from guarded("clock", lambda: [portable.clock(exam.clock())])
     yield from _keys(adapter, exam, now)
     yield from guarded("encryption", exam.encryption)
     # Both have one name because they used to be one check, and scripts may look for it.
     yield from guarded("places", exam.infrastructure)
     yield from guarded("places", exam.claims)
+    return True
 
 
 def _credentials(exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:

@@ -61,7 +61,10 @@ class LocalExam(Exam):
         open_to = self._home if folder & _OTHERS else file if reached & _OTHERS else None
         if open_to is not None:
             found = f"others may write to {open_to}, and so could replace the store"
-            yield Check(f"{name}: others", Status.WRONG, found, f"Run: chmod go-w {open_to}")
+            todo = f"Run: chmod go-w {open_to}"
+            if open_to is self._home and folder & stat.S_ISVTX:  # of everybody's, such as /tmp
+                todo = "Set DAENA_KMS_HOME to a folder of your own in it"
+            yield Check(f"{name}: others", Status.WRONG, found, todo)
 
     def encryption(self) -> Iterator[Check]:
         """Yield whether only the owner can read the master key."""

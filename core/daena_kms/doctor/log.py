@@ -12,21 +12,29 @@ from daena_kms.audit.intents import read_record
 from daena_kms.audit.records import CLOSING, CLOSING_SEQ, split_name
 from daena_kms.doctor.base import Needs, Place
 from daena_kms.doctor.check import Check, Status, failed
+from daena_kms.engine.generation import OLDER_TODO, older
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AlreadyExists, Objects
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.durations import about
+from daena_kms.stores.base import Store
 
 SCHEDULE = "schedule"
 #: How many closing records are read to find the last scheduled runs.
 _LOOK_BACK = 200
 #: How many that are dated ahead are read, so that they hide none of the others.
 _AHEAD = 20
+_AGE = "store: age"
 _CREATE = "create if absent"
 
 
 def log_checks(
-    log: Objects, place: Place, provider: str | None, now: datetime, expected: timedelta
+    log: Objects,
+    place: Place,
+    provider: str | None,
+    now: datetime,
+    expected: timedelta,
+    store: Store | None = None,
 ) -> Iterator[Check]:
     """Yield whether the log can be read and written, and how the schedule does.
 
@@ -36,6 +44,7 @@ def log_checks(
         provider: the store whose scheduled runs count; ``None``: those of every store.
         now: this machine's time.
         expected: how long after a scheduled run the next must have ended.
+        store: the store, if it can be used: whether it is as new as the log.
     """
     try:
         runs = _newest_runs(log, now)
@@ -51,7 +60,20 @@ def log_checks(
         yield Check("audit log: read", Status.WARNING, empty, todo)
     sample = runs[0][0] if runs else None
     yield create_if_absent(log, sample, "audit log", place.needs)
+    if store is not None:
+        yield from _age(store, [record["counts"] for _, record in runs])
     yield last_success([record for _, record in runs], provider, now, expected)
+
+
+def _age(store: Store, counts: list[dict[str, Any]]) -> Iterator[Check]:
+    """Yield whether the store is as new as the log says, where a store can be put back."""
+    try:
+        problem = older(store, counts)
+    except DaenaKMSError as error:
+        yield failed(_AGE, error)
+        return
+    if problem is not None:
+        yield Check(_AGE, Status.WRONG, problem, OLDER_TODO)
 
 
 def _newest_runs(log: Objects, now: datetime) -> list[tuple[str, dict[str, Any]]]:

@@ -7,7 +7,8 @@ from daena_kms.audit.generation import claimed, newest, noted
 from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.stores.base import Store
 
-_TODO = (
+#: What to do about a store that :func:`older` speaks of.
+OLDER_TODO = (
     "Put the newest copy back. To go on with this one all the same, set DAENA_KMS_AUDIT_URL to a "
     "new log; the old one stays as evidence"
 )
@@ -42,7 +43,7 @@ def check_not_older(store: Store, counts: Iterable[Mapping[str, object]]) -> Non
     """
     problem = older(store, counts)
     if problem is not None and not _is_new(store):
-        raise ConfigError(problem, todo=_TODO)
+        raise ConfigError(problem, todo=OLDER_TODO)
 
 
 def check_not_anew(store: Store, counts: Iterable[Mapping[str, object]]) -> None:
@@ -53,7 +54,7 @@ def check_not_anew(store: Store, counts: Iterable[Mapping[str, object]]) -> None
     """
     problem = older(store, counts)
     if problem is not None:
-        raise ConfigError(problem, todo=_TODO)
+        raise ConfigError(problem, todo=OLDER_TODO)
 
 
 def older(store: Store, counts: Iterable[Mapping[str, object]]) -> str | None:

@@ -43,6 +43,10 @@ _GS_FORM = "A bucket has 3 to 63 lower-case letters, digits, hyphens, underscore
 #: In a folder's address: an encoding that is none, or one of a slash or of a character that can't
 #: be in a path.
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})|%2[Ff]|%[01][0-9A-Fa-f]|%7[Ff]")
+_FOLDER = (
+    "Write three slashes and a full path without empty parts, . and ..: "
+    "file:///var/log/daena; a space in it is %20"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ def split_address(address: str, use: Use) -> SplitResult:
         ConfigError: It is malformed, or has a query, a fragment or credentials. The message never
             quotes those.
     """
+    if address.startswith("file://") and " " in address:
+        raise ConfigError(_no_address(address, use).what, todo=_FOLDER)
     odd = any(character.isspace() or not character.isprintable() for character in address)
     if odd or len(address) > _MAX_ADDRESS:
         raise _no_address(address, use)
@@ -131,11 +137,7 @@ def _folder(address: str, host: str, path: str) -> Path:
     odd = (name in {"", ".", ".."} or name != name.strip() for name in names)
     if host not in {"", "localhost"} or not names or _BAD_ESCAPE.search(path) or any(odd):
         msg = f"{address[:80]!r} does not name a folder of this machine"
-        todo = (
-            "Write three slashes and a full path without empty parts, . and ..: "
-            "file:///var/log/daena; a space in it is %20"
-        )
-        raise ConfigError(msg, todo=todo)
+        raise ConfigError(msg, todo=_FOLDER)
     return Path("/", *names)
 
 

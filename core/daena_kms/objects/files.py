@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from stat import S_ISREG
+from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use, is_plain, shown
@@ -21,6 +21,10 @@ _LISTERS = 0o055
 _NOT_THERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 #: Links to folders that one listing follows: they may multiply what is listed.
 _MOST_LINKS = 1_000
+#: How many folders deep an object of ours lies at most: log, year, month, day, hour and run.
+_MOST_FOLDERS = 6
+#: What a system says of a folder that somebody else closed, or named beyond what a path may have.
+_CLOSED = {errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ENOTDIR, errno.ELOOP}
 _UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -101,9 +105,15 @@ class FileObjects(Objects):
             except FileNotFoundError:
                 return b"" if path.is_symlink() else None
             except OSError as error:
-                if error.errno == errno.ELOOP and path.is_symlink():
+                # Whoever may add a file may close it: it is then one that is no record.
+                if error.errno in _CLOSED and self._is_open(name):
                     return b""
                 raise
+
+    def _is_open(self, name: str) -> bool:
+        """Whether the folder of all objects can be used, in which ``name`` is."""
+        top = self._root / name.partition("/")[0]
+        return S_ISDIR(top.stat().st_mode) and os.access(top, os.R_OK | os.X_OK)
 
     def entries(self, prefix: str) -> list[Entry]:
         """Walk the folder that ``prefix`` names (it ends with a slash)."""
@@ -113,7 +123,7 @@ class FileObjects(Objects):
         """Walk the folder that ``prefix`` names, without the folders that end before ``after``."""
         for found in self._walk(prefix, after):
             if found.file is not None and found.name > after and is_plain(found.name):
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):  # gone, or in a folder that is closed
                     stat = found.file.stat(follow_symlinks=False)
                     yield Entry(found.name, _time(stat.st_mtime), stat.st_size)
 
@@ -122,17 +132,21 @@ class FileObjects(Objects):
         if prefix.startswith("/"):
             return  # no file here has such a name
         for found in self._walk(prefix):
-            if found.file is None or not is_plain(found.name):
+            if found.file is None or not is_plain(found.name) or _is_hidden(found.file):
                 yield found.name
 
     def children(self, prefix: str) -> list[str]:
         """List the folders in the folder that ``prefix`` names."""
         with self._errors("listed"):
             try:
-                found = [path for path in (self._root / prefix).iterdir() if path.is_dir()]
+                _, found = self._listed(prefix)
             except FileNotFoundError:
                 return []
-        return sorted(path.name for path in found if is_plain(path.name))
+            except OSError as error:
+                if not _is_passed_over(prefix, error):
+                    raise
+                return []
+        return [entry.name for entry in found if _is_folder(entry) and is_plain(entry.name)]
 
     def _walk(self, prefix: str, after: str = "") -> Iterator[_Found]:
         """Yield every file below a folder, and each folder that is not entered.
@@ -140,7 +154,8 @@ class FileObjects(Objects):
         A linked folder is entered only where a run would write through it, that is where its name
         is a number: a year, a month, a day or an hour. What lies behind such a link may be anything
         of this machine's, so there only folders are entered that a run could have made. A folder
-        that is above itself is not entered again.
+        that is above itself is not entered again, nor is one in which no object of ours can lie:
+        one that is deeper, or closed to us.
         """
         links = 0
 
@@ -150,8 +165,8 @@ class FileObjects(Objects):
                 here, found = self._listed(folder)
             except FileNotFoundError:
                 return
-            except OSError:
-                if not linked:
+            except OSError as error:
+                if not linked and not _is_passed_over(folder, error):
                     raise
                 here, found = None, []
             if here is None or here in above:
@@ -164,7 +179,8 @@ class FileObjects(Objects):
                 elif f"{name}/" >= after[: len(name) + 1]:
                     link = entry.is_symlink()
                     links += link
-                    if links <= _MOST_LINKS and _may_enter(entry.name, link=link, linked=linked):
+                    known = name.count("/") < _MOST_FOLDERS and links <= _MOST_LINKS
+                    if known and _may_enter(entry.name, link=link, linked=linked):
                         yield from below(f"{name}/", above | {here}, linked=linked or link)
                     else:
                         yield _Found(f"{name}/", None)
@@ -257,8 +273,28 @@ def _may_enter(name: str, *, link: bool, linked: bool) -> bool:
     return not linked or _MADE.fullmatch(name) is not None
 
 
+def _is_passed_over(folder: str, error: OSError) -> bool:
+    """Whether a folder that can't be listed ends nothing: whoever may add to a log may add such.
+
+    Objects of ours lie only in folders that we could list, since each was synced. The folder of all
+    objects is always needed.
+    """
+    return error.errno in _CLOSED and "/" in folder.removesuffix("/")
+
+
 def _is_temporary(entry: os.DirEntry[str]) -> bool:
     return entry.name.startswith(_TEMPORARY) and entry.is_file(follow_symlinks=False)
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    """Whether a file can't be looked at: its folder may be listed, and not entered."""
+    try:
+        entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -28,10 +28,11 @@ def read_private(path: Path, most: int = _MOST, *, secret: bool = True) -> bytes
         OSError: It can't be opened or read.
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    seen = os.fstat(handle)
+    if not stat.S_ISREG(seen.st_mode):  # Python would open no folder
+        os.close(handle)
+        raise ConfigError(f"{path} is not a regular file", todo="Put a file in its place")
     with os.fdopen(handle, "rb") as file:
-        seen = os.fstat(handle)
-        if not stat.S_ISREG(seen.st_mode):
-            raise ConfigError(f"{path} is not a regular file", todo="Put a file in its place")
         check_owner(path, seen)
         if secret and seen.st_mode & _OTHERS:
             raise ConfigError(f"{path} is readable by others", todo=f"Run: chmod 600 {path}")
@@ -65,18 +66,25 @@ def check_not_writable(path: Path, seen: os.stat_result) -> None:
         raise ConfigError(f"others may write to {path}", todo=f"Run: chmod go-w {path}")
 
 
-def check_folder(folder: Path) -> None:
+def check_folder(folder: Path, own: str = "Put the file into a folder of your own") -> None:
     """Refuse a folder in which others may exchange files, or which others may exchange.
 
     Links are followed: the folder that they lead to counts, with every folder above it. One that
     everybody may write is fine only with the sticky bit, as ``/tmp`` has it.
+
+    Args:
+        folder: The folder.
+        own: What to do where it is itself such a folder of everybody's, whose mode must stay.
 
     Raises:
         ConfigError: ``todo`` has the command that mends it.
         OSError: It can't be looked at.
     """
     real = folder.resolve(strict=True)
-    check_not_writable(folder, real.stat())
+    seen = real.stat()
+    if seen.st_mode & stat.S_ISVTX and seen.st_mode & _OTHERS_WRITE:
+        raise ConfigError(f"others may write to {folder}", todo=f"{own} in it")
+    check_not_writable(folder, seen)
     for parent in real.parents:
         mode = parent.stat().st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

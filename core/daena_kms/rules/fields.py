@@ -123,6 +123,9 @@ def tags_of(
         if text is None and tag != SPEC:
             tags[tag] = None
             continue
+        if text is None:
+            msg = f"{tag} can't be removed: every key has a spec"
+            raise ConfigError(msg, todo="Set another spec, or leave it as it is")
         if not isinstance(text, str) or not text.isprintable():
             msg = f"{tag} is not printable text"
             raise ConfigError(msg, todo="Pass text, or None to remove a tag other than the spec")

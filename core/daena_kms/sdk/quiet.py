@@ -1,7 +1,9 @@
-"""Keep SDKs from logging values: botocore, for one, writes whole bodies at DEBUG.
+"""Keep SDKs from logging values and foreign text.
 
-During a call of ours the SDK's loggers drop records below INFO in that thread. No other record is
-affected: an application's own use of the SDK is logged as before.
+botocore, for one, writes whole bodies at DEBUG, and azure-identity's warnings quote what a program
+or a service said when it refused a login. During a call of ours the SDK's loggers drop every record
+in that thread: what went wrong is in our error. No other record is affected: an application's own
+use of the SDK is logged as before.
 """
 
 import contextlib
@@ -14,7 +16,8 @@ _local = threading.local()
 
 class _Silence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno >= logging.INFO or not getattr(_local, "depth", 0)
+        del record
+        return not getattr(_local, "depth", 0)
 
 
 _silence = _Silence()
@@ -35,7 +38,7 @@ def watch(*packages: str) -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop the watched loggers' records below INFO in this thread, until the block ends."""
+    """Drop the watched loggers' records in this thread, until the block ends."""
     _local.depth = getattr(_local, "depth", 0) + 1
     try:
         yield

@@ -184,12 +184,25 @@ def test_no_time_left(world: World) -> None:
     assert world.store.changes == []
 
 
+def test_a_member_that_occurs_twice_is_named_as_such(world: World) -> None:
+    """The body is JSON all the same."""
+    world.create("app-key")
+    body = '{"reason": "one", "reason": "other"}'
+    answer = ask(world, "POST", "/v1/keys/app-key/rotate", body)
+    check_problem(answer, 400, "bad-request")
+    assert "occurs twice" in str(answer.document)
+    assert world.store.changes == []
+
+
 @pytest.mark.parametrize("path", ["/v1/plan", "/v1/keys/app-key/rotate", "/", "/v1/other"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_nobody_gets_in_without_a_verified_name(world: World, method: str, path: str) -> None:
+@pytest.mark.parametrize("principal", [None, ""])
+def test_nobody_gets_in_without_a_verified_name(
+    world: World, method: str, path: str, principal: str | None
+) -> None:
     """401 for every address but health, whether it exists or not."""
     world.create("app-key")
-    answer = ask(world, method, path, principal=None)
+    answer = ask(world, method, path, principal=principal)
     check_problem(answer, 401, "unauthenticated")
     assert "www-authenticate" in answer.headers
     assert world.store.changes == []

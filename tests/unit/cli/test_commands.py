@@ -26,6 +26,15 @@ def test_help_lists_every_command(shell: Shell) -> None:
     assert "Exit status: 0 done, 1 something failed or is wrong, 2 bad usage" in text
 
 
+@pytest.mark.parametrize("group", [[], ["policy"], ["audit"]], ids=["", "policy", "audit"])
+def test_without_arguments_there_is_help(shell: Shell, group: list[str]) -> None:
+    """Line by line, as with --help; the exit status says that nothing was done."""
+    result, asked = shell.run(*group), shell.run(*group, "--help")
+    assert result.exit_code == 2
+    assert result.output.strip() == asked.output.strip()
+    assert len(result.output.splitlines()) > 5
+
+
 @pytest.mark.parametrize(
     "command", [*sorted(COMMANDS), "audit log", "audit verify", "policy show", "policy set"]
 )

@@ -126,7 +126,7 @@ def test_what_is_there_already_is_said(shell: Shell) -> None:
         (("--unset", "gracee"), "'gracee' is not a field of a policy"),
         (("--unset", "hold"), "'hold' is not a field of a policy"),
         (("--unset", "managed"), "'managed' is not a field of a policy"),
-        (("--unset", "spec"), "daena.spec"),
+        (("--unset", "spec"), "daena.spec can't be removed: every key has a spec"),
         (("--grace", "48h", "--unset", "grace"), "grace is both set and unset"),
         (("--spec", WEAK), "39.9 bits of entropy"),
         (("--grace", "1h"), "daena.grace is 1h"),

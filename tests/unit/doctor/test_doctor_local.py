@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -53,6 +54,20 @@ def test_a_store_that_can_t_be_looked_at(local: Patient, monkeypatch: pytest.Mon
     assert odd["store"].status is Status.WRONG
     assert "can't be read: Too many levels of symbolic links" in odd["store"].found
     assert "check" in odd["store"].todo.lower()
+
+
+def test_a_store_that_was_put_back(local: Patient) -> None:
+    """An older copy of it is told, as a run that changes it would refuse it."""
+    copy = home().with_name("copy")
+    shutil.copytree(home(), copy)
+    local.create("later-key", **{"daena.spec": "token"})
+    local.schedule()
+    shutil.rmtree(home())
+    copy.rename(home())
+    odd = local.odd()["store: age"]
+    assert odd.status is Status.WRONG
+    assert "is older than the audit log" in odd.found
+    assert "newest copy" in odd.todo
 
 
 def test_a_store_that_others_can_write(local: Patient) -> None:

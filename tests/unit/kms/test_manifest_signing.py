@@ -174,7 +174,7 @@ def test_files_that_can_t_serve(tmp_path: Path) -> None:
         load_signer(None, tmp_path)
     folder = tmp_path / "folder"
     folder.mkdir(mode=0o700)
-    with pytest.raises(ConfigError, match="folder can't be read: Is a directory"):
+    with pytest.raises(ConfigError, match="folder is not a regular file"):
         load_signer(str(folder), None)
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

@@ -247,8 +247,13 @@ def test_a_file_system_that_syncs_no_folder_is_named(
     assert [path for path in root.rglob("*") if path.is_file()] == []
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
-@pytest.mark.parametrize("call", ["put_new", "entries", "children", "get"])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [
+        *(("put_new", number) for number in (errno.EACCES, errno.EROFS, errno.EPERM)),
+        *((call, errno.EIO) for call in ("entries", "children", "get")),
+    ],
+)
 def test_a_folder_of_somebody_else_is_named(
     log: FileObjects, root: Path, monkeypatch: pytest.MonkeyPatch, number: int, call: str
 ) -> None:
@@ -275,6 +280,97 @@ def test_a_folder_of_somebody_else_is_named(
     words = rf"{os.strerror(number)} \(log/2026/04.*permissions"
     with pytest.raises(AuditUnavailable, match=words):
         asked[call]()
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, number: int, where: Path, *names: str) -> None:
+    """Let these calls of the system fail below a path, as modes do for users other than root."""
+
+    def refusing(inner: Callable[..., object]) -> Callable[..., object]:
+        def refuse_there(path: str | Path | int, *arguments: object, **named: object) -> object:
+            if isinstance(path, str | Path) and str(path).startswith(str(where)):
+                raise OSError(number, os.strerror(number), os.fspath(path))
+            return inner(path, *arguments, **named)
+
+        return refuse_there
+
+    for name in names:
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    monkeypatch.setattr("io.open", refusing(open))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.ENAMETOOLONG])
+@pytest.mark.parametrize("below", ["log/2026/04", "log/2027", HOUR + "/" + "f" * 32, HOUR + "/x"])
+def test_a_closed_folder_ends_nothing(
+    log: FileObjects, root: Path, monkeypatch: pytest.MonkeyPatch, below: str, number: int
+) -> None:
+    """Whoever may add to the log may add a folder of mode 700: verify names it."""
+    write_run(log, Hands(START))
+    (root / below).mkdir()
+    _refuse(monkeypatch, number, root / below, "scandir", "stat")
+    assert read_tail(log).unreported == {}
+    assert len(list(history(log))) == 1
+    assert log.children(f"{below}/") == []
+    assert log.get(f"{below}/x") == b""
+    assert [problem.name for problem in verify(log).problems] == [f"{below}/"]
+
+
+def test_a_closed_hour_can_not_be_written_in(
+    log: FileObjects, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that begins in such an hour says so."""
+    (root / HOUR).mkdir(parents=True)
+    _refuse(monkeypatch, errno.EACCES, root / HOUR, "mkdir")
+    with pytest.raises(AuditUnavailable, match="can't be written: Permission denied"):
+        log.put_new(NAME, b"x")
+
+
+def test_a_closed_record_is_none(
+    log: FileObjects, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of mode 0 is no record, and no end of what reads the log."""
+    write_run(log, Hands(START))
+    added = f"{HOUR}/{'f' * 32}/999999.json"
+    log.put_new(added, b"{}")
+    _refuse(monkeypatch, errno.EACCES, root / added)
+    assert read_tail(log).unreported == {}
+    assert log.get(added) == b""
+    problems = verify(log).problems
+    assert added in {problem.name for problem in problems}
+
+
+def test_a_folder_that_shows_names_alone_is_named(
+    log: FileObjects, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder of mode 744 can be listed, and nothing in it can be looked at."""
+    write_run(log, Hands(START))
+    added = f"{HOUR}/{'f' * 32}/999999.json"
+    log.put_new(added, b"{}")
+    inner = files._is_hidden
+    monkeypatch.setattr(files, "_is_hidden", lambda entry: added in entry.path or inner(entry))
+    assert [problem.name for problem in verify(log).problems if "named" in problem.what] == [added]
+
+
+@pytest.mark.parametrize(("name", "depth"), [("z", 1_100), ("z" * 200, 25)])
+def test_folders_without_end_end_nothing(
+    log: FileObjects, root: Path, name: str, depth: int
+) -> None:
+    """Neither a thousand folders in each other, nor a path that is longer than one may be."""
+    write_run(log, Hands(START))
+    handle = os.open(root / HOUR, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir(name, dir_fd=handle)
+        inner = os.open(name, os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = inner
+    os.close(handle)
+    assert read_tail(log).unreported == {}
+    assert len(list(history(log))) == 1
+    (problem,) = verify(log).problems
+    assert problem.name.startswith(f"{HOUR}/{name[:9]}")
+    for _ in range(depth - 1):  # what takes a folder away may not get that deep
+        (root / HOUR / name / name).rename(root / HOUR / "inner")
+        (root / HOUR / name).rmdir()
+        (root / HOUR / "inner").rename(root / HOUR / name)
 
 
 def test_links_multiply_no_listing(log: FileObjects, root: Path) -> None:

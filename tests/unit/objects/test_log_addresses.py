@@ -77,6 +77,12 @@ def test_what_a_library_would_write_differently(scheme: str, part: str) -> None:
         open_log(f"{RIGHT[scheme]}/{part}/log")
 
 
+def test_a_space_in_a_folder_s_address() -> None:
+    """The message says how one is written."""
+    with pytest.raises(ConfigError, match="a space in it is %20"):
+        open_log("file:///var/my log")
+
+
 WRONG_PLACES = [
     *("s3://my bucket", "s3://My-Bucket", "s3://my_bucket", "s3://ab", "s3://" + "a" * 64),
     *("s3://-bucket", "s3://bucket-", "s3://a..b", "s3://a.-b", "s3://192.168.0.1", "s3://xn--b"),

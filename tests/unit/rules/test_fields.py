@@ -103,7 +103,7 @@ def test_defaults_that_a_program_made_are_settings() -> None:
         ({"managed": "false"}, "'managed' is not a field of a policy"),
         ({"rotate-after": "30d"}, "'rotate-after' is not a field of a policy"),
         ({"x" * 99: "1"}, f"'{'x' * 40}' is not a field of a policy"),
-        ({"spec": None}, "daena.spec is not printable text"),
+        ({"spec": None}, "daena.spec can't be removed: every key has a spec"),
         ({"spec": "aes-512"}, "daena.spec is 'aes-512', which is not a key spec"),
         ({"spec": WEAK}, f"daena.spec is {WEAK!r}, whose values have 39.9 bits of entropy"),
         ({"grace": "1h"}, "daena.grace is 1h"),

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import ClientError, HTTPClientError, SSLError
 from botocore.parsers import ResponseParserError
+from botocore.session import Session
 from daena_kms.cloud_kms import AWSKMSAdapter
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
-from daena_kms.sdk.aws.client import AWS
+from daena_kms.sdk.aws.client import AWS, credentials_of
 from daena_kms.sdk.errors import WrongClock
 
 if TYPE_CHECKING:
@@ -109,6 +110,20 @@ def test_a_program_that_gives_no_credentials(
     (tmp_path / "program.py").write_text(prints)
     command = f"{sys.executable} -S -E {tmp_path / 'program.py'}"
     check_refused(f"credential_process = {command}", tmp_path, monkeypatch)
+
+
+def test_a_code_that_nobody_can_type() -> None:
+    """A profile that asks for an MFA code, where there is no terminal: its question has no answer.
+
+    botocore asks with getpass, which reads standard input then.
+    """
+
+    class Asking(Session):
+        def get_credentials(self) -> None:
+            raise EOFError
+
+    with pytest.raises(ConfigError, match="asks for an MFA code, and there is no terminal"):
+        credentials_of(Asking())
 
 
 def test_a_program_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

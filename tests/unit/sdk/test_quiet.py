@@ -22,18 +22,18 @@ def logger(caplog: pytest.LogCaptureFixture) -> Iterator[logging.Logger]:
         each.filters.clear()
 
 
-def test_what_is_below_info_is_dropped(
-    logger: logging.Logger, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Inside the block DEBUG is dropped and warnings are kept; outside all is kept."""
+def test_every_level_is_dropped(logger: logging.Logger, caplog: pytest.LogCaptureFixture) -> None:
+    """Inside the block nothing is kept, not even an error; outside all is."""
     logger.debug("before")
     with quiet():
         logger.debug("inside")
         logging.getLogger(NAME).debug("inside, too")
         logger.info("told")
         logger.warning("warned")
+        logging.getLogger(NAME).error("failed")
+        logger.critical("ended")
     logger.debug("after")
-    assert caplog.messages == ["before", "told", "warned", "after"]
+    assert caplog.messages == ["before", "after"]
 
 
 def test_blocks_may_stand_in_each_other(

@@ -57,6 +57,11 @@ _LOGIN = Meaning(
     "no usable AWS credentials: the login has expired or is missing ({name})",
     "Log in again: aws sso login, or aws login, with the profile that is used",
 )
+_MFA = Meaning(
+    ConfigError,
+    "the profile asks for an MFA code, and there is no terminal ({name})",
+    "Log in first, and use the profile or the variables of that session",
+)
 _CALL = Meaning(
     ConfigError, "the AWS SDK refused the call ({name})", "Check the arguments and the settings"
 )
@@ -138,6 +143,7 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
         *("UnknownCredentialError", "RefreshWithMFAUnsupportedError"),
     ),
     _UNREADABLE: tuple(kind.__name__ for kind in OTHERS),
+    _MFA: ("EOFError",),  # of the question for the code
     _NO_METADATA: ("MetadataRetrievalError",),
     _LOGIN: (
         *("SSOError", "SSOTokenLoadError", "UnauthorizedSSOTokenError", "LoginError"),

@@ -167,12 +167,24 @@ def mapped[T](
         if isinstance(error, RuntimeError) and not is_expired(error):
             raise error
         plain = type(error).__module__ != BotoCoreError.__module__
-        if isinstance(error, ValueError) and plain and not (more or is_of_credentials(error)):
+        if (
+            isinstance(error, ValueError | EOFError)
+            and plain
+            and not (more or is_of_credentials(error))
+        ):
             # It was met in the answer, so the call may have taken effect.
             return DAMAGED.about(key_id, name=type(error).__name__)
         return sdk_error(error, key_id)
 
-    kinds = (ClientError, BotoCoreError, ResponseParserError, RuntimeError, *IN_CALLS, *more)
+    kinds = (
+        ClientError,
+        BotoCoreError,
+        ResponseParserError,
+        RuntimeError,
+        EOFError,
+        *IN_CALLS,
+        *more,
+    )
     return translated(call, kinds, translate)
 
 

@@ -38,7 +38,7 @@ class Home:
         """
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_folder(self.folder)
+            check_folder(self.folder, "Set DAENA_KMS_HOME to a folder of your own")
             self._check_there()
             key = load_master_key(self.folder, self.database, master_key)
             if not self.database.exists():

@@ -30,6 +30,8 @@ def read_snapshot(database: Path) -> bytes:
     log = database.with_name(database.name + "-wal")
     for _ in range(_TRIES):
         before = stamp(database)
+        if not database.is_file() or (log.exists() and not log.is_file()):
+            raise OSError(None, "it is no file")  # a pipe, for one, would never end
         data, frames = database.read_bytes(), log.read_bytes() if log.exists() else b""
         if stamp(database) == before:
             return _legacy(_overlaid(data, frames))

@@ -7,13 +7,14 @@ import secrets
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
 from daena_kms.rules.policy import MANAGED
+from daena_kms.stores.local.snapshot import read_snapshot
 from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.keys import NOW
@@ -63,7 +64,9 @@ def test_what_others_may_write_is_refused(home: Path, name: str, others: int) ->
 def test_a_sticky_folder_is_no_home(home: Path) -> None:
     """Others can't replace files in it, but they can add one that SQLite takes for its log."""
     home.chmod(0o1777)
-    assert "chmod go-w" in str(refused(home, "others may write to"))
+    error = str(refused(home, "others may write to"))
+    assert "Set DAENA_KMS_HOME to a folder of your own in it" in error
+    assert "chmod" not in error
 
 
 @pytest.mark.parametrize("deep", [1, 2])
@@ -151,6 +154,21 @@ def test_what_is_no_file_is_refused_at_once(home: Path, kind: str, name: str) ->
     with closing(LocalStore(home)) as store, pytest.raises((ConfigError, AccessDenied)) as error:
         store.read("k")
     assert str(home) in str(error.value)
+    if kind == "folder":
+        assert f"{path} is not a regular file" in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["keys.db", "keys.db-wal"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_no_copy_is_made_of_what_is_no_file(
+    tmp_path: Path, make: Callable[[Path], None], name: str
+) -> None:
+    """A pipe would never end."""
+    if name != "keys.db":
+        (tmp_path / "keys.db").touch()
+    make(tmp_path / name)
+    with pytest.raises(OSError, match="it is no file"):
+        read_snapshot(tmp_path / "keys.db")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])
