@@ -132,7 +132,10 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
-@pytest.mark.parametrize("field", ["key", "kind", "base", "version", "new_version", "versions"])
+@pytest.mark.parametrize(
+    "field",
+    ["key", "kind", "base", "version", "new_version", "versions", "of_run", "provider"],
+)
 def test_an_entry_of_another_type_is_no_record(kind: str, field: str) -> None:
     """Keys, kinds and versions are text (``versions`` a list of it) wherever they stand.
 
