@@ -11,17 +11,21 @@ that is being read is complete, and can be put in the order of its time. Until t
 for each key one small state is held.
 """
 
+import hashlib
 import heapq
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from daena_kms.audit.records import INTENT, MAX_ACTIONS, ROOT
-from daena_kms.rules.plan import Outcome
+from daena_kms.rules.plan import Kind, Outcome
 
 #: The kinds of actions that set a key's spec and policy.
 SETTING = frozenset({"create", "adopt", "enrol", "policy"})
+#: So many keys are remembered at once; the one that the log has not named for longest goes first.
+MAX_STATES = 20_000
 #: After so many notes the rest is only counted.
 MAX_NOTES = 100
 #: Anybody who may add to the log may add nonsense: longer texts and names are passed over.
@@ -63,13 +67,15 @@ class _Event(NamedTuple):
     seen: _Seen | None
     #: Of an intent to change the policy: the one before.
     old: _Seen | None
+    #: When the key is first due, for an enrolment.
+    due: str | None = None
 
 
 class PolicyWatch:
     """Feed it every record of the log in the order of the names, then read :meth:`notes`."""
 
     def __init__(self) -> None:
-        self._states: dict[str, _State] = {}
+        self._states: OrderedDict[str, _State] = OrderedDict()
         self._held: list[_Event] = []
         self._number = 0
         self._notes: list[str] = []
@@ -90,13 +96,15 @@ class PolicyWatch:
         time = datetime.fromisoformat(record["time"])
         for entry in entries[:MAX_ACTIONS]:
             seen, key_id, kind = _seen(entry), entry["key"], entry["kind"]
-            matters = kind in SETTING or (is_intent and seen is not None)
+            # A rotation's outcome holds a policy that changed after its intent was written.
+            matters = kind in SETTING or seen is not None
             if not matters or len(key_id) > MAX_KEY_ID:
                 continue
             self._number += 1
             result = None if is_intent else entry["result"]
             old = _seen(entry, "old_") if is_intent else None
-            event = _Event(time, self._number, record["run"], key_id, kind, result, seen, old)
+            due = entry.get("due")
+            event = _Event(time, self._number, record["run"], key_id, kind, result, seen, old, due)
             heapq.heappush(self._held, event)
 
     def notes(self) -> Iterator[str]:
@@ -112,6 +120,9 @@ class PolicyWatch:
 
     def _take(self, event: _Event) -> None:
         state = self._states.setdefault(event.key_id, _State())
+        self._states.move_to_end(event.key_id)
+        if len(self._states) > MAX_STATES:
+            self._states.popitem(last=False)
         if event.kind not in SETTING:
             self._observe(event, state, event.seen)
         elif event.result is None:
@@ -121,6 +132,11 @@ class PolicyWatch:
             # Without a policy, here and in its intent, it says only that what was known is over.
             state.seen, state.run = event.seen or intended, event.run
             state.before, state.open = None, False
+            if event.kind == Kind.ENROL and event.due is not None and state.seen is not None:
+                # Where the store may write tags, the enrolment itself sets first-due.
+                state.before, state.open = state.seen, True
+                rest = (pair for pair in state.seen if pair[0] != "first_due")
+                state.seen = tuple(sorted((*rest, ("first_due", event.due))))
         elif event.result in _NOT_SET and state.open:
             state.failed = state.seen
             state.seen, state.before, state.open = state.before, None, False
@@ -142,7 +158,7 @@ class PolicyWatch:
             for name in sorted(before.keys() | after.keys()):
                 old, new = before.get(name, "none"), after.get(name, "none")
                 if old != new:
-                    what = f"{name.replace('_', '-')} changed from {_cut(old)} to {_cut(new)}"
+                    what = f"{name.replace('_', '-')} changed from {old} to {new}"
                     self._note(event, state, what)
         state.seen, state.run, state.before, state.open = seen, event.run, None, False
         state.failed = None
@@ -172,7 +188,11 @@ def _is_part(state: _State, seen: _Seen | None) -> bool:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    """Return a text that can be kept and shown; two different texts stay different."""
+    if len(text) <= _MAX_SHOWN:
+        return text
+    hashed = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[:_MAX_SHOWN]}… (SHA-256 {hashed})"
 
 
 def _seen(entry: Mapping[str, Any], prefix: str = "") -> _Seen | None:
@@ -184,4 +204,4 @@ def _seen(entry: Mapping[str, Any], prefix: str = "") -> _Seen | None:
     texts = [text for pair in pairs for text in pair]
     if not all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in texts):
         return None
-    return tuple(sorted(pairs))
+    return tuple(sorted((_cut(name), _cut(text)) for name, text in pairs))
