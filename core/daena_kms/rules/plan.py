@@ -16,7 +16,12 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.rules.adoption import check_enrollable, enrolment_hour, first_due_by_tag
+from daena_kms.rules.adoption import (
+    check_enrollable,
+    enrolment_hour,
+    first_due_by_tag,
+    known_versions,
+)
 from daena_kms.rules.changeable import check_key, managed, revocable
 from daena_kms.rules.destroying import destroy_note, destroyable
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
@@ -253,7 +258,7 @@ def _enrolment(
     reason = f"enrolled by tag; first due at {format_time(due)}"
     if named and not compromised:
         reason += "; not rotated, because it is not enrolled yet: rotate it again to do so now"
-    known = tuple(version.id for version in key.versions)
+    known = known_versions(key)
     enrolment = Action(key.id, Kind.ENROL, reason, key.current_ref, due=due, versions=known)
     return [enrolment, *rotations] if compromised else [enrolment]
 
