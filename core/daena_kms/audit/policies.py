@@ -25,13 +25,15 @@ from daena_kms.rules.plan import Kind, Outcome
 #: The kinds of actions that set a key's spec and policy.
 SETTING = frozenset({"create", "adopt", "enrol", "policy"})
 #: So many keys are remembered at once; the one that the log has not named for longest goes first.
-MAX_STATES = 20_000
+MAX_STATES = 10_000
+#: So many entries wait for the end of their hour; with more, the earliest is taken as it is.
+MAX_HELD = 20_000
 #: After so many notes the rest is only counted.
 MAX_NOTES = 100
 #: Anybody who may add to the log may add nonsense: longer texts and names are passed over.
 MAX_KEY_ID = 200
 _MAX_TEXT, _MAX_SHOWN = 1000, 200
-_MAX_FIELDS = 10
+_MAX_FIELDS, _MAX_NAME = 10, 40
 _HOUR_LENGTH = len("2026/11/24/12")
 _NOT_SET = {Outcome.FAILED, Outcome.NOT_DONE, Outcome.SKIPPED, Outcome.LEFT}
 
@@ -106,6 +108,8 @@ class PolicyWatch:
             due = entry.get("due")
             event = _Event(time, self._number, record["run"], key_id, kind, result, seen, old, due)
             heapq.heappush(self._held, event)
+            if len(self._held) > MAX_HELD:
+                self._take(heapq.heappop(self._held))
 
     def notes(self) -> Iterator[str]:
         """Yield, at the end of the log, a note for each change that the log itself did not make.
@@ -202,6 +206,8 @@ def _seen(entry: Mapping[str, Any], prefix: str = "") -> _Seen | None:
         return None
     pairs = [("spec", spec), *policy.items()]
     texts = [text for pair in pairs for text in pair]
-    if not all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in texts):
+    if not all(isinstance(t, str) and t.isascii() and len(t) <= _MAX_TEXT for t in texts):
         return None
-    return tuple(sorted((_cut(name), _cut(text)) for name, text in pairs))
+    if any(len(name) > _MAX_NAME for name, _ in pairs):
+        return None
+    return tuple(sorted((name, _cut(text)) for name, text in pairs))
