@@ -3,7 +3,7 @@
 from datetime import UTC, timedelta
 
 from daena_kms.audit.bounds import BoundedLog, ReadBudget, Spent
-from daena_kms.audit.reader import entries_of
+from daena_kms.audit.entries import entries_of
 from daena_kms.audit.records import ROOT, decode, split_name
 from daena_kms.errors import AuditUnavailable
 from daena_kms.objects.base import Objects
