@@ -19,7 +19,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from daena_kms.audit.intents import LONGEST_RUN
 from daena_kms.audit.records import INTENT, MAX_ACTIONS, ROOT
+from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.plan import Kind, Outcome
 
 #: The kinds of actions that set a key's spec and policy.
@@ -27,7 +29,7 @@ SETTING = frozenset({"create", "adopt", "enrol", "policy"})
 #: So many keys are remembered at once; the one that the log has not named for longest goes first.
 MAX_STATES = 10_000
 #: So many entries wait for the end of their hour; with more, the earliest is taken as it is.
-MAX_HELD = 20_000
+MAX_HELD = 10_000
 #: After so many notes the rest is only counted.
 MAX_NOTES = 100
 #: Anybody who may add to the log may add nonsense: longer texts and names are passed over.
@@ -93,9 +95,11 @@ class PolicyWatch:
         hour = _hour(name)
         while self._held and hour is not None and self._held[0].time < hour:
             self._take(heapq.heappop(self._held))
+        time = datetime.fromisoformat(record["time"])
+        if hour is not None and not -CLOCK_SKEW <= time - hour <= LONGEST_RUN + CLOCK_SKEW:
+            return  # no run's; held until its time, it would be held for good
         is_intent = record["type"] == INTENT
         entries = record.get("actions" if is_intent else "results", ())
-        time = datetime.fromisoformat(record["time"])
         for entry in entries[:MAX_ACTIONS]:
             seen, key_id, kind = _seen(entry), entry["key"], entry["kind"]
             # A rotation's outcome holds a policy that changed after its intent was written.

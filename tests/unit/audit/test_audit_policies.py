@@ -16,7 +16,7 @@ from tests.unit.logs import CONTEXT, Hands
 from tests.worlds.memory import START, MemoryObjects
 
 BASE = {"rotate_after": "90d", "grace": "7d", "destroy_after": "never", "keep": "2"}
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class Story:
@@ -321,6 +321,16 @@ def test_nonsense_is_passed_over(nonsense: dict[str, Any], kind: str) -> None:
     record = {"type": "intent", "run": "r", "time": format_time(START), "actions": [odd]}
     watch.see(run_prefix("0" * 32, START), record)
     assert list(watch.notes()) == []
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, 27 * HOUR, 9_999 * HOUR], ids=str)
+def test_a_record_of_another_time_than_its_run_is_passed_over(ahead: timedelta) -> None:
+    """It could hold up all that is known until then."""
+    story = Story()
+    story.tell("a", MINUTE, rotate())
+    story.tell("b", ahead, rotate("password"), began=MINUTE)
+    story.tell("c", 2 * MINUTE, rotate())
+    assert story.notes() == []
 
 
 @pytest.mark.parametrize("name", ["", "log/", "log/9999/99/99/99/x", "elsewhere/a.json"])
