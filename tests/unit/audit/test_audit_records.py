@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from daena_kms.audit.records import (
+    beyond,
     decode,
     encode,
 )
@@ -218,3 +219,10 @@ def test_what_is_compromised_is_yes_or_no(compromised: object, *, good: bool) ->
     else:
         with pytest.raises(AuditUnavailable):
             decode(encode(record), "x")
+
+
+def test_a_long_provider_is_more_than_a_run_writes() -> None:
+    """It stands in all that later runs pass on."""
+    record = RECORDS["intent"]
+    assert beyond({**record, "provider": "p" * 20}) is None
+    assert beyond({**record, "provider": "p" * 21}) == "a provider of 21 characters"
