@@ -20,7 +20,7 @@ from daena_kms.errors import (
 from daena_kms.notify import notify
 from daena_kms.notify.events import of_operation
 from daena_kms.objects.base import Objects
-from daena_kms.rules.adoption import check_adoptable, first_due
+from daena_kms.rules.adoption import check_adoptable, first_due, known_versions
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.fields import tags_of
 from daena_kms.rules.model import Key
@@ -150,7 +150,7 @@ class Operations:
             self._store.adopt(again, {**stale, **given}, self._clock())
             return {}
 
-        versions = [version.id for version in key.versions]
+        versions = list(known_versions(key))
         made = self._in_force(given)
         self._audited("adopt", key_id, base, change, made=made, versions=versions)
         created = key.current.created if key.current is not None else first
@@ -179,7 +179,7 @@ class Operations:
         key = self._changeable(key_id)
         if base is not None:
             check_same_base(key, base)
-        source = self._store.find_version(key, version)
+        source = self._store.find_source(key, version)
         material = self._store.read(key_id, source)
         return self._rotated("rollback", key, material, attestation, version=source)
 

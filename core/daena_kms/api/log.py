@@ -8,6 +8,7 @@ from daena_kms.api.call import Call
 from daena_kms.api.fields import AFTER_RECORD, KEY, LIMIT, RUN, SINCE, SINCE_ANCHOR, UNTIL
 from daena_kms.api.messages import BadRequest, OutOfTime, Response
 from daena_kms.audit.pages import Filter, page
+from daena_kms.audit.problems import PassedOver
 from daena_kms.audit.verify import verify as verify_log
 from daena_kms.engine.clock import Budget
 from daena_kms.engine.generation import older
@@ -19,9 +20,11 @@ def entries(call: Call) -> Response:
     """Answer one page of what was done, in the log's order.
 
     A page ends with a whole object of the log, so it may hold more entries than requested. A page
-    that ends early because the time is over says where to continue, like any other page.
+    that ends early because the time is over says where to continue, like any other page. A note
+    names objects that are no records, and were passed over.
     """
     wanted = Filter(call.value(KEY), call.value(RUN), call.value(SINCE), call.value(UNTIL))
+    passed_over = PassedOver()
     try:
         rows, after = page(
             call.log,
@@ -29,13 +32,15 @@ def entries(call: Call) -> Response:
             after=call.value(AFTER_RECORD),
             limit=call.value(LIMIT),
             over=lambda: call.budget.over,
+            passed_over=passed_over,
         )
     except ConfigError as error:
         raise BadRequest(error.what, todo=error.todo) from None
     allowed = [
         row for row in rows if call.access.allows(call.principal, Permission.AUDIT, str(row["key"]))
     ]
-    return Response(200, {"entries": allowed, **({"next": after} if after else {})})
+    more = {"next": after, "note": passed_over.note()}
+    return Response(200, {"entries": allowed} | {n: text for n, text in more.items() if text})
 
 
 def verify(call: Call) -> Response:

@@ -176,7 +176,7 @@ _ENTRY = record(
     kind=TEXT,
     result=TEXT,
 ) | {"additionalProperties": True}
-ENTRIES = Schema("Entries", record("entries", entries=_list(_ENTRY), next=TEXT))
+ENTRIES = Schema("Entries", record("entries", entries=_list(_ENTRY), next=TEXT, note=TEXT))
 REPORT = Schema(
     "Report",
     _complete(

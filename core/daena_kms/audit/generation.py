@@ -5,7 +5,8 @@ of their closing records: how often the store was changed, and a code by which t
 it wrote that itself. So nobody who may only add to the log can make a store look old.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 _GENERATION, _PROOF = "generation", "generation_proof"
 
@@ -21,9 +22,28 @@ def noted(generation: int, proof_of: ProofOf) -> dict[str, int]:
 def claimed(counts: Mapping[str, object]) -> tuple[int, int] | None:
     """Return the generation and its code in a closing record's counts, if they are there."""
     generation, proof = counts.get(_GENERATION), counts.get(_PROOF)
-    if type(generation) is int and type(proof) is int and 0 < generation < 1 << 63:
-        return generation, proof
-    return None
+    if type(generation) is not int or type(proof) is not int:
+        return None
+    if not 0 < generation < 1 << 63 or not 0 <= proof < 1 << 64:
+        return None
+    return generation, proof
+
+
+class Claims:
+    """What any number of closing records note of a store: 16 bytes for each."""
+
+    def __init__(self) -> None:
+        self._numbers = array("Q")
+
+    def add(self, counts: Mapping[str, object]) -> None:
+        """Take the counts of one closing record."""
+        self._numbers.extend(claimed(counts) or ())
+
+    def __iter__(self) -> Iterator[dict[str, int]]:
+        """Yield what each record notes that notes something, as it stands there."""
+        for number in range(0, len(self._numbers), 2):
+            generation, proof = self._numbers[number : number + 2]
+            yield {_GENERATION: generation, _PROOF: proof}
 
 
 def newest(every: Iterable[Mapping[str, object]], proof_of: ProofOf, least: int = 0) -> int:

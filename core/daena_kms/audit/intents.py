@@ -18,6 +18,7 @@ from daena_kms.audit.records import (
     beyond,
     decode,
     digest,
+    encode,
     split_name,
 )
 from daena_kms.errors import AuditUnavailable, InvalidKeyId
@@ -34,6 +35,8 @@ _TAKEN = ("key", "kind", "base", "version", "why", "due", "compromised", "versio
 _OF_POLICY = ("spec", "policy", "old_spec", "old_policy", "tags", "old_tags")
 #: In characters, in versions, and in the members of a policy: no run writes more.
 _LONGEST, _MOST_VERSIONS, _MOST_MEMBERS = 500, 1000, 20
+#: In bytes, so that what is said of an action has room in a record: no run writes more.
+_LARGEST = 128 * 1024
 #: How many intents are kept in memory.
 _KEPT = 250
 
@@ -59,7 +62,7 @@ def cleaned(action: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
     if not all(_is_written(name, taken[name]) for name in _OF_POLICY if name in taken):
         return None
-    return taken
+    return taken if len(encode(taken)) <= _LARGEST else None
 
 
 def _is_written(name: str, member: object) -> bool:

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from daena_kms.audit.bounds import bounded
+from daena_kms.audit.entries import rows_in
 from daena_kms.audit.folders import folder_at, hours
-from daena_kms.audit.reader import entries_of
-from daena_kms.audit.records import CLOSING_SEQ, ROOT, decode, object_name, split_name
+from daena_kms.audit.problems import PassedOver
+from daena_kms.audit.records import CLOSING_SEQ, ROOT, object_name, split_name
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import Entry, Objects
 
@@ -45,6 +45,7 @@ def page(
     after: str | None = None,
     limit: int = 100,
     over: Callable[[], bool] = bool,
+    passed_over: PassedOver | None = None,
 ) -> tuple[list[dict[str, Any]], str | None]:
     """Return the next entries that are wanted, and where the next page begins.
 
@@ -57,13 +58,14 @@ def page(
         after: Where the page begins, as an earlier page returned it; ``None``: at the beginning.
         limit: The page ends with the object that brings it to this many entries.
         over: Returns whether the time is over; the page then ends early.
+        passed_over: Takes the objects that are no records.
 
     Returns:
         The entries, and the ``after`` of the next page; ``None`` at the end of the log.
 
     Raises:
         ConfigError: ``after`` is not what a page returned.
-        AuditUnavailable: The log can't be read, or one of its objects is not a record.
+        AuditUnavailable: The log can't be read.
     """
     if after is not None and split_name(after) is None:
         msg = f"{after[:80]!r} is not a place in the log"
@@ -74,8 +76,7 @@ def page(
         for entry in _entries(objects, hour, wanted, after or ""):
             if last is not None and (len(rows) >= limit or (over() and last != after)):
                 return rows, last
-            record = decode(bounded(objects, entry) or b"", entry.name)
-            rows += [row for row in entries_of(record) if wanted.takes(row)]
+            rows += [row for row in rows_in(objects, entry, passed_over) if wanted.takes(row)]
             last = entry.name
         end = f"{hour}{_LAST_IN_HOUR}"
         if over() and split_name(end) is not None:

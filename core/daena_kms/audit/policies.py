@@ -11,23 +11,31 @@ that is being read is complete, and can be put in the order of its time. Until t
 for each key one small state is held.
 """
 
+import hashlib
 import heapq
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from daena_kms.audit.intents import LONGEST_RUN
 from daena_kms.audit.records import INTENT, MAX_ACTIONS, ROOT
-from daena_kms.rules.plan import Outcome
+from daena_kms.rules.due import CLOCK_SKEW
+from daena_kms.rules.plan import Kind, Outcome
 
 #: The kinds of actions that set a key's spec and policy.
 SETTING = frozenset({"create", "adopt", "enrol", "policy"})
+#: So many keys are remembered at once; the one that the log has not named for longest goes first.
+MAX_STATES = 10_000
+#: So many entries wait for the end of their hour; with more, the earliest is taken as it is.
+MAX_HELD = 10_000
 #: After so many notes the rest is only counted.
 MAX_NOTES = 100
 #: Anybody who may add to the log may add nonsense: longer texts and names are passed over.
 MAX_KEY_ID = 200
 _MAX_TEXT, _MAX_SHOWN = 1000, 200
-_MAX_FIELDS = 10
+_MAX_FIELDS, _MAX_NAME = 10, 40
 _HOUR_LENGTH = len("2026/11/24/12")
 _NOT_SET = {Outcome.FAILED, Outcome.NOT_DONE, Outcome.SKIPPED, Outcome.LEFT}
 
@@ -63,13 +71,15 @@ class _Event(NamedTuple):
     seen: _Seen | None
     #: Of an intent to change the policy: the one before.
     old: _Seen | None
+    #: When the key is first due, for an enrolment.
+    due: str | None = None
 
 
 class PolicyWatch:
     """Feed it every record of the log in the order of the names, then read :meth:`notes`."""
 
     def __init__(self) -> None:
-        self._states: dict[str, _State] = {}
+        self._states: OrderedDict[str, _State] = OrderedDict()
         self._held: list[_Event] = []
         self._number = 0
         self._notes: list[str] = []
@@ -85,19 +95,25 @@ class PolicyWatch:
         hour = _hour(name)
         while self._held and hour is not None and self._held[0].time < hour:
             self._take(heapq.heappop(self._held))
+        time = datetime.fromisoformat(record["time"])
+        if hour is not None and not -CLOCK_SKEW <= time - hour <= LONGEST_RUN + CLOCK_SKEW:
+            return  # no run's; held until its time, it would be held for good
         is_intent = record["type"] == INTENT
         entries = record.get("actions" if is_intent else "results", ())
-        time = datetime.fromisoformat(record["time"])
         for entry in entries[:MAX_ACTIONS]:
             seen, key_id, kind = _seen(entry), entry["key"], entry["kind"]
-            matters = kind in SETTING or (is_intent and seen is not None)
+            # A rotation's outcome holds a policy that changed after its intent was written.
+            matters = kind in SETTING or seen is not None
             if not matters or len(key_id) > MAX_KEY_ID:
                 continue
             self._number += 1
             result = None if is_intent else entry["result"]
             old = _seen(entry, "old_") if is_intent else None
-            event = _Event(time, self._number, record["run"], key_id, kind, result, seen, old)
+            due = entry.get("due")
+            event = _Event(time, self._number, record["run"], key_id, kind, result, seen, old, due)
             heapq.heappush(self._held, event)
+            if len(self._held) > MAX_HELD:
+                self._take(heapq.heappop(self._held))
 
     def notes(self) -> Iterator[str]:
         """Yield, at the end of the log, a note for each change that the log itself did not make.
@@ -112,6 +128,9 @@ class PolicyWatch:
 
     def _take(self, event: _Event) -> None:
         state = self._states.setdefault(event.key_id, _State())
+        self._states.move_to_end(event.key_id)
+        if len(self._states) > MAX_STATES:
+            self._states.popitem(last=False)
         if event.kind not in SETTING:
             self._observe(event, state, event.seen)
         elif event.result is None:
@@ -121,6 +140,11 @@ class PolicyWatch:
             # Without a policy, here and in its intent, it says only that what was known is over.
             state.seen, state.run = event.seen or intended, event.run
             state.before, state.open = None, False
+            if event.kind == Kind.ENROL and event.due is not None and state.seen is not None:
+                # Where the store may write tags, the enrolment itself sets first-due.
+                state.before, state.open = state.seen, True
+                rest = (pair for pair in state.seen if pair[0] != "first_due")
+                state.seen = tuple(sorted((*rest, ("first_due", event.due))))
         elif event.result in _NOT_SET and state.open:
             state.failed = state.seen
             state.seen, state.before, state.open = state.before, None, False
@@ -142,7 +166,7 @@ class PolicyWatch:
             for name in sorted(before.keys() | after.keys()):
                 old, new = before.get(name, "none"), after.get(name, "none")
                 if old != new:
-                    what = f"{name.replace('_', '-')} changed from {_cut(old)} to {_cut(new)}"
+                    what = f"{name.replace('_', '-')} changed from {old} to {new}"
                     self._note(event, state, what)
         state.seen, state.run, state.before, state.open = seen, event.run, None, False
         state.failed = None
@@ -172,7 +196,11 @@ def _is_part(state: _State, seen: _Seen | None) -> bool:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+    """Return a text that can be kept and shown; two different texts stay different."""
+    if len(text) <= _MAX_SHOWN:
+        return text
+    hashed = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{text[:_MAX_SHOWN]}… (SHA-256 {hashed})"
 
 
 def _seen(entry: Mapping[str, Any], prefix: str = "") -> _Seen | None:
@@ -182,6 +210,8 @@ def _seen(entry: Mapping[str, Any], prefix: str = "") -> _Seen | None:
         return None
     pairs = [("spec", spec), *policy.items()]
     texts = [text for pair in pairs for text in pair]
-    if not all(isinstance(text, str) and len(text) <= _MAX_TEXT for text in texts):
+    if not all(isinstance(t, str) and t.isascii() and len(t) <= _MAX_TEXT for t in texts):
         return None
-    return tuple(sorted(pairs))
+    if any(len(name) > _MAX_NAME for name, _ in pairs):
+        return None
+    return tuple(sorted((name, _cut(text)) for name, text in pairs))

@@ -6,6 +6,8 @@ from daena_kms.audit.records import ROOT
 
 #: So many problems of one kind are named; the rest is counted.
 _NAMED = 50
+#: So many objects that were passed over are named.
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,30 @@ class Problems:
             if kind in self._more:
                 found.append(Problem(ROOT, f"and {self._more[kind]:,} more of this kind: {kind}"))
         return found
+
+
+class PassedOver:
+    """Objects that are named like records and are none: a list of entries passes over them."""
+
+    def __init__(self) -> None:
+        self._names: list[str] = []
+        self._count = 0
+
+    def add(self, name: str) -> None:
+        """Note an object."""
+        self._count += 1
+        if len(self._names) < _SHOWN:
+            self._names.append(name)
+
+    def note(self) -> str | None:
+        """Return for people what was passed over, or ``None``."""
+        if not self._count:
+            return None
+        more = f" and {self._count - _SHOWN:,} more" if self._count > _SHOWN else ""
+        return (
+            f"passed over {self._count:,} objects that no run wrote so, and their entries are not "
+            f"shown: {', '.join(self._names)}{more}. Run audit verify"
+        )
 
 
 def shortened(notes: list[str], count: int) -> list[str]:

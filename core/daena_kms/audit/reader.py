@@ -7,15 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from daena_kms.audit.bounds import BoundedLog, ReadBudget, Spent, bounded
+from daena_kms.audit.entries import rows_in
 from daena_kms.audit.folders import folder_at, hour_of, hours
 from daena_kms.audit.intents import Intents, cleaned, identity, passed_on, read_record
+from daena_kms.audit.problems import PassedOver
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
     MAX_UNRESOLVED,
     OUTCOME,
     ROOT,
-    decode,
     digest,
     object_name,
     split_name,
@@ -351,7 +352,11 @@ def records(objects: Objects, prefix: str = ROOT) -> Iterator[tuple[str, bytes]]
 
 
 def history(
-    objects: Objects, *, key_id: str | None = None, since: datetime | None = None
+    objects: Objects,
+    *,
+    key_id: str | None = None,
+    since: datetime | None = None,
+    passed_over: PassedOver | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield what was done, oldest first: one entry for each result, with its run's who and why.
 
@@ -359,9 +364,10 @@ def history(
         objects: The log.
         key_id: Only entries of this key.
         since: Only entries from this time on; an aware datetime. Hours before it are not listed.
+        passed_over: Takes the objects that are no records: whoever may add to the log may add them.
 
     Raises:
-        AuditUnavailable: The log can't be read, or one of its objects is not a record.
+        AuditUnavailable: The log can't be read.
     """
     start = folder_at(since.astimezone(UTC)) if since is not None else ""
     rows: list[dict[str, Any]] = []
@@ -370,18 +376,11 @@ def history(
             continue
         rows += [
             row
-            for row in entries_of(decode(bounded(objects, entry) or b"", entry.name))
+            for row in rows_in(objects, entry, passed_over)
             if (key_id is None or row["key"] == key_id)
             and (since is None or datetime.fromisoformat(row["time"]) >= since)
         ]
     yield from sorted(rows, key=lambda row: row["time"])
-
-
-def entries_of(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield a record's results, each with its time and its run's who and why."""
-    who = {n: record[n] for n in ("run", "trigger", "principal", "reason", "provider")}
-    for result in record.get("results", ()):
-        yield {"time": result.get("ended") or record["time"], **who, **result}
 
 
 def revokes(action: Mapping[str, Any]) -> bool:

@@ -27,6 +27,8 @@ MAX_ACTIONS = 200
 #: that have no closing record.
 MAX_UNRESOLVED = 200
 MAX_OPEN = 250
+#: In characters.
+MAX_PROVIDER = 20
 
 #: The types of records.
 INTENT, OUTCOME, RECOVERY, CLOSING = "intent", "outcome", "recovery", "closing"
@@ -47,7 +49,18 @@ _COMMON: dict[str, _Type] = {
 }
 _NAMED = ("key", "kind")
 _TIMES = ("at", "due", "started", "ended")
-_OPTIONAL = (*_TIMES, "base", "version", "new_version", "result", "error", "message", "why")
+_OPTIONAL = (
+    *_TIMES,
+    "of_run",
+    "provider",
+    "base",
+    "version",
+    "new_version",
+    "result",
+    "error",
+    "message",
+    "why",
+)
 _SHAPES: dict[str, dict[str, _Type]] = {
     INTENT: {"actions": list},
     OUTCOME: {"results": list},
@@ -173,6 +186,8 @@ def beyond(record: Mapping[str, Any]) -> str | None:
         count = len(record.get(name, ()))
         if count > most:
             return f"{count:,} {what}, and no run writes more than {most}"
+    if len(record["provider"]) > MAX_PROVIDER:
+        return f"a provider of {len(record['provider']):,} characters"
     if record["type"] == OUTCOME and len(record["results"]) > MAX_ACTIONS:
         return f"{len(record['results']):,} results, and no run writes more than {MAX_ACTIONS}"
     return None

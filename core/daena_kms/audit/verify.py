@@ -11,10 +11,10 @@ from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.chain import RunCheck
 from daena_kms.audit.compare import CONFIRMED, OUT_OF_BAND, UNCONFIRMED, Comparison, Finding
 from daena_kms.audit.folders import hour_of
-from daena_kms.audit.generation import claimed
+from daena_kms.audit.generation import Claims
 from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
 from daena_kms.audit.policies import PolicyWatch
-from daena_kms.audit.problems import Problem, Problems
+from daena_kms.audit.problems import Problem, Problems, shortened
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
@@ -38,6 +38,8 @@ _BESIDE = 100
 _NO_NAME = "is not named like an object of the log"
 #: So many runs may be dated ahead by a wrong clock, or begin at once in a new log; more are named.
 _FEW = 20
+#: So many closing records without room are noted; more are counted.
+_FULL = 50
 #: What is read beside the objects themselves, to prove unresolved actions that name no intent.
 _PROOF_CALLS, _PROOF_BYTES = 50_000, 1_000_000_000
 #: So many proofs are kept.
@@ -145,8 +147,11 @@ class _Verification:
         self._proved: OrderedDict[tuple[Any, ...], bool] = OrderedDict()
         self._manifests: OrderedDict[str, None] = OrderedDict()
         self._report = Report()
-        #: The counts of closing records that say how often the store was changed.
-        self._claims: list[Mapping[str, object]] = []
+        #: What closing records say of how often the store was changed.
+        self._claims = Claims()
+        #: Notes on closing records without room for all that was unresolved; how many there are.
+        self._full: list[str] = []
+        self._full_count = 0
         #: The newest closing record that is not dated ahead, and of all: its time, name and hash.
         self._newest: tuple[bool, datetime, str, str] | None = None
         #: How many runs saw no other run's end.
@@ -185,6 +190,7 @@ class _Verification:
         report = self._report
         report.notes += self._witnesses.notes()
         report.notes += self._policies.notes()
+        report.notes += shortened(self._full, self._full_count)
         if self._blind > _FEW:
             what = f"{self._blind:,} runs saw no run before them, and there were some"
             report.notes.append(f"{what}: they had no time to look, or somebody added them")
@@ -231,12 +237,13 @@ class _Verification:
 
     def _note_counts(self, name: str, counts: Mapping[str, Any]) -> None:
         """Note what a closing record counts beside results."""
-        if claimed(counts):
-            self._claims.append(counts)
+        self._claims.add(counts)
         left = counts.get("not_passed_on")
         if isinstance(left, int):
             note = f"{name}: its run could not pass on {left:,} unresolved actions"
-            self._report.notes.append(note)
+            self._full_count += 1
+            if self._full_count <= _FULL:
+                self._full.append(note)
 
     def _end(self, run: RunCheck | None) -> None:
         """Check a run as a whole, and what it says about others."""

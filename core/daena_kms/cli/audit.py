@@ -32,15 +32,20 @@ def show_log(
 ) -> None:
     """Show what was done, when, by whom and why."""
     from daena_kms.audit import open_log
+    from daena_kms.audit.problems import PassedOver
     from daena_kms.audit.reader import history
     from daena_kms.cli.render import history_table
     from daena_kms.rules.durations import parse_time
 
     with reporting(as_json=as_json):
         start = parse_time(since, "--since") if since is not None else None
-        rows = list(history(open_log(), key_id=key, since=start))
+        passed_over = PassedOver()
+        rows = list(history(open_log(), key_id=key, since=start, passed_over=passed_over))
+        note = passed_over.note()
+        if note is not None:
+            tell(note, "yellow", stderr=True)
         if as_json:
-            print_json({"entries": rows})
+            print_json({"entries": rows} | ({"note": note} if note is not None else {}))
         else:
             console().print(history_table(rows))
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from daena_kms.audit.generation import claimed, newest, noted
 from daena_kms.errors import ConfigError, DaenaKMSError
@@ -59,13 +60,14 @@ def check_not_anew(store: Store, counts: Iterable[Mapping[str, object]]) -> None
 
 def older(store: Store, counts: Iterable[Mapping[str, object]]) -> str | None:
     """Return in words how the store is older than these closing records say, or ``None``."""
-    claims = [one for one in counts if _says_more(one)]
-    now = store.generation() if claims else None
-    if now is None:
+    claims = filter(_says_more, counts)
+    first = next(claims, None)
+    now = store.generation() if first is not None else None
+    if first is None or now is None:
         return None
     if _is_new(store):
         return f"{store.title} is new, and the audit log knows one that was changed before"
-    seen = newest(claims, store.proof_of, now)
+    seen = newest(chain([first], claims), store.proof_of, now)
     if seen == now:
         return None
     return f"{store.title} is older than the audit log: it has change {now}, the log saw {seen}"

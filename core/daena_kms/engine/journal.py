@@ -8,7 +8,7 @@ from typing import Any
 from daena_kms.audit.bounds import ReadBudget
 from daena_kms.audit.intents import identity
 from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unresolved_actions
-from daena_kms.audit.records import Context
+from daena_kms.audit.records import Context, encode
 from daena_kms.audit.writer import RunWriter
 from daena_kms.engine.generation import check_not_anew, check_not_older, counts_of
 from daena_kms.errors import DaenaKMSError, KeyNotFound
@@ -226,7 +226,10 @@ class Journal:
 
     def close(self, counts: Mapping[str, int]) -> None:
         """Write the closing record."""
-        self._unresolved.sort(key=lambda action: not revokes(action))
+        # What another store's log may prove here, and what is large, may be forged: it goes last.
+        self._unresolved.sort(
+            key=lambda one: (not self._concerns(one), not revokes(one), len(encode(one)))
+        )
         counts = {**counts, **counts_of(self._store)}
         left = self._writer.close(self._tail, self._unresolved, counts)
         if left:

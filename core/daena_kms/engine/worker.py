@@ -10,7 +10,13 @@ from datetime import timedelta
 
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.request import Request
-from daena_kms.errors import DaenaKMSError, NotManaged, RotationConflict, StoreUnavailable
+from daena_kms.errors import (
+    ConfigError,
+    DaenaKMSError,
+    NotManaged,
+    RotationConflict,
+    StoreUnavailable,
+)
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.emergency import revoked
@@ -182,7 +188,7 @@ class Worker:
         return self._revoked(key, str(action.version))
 
     def _revoked(self, key: Key, version: str) -> str:
-        return revoked(key, version, self._store.revoking, parse_spec(_spec(key)))
+        return revoked(key, version, self._store.revoking, protects=_protects(key))
 
     def _is_fresh(self, taken: timedelta) -> bool:
         return self._clock.elapsed - taken < FRESH
@@ -295,6 +301,14 @@ def _still_current(action: Action, before: Sequence[Result], *, marked: bool) ->
     msg = f"its compromised version {action.version} is still current, so it is not retired"
     todo = "Look at it with show; if that version is still current, run the command again"
     return StoreUnavailable(msg, key_id=action.key_id, todo=todo)
+
+
+def _protects(key: Key) -> bool:
+    """Whether old data may need the key's versions; also where its spec can't be read."""
+    try:
+        return parse_spec(_spec(key)).protects_data
+    except ConfigError:
+        return True
 
 
 def _spec(key: Key) -> str:

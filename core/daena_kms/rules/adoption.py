@@ -29,6 +29,18 @@ _STRUCTURED = re.compile(
 #: A media type other than text.
 _MEDIA_TYPE = re.compile(r"(?!\s*text/)\s*[\w.+-]+/[\w.+-]+\s*(;.*)?", re.ASCII | re.IGNORECASE)
 
+#: An enrolment names so many of the versions that the key has by then, the newest.
+MAX_KNOWN = 1000
+
+
+def known_versions(key: Key) -> tuple[str, ...]:
+    """Return the ids of a key's versions, as its enrolment names them; at most the newest 1,000."""
+    versions = key.versions
+    if len(versions) > MAX_KNOWN:
+        newest = sorted(versions, key=lambda version: version.created, reverse=True)
+        versions = tuple(newest[:MAX_KNOWN])
+    return tuple(version.id for version in versions)
+
 
 def first_due(key_id: str, now: datetime, interval: timedelta) -> datetime:
     """Return when an adopted key is first due: a time from an hour to ``interval`` after ``now``.

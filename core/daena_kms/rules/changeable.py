@@ -1,10 +1,12 @@
 """Which keys may be changed at all: managed ones with a policy that nobody else rotates. Pure."""
 
-from daena_kms.errors import ConfigError, KeyNotFound, NotManaged
+from datetime import datetime
+
+from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound, NotManaged
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key
 from daena_kms.rules.names import check_key_id
-from daena_kms.rules.policy import Defaults, Policy, is_managed, parse_policy
+from daena_kms.rules.policy import Defaults, Policy, is_managed, on_hold, parse_policy
 
 
 def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
@@ -40,3 +42,18 @@ def managed(key: Key) -> bool:
         return is_managed(key.tags)
     except ConfigError as error:
         raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
+
+
+def revocable(key: Key, now: datetime) -> bool:
+    """Whether a key's compromised versions may be retired, even if its policy is refused.
+
+    Only a hold, a deletion, another owner or a name that is no key id stops that, or that the key
+    is not managed. Whoever may tag a key can make its policy one that is refused, and must not
+    keep a compromised value readable by that.
+    """
+    try:
+        check_key_id(key.id)
+        ours = managed(key) and key.owner is None and key.deleted is None
+    except (ConfigError, InvalidKeyId):
+        return False
+    return ours and not on_hold(key.tags, now)

@@ -2,7 +2,6 @@
 
 from daena_kms.errors import ConfigError
 from daena_kms.rules.model import NEVER_CURRENT, Key, Revoking, VersionState
-from daena_kms.rules.specs import Spec
 
 #: The states of versions that can be read beside the current one, if only by their ids.
 _READABLE = {VersionState.PREVIOUS, *NEVER_CURRENT}
@@ -22,20 +21,20 @@ def check_emergency(*, named: bool, reason: str | None, dry_run: bool) -> None:
         raise ConfigError(msg, todo="Give one for the audit log: what leaked, and a ticket")
 
 
-def revoked(key: Key, version: str, revoking: Revoking, spec: Spec) -> str:
+def revoked(key: Key, version: str, revoking: Revoking, *, protects: bool) -> str:
     """Return what revoking a compromised version has done, in words for people.
 
     Args:
         key: The key as it was right before.
         version: The id of the version.
         revoking: What revoking means on this store.
-        spec: What kind of value it is.
+        protects: Whether older data may need the version.
     """
     readable = revoking.readable or "nobody"
     text = f"version {version} is retired: {revoking.means}. Who can still read it: {readable}"
     others = [v.id for v in key.versions if v.state in _READABLE and v.id != version]
     if others:
         text += f". Versions that were not current stay readable: {', '.join(others)}"
-    if spec.protects_data:
+    if protects:
         text += f". Older data may need it. How to read it again: {revoking.undo}"
     return text

@@ -16,8 +16,13 @@ from daena_kms.errors import (
     KeyNotFound,
     RotationConflict,
 )
-from daena_kms.rules.adoption import check_enrollable, enrolment_hour, first_due_by_tag
-from daena_kms.rules.changeable import check_key, managed
+from daena_kms.rules.adoption import (
+    check_enrollable,
+    enrolment_hour,
+    first_due_by_tag,
+    known_versions,
+)
+from daena_kms.rules.changeable import check_key, managed, revocable
 from daena_kms.rules.destroying import destroy_note, destroyable
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
 from daena_kms.rules.durations import about, format_duration, format_time
@@ -148,21 +153,26 @@ def plan_key(
         pending_revocations: Ids of further compromised versions that must still be retired, beside
             those that the store itself has marked.
     """
-    pending = {*pending_revocations, *(v.id for v in key.versions if v.to_revoke)}
+    pending = {v.id for v in key.versions if v.to_revoke}
+    if key.enrolled:  # the log alone does not have a secret of others changed
+        pending |= {*pending_revocations}
     try:
         if not named and (key.deleted is not None or not managed(key)):
             return []
         policy = check_key(key, defaults, can)
         _check_clock(key, now)
     except DaenaKMSError as refused:
-        return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
+        failing = Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)
+        # Nothing stops a revocation that is still to do.
+        revocations = list(_revocations(key, pending, now)) if revocable(key, now) else []
+        return [*revocations, failing]
     if policy.held(now):
         return [_held(key, policy, pending, now)]
     current = key.current
+    revocations = list(_revocations(key, pending, now))
     if current is None or not key.enrolled:
         actions = _enrolment(key, policy, now, named=named, compromised=compromised)
-        return _with_policy(actions, policy)
-    revocations = list(_revocations(key, pending, now))
+        return _with_policy([*revocations, *actions], policy)
     # Whatever leads to a rotation of a version that is to be revoked, it is an emergency rotation.
     leaked = compromised or current.id in pending
     if named:
@@ -248,7 +258,7 @@ def _enrolment(
     reason = f"enrolled by tag; first due at {format_time(due)}"
     if named and not compromised:
         reason += "; not rotated, because it is not enrolled yet: rotate it again to do so now"
-    known = tuple(version.id for version in key.versions)
+    known = known_versions(key)
     enrolment = Action(key.id, Kind.ENROL, reason, key.current_ref, due=due, versions=known)
     return [enrolment, *rotations] if compromised else [enrolment]
 

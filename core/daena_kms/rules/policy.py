@@ -185,6 +185,15 @@ def check_tag(tag: str, text: str, defaults: Defaults, can: Capabilities) -> Non
         _parse(tag, text, tag)
 
 
+def on_hold(tags: Mapping[str, str], now: datetime) -> bool:
+    """Whether the tags put a key on hold at ``now``. A hold that can't be read counts as one."""
+    try:
+        hold = _hold(tags)
+    except ConfigError:
+        return True
+    return hold if isinstance(hold, bool) else now < hold
+
+
 def check_hold_end(until: datetime, now: datetime, key_id: str) -> None:
     """Raise :class:`ConfigError` unless a hold that ends at ``until`` still has time to last."""
     if until <= now:

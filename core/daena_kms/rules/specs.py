@@ -29,6 +29,8 @@ CLASSES = {
 }
 MIN_LENGTH, MAX_LENGTH = 12, 512
 _MIN_ALPHABET = 10
+#: In characters. No cloud's tag is longer, and the audit log holds no longer one.
+MAX_TEXT = 500
 _TOKEN_BYTES = 32
 _SYMMETRIC = {"aes-128": 16, "aes-256": 32, "hmac-256": 32, "hmac-512": 64}
 _ASYMMETRIC = ("ed25519", "rsa-3072", "ec-p256")
@@ -58,7 +60,11 @@ def parse_spec(text: str, name: str = "daena.spec") -> Spec:
         todo = f"Use one of {', '.join(NAMES)}; only password takes options"
         raise ConfigError(msg, todo=todo)
     if word == "password":
-        return _parse_password(text, options, name)
+        spec = _parse_password(text, options, name)
+        if len(text) > MAX_TEXT:
+            msg = f"{name} has {len(text):,} characters"
+            raise ConfigError(msg, todo=f"A key spec has at most {MAX_TEXT}")
+        return spec
     if word == "token":
         return Spec(text, word, protects_data=False, random_bytes=_TOKEN_BYTES)
     return Spec(text, word, protects_data=True, random_bytes=_SYMMETRIC.get(word, 0))

@@ -127,7 +127,7 @@ class CloudKMSAdapter:
             DaenaKMSError: What :meth:`rotate_key` and :meth:`get_key` raise.
         """
         key = self._changeable(key_id, exact=True)
-        material = self.store.read(key_id, self.store.find_version(key, version))
+        material = self.store.read(key_id, self.store.find_source(key, version))
         rotate(self.store, key, material, _now)
         return material
 

@@ -255,3 +255,19 @@ class Store(ABC):
             msg = f"its version {version} was never current"
             raise KeyNotFound(msg, key_id=key.id, todo="Name one that was; show lists them")
         return version
+
+    def find_source(self, key: Key, version: str) -> str:
+        """Return the id of the version to roll back to, which ``version`` names.
+
+        Raises:
+            ConfigError: It does not have the form of this store's ids.
+            KeyNotFound: There is no such version; or the previous one is compromised, and only its
+                id says that it is wanted all the same.
+        """
+        found = self.find_version(key, version)
+        known = key.version(found)
+        if version == "previous" and known is not None and known.to_revoke:
+            msg = f"its previous version {found} is marked as compromised"
+            todo = "Name a version by its id; show lists the ids"
+            raise KeyNotFound(msg, key_id=key.id, todo=todo)
+        return found

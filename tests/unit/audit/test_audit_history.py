@@ -3,8 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from daena_kms.audit.problems import PassedOver
 from daena_kms.audit.reader import history
-from daena_kms.errors import AuditUnavailable
 
 from tests.unit.logs import Hands, write_run
 from tests.worlds.memory import START, MemoryObjects
@@ -38,8 +38,16 @@ def test_history_is_what_was_done(log: MemoryObjects, clock: Hands) -> None:
 
 
 def test_history_does_not_hide_a_broken_record(log: MemoryObjects, clock: Hands) -> None:
-    """A record of ours that can't be read is an error: the list would be incomplete."""
+    """It passes over what is no record, so that nobody can end it, and says so."""
     prefix = write_run(log, clock)
+    write_run(log, clock, key="two-key")
     log.held[f"{prefix}000001.json"] = b"{}"
-    with pytest.raises(AuditUnavailable, match=f"{prefix}000001.json is not a record"):
-        list(history(log))
+    for number in range(7):
+        log.put_new(f"{prefix}{number + 900:06}.json", b"junk")
+    passed_over = PassedOver()
+    assert [row["key"] for row in history(log, passed_over=passed_over)] == ["two-key"]
+    note = passed_over.note() or ""
+    assert note.startswith("passed over 8 objects that no run wrote so, and their entries are not")
+    assert f"shown: {prefix}000001.json, {prefix}000900.json, " in note
+    assert note.endswith(" and 5 more. Run audit verify")
+    assert PassedOver().note() is None

@@ -16,7 +16,7 @@ from tests.unit.logs import CONTEXT, Hands
 from tests.worlds.memory import START, MemoryObjects
 
 BASE = {"rotate_after": "90d", "grace": "7d", "destroy_after": "never", "keep": "2"}
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 
 
 class Story:
@@ -125,6 +125,49 @@ def test_an_intent_may_hold_what_its_outcome_does_not_repeat() -> None:
     assert story.notes() == []
     story.tell("d", 5 * MINUTE, rotate())
     assert len(story.notes()) == 1
+
+
+@pytest.mark.parametrize(("first_due", "notes"), [("then", 0), (None, 0), ("later", 1)])
+def test_an_enrolment_may_set_when_the_key_is_first_due(first_due: str | None, notes: int) -> None:
+    """Where the store can, it writes the time into a tag; elsewhere it notes it otherwise."""
+    story = Story()
+    enrol = {**rotate(kind="enrol"), "due": "then"}
+    story.tell("a", 1 * MINUTE, enrol)
+    story.tell("a", 2 * MINUTE, {"key": "k", "kind": "enrol", "due": "then", "result": "done"}, "o")
+    due = {} if first_due is None else {"first_due": first_due}
+    story.tell("b", 3 * MINUTE, rotate(**due))
+    assert len(story.notes()) == notes
+
+
+def test_a_policy_that_changed_after_the_intent_is_noted() -> None:
+    """The outcome names what the rotation went by, also if it was put back since."""
+    story = Story()
+    story.tell("a", 1 * MINUTE, rotate())
+    story.tell("a", 2 * MINUTE, {**rotate("password"), "result": "done"}, "outcome")
+    story.tell("b", 3 * MINUTE, rotate())
+    notes = story.notes()
+    assert [note.partition(" between ")[0] for note in notes] == [
+        "key k: its spec changed from token to password",
+        "key k: its spec changed from password to token",
+    ]
+
+
+def test_long_texts_are_kept_short_and_apart() -> None:
+    """Two policies that differ at their ends are two, and a note shows the beginning."""
+    long = "x" * 900
+    (note,) = told((rotate(f"{long}a"), "intent"), (rotate(f"{long}b"), "intent"))
+    assert len(note) < 800
+    assert told((rotate(f"{long}a"), "intent"), (rotate(f"{long}a"), "intent")) == []
+
+
+def test_a_bounded_number_of_keys_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that the log has not named for longest is forgotten."""
+    monkeypatch.setattr("daena_kms.audit.policies.MAX_STATES", 2)
+    keys = ["k", "one", "k", "two", "k", "one"]
+    specs = ["token", "token", "token", "token", "password", "password"]
+    story = [({**rotate(s), "key": key}, "intent") for key, s in zip(keys, specs, strict=True)]
+    (note,) = told(*story)
+    assert note.startswith("key k: its spec changed")
 
 
 @pytest.mark.parametrize(
@@ -278,6 +321,16 @@ def test_nonsense_is_passed_over(nonsense: dict[str, Any], kind: str) -> None:
     record = {"type": "intent", "run": "r", "time": format_time(START), "actions": [odd]}
     watch.see(run_prefix("0" * 32, START), record)
     assert list(watch.notes()) == []
+
+
+@pytest.mark.parametrize("ahead", [-HOUR, 27 * HOUR, 9_999 * HOUR], ids=str)
+def test_a_record_of_another_time_than_its_run_is_passed_over(ahead: timedelta) -> None:
+    """It could hold up all that is known until then."""
+    story = Story()
+    story.tell("a", MINUTE, rotate())
+    story.tell("b", ahead, rotate("password"), began=MINUTE)
+    story.tell("c", 2 * MINUTE, rotate())
+    assert story.notes() == []
 
 
 @pytest.mark.parametrize("name", ["", "log/", "log/9999/99/99/99/x", "elsewhere/a.json"])

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from daena_kms.audit.records import (
+    beyond,
     decode,
     encode,
 )
@@ -132,7 +133,10 @@ ENTRIES = {
 
 
 @pytest.mark.parametrize("kind", ENTRIES)
-@pytest.mark.parametrize("field", ["key", "kind", "base", "version", "new_version", "versions"])
+@pytest.mark.parametrize(
+    "field",
+    ["key", "kind", "base", "version", "new_version", "versions", "of_run", "provider"],
+)
 def test_an_entry_of_another_type_is_no_record(kind: str, field: str) -> None:
     """Keys, kinds and versions are text (``versions`` a list of it) wherever they stand.
 
@@ -215,3 +219,10 @@ def test_what_is_compromised_is_yes_or_no(compromised: object, *, good: bool) ->
     else:
         with pytest.raises(AuditUnavailable):
             decode(encode(record), "x")
+
+
+def test_a_long_provider_is_more_than_a_run_writes() -> None:
+    """It stands in all that later runs pass on."""
+    record = RECORDS["intent"]
+    assert beyond({**record, "provider": "p" * 20}) is None
+    assert beyond({**record, "provider": "p" * 21}) == "a provider of 21 characters"

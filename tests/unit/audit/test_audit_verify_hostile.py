@@ -213,3 +213,13 @@ def peak(runs: int) -> int:
 def test_of_a_run_that_was_checked_little_is_kept() -> None:
     """Twice the objects take some hundred bytes more for each run, and not the records."""
     assert (peak(400) - peak(200)) / 200 < 1_200
+
+
+def test_notes_on_full_closing_records_are_bounded(log: MemoryObjects, clock: Hands) -> None:
+    """Fifty are named, whatever else stands among the counts."""
+    forger = Forger(log, clock.now)
+    for number in range(60):
+        forger.closing(counts={"not_passed_on": 7, "x": number, "generation_proof": []})
+    notes = [note for note in checked(log, clock).notes if "could not pass on" in note]
+    assert len(notes) == 50
+    assert "and 10 more like this" in checked(log, clock).notes

@@ -12,6 +12,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.audit.writer import RunWriter
 from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.durations import format_time
+from daena_kms.rules.model import Key
 
 from tests.unit.engine.engines import World
 from tests.unit.forgers import HOUR, NOBODY, Forger, named
@@ -321,3 +322,48 @@ def test_a_run_in_a_hurry_leaves_to_the_next_what_it_could_not_read(world: World
     assert hurried.revoked == []
     assert len(seen) < 40
     assert world.run(3 * HOUR).revoked_versions == {KEY: [version]}
+
+
+EMOJI = "\N{GRINNING FACE}"
+
+
+def test_an_action_that_fills_a_record_does_not_stop_runs(world: World) -> None:
+    """What a run says of it would need more room than a record has."""
+    put = forger(world, DAY * 91)
+    actions = [{"key": "gone", "kind": "enrol", "why": "", "versions": [EMOJI * 80] * 1000}]
+    data = put.record("intent", put.folder(), 0, actions=actions)
+    assert len(data) > 900_000
+    assert world.run(DAY * 91).rotated == [KEY]
+    assert world.run(DAY * 92).ok
+
+
+@pytest.mark.parametrize("tag", ["keep", "tpyo", "spec"])
+def test_no_tag_keeps_a_leaked_value_readable(world: World, tag: str) -> None:
+    """The revocation is made, and the key is reported all the same."""
+    version = leaked(world)
+    world.store.tag(world.store.describe(KEY), {f"daena.{tag}": "password:length=12:x"})
+    summary = world.run(HOUR * 2)
+    assert summary.revoked_versions == {KEY: [version]}
+    assert summary.failed == [KEY]
+
+
+def test_actions_of_another_store_take_no_honest_place(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closing record passes on so many, and those of its own store first."""
+    world.store.lose_answer(KEY)
+    world.run(HOUR, keys=[KEY])
+    put = forger(world, HOUR)
+    actions = [
+        {"key": "aa", "kind": "retire", "version": f"v{n}", "compromised": True} for n in range(200)
+    ]
+    put.record("intent", put.folder(), 0, provider="other", actions=actions)
+
+    def down(key_id: str, **_: object) -> Key:
+        raise StoreUnavailable("down", key_id=key_id)
+
+    monkeypatch.setattr(world.store, "describe", down)
+    world.run(HOUR)
+    passed_on = world.records("closing")[-1]["unresolved"]
+    assert len(passed_on) == 200
+    assert any(action["key"] == KEY for action in passed_on)

@@ -230,3 +230,11 @@ def test_the_error_is_one_of_settings() -> None:
     """It counts as what it is: something to correct in the store."""
     with pytest.raises(ConfigError):
         check_enrollable(by_tag({}))
+
+
+def test_an_enrolment_names_the_newest_versions() -> None:
+    """As many as a reader of the log takes, whatever their order."""
+    versions = [version(DAY), *(previous(DAY * n) for n in range(2, 1_200))]
+    key = replace(tagged(TOKEN, *reversed(versions)), enrolled=False)
+    (enrolment,) = planned(key)
+    assert list(enrolment.versions) == [v.id for v in versions[:1000]]

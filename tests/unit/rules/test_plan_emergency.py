@@ -1,6 +1,7 @@
 """What is planned when a value has leaked, and for revocations that are pending."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from daena_kms.rules.due import needs_detail
@@ -276,3 +277,58 @@ def test_an_emergency_may_use_the_reserve(
 def test_what_is_to_be_revoked_gets_a_closer_look(key: Key, *, closer: bool) -> None:
     """And nothing else does for that."""
     assert needs_detail(key, DEFAULTS, CAN, NOW) is closer
+
+
+MARKED = replace(previous(10 * DAY), compromised=True)
+REFUSED = {"keep": "x", "tpyo": "x", "spec": "password:length=12:classes=digit"}
+STOPPING = [
+    {"hold": "true"},
+    {"hold": "2999-01-01T00:00:00Z"},
+    {"hold": "x"},
+    {"hold": ""},
+    {"managed": "True"},
+]
+
+
+@pytest.mark.parametrize(
+    ("key", "kind"),
+    [
+        *(
+            (tagged({tag: text}, version(HOUR), MARKED), Kind.FAILING)
+            for tag, text in REFUSED.items()
+        ),
+        (tagged({"keep": "x", "hold": "2020-01-01T00:00:00Z"}, MARKED), Kind.FAILING),
+        (tagged({}, MARKED), Kind.FAILING),
+        (tagged({}, version(-6 * MINUTE), MARKED), Kind.FAILING),
+        (replace(tagged({"spec": "token"}, version(HOUR), MARKED), enrolled=False), Kind.ENROL),
+        (replace(tagged({}, version(HOUR), MARKED), drift="an alias is gone"), Kind.FAILING),
+    ],
+)
+@pytest.mark.parametrize("named", [False, True])
+def test_nothing_but_a_hold_stops_a_pending_revocation(
+    key: Key, kind: Kind, *, named: bool
+) -> None:
+    """Whatever else is wrong with the key is reported beside it."""
+    actions = planned(key, named=named)
+    assert (Kind.RETIRE, MARKED.id, True) in kinds(actions)
+    if not (named and key.drift):
+        assert actions[-1].kind is kind
+
+
+@pytest.mark.parametrize("stop", STOPPING, ids=str)
+@pytest.mark.parametrize("wrong", [{}, {"keep": "x"}], ids=str)
+def test_a_hold_stops_it_whatever_else_is_wrong(
+    stop: dict[str, str], wrong: dict[str, str]
+) -> None:
+    """Also one that can't be read, and a tag that does not say that the key is managed."""
+    actions = planned(tagged({**stop, **wrong}, version(HOUR), MARKED))
+    assert not any(action.revokes for action in actions)
+
+
+@pytest.mark.parametrize(
+    "change", [{"owner": "somebody"}, {"deleted": NOW}, {"id": "no id"}], ids=str
+)
+def test_a_refused_key_of_others_is_left_alone(change: dict[str, Any]) -> None:
+    """Another rotation owns it, it is deleted, or no key of ours has such a name."""
+    key = replace(tagged({"keep": "x"}, version(HOUR), MARKED), **change)
+    assert not any(action.revokes for action in planned(key, named=True))

@@ -263,3 +263,13 @@ def test_a_value_of_another_spec_is_refused(number: int) -> None:
     assert refused.value.key_id == "k"
     quoted = value[:20] in repr(refused.value)
     assert not quoted
+
+
+def test_a_text_that_is_too_long_is_no_spec() -> None:
+    """The log could not hold it, and would take the intent for one that no run wrote."""
+    text = "password:length=40:exclude="
+    assert parse_spec(text + ".".join(["22"] * 157)).length == 40
+    with pytest.raises(ConfigError) as refused:
+        parse_spec(text + ".".join(["22"] * 160))
+    assert refused.value.what == "daena.spec has 506 characters"
+    assert refused.value.todo == "A key spec has at most 500"

@@ -203,6 +203,18 @@ class LocalStore(Store):
                 (VersionState.PREVIOUS, key_id, version, VersionState.RETIRED),
             )
 
+    def unmark(self, key_id: str, version: str) -> None:
+        """Remove the mark of a compromised version that is not retired yet; no command does this.
+
+        That calls the emergency off, as far as the store knows of it.
+        """
+        with self._db.changing(key_id) as connection:
+            connection.execute(
+                "UPDATE versions SET compromised = NULL"
+                " WHERE key_id = ? AND id = ? AND compromised = ?",
+                (key_id, version, _PENDING),
+            )
+
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags in one transaction."""
         self._tag(key, tags)

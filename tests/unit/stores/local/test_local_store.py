@@ -196,3 +196,36 @@ def test_a_closed_store_opens_again(home: Path) -> None:
     store.close()
     assert fingerprint(store.read("k")) == first
     store.close()
+
+
+def test_a_mark_is_removed_by_the_store_alone(home: Path) -> None:
+    """An emergency that is called off leaves a key that can be read; a revocation stays."""
+    with closing(LocalStore(home)) as store:
+        key = store.describe("k")
+        first = key.versions[0].id
+        store.mark_compromised(key, first, NOW)
+        assert store.describe("k").versions[0].to_revoke
+        store.unmark("k", first)
+        assert not store.describe("k").versions[0].compromised
+        key = store.describe("k")
+        store.promote(key, store.stage(key, secrets.token_urlsafe(), NOW), NOW)
+        store.revoke(store.describe("k"), first, NOW)
+        store.unmark("k", first)
+        known = store.describe("k").version(first)
+        assert known is not None
+        assert (known.compromised, known.revoked) == (True, True)
+
+
+def test_a_rollback_to_a_leaked_version_needs_its_id(home: Path) -> None:
+    """Who says only `previous` may not know that it is to be revoked."""
+    base = version(2 * DAY, VersionState.PREVIOUS, superseded=DAY)
+    leaked = replace(base, compromised=True)
+    with closing(LocalStore(home)) as store:
+        key = tagged({}, version(DAY), leaked)
+        with pytest.raises(KeyNotFound, match="is marked as compromised"):
+            store.find_source(key, "previous")
+        assert store.find_source(key, leaked.id) == leaked.id
+        assert store.find_version(key, "previous") == leaked.id
+        assert store.find_source(tagged({}, version(DAY), base), "previous") == base.id
+        done = replace(leaked, revoked=True)
+        assert store.find_source(tagged({}, version(DAY), done), "previous") == done.id
