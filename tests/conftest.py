@@ -65,6 +65,7 @@ _WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"
 _LONG = (
     *("tests/infra/test_stack.py", "tests/faults/test_matrix.py", "tests/infra/test_terraform_"),
     *("tests/faults/test_kms_matrix.py", "tests/faults/test_races.py", "tests/infra/"),
+    *("tests/unit/engine/test_machine.py", "tests/docs/"),
 )
 
 

@@ -140,7 +140,7 @@ def junk(honest: Honest) -> st.SearchStrategy[list[tuple[str, bytes]]]:
     return st.lists(objects(), max_size=8)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(data=st.data())
 def test_junk_changes_nothing(honest: Honest, data: st.DataObject) -> None:
     """The two keys are rotated and no other, within the bounds; and verification never raises."""
