@@ -185,11 +185,10 @@ def _spec(value: object, name: str) -> str:
 def _keep(value: object, name: str) -> int | None:
     # In JSON Schema 2.0 is a whole number.
     if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    whole = value is None or (isinstance(value, int) and not isinstance(value, bool))
-    if not whole:
-        raise BadRequest(f"{name} is not a whole number", todo="Write a number, or null")
-    return value  # type: ignore[return-value] # a whole number, as was just checked
+        return int(value)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise BadRequest(f"{name} is not a whole number", todo="Write a number, or null")
 
 
 def _duration(name: str, description: str) -> Field[str | None]:

@@ -26,7 +26,7 @@ from daena_kms.audit.records import (
 )
 from daena_kms.audit.witnesses import Witnesses
 from daena_kms.errors import ConfigError
-from daena_kms.objects.base import Entry, Objects, shown
+from daena_kms.objects.base import Entry, Objects, ascii_name
 from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
@@ -170,7 +170,7 @@ class _Verification:
             parts = split_name(entry.name)
             if parts is None:
                 self._report.objects += 1
-                self._problems.add(shown(entry.name), _NO_NAME)
+                self._problems.add(ascii_name(entry.name), _NO_NAME)
                 continue
             if run is None or run.prefix != parts[0]:
                 self._end(run)
@@ -178,9 +178,9 @@ class _Verification:
             self._read(run, entry)
         self._end(run)
         for name in self._objects.strange(ROOT):  # nothing opens them
-            self._problems.add(shown(name), _NO_NAME)
+            self._problems.add(ascii_name(name), _NO_NAME)
         # Such a name looks like one of the log's, and is beside it.
-        beside = [shown(name) for name in islice(self._objects.strange("/"), _BESIDE)]
+        beside = [ascii_name(name) for name in islice(self._objects.strange("/"), _BESIDE)]
         self._report.notes += [
             f"{name} is outside of {ROOT}, and nothing reads it" for name in beside
         ]

@@ -35,7 +35,7 @@ def is_plain(name: str) -> bool:
     return len(name) <= _LONGEST_NAME and _PLAIN.fullmatch(name) is not None
 
 
-def shown(name: str) -> str:
+def ascii_name(name: str) -> str:
     """Return a name for a report, in ASCII and bounded: it can't move a terminal's cursor."""
     escaped = ascii(name)[1:-1]
     return escaped if len(escaped) <= _SHOWN else f"{escaped[:_SHOWN]}..."
@@ -124,7 +124,7 @@ class Objects(ABC):
         """Yield the names below ``prefix`` that this package gives no object, as they are.
 
         Nothing here opens such an object: some libraries can't, and some names mean another object
-        to them. ``shown`` escapes a name.
+        to them. ``ascii_name`` escapes a name.
         """
         del prefix  # a place that can't have any says so
         return iter(())

@@ -11,7 +11,7 @@ from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import NamedTuple
 
-from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use, is_plain, shown
+from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Objects, Use, ascii_name, is_plain
 
 _TEMPORARY = ".new-"
 #: Who else may read a folder may read what is written into it; nobody else may write to it.
@@ -239,7 +239,7 @@ class FileObjects(Objects):
     def _unfit(self, folder: Path, why: str, error: OSError) -> Exception:
         msg = (
             f"{self._use.label} {self.url} can't be written: the file system of "
-            f"{shown(str(folder))} {why} ({error.strerror})"
+            f"{ascii_name(str(folder))} {why} ({error.strerror})"
         )
         todo = "Use a folder on a file system that has both hard links and fsync of folders"
         return self._use.error(msg, todo=todo)
@@ -263,7 +263,7 @@ class FileObjects(Objects):
             return ""
         root, inner = self._root.as_posix(), os.fspath(path)
         inside = inner.startswith(f"{root}/")
-        return shown(inner.removeprefix(f"{root}/")) if inside else ""
+        return ascii_name(inner.removeprefix(f"{root}/")) if inside else ""
 
 
 def _may_enter(name: str, *, link: bool, linked: bool) -> bool:

@@ -234,3 +234,11 @@ def test_a_folder_is_listed_in_part(tmp_path: Path) -> None:
         assert found == [name for name in names if name > after]
     assert log.get_up_to(names[0], 3) == b"123"
     assert log.get_up_to("log/none", 3) is None
+
+
+def test_the_bounds_are_those_that_the_documents_promise() -> None:
+    """Other tests go by the names: these are the numbers, as docs/AUDIT.md says them."""
+    assert (MAX_CALLS, MAX_BYTES, MAX_OBJECT) == (250, 16_000_000, 1 << 20)
+    text = (Path(__file__).parents[3] / "docs" / "AUDIT.md").read_text()
+    assert "250 calls" in text
+    assert "16 MB" in text

@@ -19,20 +19,6 @@ HOUR = "log/2026/03/01/12"
 NAME = f"{HOUR}/{'0' * 32}/000000.json"
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The folder of a log, which is there already."""
-    folder = tmp_path / "audit"
-    folder.mkdir(mode=0o755)
-    return folder
-
-
-@pytest.fixture
-def log(root: Path) -> FileObjects:
-    """The log in it."""
-    return FileObjects(root)
-
-
 NAMES = [
     *(
         b"a\tb",

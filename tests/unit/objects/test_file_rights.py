@@ -15,24 +15,8 @@ from daena_kms.objects.base import CLAIMS
 from daena_kms.objects.files import FileObjects
 
 from tests.unit.logs import Hands, write_run
+from tests.unit.objects.test_file_places import HOUR, NAME
 from tests.worlds.memory import START
-
-HOUR = "log/2026/03/01/12"
-NAME = f"{HOUR}/{'0' * 32}/000000.json"
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """The folder of a log, which is there already."""
-    folder = tmp_path / "audit"
-    folder.mkdir(mode=0o755)
-    return folder
-
-
-@pytest.fixture
-def log(root: Path) -> FileObjects:
-    """The log in it."""
-    return FileObjects(root)
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, folders: bool) -> None:

@@ -9,7 +9,7 @@ import pytest
 from daena_kms.audit.reader import history, read_tail
 from daena_kms.audit.records import split_name
 from daena_kms.audit.verify import verify
-from daena_kms.objects.base import is_plain, shown
+from daena_kms.objects.base import ascii_name, is_plain
 from daena_kms.objects.cloud import CloudObjects
 from daena_kms.objects.listing import Asked, BlobForm, Form, Lister, Patience, S3Form
 from daena_kms.sdk.listing import Watch
@@ -100,9 +100,11 @@ def test_strange_names_end_nothing(place: Place) -> None:
     assert len(list(history(place.log))) == 2
     report = verify(place.log)
     listed = {*names, *place.log.strange("log/")}
-    # Services replace what no answer may hold, so two names may be shown alike.
+    # Services replace what no answer may hold, so two names may look alike.
     found = [problem.name for problem in report.problems]
-    assert sorted(found) == sorted({shown(name) for name in listed if split_name(name) is None})
+    assert sorted(found) == sorted(
+        {ascii_name(name) for name in listed if split_name(name) is None}
+    )
     assert len(found) > len(set(taken) - ELSEWHERE) / 2
     beside = {name for name in taken if name.startswith("/")}
     assert {note for note in report.notes if "is outside of log/" in note} == {
@@ -185,7 +187,7 @@ def test_any_name_comes_through_a_listing(names: list[str], form: str) -> None:
     assert all(is_plain(name) for name in entries)
     assert not any(is_plain(name) for name in strange)
     for name in strange:
-        text = shown(name)
+        text = ascii_name(name)
         assert text.isascii()
         assert text.isprintable()
         assert len(text) <= 210

@@ -11,7 +11,7 @@ from daena_kms.errors import ConfigError, ManifestInvalid
 from daena_kms.kms.manifests.chain import Chain
 from daena_kms.kms.manifests.format import Manifest, decode, encode, hash_fits, parse
 from daena_kms.kms.manifests.signing import checks, normalized, old_signature
-from daena_kms.objects.base import shown
+from daena_kms.objects.base import ascii_name
 
 #: The kind of the manifest that signs for those of the older system.
 IMPORT = "import"
@@ -128,7 +128,7 @@ def _check_anchor(chain: Chain, since: str, refs: set[str], report: ChainReport)
 
 
 def _not_one(name: str) -> str:
-    return f"{shown(name)} is not the name of a manifest, and was skipped"
+    return f"{ascii_name(name)} is not the name of a manifest, and was skipped"
 
 
 class _Walk:

@@ -137,7 +137,7 @@ class LocalStore(Store):
             ).fetchone()
             if row is None:
                 raise _not_found(key.id)
-            if row[0] != staged.base or _shown(_tags(row[1])) != key.tags:
+            if row[0] != staged.base or _visible(_tags(row[1])) != key.tags:
                 what = "rotated it" if row[0] != staged.base else "changed its tags"
                 msg = f"somebody else {what} meanwhile"
                 raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
@@ -289,7 +289,7 @@ class LocalStore(Store):
         try:
             tags = _tags(str(rows.key["tags"]))
             return Key(
-                *(str(rows.key_id), _shown(tags), tuple(map(_version, rows.versions))),
+                *(str(rows.key_id), _visible(tags), tuple(map(_version, rows.versions))),
                 deleted=_time(rows.key["deleted"]),
                 enrolled=_FOREIGN not in tags,
             )
@@ -324,7 +324,7 @@ def _tags(text: str) -> dict[str, str]:
     return tags
 
 
-def _shown(tags: Mapping[str, str]) -> dict[str, str]:
+def _visible(tags: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in tags.items() if name != _FOREIGN}
 
 
