@@ -9,6 +9,7 @@ from daena_kms.errors import ConfigError
 from daena_kms.sdk.aws.causes import CONFIG, NO_REGION, OTHERS
 from daena_kms.sdk.aws.endpoint import bundle, certificates, configured_endpoint
 from daena_kms.sdk.aws.errors import mapped, sdk_error
+from daena_kms.sdk.aws.events import our_call, pace, prepare
 from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.forms import check_region
 from daena_kms.sdk.listing import Watch
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
 
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 15, 6
-#: These share a quota of 50 a second; a little less leaves room for others.
+#: A rotation's writes share a quota of 50 a second; a little less leaves room for others.
 #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
-_WRITES, _WRITES_PER_SECOND = ("PutSecretValue", "UpdateSecretVersionStage"), 48
-_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException"}
+_WRITES_PER_SECOND = 48
 
 
 class AWS:
@@ -44,11 +44,14 @@ class AWS:
         self._pacer = Pacer(_WRITES_PER_SECOND)
         if self._clients:
             watch("botocore", "boto3", "urllib3")
+        for client in self._clients.values():
+            prepare(client)
 
     def call(self, service: str, operation: str, key_id: str | None, **arguments: object) -> Any:
         """Call one operation and return its answer. Raises our errors, without the SDK's text."""
         client = self.client(service)
-        return mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
+        with our_call():
+            return mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
 
     def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
         """Yield the pages of one listing; the SDK has paginators for some listings only.
@@ -126,24 +129,10 @@ class AWS:
             ours = CONFIG.about(None, name=type(error).__name__)
         else:
             watch("botocore", "boto3", "urllib3")
-            self._pace(client)
+            prepare(client)
+            pace(client, self._pacer.start, self._pacer.wait)
             return client
         raise ours
-
-    def _pace(self, client: "BaseClient") -> None:
-        """Space the rotation's writes once one was throttled; retries go through it too."""
-        events = client.meta.events
-
-        def notice(response: tuple[object, dict[str, Any]] | None, **_: object) -> None:
-            if response is not None and response[1].get("Error", {}).get("Code") in _THROTTLED:
-                self._pacer.start()
-
-        def wait(**_: object) -> None:
-            self._pacer.wait()
-
-        for operation in _WRITES:
-            events.register(f"needs-retry.secretsmanager.{operation}", notice)
-            events.register(f"before-send.secretsmanager.{operation}", wait)
 
 
 def _names(page: Mapping[str, Any]) -> list[str]:
