@@ -14,7 +14,10 @@ from daena_kms.sdk.errors import Meaning
 IN_CALLS = (OSError, ValueError)
 #: And when it finds them first: JSON that has not the members that it should.
 OTHERS = (*IN_CALLS, KeyError, TypeError, AttributeError)
+#: What botocore lets through when it reads an answer that is no object of JSON, or of another form.
+IN_ANSWERS = (*OTHERS, RuntimeError, RecursionError)
 _CREDENTIALS_CODE = frozenset({"botocore.credentials", "botocore.tokens"})
+_ANSWERS_CODE = frozenset({"botocore.parsers"})
 #: The beginning of botocore's text for new credentials that have expired already. It has no class.
 _EXPIRED = "Credentials were refreshed, but"
 
@@ -190,9 +193,18 @@ CLASSES: Mapping[str, Meaning] = {
 
 def is_of_credentials(error: BaseException) -> bool:
     """Return whether an error came up where botocore finds or renews credentials."""
+    return _is_from(error, _CREDENTIALS_CODE)
+
+
+def is_of_answer(error: BaseException) -> bool:
+    """Return whether an error came up where botocore reads an answer."""
+    return _is_from(error, _ANSWERS_CODE) and not is_of_credentials(error)
+
+
+def _is_from(error: BaseException, modules: frozenset[str]) -> bool:
     trace = error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") in _CREDENTIALS_CODE:
+        if trace.tb_frame.f_globals.get("__name__") in modules:
             return True
         trace = trace.tb_next
     return False

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
+from daena_kms.sdk.aws.answers import check_answer
 from daena_kms.sdk.aws.causes import CONFIG, NO_REGION, OTHERS
 from daena_kms.sdk.aws.endpoint import bundle, certificates, configured_endpoint
 from daena_kms.sdk.aws.errors import mapped, sdk_error
@@ -48,10 +49,16 @@ class AWS:
             prepare(client)
 
     def call(self, service: str, operation: str, key_id: str | None, **arguments: object) -> Any:
-        """Call one operation and return its answer. Raises our errors, without the SDK's text."""
+        """Call one operation and return its answer. Raises our errors, without the SDK's text.
+
+        What comes back and is no answer (:mod:`daena_kms.sdk.aws.answers`) raises
+        :class:`~daena_kms.errors.StoreUnavailable`: nobody knows whether the call took effect.
+        """
         client = self.client(service)
         with our_call():
-            return mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
+            answer = mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
+        check_answer(operation, arguments, answer, key_id)
+        return answer
 
     def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
         """Yield the pages of one listing; the SDK has paginators for some listings only.

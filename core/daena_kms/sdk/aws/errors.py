@@ -11,14 +11,17 @@ from daena_kms.errors import (
     DaenaKMSError,
     KeyExists,
     KeyNotFound,
+    NotManaged,
     StoreUnavailable,
 )
 from daena_kms.sdk.aws.causes import (
     CLASSES,
     DAMAGED,
+    IN_ANSWERS,
     IN_CALLS,
     UNKNOWN,
     is_expired,
+    is_of_answer,
     is_of_credentials,
     of_transport,
 )
@@ -45,7 +48,11 @@ class FailedError(StoreUnavailable):
     def __init__(self, reason: str, operation: str, key_id: str | None) -> None:
         self.reason = reason
         msg = f"{operation} failed ({reason or 'no code'})"
-        super().__init__(msg, key_id=key_id, todo="Try again, or wait for the next run")
+        todo = "Try again, or wait for the next run"
+        if reason.isdecimal():
+            msg = f"{operation} failed: status {reason}, and no error of AWS"
+            todo = "Look for a proxy in between; the next run tries again"
+        super().__init__(msg, key_id=key_id, todo=todo)
 
 
 _POLICY = "Look at it with aws secretsmanager get-resource-policy"
@@ -123,6 +130,8 @@ _ERRORS: Mapping[str, Meaning] = {
 }
 #: The codes of :class:`RefusedError`.
 _REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
+#: What Secrets Manager says of every change of a replica. Its code has many other meanings.
+_REPLICA = "Operation not permitted on a replica secret"
 
 #: These say that the clock is wrong, and nothing else.
 _CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"})
@@ -164,7 +173,12 @@ def mapped[T](
     def translate(error: Exception) -> DaenaKMSError:
         if isinstance(error, ClientError):
             return _service_error(error, operation, key_id)
+        if is_of_answer(error):
+            # The call may have taken effect.
+            return DAMAGED.about(key_id, name=type(error).__name__)
         if isinstance(error, RuntimeError) and not is_expired(error):
+            raise error
+        if not (more or isinstance(error, (*IN_CALLS, *foreseen))):
             raise error
         plain = type(error).__module__ != BotoCoreError.__module__
         if (
@@ -176,15 +190,8 @@ def mapped[T](
             return DAMAGED.about(key_id, name=type(error).__name__)
         return sdk_error(error, key_id)
 
-    kinds = (
-        ClientError,
-        BotoCoreError,
-        ResponseParserError,
-        RuntimeError,
-        EOFError,
-        *IN_CALLS,
-        *more,
-    )
+    foreseen = (BotoCoreError, ResponseParserError, RuntimeError, EOFError)
+    kinds = (ClientError, *foreseen, *IN_ANSWERS, *more)
     return translated(call, kinds, translate)
 
 
@@ -209,17 +216,28 @@ def clock_refused(code: str, text: str, theirs: datetime | None) -> bool:
     return code in _MAYBE_CLOCK and (bool(_DATED.search(text.lower())) or is_off(theirs))
 
 
+def _told(error: "ClientError") -> tuple[str, str]:
+    """Return a service's code and its text."""
+    answer = error.response.get("Error", {})
+    return str(answer.get("Code", "")), str(answer.get("Message", ""))
+
+
 def _service_error(error: "ClientError", operation: str, key_id: str | None) -> DaenaKMSError:
     answer, metadata = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     headers = metadata.get("HTTPHeaders", {})
-    code, theirs = str(answer.get("Code", "")), read_date(headers.get("date"))
-    if clock_refused(code, str(answer.get("Message", "")), theirs):
+    (code, text), theirs = _told(error), read_date(headers.get("date"))
+    if clock_refused(code, text, theirs):
         return wrong_clock("AWS", theirs, key_id)
+    if code in _REFUSED and _REPLICA in text:
+        msg = "it is a replica of a secret elsewhere, and AWS allows no change of its value here"
+        todo = "Rotate its primary, or make the replica a secret of its own"
+        return NotManaged(msg, key_id=key_id, todo=todo)
     if code in _ERRORS:
         return _ERRORS[code].about(key_id, operation=operation, code=code)
     if code in _REFUSED:
         return RefusedError(code, operation, key_id)
-    if code in _ELSEWHERE:
+    # Without the header, a bare status may be that of a proxy, which wants a login.
+    if code in _ELSEWHERE and (not code.isdecimal() or "x-amz-bucket-region" in headers):
         return elsewhere(headers.get("x-amz-bucket-region") or answer.get("Region"))
     return FailedError(safe_word(code), operation, key_id)
 

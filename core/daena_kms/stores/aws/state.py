@@ -12,6 +12,7 @@ from daena_kms.rules.policy import PREFIX
 from daena_kms.stores.aws.labels import Labels
 
 _REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
+_ACCOUNT = re.compile(r"arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]*:([0-9]{12}):", re.ASCII)
 
 
 def labels_of(key: Key) -> Labels:
@@ -107,6 +108,11 @@ def _owner(answer: Mapping[str, Any], region: str | None) -> str | None:
         return f"the partner {answer['Type']} (a managed external secret)"
     if answer.get("RotationEnabled"):
         return "Secrets Manager's own rotation (RotationEnabled)"
+    elsewhere = answer.get("CrossAccountPrimary")
+    if elsewhere:
+        found = _ACCOUNT.search(str(elsewhere))
+        account = f"account {found[1]}" if found else "another account"
+        return f"it is a replica, and its primary in {account}"
     primary = answer.get("PrimaryRegion")
     if primary and region and primary != region:
         return f"it is a replica, and its primary in {primary}"

@@ -20,6 +20,7 @@ from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.rules.specs import Randomness
+from daena_kms.sdk.aws.answers import check_listed, proves_itself
 from daena_kms.sdk.aws.client import AWS
 from daena_kms.sdk.aws.errors import RefusedError
 from daena_kms.stores.aws.block import Blocks
@@ -37,8 +38,9 @@ from daena_kms.stores.aws.labels import (
     enrolled_label,
     label,
 )
+from daena_kms.stores.aws.looks import check_replicas, check_tagged, unless_made
 from daena_kms.stores.aws.random import KmsRandom
-from daena_kms.stores.aws.state import labels_of, replicas_in, to_key, with_label
+from daena_kms.stores.aws.state import labels_of, to_key, with_label
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.randomness import Pool
 
@@ -91,6 +93,7 @@ class AWSStore(Store):
             for entry in page["SecretList"]:
                 # The filter also matches longer names that begin so.
                 if any(tag["Key"] == MANAGED for tag in entry.get("Tags", ())):
+                    check_listed(entry)
                     yield to_key(entry, region)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
@@ -110,7 +113,9 @@ class AWSStore(Store):
         which = {"VersionStage": CURRENT} if version is None else {"VersionId": version}
         try:
             answer = self._call("get_secret_value", key_id, **which)
-        except RefusedError:
+        except RefusedError as error:
+            if error.reason != "InvalidRequestException":
+                raise
             msg = "it is deleted, or has no such version"
             todo = "If it is deleted, restore it; show lists its versions"
             raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
@@ -135,13 +140,15 @@ class AWSStore(Store):
                 **kms,
             )
         except RefusedError as error:
-            if error.reason != "InvalidRequestException":
+            if error.reason != "InvalidRequestException" or not self._is_deleted(key_id):
                 raise
             msg = "it exists already, deleted but recoverable"
             raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
-        # Pinned from the start, as every later version is by the put itself.
+        # Pinned from the start, as every later version is by the put itself. A secret may not be
+        # found right after its creation; then its first rotation pins the version.
         created = str(answer["VersionId"])
-        self._move(key_id, label(MADE, created, now), to=created)
+        with contextlib.suppress(KeyNotFound, StoreUnavailable):
+            self._move(key_id, label(MADE, created, now), to=created)
         return created
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
@@ -248,10 +255,13 @@ class AWSStore(Store):
         """Set and remove tags; other tags on the secret stay."""
         wanted = [{"Key": n, "Value": v} for n, v in tags.items() if v is not None]
         unwanted = [n for n, v in tags.items() if v is None and n in key.tags]
+        answers = []
         if wanted:
-            self._call("tag_resource", key.id, Tags=wanted)
+            answers.append(self._call("tag_resource", key.id, Tags=wanted))
         if unwanted:
-            self._call("untag_resource", key.id, TagKeys=unwanted)
+            answers.append(self._call("untag_resource", key.id, TagKeys=unwanted))
+        if not all(map(proves_itself, answers)):
+            check_tagged(self.describe(key.id), tags)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Pin the versions that somebody else made, and tag the secret."""
@@ -287,23 +297,22 @@ class AWSStore(Store):
         del now
         if key.deleted is not None:
             return
-        try:
-            self._call("delete_secret", key.id, RecoveryWindowInDays=RECOVERY_DAYS)
-        except RefusedError:
-            regions = replicas_in(self._call("describe_secret", key.id))
-            if not regions:
-                raise
-            msg = f"AWS deletes no secret with replicas, and it has some in {', '.join(regions)}"
-            todo = (
-                "Run: aws secretsmanager remove-regions-from-replication "
-                f"--secret-id {key.id} --remove-replica-regions {' '.join(regions)}"
-            )
-            raise ConfigError(msg, key_id=key.id, todo=todo) from None
+
+        def is_made() -> bool:
+            look = self._call("describe_secret", key.id)
+            check_replicas(look, key.id)
+            return bool(look.get("DeletedDate"))
+
+        window = {"RecoveryWindowInDays": RECOVERY_DAYS}
+        unless_made(lambda: self._call("delete_secret", key.id, **window), is_made)
 
     def restore(self, key: Key) -> None:
         """Cancel the deletion."""
         if key.deleted is not None:
-            self._call("restore_secret", key.id)
+            unless_made(
+                lambda: self._call("restore_secret", key.id),
+                lambda: self.describe(key.id).deleted is None,
+            )
 
     def randomness(self, expected: int) -> Randomness:
         """Return a pool that KMS fills, up to 1,024 bytes a call for all keys of a run."""
@@ -344,11 +353,16 @@ class AWSStore(Store):
 
     def _remove_label(self, key_id: str, stage: str, version: str) -> None:
         """Remove a label, if nobody else has done so."""
+        unless_made(
+            lambda: self._move(key_id, stage, off=version),
+            lambda: labels_of(self.describe(key_id)).holder(stage) != version,
+        )
+
+    def _is_deleted(self, key_id: str) -> bool:
         try:
-            self._move(key_id, stage, off=version)
-        except RefusedError as error:
-            if error.reason != "InvalidParameterException":
-                raise
+            return self.describe(key_id).deleted is not None
+        except DaenaKMSError:
+            return False
 
     def _keep(self, key_id: str, labels: Labels, versions: Iterable[str], now: datetime) -> None:
         """Pin versions that are or were current."""

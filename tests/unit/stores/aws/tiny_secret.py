@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+#: What nearly every answer holds.
+NAMED = {
+    "ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:some-key-a1b2c3",
+    "Name": "some-key",
+}
+
+
 class Killed(BaseException):
     """The process that was making calls is no more."""
 
@@ -56,7 +63,7 @@ class TinySecret:
     def describe_secret(self, **_: object) -> Mapping[str, object]:
         """Answer what there is."""
         return {
-            "Name": "some-key",
+            **NAMED,
             "CreatedDate": self.created,
             "LastChangedDate": self.clock(),
             "Tags": [{"Key": name, "Value": value} for name, value in self.tags.items()],
@@ -70,12 +77,13 @@ class TinySecret:
         **_: object,
     ) -> Mapping[str, object]:
         """Add a version under labels."""
-        return self._call(lambda: self._place(VersionStages, ClientRequestToken))
+        self._call(lambda: self._place(VersionStages, ClientRequestToken))
+        return {**NAMED, "VersionId": ClientRequestToken}
 
     def create_secret(self, ClientRequestToken: str, **_: object) -> Mapping[str, object]:
         """Add the first version."""
         self._call(lambda: self._place([CURRENT], ClientRequestToken))
-        return {"VersionId": ClientRequestToken}
+        return {**NAMED, "VersionId": ClientRequestToken}
 
     def tag_resource(self, Tags: Sequence[Mapping[str, str]], **_: object) -> Mapping[str, object]:
         """Set tags."""
@@ -83,7 +91,8 @@ class TinySecret:
         def change() -> None:
             self.tags |= {tag["Key"]: tag["Value"] for tag in Tags}
 
-        return self._call(change)
+        self._call(change)
+        return {"ResponseMetadata": {"RequestId": "1"}}
 
     def update_secret_version_stage(
         self,
@@ -105,16 +114,16 @@ class TinySecret:
             else:
                 del self.labels[VersionStage]
 
-        return self._call(change)
+        self._call(change)
+        return NAMED
 
-    def _call(self, change: Callable[[], None]) -> Mapping[str, object]:
+    def _call(self, change: Callable[[], None]) -> None:
         self.die_at -= 1
         if self.die_at == 0 and not self.after:
             raise Killed
         change()
         if self.die_at == 0:
             raise Killed
-        return {}
 
     def _place(self, labels: Sequence[str], version: str) -> None:
         moved = dict(self.labels)

@@ -1,0 +1,62 @@
+"""What a look at a secret says where an answer or a refusal alone proves nothing.
+
+The SDK repeats a call whose answer was lost, and then gets the refusal of a change that is made
+already. The code of that refusal also stands for changes that AWS never makes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from daena_kms.errors import ConfigError
+from daena_kms.rules.model import Key
+from daena_kms.sdk.aws.answers import no_answer
+from daena_kms.sdk.aws.errors import RefusedError
+from daena_kms.stores.aws.state import replicas_in
+
+
+def unless_made(change: Callable[[], object], is_made: Callable[[], bool]) -> None:
+    """Make a change, which may be made already.
+
+    Args:
+        change: Makes it.
+        is_made: Looks whether it is made; called only after a refusal.
+
+    Raises:
+        RefusedError: It was refused, and is not made.
+    """
+    try:
+        change()
+    except RefusedError as error:
+        refused = error
+    else:
+        return
+    if not is_made():
+        raise refused
+
+
+def check_tagged(key: Key, wanted: Mapping[str, str | None]) -> None:
+    """Raise unless the key has these tags; ``None`` stands for one that it must not have.
+
+    Raises:
+        StoreUnavailable: It has not, so what answered the change was not AWS, or AWS is behind.
+    """
+    if any(key.tags.get(name) != value for name, value in wanted.items()):
+        raise no_answer("tag_resource", key.id)
+
+
+def check_replicas(answer: Mapping[str, Any], key_id: str) -> None:
+    """Raise the error for a secret that can't be deleted because it has replicas.
+
+    Args:
+        answer: An answer of ``DescribeSecret``.
+        key_id: The key.
+    """
+    regions = replicas_in(answer)
+    if not regions:
+        return
+    msg = f"AWS deletes no secret with replicas, and it has some in {', '.join(regions)}"
+    todo = (
+        "Run: aws secretsmanager remove-regions-from-replication "
+        f"--secret-id {key_id} --remove-replica-regions {' '.join(regions)}"
+    )
+    raise ConfigError(msg, key_id=key_id, todo=todo)

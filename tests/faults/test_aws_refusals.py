@@ -1,0 +1,188 @@
+"""On AWS: a refusal says only that a call was refused. What is so already is seen by a look.
+
+One code of Secrets Manager has many reasons: InvalidParameterException also stands for a change of
+a replica, and ResourceNotFoundException also for a secret that was created a moment ago.
+"""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+from daena_kms.errors import (
+    KeyExists,
+    KeyNotFound,
+    NotManaged,
+)
+from daena_kms.rules.plan import Outcome
+from daena_kms.sdk.aws.errors import RefusedError
+
+from infra.local.http_server import Response
+from tests.faults.proxies import Proxy, refusal, with_member
+from tests.worlds.aws import AwsWorld
+from tests.worlds.base import DAY, value
+
+KEY, NEW = "app-key", "new-key"
+REPLICA = (
+    "Operation not permitted on a replica secret. Call must be made in primary secret's region."
+)
+PRIMARY = {
+    "PrimarySecretARN": "arn:aws:secretsmanager:eu-central-1:210987654321:secret:app-key-a1b2c3",
+    "ReplicationStatus": "InSync",
+}
+
+
+@pytest.fixture
+def proxy(aws: AwsWorld) -> Proxy:
+    """Give a proxy that passes everything on."""
+    found = Proxy(aws.sim)
+    aws.adapter = aws.adapter_of(*found.clients())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("member", "shown", "words"),
+    [
+        ("CrossAccountPrimary", PRIMARY, "its primary in account 210987654321"),
+        ("CrossAccountPrimary", {"ReplicationStatus": "Pending"}, "its primary in another account"),
+        ("PrimaryRegion", "us-east-1", "its primary in us-east-1"),
+        ("Type", "ACME", "the partner ACME"),
+        ("OwningService", "rds", "the AWS service rds"),
+        ("RotationEnabled", True, "Secrets Manager's own rotation"),
+    ],
+    ids=["another account's", "not yet replicated", "another region's", "partner", "rds", "own"],
+)
+def test_a_secret_that_others_own(
+    aws: AwsWorld, proxy: Proxy, member: str, shown: object, words: str
+) -> None:
+    """No run, no person and no adoption changes it, though it carries our tags.
+
+    docs.aws.amazon.com/secretsmanager/latest/userguide/cross-account-replicate-status.html: a
+    replica of another account is in its primary's region, and shows only CrossAccountPrimary, in
+    DescribeSecret alone.
+    """
+    aws.create(KEY)
+    before = aws.state()
+    proxy.answer("DescribeSecret", with_member(member, shown), times=20)
+    changes: list[Callable[[], object]] = [
+        lambda: aws.adapter.rotate_key(KEY),
+        lambda: aws.adapter.delete_key(KEY),
+        lambda: aws.operations().rollback(KEY, aws.current(KEY)),
+        lambda: aws.operations().adopt(KEY, spec="token"),
+    ]
+    for change in changes:
+        with pytest.raises(NotManaged, match=words):
+            change()
+    summary = aws.run(91 * DAY)
+    assert (summary.rotated, summary.failed) == ([], [KEY])
+    assert aws.state() == before
+
+
+def test_the_primary_of_a_replica_is_ours(aws: AwsWorld, proxy: Proxy) -> None:
+    """PrimaryRegion also stands in the primary itself, where it is the region that it is in."""
+    aws.create(KEY)
+    proxy.answer("DescribeSecret", with_member("PrimaryRegion", "eu-central-1"), times=9)
+    assert aws.run(91 * DAY).rotated == [KEY]
+
+
+def takes_off(asked: Mapping[str, object]) -> bool:
+    """Whether a request takes a label off a version, and puts it on none."""
+    return "MoveToVersionId" not in asked
+
+
+@pytest.mark.parametrize("message", [REPLICA, "Something is not right with this parameter."])
+def test_a_refused_retirement_is_not_done(aws: AwsWorld, proxy: Proxy, message: str) -> None:
+    """A label that can't be taken off is not one that was taken off already."""
+    aws.operations().create(KEY, spec="token")
+    old = aws.current(KEY)
+    aws.run(91 * DAY)
+    no = refusal("InvalidParameterException", message)
+    proxy.answer("UpdateSecretVersionStage", no, first=False, times=9, when=takes_off)
+    summary = aws.run(99 * DAY)
+    assert (summary.retired, summary.failed) == ([], [KEY])
+    assert old in aws.readable(KEY)
+
+
+def test_a_label_that_somebody_else_took_off(aws: AwsWorld, proxy: Proxy) -> None:
+    """The refusal and a look together say that it is gone."""
+    aws.operations().create(KEY, spec="token")
+    aws.run(91 * DAY)
+    no = refusal(
+        "InvalidParameterException", "RemoveFromVersionId must be the version that has it."
+    )
+    proxy.answer("UpdateSecretVersionStage", no, times=9, when=takes_off)
+    assert aws.run(99 * DAY).retired == [KEY]
+    assert proxy.answered
+
+
+@pytest.mark.parametrize(
+    "answered",
+    [
+        refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
+        Response(200, b"<html></html>"),
+        refusal("InternalServiceError", "An error occurred on the server side.", 500),
+    ],
+    ids=["not found yet", "a page", "an error"],
+)
+def test_a_secret_that_is_not_found_yet(aws: AwsWorld, proxy: Proxy, answered: Response) -> None:
+    """What follows a creation can't undo it: the caller gets the value, and a rotation pins it.
+
+    hashicorp/terraform-provider-aws#18406: a read right after a creation may not find the secret.
+    """
+    proxy.answer("UpdateSecretVersionStage", answered, first=False)
+    given = value()
+    assert aws.adapter.create_key(KEY, given) == given
+    assert aws.adapter.get_key(KEY) == given
+    proxy.answer("UpdateSecretVersionStage", answered, first=False)
+    aws.operations().create(NEW)
+    [row] = [row for record in aws.records() for row in record.get("results", ())]
+    assert row["result"] == Outcome.DONE
+    old = aws.current(NEW)
+    aws.create("another-key")
+    assert aws.look(NEW).enrolled
+    summary = aws.run(91 * DAY, keys=[KEY, NEW])
+    assert sorted(summary.rotated) == [KEY, NEW]
+    labels = aws.sim.secrets.secret(NEW).stages()[old]
+    assert any(label.startswith("daena-keep-") for label in labels)
+    assert old in aws.readable(NEW)
+
+
+def test_creating_what_is_deleted(aws: AwsWorld, proxy: Proxy) -> None:
+    """Only a look that shows it deleted says so; the code alone stands for more."""
+    aws.create(KEY)
+    aws.adapter.delete_key(KEY)
+    with pytest.raises(KeyExists, match="deleted but recoverable"):
+        aws.adapter.create_key(KEY)
+    proxy.answer("CreateSecret", refusal("InvalidRequestException", "Something else."), first=False)
+    with pytest.raises(RefusedError, match="InvalidRequestException"):
+        aws.adapter.create_key(NEW)
+
+
+def test_a_deletion_that_is_made_already(aws: AwsWorld, proxy: Proxy) -> None:
+    """The refusal and a look together say that it is made; the refusal alone does not.
+
+    The SDK repeats a call whose answer was lost, and gets this refusal.
+    """
+    aws.create(KEY)
+    no = refusal("InvalidRequestException", "It was marked for deletion.")
+    proxy.answer("DeleteSecret", no, first=False)
+    with pytest.raises(RefusedError):
+        aws.operations().delete(KEY)
+    proxy.answer("DeleteSecret", no)
+    aws.operations().delete(KEY)
+    assert aws.look(KEY).deleted is not None
+    proxy.answer("RestoreSecret", no, first=False)
+    with pytest.raises(RefusedError):
+        aws.operations().restore(KEY)
+    proxy.answer("RestoreSecret", no)
+    aws.operations().restore(KEY)
+    assert aws.look(KEY).deleted is None
+
+
+def test_reading_with_a_parameter_that_is_refused(aws: AwsWorld, proxy: Proxy) -> None:
+    """Not every refusal of a read says that there is nothing."""
+    aws.create(KEY)
+    proxy.answer("GetSecretValue", refusal("InvalidParameterException", "Something else."))
+    with pytest.raises(RefusedError):
+        aws.adapter.get_key(KEY)
+    proxy.answer("GetSecretValue", refusal("InvalidRequestException", "It is deleted."))
+    with pytest.raises(KeyNotFound, match="it is deleted, or has no such version"):
+        aws.adapter.get_key(KEY)
