@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 from daena_kms.errors import (
+    AccessDenied,
+    ConfigError,
+    DaenaKMSError,
     KeyExists,
     KeyNotFound,
     NotManaged,
@@ -186,3 +189,98 @@ def test_reading_with_a_parameter_that_is_refused(aws: AwsWorld, proxy: Proxy) -
     proxy.answer("GetSecretValue", refusal("InvalidRequestException", "It is deleted."))
     with pytest.raises(KeyNotFound, match="it is deleted, or has no such version"):
         aws.adapter.get_key(KEY)
+
+
+# What a KMS key that can't be used does to the secrets under it.
+
+
+def broken(aws: AwsWorld, state: str) -> None:
+    """Make the KMS key of the secrets unusable."""
+    key = aws.sim.kms.keys[aws.kms_key]
+    key.enabled = False
+    if state == "PendingDeletion":
+        key.deletion = aws.began + 7 * DAY
+
+
+CALLS: dict[str, Callable[[AwsWorld], object]] = {
+    "rotate": lambda w: w.adapter.rotate_key(KEY),
+    "rotate a password": lambda w: w.adapter.rotate_key("a-password", value()),
+    "create": lambda w: w.adapter.create_key(NEW, value()),
+    "read": lambda w: w.adapter.get_key(KEY),
+}
+STATES = {
+    "Disabled": ("is disabled", "aws kms enable-key --key-id"),
+    "PendingDeletion": ("is pending deletion, on 20", "aws kms cancel-key-deletion --key-id"),
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("call", CALLS)
+def test_a_kms_key_that_can_not_be_used(aws: AwsWorld, proxy: Proxy, call: str, state: str) -> None:
+    """The error names the key and its state, and what mends that."""
+    aws.create(KEY, "a-password")
+    broken(aws, state)
+    with pytest.raises((AccessDenied, ConfigError)) as caught:
+        CALLS[call](aws)
+    words, todo = STATES[state]
+    assert f"KMS key {aws.kms_key} {words}" in str(caught.value)
+    assert f"(state {state})" in str(caught.value)
+    assert f"{todo} {aws.kms_key}" in str(caught.value)
+    assert proxy.answered == []
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_without_the_permission_to_look(aws: AwsWorld, proxy: Proxy, call: str) -> None:
+    """The key is named, and how to look; nothing else fails, and it is asked for once."""
+    aws.create(KEY, "a-password")
+    broken(aws, "Disabled")
+    aws.sim.faults.deny("DescribeKey")
+    for _ in range(3):
+        with pytest.raises((AccessDenied, ConfigError)) as caught:
+            CALLS[call](aws)
+        assert f"aws kms describe-key --key-id {aws.kms_key} shows its state" in str(caught.value)
+    assert aws.sim.calls.counts()["DescribeKey"] == 1
+    assert proxy.answered == []
+
+
+def test_a_run_asks_for_the_state_once(aws: AwsWorld, proxy: Proxy) -> None:
+    """However many keys fail, and each says why."""
+    keys = [f"password-{number}" for number in range(5)]
+    for key_id in keys:
+        aws.adapter.create_key(key_id, spec="password")
+    broken(aws, "Disabled")
+    aws.sim.calls.clear()
+    summary = aws.run(91 * DAY, workers=4)
+    assert sorted(summary.failed) == keys
+    counts = aws.sim.calls.counts()
+    assert counts["DescribeKey"] == 1
+    assert counts["DescribeSecret"] == len(keys)
+    told = {r["message"] for record in aws.records() for r in record.get("results", ())}
+    assert all(f"KMS key {aws.kms_key} is disabled" in message for message in told)
+    assert proxy.answered == []
+
+
+def test_no_access_to_kms(aws: AwsWorld, proxy: Proxy) -> None:
+    """Secrets Manager says that as a missing permission, of which only the text tells.
+
+    aws-samples/aws-secrets-manager-rotation-lambdas#53.
+    """
+    aws.create(KEY)
+    proxy.answer("GetSecretValue", refusal("AccessDeniedException", "Access to KMS is not allowed"))
+    with pytest.raises(AccessDenied, match="may not use its KMS key for this caller") as caught:
+        aws.adapter.get_key(KEY)
+    assert f"KMS key {aws.kms_key} is enabled" in str(caught.value)
+    assert "Allow kms:GenerateDataKey and kms:Decrypt" in str(caught.value)
+
+
+def test_an_error_of_the_service_names_the_key_and_asks_nothing(
+    aws: AwsWorld, proxy: Proxy
+) -> None:
+    """Its reason may be the key; a service that fails gets no further calls."""
+    aws.create(KEY)
+    aws.look(KEY)
+    aws.sim.calls.clear()
+    proxy.answer("GetSecretValue", refusal("InternalServiceError", "", 500), first=False)
+    with pytest.raises(DaenaKMSError, match=f"describe-key --key-id {aws.kms_key}"):
+        aws.adapter.get_key(KEY)
+    assert aws.sim.calls.operations() == []

@@ -1,16 +1,18 @@
 """Calls to AWS: clients made on first use, with the SDK's own retries."""
 
+import functools
 import os
 import threading
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import ConfigError
+from daena_kms.errors import ConfigError, DaenaKMSError
 from daena_kms.sdk.aws.answers import check_answer
 from daena_kms.sdk.aws.causes import CONFIG, NO_REGION, OTHERS
 from daena_kms.sdk.aws.endpoint import bundle, certificates, configured_endpoint
 from daena_kms.sdk.aws.errors import mapped, sdk_error
 from daena_kms.sdk.aws.events import our_call, pace, prepare
+from daena_kms.sdk.aws.kms_state import KmsKeys
 from daena_kms.sdk.errors import not_installed
 from daena_kms.sdk.forms import check_region
 from daena_kms.sdk.listing import Watch
@@ -43,6 +45,11 @@ class AWS:
         self._session: Session | None = None
         self._lock = threading.Lock()
         self._pacer = Pacer(_WRITES_PER_SECOND)
+        self._given = frozenset(self._clients)
+        self._kms_keys = KmsKeys(
+            self._describe_kms_key,
+            lambda key_id: self.call("secretsmanager", "describe_secret", key_id, SecretId=key_id),
+        )
         if self._clients:
             watch("botocore", "boto3", "urllib3")
         for client in self._clients.values():
@@ -55,9 +62,16 @@ class AWS:
         :class:`~daena_kms.errors.StoreUnavailable`: nobody knows whether the call took effect.
         """
         client = self.client(service)
+
+        def explain(error: DaenaKMSError, code: str, text: str) -> None:
+            self._kms_keys.explain(error, code, text, operation, arguments)
+
         with our_call():
-            answer = mapped(lambda: getattr(client, operation)(**arguments), operation, key_id)
+            answer = mapped(
+                lambda: getattr(client, operation)(**arguments), operation, key_id, explain=explain
+            )
         check_answer(operation, arguments, answer, key_id)
+        self._kms_keys.saw(operation, answer)
         return answer
 
     def pages(self, service: str, operation: str, **arguments: object) -> Iterator[Any]:
@@ -102,7 +116,23 @@ class AWS:
         """Return the credentials that the session finds: see :func:`credentials_of`."""
         return credentials_of(self.session())
 
-    def _make(self, service: str) -> "BaseClient":
+    def _describe_kms_key(self, key: str) -> Any:
+        if self._given and "kms" not in self._given:
+            # Whoever passes a client of Secrets Manager alone calls nothing else.
+            msg = "no client of KMS was passed"
+            raise ConfigError(msg, todo="Pass kms_client as well")
+        client: Any = self._clients.get("kms") or self._asked_once
+        with our_call():
+            answer = mapped(lambda: client.describe_key(KeyId=key), "describe_key", None)
+        check_answer("describe_key", {}, answer, None)
+        return answer
+
+    @functools.cached_property
+    def _asked_once(self) -> Any:
+        """A client of KMS for what only explains an error: nobody waits long for that."""
+        return self._make("kms", attempts=1)
+
+    def _make(self, service: str, attempts: int = _ATTEMPTS) -> "BaseClient":
         session = self.session()
         region = self._region or session.get_config_variable("region")
         if not region:
@@ -118,7 +148,7 @@ class AWS:
             connect_timeout=_CONNECT_SECONDS,
             read_timeout=_READ_SECONDS,
             max_pool_connections=64,
-            retries={"mode": "adaptive", "total_max_attempts": _ATTEMPTS},
+            retries={"mode": "adaptive", "total_max_attempts": attempts},
             user_agent_extra="daena-kms",
         )
         try:

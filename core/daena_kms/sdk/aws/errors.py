@@ -158,6 +158,7 @@ def mapped[T](
     operation: str,
     key_id: str | None,
     more: tuple[type[Exception], ...] = (),
+    explain: Callable[[DaenaKMSError, str, str], None] | None = None,
 ) -> T:
     """Make a call of one operation. Raises our errors, without the SDK's text.
 
@@ -166,13 +167,17 @@ def mapped[T](
         operation: Its name, for messages.
         key_id: The key, if it is about one.
         more: Further errors that mean what :data:`daena_kms.sdk.aws.causes.CLASSES` says.
+        explain: Adds to our error for an answer of the service; takes its code and text as well.
     """
     from botocore.exceptions import BotoCoreError, ClientError
     from botocore.parsers import ResponseParserError
 
     def translate(error: Exception) -> DaenaKMSError:
         if isinstance(error, ClientError):
-            return _service_error(error, operation, key_id)
+            ours = _service_error(error, operation, key_id)
+            if explain is not None:
+                explain(ours, *_told(error))
+            return ours
         if is_of_answer(error):
             # The call may have taken effect.
             return DAMAGED.about(key_id, name=type(error).__name__)
