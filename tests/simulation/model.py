@@ -47,6 +47,8 @@ class Model:
     compromised: set[str] = field(default_factory=set)
     #: How many emergency rotations are under way: whatever is current then, they may mean.
     emergencies: int = 0
+    #: When a process of ours last wrote to the key.
+    written: list[float] = field(default_factory=list)
     #: Whether the key is, or may be, deleted: from the first try on.
     deleting: bool = False
     #: Whether others changed which version is current.
@@ -74,6 +76,8 @@ class Model:
 
     def _compare(self, key: str, before: Seen | None, now: Seen, by: str | None) -> None:
         last = before.current if before is not None else None
+        if by is not None and now != before:
+            self.written.append(self.now())
         if now.current != last:
             self._promoted(key, last, now, by)
         if not (now.deleted or self.deleting or now.current is None):
