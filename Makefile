@@ -72,6 +72,13 @@ test: $(READY) $(PACKAGED) $(INFRA) ## run the tests, with the ten slowest; fail
 	@$(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --hypothesis-profile ci --durations 10 \
 		--cov --cov-fail-under 95 $(PYTEST_ARGS)
 
+# Histories of many faults at once, on a simulated clock: make torture STORE=aws SEEDS=1-5000
+STORE ?= all
+SEEDS ?= 1001-2000
+.PHONY: torture
+torture: $(READY) ## play many histories of faults on each store; STORE=aws SEEDS=1-5000 chooses
+	@$(BIN)/python -m tests.simulation.torture --store $(STORE) --seeds $(SEEDS)
+
 .PHONY: check
 check: lint types locks templates ## check format, lint, types, lock files and templates
 

@@ -36,6 +36,8 @@ class RunFacts:
     count: int
     #: The time in its closing record; ``None`` if it has none.
     closed: datetime | None
+    #: The latest time in its records; ``None`` if none could be read.
+    latest: datetime | None = None
 
     def hash(self, seq: int) -> str | None:
         """Return the hash of an object, if it is there."""
@@ -116,7 +118,7 @@ class RunCheck:
         closed = datetime.fromisoformat(self.closing["time"]) if self.closing is not None else None
         if closed is None and self._closed:
             closed = UNREADABLE
-        return RunFacts(self.prefix, bytes(self._hashes), self._count, closed)
+        return RunFacts(self.prefix, bytes(self._hashes), self._count, closed, self.latest)
 
     def _count_in(self, seq: int, hashed: str | None) -> None:
         if seq == CLOSING_SEQ:

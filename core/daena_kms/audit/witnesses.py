@@ -61,6 +61,7 @@ class Witnesses:
         self._unclosed: dict[str, RunFacts] = {}
         self._reported: set[str] = set()
         self._grown: dict[str, int] = {}
+        self._went_on: set[str] = set()
         self._checked: OrderedDict[tuple[str, int, int, bool], None] = OrderedDict()
         #: What was said about runs that come later.
         self._saw_later: dict[str, dict[str, str]] = {}
@@ -164,6 +165,8 @@ class Witnesses:
             known = (
                 "a later run recovered it" if prefix in self._reported else "the next run will look"
             )
+            if prefix in self._went_on:
+                known += ", while it still wrote"
             what = "has no closing record: the run was interrupted, or is still running"
             notes.append(f"{prefix} {what}; {known}")
             if len(notes) == _NOTES:
@@ -216,12 +219,14 @@ class Witnesses:
         count = len(listing.hashes)
         if facts.closed is None:
             if listing.recovery and facts.count > count:
+                # It may have been under way while the other looked, and have ended after that.
+                known = facts.latest is not None and listing.at is not None
+                if known and not _is_odd(facts.latest or UNREADABLE, listing):
+                    self._went_on.add(facts.prefix)
+                    return
                 self._grown[facts.prefix] = min(count, self._grown.get(facts.prefix, count))
             return
-        if facts.closed == UNREADABLE or listing.at is None:
-            return
-        late = listing.recovery and facts.closed - listing.at > LONGEST_RUN
-        if late or listing.at - facts.closed > _SEEN_LATE:
+        if facts.closed != UNREADABLE and _is_odd(facts.closed, listing):
             name = object_name(facts.prefix, CLOSING_SEQ)
             self._problems.add(name, "was added after a later run had found this run interrupted")
 
@@ -242,3 +247,14 @@ class Witnesses:
         kept[key] = value
         if len(kept) > _KEPT:
             kept.popitem(last=False)
+
+
+def _is_odd(written: datetime, listing: _Listing) -> bool:
+    """Whether a record of that time can't have been absent when another run looked, or is too late.
+
+    No run goes on for longer than a run can, once another has found it interrupted.
+    """
+    if listing.at is None:
+        return False
+    late = listing.recovery and written - listing.at > LONGEST_RUN
+    return late or listing.at - written > _SEEN_LATE

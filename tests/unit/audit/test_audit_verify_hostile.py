@@ -223,3 +223,20 @@ def test_notes_on_full_closing_records_are_bounded(log: MemoryObjects, clock: Ha
     notes = [note for note in checked(log, clock).notes if "could not pass on" in note]
     assert len(notes) == 50
     assert "and 10 more like this" in checked(log, clock).notes
+
+
+def test_a_slow_run_that_was_killed_after_another_had_looked_is_no_problem(
+    log: MemoryObjects, clock: Hands
+) -> None:
+    """It wrote what became of its actions after the other had listed its objects."""
+    slow = RunWriter(log, CONTEXT, clock)
+    slow.intent([action()])
+    clock.pass_(minutes=10)
+    write_run(log, clock)
+    clock.pass_(minutes=10)
+    slow.outcome([done()])
+    clock.pass_(minutes=10)
+    write_run(log, clock)
+    report = checked(log, clock)
+    assert report.ok
+    assert any("while it still wrote" in note for note in report.notes)
