@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
+import grpc
 from google.cloud.secretmanager_v1.types import Secret as SecretMessage
 from google.cloud.secretmanager_v1.types import SecretVersion
 
-from infra.local.gcp.names import PROJECT_NUMBER, Parent, not_found
+from infra.local.gcp.names import PROJECT_NUMBER, GcpError, Parent, not_found, precondition
 from infra.local.gcp.pages import Entry, Page, Question, fixed, page
 from infra.local.gcp.state import Secret, Version
 
@@ -30,6 +31,8 @@ class SecretStore(Mapping[str, Secret]):
         which addVersion is none, and "updating a secret version doesn't affect the secret ETag"
         (etags). A test sets this to show that nothing depends on it.
         """
+        self.unusable_kms_keys: set[str] = set()
+        """The KMS keys that a test has disabled, by their full names."""
         self._home = Parent(PROJECT_NUMBER, location)
         self._made = 0
         self._listing: list[Entry[SecretMessage]] | None = None
@@ -85,10 +88,23 @@ class SecretStore(Mapping[str, Secret]):
         """Return a version that must exist, by number, alias or ``latest``."""
         secret = self.find(parent, secret_id)
         number = int(version) if version.isdecimal() else self._aliased(secret).get(version)
+        if number is None and version != "latest":  # measured (see checks)
+            raise GcpError(
+                grpc.StatusCode.NOT_FOUND, f"Secret [{secret.name}] has no alias [{version}]"
+            )
         found = None if number is None else secret.versions.get(number)
         if found is None:
             raise not_found(f"Secret Version [{secret.name}/versions/{version}]")
         return secret, found
+
+    def check_kms_keys(self, keys: Mapping[str, str]) -> None:
+        """Refuse a call that needs a KMS key which can't be used.
+
+        Measured (see ``checks``): FAILED_PRECONDITION, as for a version that is not enabled, when
+        a version is added or accessed. The words are ours.
+        """
+        for name in sorted(self.unusable_kms_keys.intersection(keys.values())):
+            raise precondition(f"The Cloud KMS key [{name}] is not enabled.")
 
     def freeze_listing(self) -> None:
         """Answer ListSecrets from the secrets as they are now, until ``unfreeze_listing``.

@@ -137,7 +137,7 @@ class Claims:
                 if previous is None:
                     self._withdraw(own)
                     raise
-                previous = None  # 50 aliases, or the base was destroyed: move current alone
+                previous = None  # the secret has 50 aliases: move current alone
             except (Moved, Unanswered) as error:
                 secret = self._secrets.get(own.key_id)
                 aliased = str(secret.version_aliases.get(CURRENT, ""))

@@ -115,12 +115,14 @@ def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> N
 
 
 def test_a_base_that_was_destroyed_meanwhile(world: Project) -> None:
-    """No alias can lead to it: the new version is current, and previous is left as it was."""
+    """The new version is current; the alias previous may lead to a version that is gone."""
     staged = world.stage()
     world.client.destroy_secret_version(request={"name": f"{NAME}/versions/1"})
     assert world.promote(staged) == "2"
-    assert world.secret.version_aliases["current"] == 2
+    assert world.secret.version_aliases == {"current": 2, "previous": 1}
     assert world.store.read(KEY) == staged.material
+    with pytest.raises(KeyNotFound):
+        world.store.read(KEY, "1")
 
 
 @pytest.mark.parametrize("denied", ["UpdateSecret", "nothing"])
