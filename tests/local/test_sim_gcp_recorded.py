@@ -222,6 +222,17 @@ def test_a_switch_can_be_repeated(gcp: Gcp) -> None:
         switch(gcp, "disable", "latest")
 
 
+def test_a_switch_reaches_readers_late(gcp: Gcp, key: str) -> None:
+    """A version disabled moments before is served until that has reached them (measured)."""
+    gcp.sim.freeze_states()
+    switch(gcp, "disable")
+    assert gcp.access(key, 1)
+    assert gcp.client.get_secret_version(name=name(key, 1)).state == State.DISABLED
+    gcp.sim.unfreeze_states()
+    with refused(FailedPrecondition, "is in DISABLED state."):
+        gcp.access(key, 1)
+
+
 def test_a_kms_key_that_cannot_be_used(gcp: Gcp) -> None:
     """FAILED_PRECONDITION to reading and adding, as to a version that is disabled (measured)."""
     encrypted = {"automatic": {"customer_managed_encryption": {"kms_key_name": KMS_KEY}}}

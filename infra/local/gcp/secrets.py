@@ -149,8 +149,9 @@ class SecretOperations:
         """AccessSecretVersion, by number, alias or ``latest``; only an enabled one."""
         secret, version = self._store.find_version(*Parent.of_version(request.name))
         name = f"{secret.name}/versions/{version.number}"
-        if version.state is not ENABLED:
-            raise precondition(f"Secret Version [{name}] is in {version.state.name} state.")
+        state = self._store.readable_state(secret, version)
+        if state is not ENABLED:
+            raise precondition(f"Secret Version [{name}] is in {state.name} state.")
         self._store.check_kms_keys(version.kms_keys)
         payload = SecretPayload(data=version.data, data_crc32c=version.crc32c)
         return AccessSecretVersionResponse(name=name, payload=payload)

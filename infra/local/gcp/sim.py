@@ -181,6 +181,15 @@ class GcpSimulator(SimServer):
         """Let aliases lead where the secret says again."""
         self.secrets.unfreeze_aliases()
 
+    def freeze_states(self) -> None:
+        """Let versions be read in the states that they are in now."""
+        with self._lock:
+            self.secrets.freeze_states()
+
+    def unfreeze_states(self) -> None:
+        """Let versions be read in the states that they are in."""
+        self.secrets.unfreeze_states()
+
     def controls(self) -> dict[str, Callable[..., object]]:
         """Return what can be called over HTTP."""
         own = (
@@ -188,6 +197,7 @@ class GcpSimulator(SimServer):
             *(self.freeze_listing, self.unfreeze_listing),
             *(self.freeze_versions, self.unfreeze_versions),
             *(self.freeze_aliases, self.unfreeze_aliases),
+            *(self.freeze_states, self.unfreeze_states),
         )
         return super().controls() | {method.__name__: method for method in own}
 

@@ -10,7 +10,7 @@ from google.cloud.secretmanager_v1.types import SecretVersion
 
 from infra.local.gcp.names import PROJECT_NUMBER, GcpError, Parent, not_found, precondition
 from infra.local.gcp.pages import Entry, Page, Question, fixed, page
-from infra.local.gcp.state import Secret, Version
+from infra.local.gcp.state import DESTROYED, Secret, State, Version
 
 type Clock = Callable[[], datetime]
 
@@ -38,6 +38,7 @@ class SecretStore(Mapping[str, Secret]):
         self._listing: list[Entry[SecretMessage]] | None = None
         self._versions: dict[str, list[Entry[SecretVersion]]] | None = None
         self._aliases: dict[str, dict[str, int]] | None = None
+        self._states: dict[tuple[str, int], State] = {}
 
     def __getitem__(self, key: str) -> Secret:
         secret = self.lookup(key if "/" in key else self._home.secret(key))
@@ -141,6 +142,28 @@ class SecretStore(Mapping[str, Secret]):
     def unfreeze_aliases(self) -> None:
         """Let aliases lead where the secret says again."""
         self._aliases = None
+
+    def freeze_states(self) -> None:
+        """Let versions be read in the states that they are in now, whatever becomes of them.
+
+        Measured (see ``checks``): a version disabled moments before was still served, and refused
+        a second later.
+        """
+        self._states = {
+            (name, number): version.state
+            for name, secret in self.by_name.items()
+            for number, version in secret.versions.items()
+        }
+
+    def unfreeze_states(self) -> None:
+        """Let versions be read in the states that they are in."""
+        self._states = {}
+
+    def readable_state(self, secret: Secret, version: Version) -> State:
+        """Return the state by which a version is read; the value of a destroyed one is gone."""
+        if version.state is DESTROYED:
+            return version.state
+        return self._states.get((secret.name, version.number), version.state)
 
     def list_secrets(self, parent: Parent, question: Question) -> Page[SecretMessage]:
         """Return a page of the secrets, newest first."""
