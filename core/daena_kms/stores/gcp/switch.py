@@ -84,7 +84,8 @@ class Switches:
     ) -> "SecretVersion":
         """Switch a version, unless it is in one of the states ``leave``, and return it."""
         name = self._manager.version(key_id, version)
-        for left in reversed(range(_TRIES)):
+        tries = 0
+        while True:
             if not etag:
                 shown = self.get_version(key_id, version)
                 if shown.state.name in leave or is_scheduled(shown):
@@ -95,9 +96,9 @@ class Switches:
                     f"{verb}_secret_version", key_id, name=name, etag=etag
                 )
             except Moved:
-                if not left:
+                tries += 1
+                if tries == _TRIES:
                     raise
                 etag = ""
             else:
                 return switched_version(switched, name, key_id, _AFTER[verb])
-        raise AssertionError  # the last try returns or raises

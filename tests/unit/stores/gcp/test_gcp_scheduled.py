@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from daena_kms.errors import KeyNotFound, RotationConflict
 from daena_kms.rules.model import VersionState
+from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.gcp.secret import Secrets
 
 from tests.unit.stores.gcp.gcp_projects import KEY, NAME, Project, project
@@ -235,5 +236,24 @@ def test_a_version_that_somebody_enables_all_the_time_is_not_destroyed(world: Pr
     world.client.enable_secret_version(request={"name": f"{NAME}/versions/1"})
     with pytest.raises(RotationConflict, match="was enabled again"):
         world.store.destroy(look, "1", world.now)
+    assert world.states[1] == "ENABLED"
+    assert world.records["1"].retired is None
+
+
+def test_a_version_that_changes_all_the_time(
+    world: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is given up after some looks, and its state is unknown."""
+    inner = Secrets.get_version
+
+    def get_early(self: Secrets, key_id: str, version: str) -> object:
+        shown = inner(self, key_id, version)
+        world.client.enable_secret_version(request={"name": f"{NAME}/versions/{version}"})
+        return shown
+
+    monkeypatch.setattr(Secrets, "get_version", get_early)
+    world.client.enable_secret_version(request={"name": f"{NAME}/versions/1"})
+    with pytest.raises(Moved):
+        retire(world)
     assert world.states[1] == "ENABLED"
     assert world.records["1"].retired is None
