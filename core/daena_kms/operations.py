@@ -213,17 +213,17 @@ class Operations:
         self._audited("delete", key_id, base, change)
         return self._store.can.delete_means
 
-    def restore(self, key_id: str) -> None:
-        """Bring a deleted key back."""
+    def restore(self, key_id: str) -> str | None:
+        """Bring a deleted key back, and return what was not brought back, in words, or ``None``."""
         check_key_id(key_id)
         key = self._store.describe(key_id)
         self._adapter.check_managed(key)
 
         def change() -> dict[str, Any]:
-            self._store.restore(key)
-            return {}
+            left = self._store.restore(key)
+            return {"message": left} if left else {}
 
-        self._audited("restore", key_id, None, change)
+        return self._audited("restore", key_id, None, change).get("message")
 
     def hold(self, key_id: str, until: datetime | None = None, *, base: str | None = None) -> None:
         """Put a key on hold: nothing changes it until it is released, or until a given time.

@@ -189,25 +189,6 @@ def test_a_quota_holds_for_all_writes_together(gcp: Gcp) -> None:
         gcp.add("key")
 
 
-def test_one_secret_can_be_limited_apart(gcp: Gcp) -> None:
-    """Two writes a second on one secret, its versions included, leave the others alone."""
-    gcp.sim.limit_each_secret(2)
-    gcp.create("key")
-    gcp.add("key")
-    for write in (
-        lambda: gcp.update("key", labels={}),
-        lambda: gcp.client.disable_secret_version(name=name("key", 1)),
-    ):
-        with refused(ResourceExhausted):
-            write()
-    gcp.get("key")
-    gcp.create("other")
-    gcp.stopwatch[0] += 0.5
-    gcp.update("key", labels={})
-    gcp.sim.limit_each_secret(None)
-    gcp.update("key", labels={})
-
-
 def test_latency_is_spent_outside_the_lock(gcp: Gcp) -> None:
     """Calls wait at the same time, not one after the other: they all arrive before one ends."""
     gcp.create("key")

@@ -202,15 +202,23 @@ def test_an_update_changes_what_its_mask_names(gcp: Gcp) -> None:
     assert dict(gcp.update("key", annotations={}).annotations) == {}
 
 
-@pytest.mark.parametrize("paths", [[], ["name"], ["labels.a"], ["*"], ["create_time", "labels"]])
-def test_an_update_needs_a_mask_that_can_be_updated(gcp: Gcp, paths: list[str]) -> None:
-    """An empty mask and output-only or unknown fields are refused."""
+@pytest.mark.parametrize("paths", [None, ["labels.a"], ["*"], ["bogus", "labels"]])
+def test_an_update_needs_a_mask_that_can_be_updated(gcp: Gcp, paths: list[str] | None) -> None:
+    """No mask and unknown fields are refused."""
     made = gcp.create("key")
+    mask = None if paths is None else {"paths": paths}
     with refused(InvalidArgument, "mask"):
-        gcp.client.update_secret(
-            request={"secret": {"name": name("key")}, "update_mask": {"paths": paths}}
-        )
+        gcp.client.update_secret(request={"secret": {"name": name("key")}, "update_mask": mask})
     assert gcp.get("key") == made
+
+
+@pytest.mark.parametrize("paths", [[], ["name"], ["create_time", "etag"]])
+def test_a_mask_without_a_field_to_change_moves_the_etag(gcp: Gcp, paths: list[str]) -> None:
+    """Nothing else becomes what is given."""
+    made = gcp.create("key")
+    wanted = {"name": name("key"), "labels": {"a": "1"}}
+    after = gcp.client.update_secret(request={"secret": wanted, "update_mask": {"paths": paths}})
+    assert (dict(after.labels), after.etag == made.etag) == ({}, False)
 
 
 def test_a_refused_update_changes_nothing(gcp: Gcp) -> None:

@@ -87,7 +87,7 @@ _VERSION = _complete(
     id=TEXT,
     state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
     compromised=FLAG,
-    **dict.fromkeys(("created", "superseded", "retired", "expires"), MAYBE_TIME),
+    **dict.fromkeys(("created", "superseded", "retired", "to_be_destroyed", "expires"), MAYBE_TIME),
 )
 KEY_LIST = Schema("KeyList", record("keys", keys=_list(_complete(**_LISTED)), next=TEXT))
 KEY = Schema("Key", _complete(**_LISTED, current=_MAYBE_TEXT, versions=_list(_VERSION)))

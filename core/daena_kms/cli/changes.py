@@ -91,8 +91,9 @@ def restore(
 ) -> None:
     """Bring a deleted key back, with all the versions that its store kept."""
     with reporting(as_json=as_json):
-        _operations(provider, reason).restore(key)
-        say({"key": key, "restored": True}, f"Restored {key}.", as_json)
+        left = _operations(provider, reason).restore(key)
+        document = {"key": key, "restored": True} | ({"message": left} if left else {})
+        say(document, f"Restored {key}" + (f", but {left}." if left else "."), as_json)
 
 
 def _operations(provider: str | None, reason: str | None) -> "Operations":

@@ -145,7 +145,9 @@ def versions_table(key: "Key", now: datetime) -> Table:
     for version in key.versions:
         times = (version.created, version.superseded, version.retired)
         ages = (f"{about(now - t)} ago" if t is not None else "" for t in times)
-        state = f"{version.state}, compromised" if version.compromised else version.state
+        state = f"{version.state}, compromised" if version.compromised else str(version.state)
+        if version.to_be_destroyed is not None:
+            state = f"to be {state} in {about(version.to_be_destroyed - now)}"
         page.add_row(cell(version.id), cell(state, "red" if version.to_revoke else ""), *ages)
     return page
 

@@ -37,6 +37,7 @@ def _version(version: Version) -> dict[str, Any]:
         "created": version.created,
         "superseded": version.superseded,
         "retired": version.retired,
+        "to_be_destroyed": version.to_be_destroyed,
         "expires": version.expires,
     }
     return {

@@ -47,6 +47,10 @@ class Worker:
     #: The results of each key, until the run has entered them. A future is not enough: Ctrl-C may
     #: come after the pool has taken the work and before it has returned the future.
     ended: deque[list[Result]] = field(default_factory=deque)
+    #: The ids of keys whose next action is a rotation.
+    _rotating_next: set[str] = field(default_factory=set, init=False)
+    #: By key id, what a retirement left for the rotation that follows it, instead of a look.
+    _retired: dict[str, Key] = field(default_factory=dict, init=False)
     _active: int = field(default=0, init=False)
     _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
 
@@ -61,7 +65,9 @@ class Worker:
             self._active += 1
         try:
             results: list[Result] = []
-            for action in actions:
+            for action, following in zip(actions, [*actions[1:], None], strict=True):
+                if following is not None and following.kind in ROTATIONS:
+                    self._rotating_next.add(following.key_id)
                 results.append(self._timed(action, results))
             self.ended.append(results)
         finally:
@@ -138,6 +144,9 @@ class Worker:
     def _look_and_do(self, action: Action, *, first: bool) -> Result:
         look = self.looks.pop(action.key_id, None) if first else None
         fenced = self._store.can.fenced and action.kind in ROTATIONS
+        retired = self._retired.pop(action.key_id, None)
+        if retired is not None:
+            look = retired, self._clock.elapsed
         if look is not None and fenced:
             # The store refuses a rotation from a look that is out of date.
             with contextlib.suppress(RotationConflict, _NoLonger):
@@ -196,7 +205,10 @@ class Worker:
     def _do(self, action: Action, key: Key) -> Result:
         agreed = self._check(action, key)
         if action.kind is Kind.RETIRE and action.version is not None:
-            self._store.retire(key, action.version, self._clock())
+            if key.id not in self._rotating_next:
+                self._store.retire(key, action.version, self._clock())
+            elif after := self._store.retire_before_rotating(key, action.version, self._clock()):
+                self._retired[key.id] = after
         elif action.kind is Kind.DESTROY and action.version is not None:
             self._store.destroy(key, action.version, self._clock())
         else:

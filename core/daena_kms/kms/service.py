@@ -147,9 +147,9 @@ class KeyManagementService:
         """Delete a key, recoverably, and return for how long it can be restored, in words."""
         return self._attestor.operations().delete(key_id)
 
-    def restore_key(self, key_id: str) -> None:
-        """Bring a deleted key back."""
-        self._attestor.operations().restore(key_id)
+    def restore_key(self, key_id: str) -> str | None:
+        """Bring a deleted key back, and return what was not brought back, in words, or ``None``."""
+        return self._attestor.operations().restore(key_id)
 
     def show_policy(self, key_id: str) -> dict[str, Any]:
         """Return a managed key's policy: each field, where it comes from, and what it leads to.

@@ -105,6 +105,9 @@ class Version:
     #: abandoned version, when it was given up; ``None`` where nothing of it needs to be retired.
     superseded: datetime | None = None
     retired: datetime | None = None
+    #: When it will be destroyed, where that was asked for and the store waits. Until then a person
+    #: can cancel it; for us it is destroyed, and we leave it alone.
+    to_be_destroyed: datetime | None = None
     #: When it expires, where its owner has set such a date.
     expires: datetime | None = None
     #: Its name in a listing, where the listing does not show the id.

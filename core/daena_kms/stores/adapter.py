@@ -147,15 +147,18 @@ class CloudKMSAdapter:
             self.check_changeable(key, _now())
         self.store.delete(key, _now())
 
-    def restore_key(self, key_id: str) -> None:
+    def restore_key(self, key_id: str) -> str | None:
         """Bring a deleted key back, with all its versions.
+
+        Returns:
+            In words, which version was not brought back, and why; ``None``: all were.
 
         Raises:
             DaenaKMSError: What :meth:`delete_key` raises, except for a key on hold.
         """
         key = self.store.describe(check_key_id(key_id))
         self.check_managed(key)
-        self.store.restore(key)
+        return self.store.restore(key)
 
     def list_keys(self) -> list[str]:
         """Return the ids of the managed keys, sorted.

@@ -137,6 +137,18 @@ class Store(ABC):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Make a previous version unreadable, as far as the store can. Idempotent."""
 
+    def retire_before_rotating(self, key: Key, version: str, now: datetime) -> Key | None:
+        """Retire a version as :meth:`retire` does, right before a rotation of the same key.
+
+        A store may leave it to that rotation to note the retirement, which saves it a call.
+
+        Returns:
+            The key as it is then, if the store refuses a rotation from it should it have changed
+            meanwhile (``can.fenced``); ``None``: look at it again.
+        """
+        self.retire(key, version, now)
+        return None
+
     @abstractmethod
     def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
         """Mark a version as compromised, before the rotation away from it. Idempotent.
@@ -209,8 +221,12 @@ class Store(ABC):
         """Delete the key so that :meth:`restore` can undo it. Idempotent."""
 
     @abstractmethod
-    def restore(self, key: Key) -> None:
-        """Bring a deleted key back. Idempotent."""
+    def restore(self, key: Key) -> str | None:
+        """Bring a deleted key back. Idempotent.
+
+        Returns:
+            What was not brought back, and why, in words for people; ``None``: all of it was.
+        """
 
     def randomness(self, expected: int) -> Randomness:
         """Return a source of random bytes for a run that needs about ``expected`` of them."""

@@ -80,17 +80,18 @@ class SecretOperations:
         """UpdateSecret: the fields in the mask become what is given, all others stay.
 
         "In a secrets.patch request, the request etag is embedded in the Secret data", and counts
-        whether the mask names it or not (etags).
+        whether the mask names it or not (etags). Measured (see ``checks``): it is compared before
+        anything else is judged; a mask without a path changes nothing but the etag.
         """
         given = request.secret
         parent, secret_id = Parent.of_secret(given.name)
         secret = self._store.find(parent, secret_id)
-        paths = set(request.update_mask.paths)
-        if not paths:
-            raise invalid("update_mask is required.")
-        if paths - _FIELDS.keys() - {"etag"} - _ENCRYPTION:
-            raise invalid(f"update_mask: not valid or not modelled: {', '.join(sorted(paths))}.")
         _check_etag(given.etag, secret.etag)
+        if "update_mask" not in request:
+            raise invalid("Field [update_mask] is required.")
+        paths = set(request.update_mask.paths)
+        if paths - _FIELDS.keys() - _IGNORED - _ENCRYPTION:
+            raise invalid(f"update_mask: not valid or not modelled: {', '.join(sorted(paths))}.")
         changed = _copy(secret)
         if "customer_managed_encryption" in paths:
             changed.cmek = checks.cmek(given, parent)
@@ -118,6 +119,7 @@ class SecretOperations:
             raise invalid("Secret Payload cannot be empty.")
         if len(data) > MAX_PAYLOAD_BYTES:
             raise invalid(f"The payload must be no larger than {MAX_PAYLOAD_BYTES} bytes.")
+        self._store.check_kms_keys(secret.kms_keys())
         checksum = crc32c(data)
         if checked and request.payload.data_crc32c != checksum:
             raise invalid("The checksum does not match the payload's data.")
@@ -147,8 +149,10 @@ class SecretOperations:
         """AccessSecretVersion, by number, alias or ``latest``; only an enabled one."""
         secret, version = self._store.find_version(*Parent.of_version(request.name))
         name = f"{secret.name}/versions/{version.number}"
-        if version.state is not ENABLED:
-            raise precondition(f"Secret Version [{name}] is in {version.state.name} state.")
+        state = self._store.readable_state(secret, version)
+        if state is not ENABLED:
+            raise precondition(f"Secret Version [{name}] is in {state.name} state.")
+        self._store.check_kms_keys(version.kms_keys)
         payload = SecretPayload(data=version.data, data_crc32c=version.crc32c)
         return AccessSecretVersionResponse(name=name, payload=payload)
 
@@ -161,8 +165,13 @@ class SecretOperations:
         return self._become(request, DISABLED)
 
     def destroy_version(self, request: DestroySecretVersionRequest) -> SecretVersion:
-        """DestroySecretVersion: at once, or after the secret's ``version_destroy_ttl``."""
+        """DestroySecretVersion: at once, or after the secret's ``version_destroy_ttl``.
+
+        Measured (see ``checks``): the one of the three that can't be repeated.
+        """
         secret, version = self._changeable(request)
+        if version.scheduled_destroy_time is not None:
+            raise precondition("SecretVersion is already scheduled for DESTRUCTION.")
         now = self._store.clock()
         if secret.version_destroy_ttl is None:
             version.become(DESTROYED, now)
@@ -185,7 +194,7 @@ class SecretOperations:
         _check_etag(request.etag, version.etag)
         # "A version may not leave this state once entered" (the types).
         if version.state is DESTROYED:
-            raise precondition(f"Secret Version [{request.name}] is in DESTROYED state.")
+            raise precondition("SecretVersion.state is already DESTROYED")
         return secret, version
 
 
@@ -200,7 +209,10 @@ def _check_etag(given: str, stored: str) -> None:
     it fails with a FAILED_PRECONDITION error"; without one it "proceeds without checking" (etags).
     """
     if given and given != stored:
-        raise precondition("The etag does not match that of the stored resource.")
+        raise precondition(
+            "The etag provided in the request does not match the resource's current etag. "
+            "Please retry the whole read-modify-write with exponential backoff."
+        )
 
 
 def _check_rotation(secret: Secret) -> None:
@@ -259,6 +271,7 @@ def _set_destroy_ttl(secret: Secret, given: SecretMessage, _now: datetime) -> No
     secret.version_destroy_ttl = checks.destroy_ttl(given)
 
 
+_IGNORED = frozenset({"name", "create_time", "etag"})
 _ENCRYPTION = frozenset({"customer_managed_encryption", "replication"})
 _FIELDS: dict[str, Callable[[Secret, SecretMessage, datetime], None]] = {
     "labels": _set_labels,

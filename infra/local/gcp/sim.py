@@ -16,13 +16,14 @@ from typing import Self
 import grpc
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 
-from infra.local.faults import Call, Effect, Fault, How, TokenBucket
+from infra.local.faults import Call, Effect, Fault, How
 from infra.local.gcp import iam as gcp_iam
 from infra.local.gcp.client import ROTATOR, connect
-from infra.local.gcp.grpc import WRITES, GrpcFront, Message, Rpc, methods
+from infra.local.gcp.grpc import GrpcFront, Message, Rpc, methods
 from infra.local.gcp.in_process import Channel
 from infra.local.gcp.metadata import Metadata
 from infra.local.gcp.names import PROJECT, PROJECT_NUMBER, GcpError, Parent, invalid
+from infra.local.gcp.quotas import Quotas
 from infra.local.gcp.secrets import SecretOperations
 from infra.local.gcp.storage import Storage
 from infra.local.gcp.storage_documents import StorageJson
@@ -67,8 +68,7 @@ class GcpSimulator(SimServer):
         self.roles: dict[str, set[str]] = {}
         self.secrets = SecretStore(self.now, location)
         self.storage = Storage(self.now, buckets, self.roles)
-        self._rate: float | None = None
-        self._buckets: dict[str, TokenBucket] = {}
+        self._quotas: Quotas | None = None
         self._clients: list[SecretManagerServiceClient] = []
         self.metadata = Metadata()
         self.projects = gcp_iam.ResourceManager(self.roles)
@@ -153,10 +153,10 @@ class GcpSimulator(SimServer):
         if permissions is not None:
             self.roles[principal] = set(permissions)
 
-    def limit_each_secret(self, writes_per_second: float | None) -> None:
-        """Throttle writes to one secret that exceed this rate. None lifts the limit."""
+    def enforce_quotas(self, *, enforced: bool = True) -> None:
+        """Throttle what exceeds Secret Manager's own quotas, by ``monotonic``; or no more."""
         with self._lock:
-            self._rate, self._buckets = writes_per_second, {}
+            self._quotas = Quotas(self._monotonic) if enforced else None
 
     def freeze_listing(self) -> None:
         """Freeze the answers of ListSecrets as they are now. Other operations stay live."""
@@ -185,13 +185,23 @@ class GcpSimulator(SimServer):
         """Let aliases lead where the secret says again."""
         self.secrets.unfreeze_aliases()
 
+    def freeze_states(self) -> None:
+        """Let versions be read in the states that they are in now."""
+        with self._lock:
+            self.secrets.freeze_states()
+
+    def unfreeze_states(self) -> None:
+        """Let versions be read in the states that they are in."""
+        self.secrets.unfreeze_states()
+
     def controls(self) -> dict[str, Callable[..., object]]:
         """Return what can be called over HTTP."""
         own = (
-            *(self.shift_clock, self.set_role, self.limit_each_secret),
+            *(self.shift_clock, self.set_role, self.enforce_quotas),
             *(self.freeze_listing, self.unfreeze_listing),
             *(self.freeze_versions, self.unfreeze_versions),
             *(self.freeze_aliases, self.unfreeze_aliases),
+            *(self.freeze_states, self.unfreeze_states),
         )
         return super().controls() | {method.__name__: method for method in own}
 
@@ -220,7 +230,8 @@ class GcpSimulator(SimServer):
             raise _denied(rpc)
         if parent.location != rpc.location:
             raise invalid(f"This endpoint does not serve resources of {parent}.")
-        self._throttle(rpc, parent)
+        if self._quotas and not self._quotas.take(rpc.name, rpc.resource, parent):
+            raise _exhausted()
         if rpc.name == gcp_iam.OPERATION:
             return gcp_iam.on_secret(self.secrets, self.roles, rpc.principal, rpc.request)
         return rpc.method.run(rpc.request)
@@ -228,17 +239,6 @@ class GcpSimulator(SimServer):
     def _may(self, rpc: Rpc) -> bool:
         allowed = self.roles.get(rpc.principal)
         return allowed is None or rpc.method.permission in {*allowed, ""}
-
-    def _throttle(self, rpc: Rpc, parent: Parent) -> None:
-        if self._rate is None or rpc.method.group != WRITES:
-            return
-        place, _, rest = rpc.resource.partition("/secrets/")
-        name = rest.partition("/")[0] if rest else rpc.request.secret_id
-        bucket = self._buckets.setdefault(
-            parent.secret(name or place), TokenBucket(self._rate, self._monotonic)
-        )
-        if not bucket.take():
-            raise _exhausted()
 
 
 def _parent(resource: str) -> Parent:
@@ -271,7 +271,7 @@ def _denied(rpc: Rpc) -> GcpError:
 
 
 def _exhausted() -> GcpError:
-    return GcpError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for write requests.")
+    return GcpError(grpc.StatusCode.RESOURCE_EXHAUSTED, "Quota exceeded for quota metric.")
 
 
 def main() -> None:

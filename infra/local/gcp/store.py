@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 
+import grpc
 from google.cloud.secretmanager_v1.types import Secret as SecretMessage
 from google.cloud.secretmanager_v1.types import SecretVersion
 
-from infra.local.gcp.names import PROJECT_NUMBER, Parent, not_found
+from infra.local.gcp.names import PROJECT_NUMBER, GcpError, Parent, not_found, precondition
 from infra.local.gcp.pages import Entry, Page, Question, fixed, page
-from infra.local.gcp.state import Secret, Version
+from infra.local.gcp.state import DESTROYED, Secret, State, Version
 
 type Clock = Callable[[], datetime]
 
@@ -30,11 +31,14 @@ class SecretStore(Mapping[str, Secret]):
         which addVersion is none, and "updating a secret version doesn't affect the secret ETag"
         (etags). A test sets this to show that nothing depends on it.
         """
+        self.unusable_kms_keys: set[str] = set()
+        """The KMS keys that a test has disabled, by their full names."""
         self._home = Parent(PROJECT_NUMBER, location)
         self._made = 0
         self._listing: list[Entry[SecretMessage]] | None = None
         self._versions: dict[str, list[Entry[SecretVersion]]] | None = None
         self._aliases: dict[str, dict[str, int]] | None = None
+        self._states: dict[tuple[str, int], State] = {}
 
     def __getitem__(self, key: str) -> Secret:
         secret = self.lookup(key if "/" in key else self._home.secret(key))
@@ -85,10 +89,23 @@ class SecretStore(Mapping[str, Secret]):
         """Return a version that must exist, by number, alias or ``latest``."""
         secret = self.find(parent, secret_id)
         number = int(version) if version.isdecimal() else self._aliased(secret).get(version)
+        if number is None and version != "latest":  # measured (see checks)
+            raise GcpError(
+                grpc.StatusCode.NOT_FOUND, f"Secret [{secret.name}] has no alias [{version}]"
+            )
         found = None if number is None else secret.versions.get(number)
         if found is None:
             raise not_found(f"Secret Version [{secret.name}/versions/{version}]")
         return secret, found
+
+    def check_kms_keys(self, keys: Mapping[str, str]) -> None:
+        """Refuse a call that needs a KMS key which can't be used.
+
+        Measured (see ``checks``): FAILED_PRECONDITION, as for a version that is not enabled, when
+        a version is added or accessed. The words are ours.
+        """
+        for name in sorted(self.unusable_kms_keys.intersection(keys.values())):
+            raise precondition(f"The Cloud KMS key [{name}] is not enabled.")
 
     def freeze_listing(self) -> None:
         """Answer ListSecrets from the secrets as they are now, until ``unfreeze_listing``.
@@ -125,6 +142,28 @@ class SecretStore(Mapping[str, Secret]):
     def unfreeze_aliases(self) -> None:
         """Let aliases lead where the secret says again."""
         self._aliases = None
+
+    def freeze_states(self) -> None:
+        """Let versions be read in the states that they are in now, whatever becomes of them.
+
+        Measured (see ``checks``): a version disabled moments before was still served, and refused
+        a second later.
+        """
+        self._states = {
+            (name, number): version.state
+            for name, secret in self.by_name.items()
+            for number, version in secret.versions.items()
+        }
+
+    def unfreeze_states(self) -> None:
+        """Let versions be read in the states that they are in."""
+        self._states = {}
+
+    def readable_state(self, secret: Secret, version: Version) -> State:
+        """Return the state by which a version is read; the value of a destroyed one is gone."""
+        if version.state is DESTROYED:
+            return version.state
+        return self._states.get((secret.name, version.number), version.state)
 
     def list_secrets(self, parent: Parent, question: Question) -> Page[SecretMessage]:
         """Return a page of the secrets, newest first."""

@@ -1,9 +1,14 @@
 """hold, release, rollback, delete and restore: what each does, prints and records."""
 
+import io
 import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from daena_kms.cli.render import versions_table
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.stores.local.store import LocalStore
+from rich.console import Console
 
 from tests.unit.cli.shell import Shell
 from tests.unit.cli.test_terminal import plain
@@ -77,6 +82,27 @@ def test_deleting_is_confirmed_and_undone(shell: Shell) -> None:
     assert shell.json("restore", "app-key") == {"key": "app-key", "restored": True}
     assert shell.adapter.get_key("app-key") == value
     assert kinds(shell)[-2:] == [("delete", "done"), ("restore", "done")]
+
+
+def test_restoring_says_what_stays_away(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words, in JSON and in the log, as the store says it."""
+    shell.create("app-key")
+    left = "its version 1 stays disabled"
+    monkeypatch.setattr(LocalStore, "restore", lambda *_: left)
+    assert shell.run("restore", "app-key").stdout == f"Restored app-key, but {left}.\n"
+    assert shell.json("restore", "app-key")["message"] == left
+    assert left in shell.run("audit", "log").stdout
+
+
+def test_show_says_when_a_version_is_destroyed() -> None:
+    """A table for people has the time that is left until its end, which somebody has asked for."""
+    now = datetime.now(UTC)
+    ends = now + timedelta(days=3, minutes=1)
+    gone = Version("1", VersionState.DESTROYED, now - timedelta(days=9), to_be_destroyed=ends)
+    page = Console(file=io.StringIO(), width=200)
+    page.print(versions_table(Key("app-key", {}, (gone,)), now))
+    assert isinstance(page.file, io.StringIO)
+    assert "to be destroyed in 3 d" in page.file.getvalue()
 
 
 @pytest.mark.parametrize(("typed", "status", "left"), [("app-key", 0, []), ("yes", 1, ["app-key"])])

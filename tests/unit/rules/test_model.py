@@ -73,5 +73,5 @@ def test_a_version_holds_no_value() -> None:
     """Nothing in a version is the value: it can be logged."""
     assert set(Version.__slots__) == {
         *("id", "alias", "state", "created", "created_earliest", "base_mark", "superseded"),
-        *("retired", "expires", "compromised", "revoked"),
+        *("retired", "to_be_destroyed", "expires", "compromised", "revoked"),
     }

@@ -72,7 +72,7 @@ NETWORK = {
     },
     "google": {
         *("ServiceUnavailable", "GatewayTimeout", "DeadlineExceeded", "RetryError"),
-        "FutureTimeoutError",
+        *("FutureTimeoutError", "RequestException"),
     },
     "google.auth": {"TransportError", "TimeoutError", "ResponseError"},
 }

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 #: Seconds for one call, and for a call with its retries.
 _TIMEOUT, _DEADLINE = 15.0, 60.0
-#: https://cloud.google.com/secret-manager/quotas: 600 writes a minute for a project.
-_WRITES_PER_SECOND = 9.5
+#: https://cloud.google.com/secret-manager/quotas: 600 writes and 600 reads a minute for a project.
+#: Reading a value is no read there: it has a quota that nobody reaches by rotating.
+_CALLS_PER_SECOND = 9.5
+_ACCESS = "access_secret_version"
 _LOCATION = re.compile(r"[a-z][a-z0-9-]{1,62}", re.ASCII)
 _LOGGERS = ("google", "grpc", "urllib3")
 
@@ -46,9 +48,10 @@ class SecretManager:
         self._location = location
         self._client = client
         self._lock = threading.Lock()
-        self._pacer = Pacer((writes_per_minute or 60 * _WRITES_PER_SECOND) / 60)
+        self._writes = Pacer((writes_per_minute or 60 * _CALLS_PER_SECOND) / 60)
+        self._reads = Pacer(_CALLS_PER_SECOND)
         if writes_per_minute is not None:
-            self._pacer.start()
+            self._writes.start()
         if client is not None:
             watch(*_LOGGERS)
 
@@ -76,7 +79,12 @@ class SecretManager:
         return self._call(operation, key_id, request, again="always")
 
     def write(self, operation: str, key_id: str, **request: object) -> Any:
-        """Make a call that changes something; the SDK repeats it only after it was throttled."""
+        """Make a call that changes something; the SDK repeats it only after it was throttled.
+
+        So it waits for the quotas of one secret (two additions and updates a second) and of one
+        version (one switch a second), which our own calls in a row may exceed. A rotation makes
+        three writes to a secret, within a second if the service is that fast.
+        """
         return self._call(operation, key_id, request, again="throttled")
 
     def pages(self, operation: str, key_id: str | None, **request: object) -> Iterator[Any]:
@@ -110,15 +118,18 @@ class SecretManager:
         except ModuleNotFoundError:
             raise not_installed("the client library for Secret Manager", "gcp") from None
 
+        pacer = self._writes if again == "throttled" else self._reads
+
         def once() -> Any:
-            if again == "throttled":
-                self._pacer.wait()
+            if operation != _ACCESS:
+                pacer.wait()
             try:
                 # A listing repeats the calls for its pages by itself.
                 own = policy if paged else None
                 return getattr(client, operation)(request=request, retry=own, timeout=_TIMEOUT)
             except exceptions.ResourceExhausted:
-                self._pacer.start()
+                if operation != _ACCESS:
+                    pacer.start()
                 raise
 
         transient = (

@@ -4,6 +4,7 @@ A test holds that there is a row for each class, so that none ends in "check the
 not about the network.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -114,6 +115,8 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
         *("ResumeIncomplete", "LengthRequired", "RequestRangeNotSatisfiable", "ClientError"),
         *("ResumableTransferError", "TransferStalledError", "UnseekableStreamError"),
         *("UploadCancelledError", "MissingStatusHeaderError"),
+        # Of a client over REST: an answer that is no JSON, or no text.
+        *("ParseError", "UnicodeDecodeError"),
     ),
     _SDK: ("DuplicateCredentialArgs", "AsyncRestUnsupportedParameterError"),
     _FAILED: (
@@ -124,6 +127,7 @@ _BY_MEANING: Mapping[Meaning, tuple[str, ...]] = {
     _NO_ANSWER: (
         *("ServiceUnavailable", "GatewayTimeout", "DeadlineExceeded", "RetryError"),
         "FutureTimeoutError",
+        "RequestException",  # of requests, which a client over REST lets through
     ),
     NO_FILE: ("OSError",),
 }
@@ -176,8 +180,16 @@ def mapped[T](
             return _answered(error.cause, operation, key_id)
         return _answered(error, operation, key_id)
 
-    kinds = (GoogleAPIError, GoogleAuthError, RpcError, *more)
+    over_rest = (*_loaded("google.protobuf.json_format", "ParseError"), UnicodeDecodeError)
+    over_rest += _loaded("requests", "RequestException")
+    kinds = (GoogleAPIError, GoogleAuthError, RpcError, *over_rest, *more)
     return translated(call, kinds, translate)
+
+
+def _loaded(module: str, name: str) -> tuple[type[Exception], ...]:
+    """Return an error's class if its module is loaded: otherwise nothing can have raised it."""
+    found = sys.modules.get(module)
+    return () if found is None else (getattr(found, name),)
 
 
 def _answered(

@@ -33,6 +33,7 @@ from daena_kms.stores.gcp.state import (
     Claim,
     Record,
     highest,
+    number,
     read_claim,
     read_records,
     write_claim,
@@ -40,7 +41,7 @@ from daena_kms.stores.gcp.state import (
 )
 
 if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import Secret
+    from google.cloud.secretmanager_v1 import Secret, SecretVersion
 
 #: How long a claim lasts; after that another rotation may take over. Longer than a function may
 #: run.
@@ -62,8 +63,9 @@ class OwnClaim:
     #: The secret as the claim's own update left it: its etag is the fence.
     secret: "Secret"
     records: dict[str, Record]
-    #: The version that was added under the claim.
+    #: The version that was added under the claim, and its etag, without quotes, if it was seen.
     version: str = ""
+    etag: str = ""
 
 
 class Claims:
@@ -83,7 +85,7 @@ class Claims:
         records, before = read_records(annotations), read_claim(annotations)
         if before is not None:
             self.check_over(before, key_id, now)
-            aliased = {str(number) for number in secret.version_aliases.values()}
+            aliased = set(map(str, secret.version_aliases.values()))
             records |= self.find_orphans(before, key_id, {*records, *aliased}, now)
         claim = new_claim(highest(secret, records), now)
         annotations[CLAIM] = write_claim(claim)
@@ -109,15 +111,18 @@ class Claims:
         """
         data = material.encode()
         try:
-            own.version = self._secrets.add_version(own.key_id, data)
+            added = self._secrets.add_version(own.key_id, data)
         except Unanswered as error:
-            added = self._find_added(own, data)
-            if added is None:
+            found = self._find_added(own, data)
+            if found is None:
                 raise error from None
-            own.version = added
+            added = found
         except DaenaKMSError:
             self._give_back(own)
             raise
+        own.version = number(added.name)
+        # It answers for a version that is enabled; of another one nothing may be assumed.
+        own.etag = added.etag.strip('"') if added.state.name == "ENABLED" else ""
         return own.version
 
     def promote(self, own: OwnClaim, base: str | None, now: datetime) -> str:
@@ -137,7 +142,7 @@ class Claims:
                 if previous is None:
                     self._withdraw(own)
                     raise
-                previous = None  # 50 aliases, or the base was destroyed: move current alone
+                previous = None  # the secret has 50 aliases: move current alone
             except (Moved, Unanswered) as error:
                 secret = self._secrets.get(own.key_id)
                 aliased = str(secret.version_aliases.get(CURRENT, ""))
@@ -157,6 +162,10 @@ class Claims:
         msg = "Secret Manager refuses to move its aliases, although no other rotation was faster"
         todo = "Check the organization's policies, and whether a tool keeps writing the secret"
         raise ConfigError(msg, key_id=own.key_id, todo=todo)
+
+    def disable_added(self, own: OwnClaim) -> None:
+        """Disable the added version, so that nobody begins to use it."""
+        self._secrets.disable(own.key_id, own.version, f'"{own.etag}"' if own.etag else "")
 
     def check_over(self, claim: Claim, key_id: str, now: datetime) -> None:
         """Check that another rotation's claim has expired.
@@ -186,9 +195,11 @@ class Claims:
         """
         earliest, latest = (dead.since or dead.at) - _SKEW, dead.until + _SKEW
         return {
-            version: Record(at=created, until=now, orphan=True)
-            for version, created in self._versions_above(dead, key_id)
-            if version not in known and earliest <= created <= latest
+            number(version.name): Record(
+                at=version.create_time.astimezone(UTC), until=now, orphan=True
+            )
+            for version in self._versions_above(dead, key_id)
+            if number(version.name) not in known and earliest <= version.create_time <= latest
         }
 
     def _promotion(
@@ -205,7 +216,7 @@ class Claims:
             # The base may have been current before: somebody may have moved the alias back to it.
             if record.until is None or version == base:
                 records[version] = replace(record, until=now, retired=None, orphan=False)
-        records[own.version] = Record(at=now, base=base)
+        records[own.version] = Record(at=now, base=base, etag=own.etag)
         annotations = {**dict(secret.annotations), VERSIONS: write_records(records)}
         annotations.pop(CLAIM, None)
         aliases = {**dict(secret.version_aliases), CURRENT: int(own.version)}
@@ -213,37 +224,36 @@ class Claims:
             aliases[PREVIOUS] = int(previous)
         return {"annotations": annotations, "version_aliases": aliases}
 
-    def _find_added(self, own: OwnClaim, data: bytes) -> str | None:
+    def _find_added(self, own: OwnClaim, data: bytes) -> "SecretVersion | None":
         """Return the version that an addition made although its answer was lost.
 
         No other rotation adds under our claim, but a person may have added a value at the same
         moment: ours is the version that holds our value. Without the permission to read values
         the next run finds it.
         """
-        for version, _ in self._versions_above(own.claim, own.key_id):
+        for version in self._versions_above(own.claim, own.key_id):
             with contextlib.suppress(DaenaKMSError):
-                if bytes(self._secrets.access(own.key_id, version).data) == data:
+                if bytes(self._secrets.access(own.key_id, number(version.name)).data) == data:
                     return version
         return None
 
-    def _versions_above(self, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
-        """Return the versions above the claim's highest, with their dates.
+    def _versions_above(self, claim: Claim, key_id: str) -> "list[SecretVersion]":
+        """Return the versions above the claim's highest.
 
         They are looked up by number, because listings lag.
         """
         above = []
-        for number in range(claim.highest + 1, claim.highest + 1 + _PROBES):
+        for next_one in range(claim.highest + 1, claim.highest + 1 + _PROBES):
             try:
-                version = self._secrets.get_version(key_id, str(number))
+                above.append(self._secrets.get_version(key_id, str(next_one)))
             except KeyNotFound:
                 break
-            above.append((str(number), version.create_time.astimezone(UTC)))
         return above
 
     def _withdraw(self, own: OwnClaim) -> None:
         """Disable the added version, which can't become current, and give the claim back."""
         with contextlib.suppress(DaenaKMSError):
-            self._secrets.disable(own.key_id, own.version)
+            self.disable_added(own)
         self._give_back(own)
 
     def _give_back(self, own: OwnClaim) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict
+from daena_kms.errors import KeyExists, KeyNotFound, RotationConflict, StoreUnavailable
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.gcp.claim import Claims, OwnClaim, has_claim, new_claim
 from daena_kms.stores.gcp.secret import Secrets
@@ -60,7 +60,10 @@ class Creator:
         except KeyNotFound:
             if isinstance(error, Unanswered):
                 raise error from None
-            raise
+        # Only access by a version's number is immediate.
+        # https://cloud.google.com/secret-manager/docs/reference/consistency
+        msg = "it exists already, and Secret Manager does not show it yet"
+        raise StoreUnavailable(msg, key_id=key_id, todo="Look again in a few minutes")
 
     def _resume(
         self, standing: "Secret", key_id: str, tags: Mapping[str, str], claim: Claim

@@ -2,7 +2,8 @@
 
 A listing shows a secret's annotations and aliases and none of its versions, so what planning needs
 to know of them stands in the annotations. ``daena-versions`` says of each version, by its number,
-when it was made, from which version, until when it was current and since when it is retired.
+when it was made, from which version, until when it was current and since when it is retired, and
+the etag that it was made with.
 ``daena-claim`` is the claim of a rotation under way. ``daena-compromised`` names the versions that
 an emergency rotation has marked, each with what became of it: ``pending`` or ``revoked``. It stands
 apart from the records, so that a rotation under way keeps a mark that is set meanwhile. The
@@ -17,14 +18,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from daena_kms.errors import ConfigError, StoreUnavailable
+from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED, PREFIX
 
 if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import Secret, SecretPayload, SecretVersion
+    from google.cloud.secretmanager_v1 import Secret, SecretVersion
 
 CURRENT, PREVIOUS = "current", "previous"
 VERSIONS, CLAIM, DELETED = "daena-versions", "daena-claim", "daena-deleted"
@@ -55,6 +56,9 @@ class Record:
     retired: datetime | None = None
     #: Never current: left by an interrupted rotation.
     orphan: bool = False
+    #: The version's etag from when we added it, without its quotes; dropped when it is retired.
+    #: While it is the version's own, nobody has disabled it or asked for its destruction.
+    etag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
     deleted = _time(annotations.get(DELETED, ""))
     has_current = any(v.state is VersionState.CURRENT for v in versions)
     if trouble is None and not (has_current and enrolled):
-        trouble = _why_none(secret, current, has_current=has_current)
+        trouble = _why_none(secret, current, versions)
     return Key(
         id=key_id,
         tags={name: text for name, text in annotations.items() if name.startswith(PREFIX)},
@@ -130,6 +134,11 @@ def number(name: str) -> str:
     return name.rpartition("/")[2]
 
 
+def is_scheduled(version: "SecretVersion") -> bool:
+    """Return whether somebody has asked for a version's destruction, and the delay is not over."""
+    return version.state.name == "DISABLED" and bool(version.scheduled_destroy_time)
+
+
 def read_records(annotations: Mapping[str, str]) -> dict[str, Record]:
     """Return what the annotations say of versions. Raises :class:`ConfigError` for a broken one."""
     text = annotations.get(VERSIONS, "{}")
@@ -141,6 +150,7 @@ def read_records(annotations: Mapping[str, str]) -> dict[str, Record]:
                 until=parse_time(row["until"], VERSIONS) if "until" in row else None,
                 retired=parse_time(row["retired"], VERSIONS) if "retired" in row else None,
                 orphan=bool(row.get("orphan", False)),
+                etag=str(row.get("etag", "")),
             )
             for name, row in json.loads(text).items()
         }
@@ -166,6 +176,8 @@ def write_records(records: Mapping[str, Record]) -> str:
             rows[name]["base"] = record.base
         if record.orphan:
             rows[name]["orphan"] = True
+        if record.etag and record.retired is None:
+            rows[name]["etag"] = record.etag
     return json.dumps(rows, separators=(",", ":"))
 
 
@@ -290,8 +302,10 @@ def _as_shown(version: Version, shown: "SecretVersion | None") -> Version:
     if shown is None:  # listings lag; destroyed versions stay in them
         return version
     state = shown.state.name
-    if state == "DESTROYED" or (state == "DISABLED" and shown.scheduled_destroy_time):
-        return replace(version, state=VersionState.DESTROYED)
+    if state == "DESTROYED" or is_scheduled(shown):
+        # For us one that is scheduled is gone: whatever we did to it would cancel that.
+        when = shown.scheduled_destroy_time.astimezone(UTC) if is_scheduled(shown) else None
+        return replace(version, state=VersionState.DESTROYED, to_be_destroyed=when)
     if state == "DISABLED" and version.state is VersionState.PENDING:
         return replace(version, state=VersionState.ABANDONED)  # no record says it ever was current
     if state == "DISABLED" and version.state is not VersionState.ABANDONED:
@@ -308,11 +322,14 @@ def _owner(secret: "Secret") -> str | None:
     return "Secret Manager's managed rotation" if kind is not None and kind.name in kinds else None
 
 
-def _why_none(secret: "Secret", current: str | None, *, has_current: bool) -> str | None:
+def _why_none(secret: "Secret", current: str | None, versions: tuple[Version, ...]) -> str | None:
     """Return why there is no current version, or why its readers do not find it."""
     if CLAIM in secret.annotations and current is None:
         return "its creation was interrupted: create it again"
-    if current is not None and not has_current:
+    if current is not None and not any(v.state is VersionState.CURRENT for v in versions):
+        ends = next((v.to_be_destroyed for v in versions if v.id == current), None)
+        if ends is not None:
+            return f"its current version is to be destroyed at {format_time(ends)}"
         return "its current version is disabled or destroyed"
     return None if secret.version_aliases.get(CURRENT) else f"it has no alias {CURRENT!r}"
 
@@ -360,33 +377,3 @@ def _time(text: str) -> datetime | None:
         return parse_time(text, DELETED)
     except ConfigError:
         return None
-
-
-def payload(data: bytes) -> dict[str, object]:
-    """Return a value in the form in which a new version is sent: bytes with their checksum."""
-    return {"data": data, "data_crc32c": checksum(data)}
-
-
-def material_of(payload: "SecretPayload", key_id: str) -> str:
-    """Return a payload as text.
-
-    Raises:
-        ConfigError: It is not text.
-        StoreUnavailable: Its checksum is wrong.
-    """
-    data = bytes(payload.data)
-    if payload.data_crc32c != checksum(data):
-        msg = "its value arrived damaged"
-        raise StoreUnavailable(msg, key_id=key_id, todo="Try again")
-    text = data.decode(errors="replace")  # an error of decode() would hold the value
-    if text.encode() != data:
-        msg = "its content is binary, not text"
-        raise ConfigError(msg, key_id=key_id, todo="Read it with Google's SDK")
-    return text
-
-
-def checksum(data: bytes) -> int:
-    """Return the CRC-32C by which Secret Manager checks a payload."""
-    import google_crc32c
-
-    return int(google_crc32c.value(data))

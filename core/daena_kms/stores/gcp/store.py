@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +16,7 @@ from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.gcp.claim import Claims, OwnClaim
 from daena_kms.stores.gcp.create import Creator
-from daena_kms.stores.gcp.secret import Secrets
+from daena_kms.stores.gcp.secret import Secrets, with_record
 from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
@@ -26,16 +26,17 @@ from daena_kms.stores.gcp.state import (
     PENDING_MARK,
     VERSIONS,
     Record,
-    material_of,
+    is_scheduled,
     read_records,
     secret_of,
     to_key,
     with_mark,
     write_records,
 )
+from daena_kms.stores.gcp.values import material_of
 
 if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import Secret
+    from google.cloud.secretmanager_v1 import Secret, SecretVersion
 
 #: A retirement that was noted so recently is another run's, at the same moment.
 _SAME = timedelta(minutes=1)
@@ -141,10 +142,28 @@ class GCPStore(Store):
         try:
             payload = self._secrets.access(key_id, version or CURRENT)
         except Moved:
-            msg = "that version is retired, disabled or destroyed"
-            todo = "Name another version, or enable it; if the key is deleted, restore it"
-            raise KeyNotFound(msg, key_id=key_id, todo=todo) from None
+            raise self._why_unreadable(key_id, version or CURRENT) from None
         return material_of(payload, key_id)
+
+    def _why_unreadable(self, key_id: str, version: str) -> DaenaKMSError:
+        """Return the error for a version that Secret Manager refuses to read as it is now.
+
+        It refuses one that is not enabled as it refuses one whose KMS key can't be used.
+        """
+        shown = None
+        with contextlib.suppress(DaenaKMSError):  # who may only read values can't look
+            shown = self._secrets.get_version(key_id, version)
+        if shown is not None and shown.state.name == "ENABLED":
+            msg = "that version is enabled, and Secret Manager can't decrypt it"
+            todo = "Check the state of its KMS key, and that Secret Manager's agent may use it"
+            return ConfigError(msg, key_id=key_id, todo=todo)
+        msg = "that version is retired, disabled or destroyed"
+        todo = "Name another version, or enable it; if the key is deleted, restore it"
+        if shown is None:
+            msg += ", or its KMS key can't be used"
+        elif is_scheduled(shown):
+            msg = f"that version is to be destroyed at {format_time(shown.scheduled_destroy_time)}"
+        return KeyNotFound(msg, key_id=key_id, todo=todo)
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
         """Create the secret, or resume the creation of one of ours that never got a version."""
@@ -171,7 +190,8 @@ class GCPStore(Store):
 
     def abandon(self, key: Key, staged: Staged) -> None:
         """Disable the version that lost its race, so that nobody begins to use it."""
-        self._secrets.disable(key.id, staged.version_id)
+        del key
+        self._claims.disable_added(_own_claim(staged))
 
     def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
         """Mark the version in an annotation of its own, by the etag of the look."""
@@ -199,37 +219,55 @@ class GCPStore(Store):
         return replace(key, versions=tuple(marked), handle=after)
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
-        """Disable a version, then note it."""
+        """Disable a version, then note it.
+
+        One that somebody wants destroyed is disabled already: it is only noted, because disabling
+        it again would cancel its destruction.
+        """
         self._retire(key, version, now)
+
+    def retire_before_rotating(self, key: Key, version: str, now: datetime) -> Key:
+        """Disable a version, and leave the note to the rotation, whose claim is written anyway.
+
+        If that rotation does not come about, the next run notes the retirement.
+        """
+        secret = secret_of(key)
+        self._disable(key, version)
+        noted = with_record(dict(secret.annotations), version, _retired(now))
+        after = type(secret)(secret)  # a copy
+        after.annotations = noted
+        return to_key(after)
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
         """Disable a compromised version, then note it, and that it is revoked."""
         self._retire(key, version, now, revoked=True)
 
     def _retire(self, key: Key, version: str, now: datetime, *, revoked: bool = False) -> None:
-        with contextlib.suppress(Moved):  # it is destroyed already
-            self._secrets.disable(key.id, version)
+        self._disable(key, version)
+        self._secrets.change_record(
+            key.id, version, _retired(now), revoked=revoked, look=secret_of(key)
+        )
 
-        def retired(record: Record) -> Record:
-            before = record.retired
-            return record if before and abs(now - before) < _SAME else replace(record, retired=now)
-
-        self._secrets.change_record(key.id, version, retired, revoked=revoked)
+    def _disable(self, key: Key, version: str) -> None:
+        """Disable a version, in one call if nobody has changed it since we added it."""
+        record = read_records(dict(secret_of(key).annotations)).get(version)
+        etag = f'"{record.etag}"' if record is not None and record.etag else ""
+        self._secrets.disable(key.id, version, etag)
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
         """Destroy a version, at once or after the secret's own delay, then drop its record.
 
-        Raises :class:`~daena_kms.errors.RotationConflict` for one that somebody enabled again.
+        One that is destroyed, or is to be, stays as it is. Raises
+        :class:`~daena_kms.errors.RotationConflict` for one that somebody enabled again.
         """
-        if self._secrets.get_version(key.id, version).state.name == "ENABLED":
+        look = secret_of(key)
+        if self._secrets.destroy(key.id, version).state.name == "ENABLED":
             self._secrets.change_record(
-                key.id, version, lambda record: replace(record, retired=None, until=now)
+                key.id, version, lambda record: replace(record, retired=None, until=now), look=look
             )
             msg = f"its version {version} was enabled again"
             raise RotationConflict(msg, key_id=key.id, todo="It is retired again after its grace")
-        with contextlib.suppress(Moved):  # it is destroyed already
-            self._secrets.destroy(key.id, version)
-        self._secrets.change_record(key.id, version, lambda _: None)
+        self._secrets.change_record(key.id, version, lambda _: None, look=look)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Change annotations; what somebody else changes at the same moment stays."""
@@ -297,21 +335,28 @@ class GCPStore(Store):
             return {"annotations": annotations}
 
         self._secrets.change(key.id, change)
-        for version in enabled:
-            self._secrets.disable(key.id, version)
+        for version, etag in enabled.items():
+            self._secrets.disable(key.id, version, etag)
 
-    def restore(self, key: Key) -> None:
-        """Enable the versions that the deletion disabled, then remove the mark."""
+    def restore(self, key: Key) -> str | None:
+        """Enable the versions that the deletion disabled, then remove the mark.
+
+        One whose destruction somebody has asked for meanwhile stays as it is, and the result says
+        so: to enable it would cancel that.
+        """
         secret = self._secrets.get(key.id)
+        left = []
         for version in secret.annotations.get(_DISABLED, "").split():
-            with contextlib.suppress(Moved):  # destroyed meanwhile
-                self._secrets.enable(key.id, version)
+            shown = self._secrets.enable(key.id, version)
+            if shown.state.name != "ENABLED":
+                left.append(_left(key.id, version, shown, secret))
 
         def change(secret: "Secret") -> dict[str, object]:
             kept = dict(secret.annotations)
             return {"annotations": {n: t for n, t in kept.items() if n not in {DELETED, _DISABLED}}}
 
         self._secrets.change(key.id, change)
+        return "; ".join(left) or None
 
     def _certain(self, key: Key) -> Key:
         """Return the key; where others made its current version, its date is looked up."""
@@ -319,6 +364,28 @@ class GCPStore(Store):
         if current is None or (current.created_earliest is None and current.retired is None):
             return key
         return to_key(secret_of(key), self._secrets.list_versions(key.id))
+
+
+def _retired(now: datetime) -> Callable[[Record], Record]:
+    """Return what notes a retirement in a version's record."""
+
+    def retired(record: Record) -> Record:
+        before = record.retired
+        return record if before and abs(now - before) < _SAME else replace(record, retired=now)
+
+    return retired
+
+
+def _left(key_id: str, version: str, shown: "SecretVersion", secret: "Secret") -> str:
+    """Return, in words for people, why a version was not enabled."""
+    word = "current version" if secret.version_aliases.get(CURRENT) == int(version) else "version"
+    if not is_scheduled(shown):
+        return f"its {word} {version} is destroyed"
+    return (
+        f"its {word} {version} stays disabled, because somebody has asked for its destruction, "
+        f"at {format_time(shown.scheduled_destroy_time)}: to keep it, run gcloud secrets versions "
+        f"enable {version} --secret={key_id}"
+    )
 
 
 def _own_claim(staged: Staged) -> OwnClaim:

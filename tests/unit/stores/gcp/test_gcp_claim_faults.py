@@ -1,14 +1,20 @@
 """A rotation or creation on Google Cloud whose calls fail, are refused, or lose their answers."""
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 
 import pytest
-from daena_kms.errors import AccessDenied, KeyExists, KeyNotFound, RotationConflict
+from daena_kms.errors import (
+    AccessDenied,
+    KeyExists,
+    KeyNotFound,
+    RotationConflict,
+    StoreUnavailable,
+)
 from daena_kms.sdk.gcp.errors import Unanswered
 from daena_kms.stores.gcp.claim import Claims
 from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import CLAIM, Claim, read_claim
+from google.cloud.secretmanager_v1.types import SecretVersion
 
 from infra.local.faults import only
 from tests.unit.stores.gcp.gcp_projects import KEY, TAGS, Project, project, value
@@ -74,7 +80,7 @@ def test_an_addition_beside_that_of_somebody_else(
     """The answer is lost, and two versions are new: the one with our value is ours."""
     inner = Claims._versions_above
 
-    def above(self: Claims, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
+    def above(self: Claims, claim: Claim, key_id: str) -> list[SecretVersion]:
         world.add()
         return inner(self, claim, key_id)
 
@@ -93,7 +99,7 @@ def test_a_foreign_version_is_never_taken_for_ours(
     """The addition never arrived, and somebody else's did: it is not promoted."""
     inner = Claims._versions_above
 
-    def above(self: Claims, claim: Claim, key_id: str) -> list[tuple[str, datetime]]:
+    def above(self: Claims, claim: Claim, key_id: str) -> list[SecretVersion]:
         world.add()
         return inner(self, claim, key_id)
 
@@ -229,6 +235,23 @@ def test_a_creation_takes_over_no_rotation(world: Project) -> None:
     with pytest.raises(KeyExists, match="it exists already"):
         create(world, KEY)
     assert dict(world.secret.annotations) == before
+
+
+@pytest.mark.parametrize("lost", [True, False], ids=["lost-answer", "exists"])
+def test_a_secret_that_is_not_shown_yet(
+    world: Project, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    """A look right after a creation may find nothing: that is no proof that there is nothing."""
+    if lost:
+        world.sim.faults.fail_after(when=CREATE, how="error")
+    key_id = "new" if lost else KEY
+
+    def absent(_self: Secrets, key_id: str) -> object:
+        raise KeyNotFound("there is no such key or version", key_id=key_id)
+
+    monkeypatch.setattr(Secrets, "get", absent)
+    with pytest.raises(StoreUnavailable, match="did not answer" if lost else "not show it yet"):
+        world.store.create(key_id, value(), TAGS, world.now)
 
 
 def test_a_secret_that_is_deleted_during_its_creation(world: Project) -> None:

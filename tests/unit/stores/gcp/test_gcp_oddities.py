@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -115,12 +116,49 @@ def test_an_alias_that_is_moved_while_the_claim_is_in_doubt(world: Project) -> N
 
 
 def test_a_base_that_was_destroyed_meanwhile(world: Project) -> None:
-    """No alias can lead to it: the new version is current, and previous is left as it was."""
+    """The new version is current; the alias previous may lead to a version that is gone."""
     staged = world.stage()
     world.client.destroy_secret_version(request={"name": f"{NAME}/versions/1"})
     assert world.promote(staged) == "2"
-    assert world.secret.version_aliases["current"] == 2
+    assert world.secret.version_aliases == {"current": 2, "previous": 1}
     assert world.store.read(KEY) == staged.material
+    with pytest.raises(KeyNotFound):
+        world.store.read(KEY, "1")
+
+
+def test_a_secret_with_fifty_aliases(world: Project) -> None:
+    """There is no room for previous: the new version is current all the same."""
+    world.move(**{f"a{number}": 1 for number in range(49)})
+    assert world.rotate() == "2"
+    assert world.secret.version_aliases["current"] == 2
+    assert "previous" not in world.secret.version_aliases
+
+
+def test_a_notice_that_falls_into_a_rotation(world: Project) -> None:
+    """A due rotation notice moves the etag and not the claim: the promotion looks and goes on."""
+    secret = {
+        "name": NAME,
+        "topics": [{"name": "projects/p/topics/t"}],
+        "rotation": {"next_rotation_time": world.now + timedelta(minutes=6)},
+    }
+    mask = {"paths": ["rotation", "topics"]}
+    world.client.update_secret(request={"secret": secret, "update_mask": mask})
+    staged = world.stage()
+    world.pass_(minutes=7)
+    assert world.promote(staged) == "2"
+    assert world.secret.version_aliases == {"current": 2, "previous": 1}
+
+
+def test_a_value_whose_kms_key_cannot_be_used(world: Project) -> None:
+    """Refused as a disabled version is: a look at the version tells them apart, if it may."""
+    kms_key = "projects/p/locations/global/keyRings/r/cryptoKeys/k"
+    world.secret.versions[1].kms_keys[""] = kms_key
+    world.sim.secrets.unusable_kms_keys.add(kms_key)
+    with pytest.raises(ConfigError, match="Secret Manager can't decrypt it"):
+        world.store.read(KEY)
+    world.sim.faults.deny("GetSecretVersion")
+    with pytest.raises(KeyNotFound, match="or destroyed, or its KMS key can't be used"):
+        world.store.read(KEY)
 
 
 @pytest.mark.parametrize("denied", ["UpdateSecret", "nothing"])
