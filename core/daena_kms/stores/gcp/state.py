@@ -232,6 +232,19 @@ def read_marks(annotations: Mapping[str, str]) -> dict[str, str]:
     raise ConfigError(msg, todo=todo)
 
 
+def retired_in(secret: "Secret") -> set[str]:
+    """Return the versions that the annotations say are retired or revoked, but the current one.
+
+    Annotations that can't be read say nothing.
+    """
+    over: set[str] = set()
+    with contextlib.suppress(ConfigError):
+        over |= {v for v, r in read_records(secret.annotations).items() if r.retired is not None}
+    with contextlib.suppress(ConfigError):
+        over |= {v for v, m in read_marks(secret.annotations).items() if m == REVOKED_MARK}
+    return over - {str(secret.version_aliases.get(CURRENT, ""))}
+
+
 def with_mark(annotations: Mapping[str, str], version: str, state: str) -> dict[str, str]:
     """Return the annotations with the mark of one version; a malformed one is written anew."""
     marks: dict[str, str] = {}

@@ -28,6 +28,7 @@ from daena_kms.stores.gcp.state import (
     Record,
     is_scheduled,
     read_records,
+    retired_in,
     secret_of,
     to_key,
     with_mark,
@@ -341,12 +342,15 @@ class GCPStore(Store):
     def restore(self, key: Key) -> str | None:
         """Enable the versions that the deletion disabled, then remove the mark.
 
-        One whose destruction somebody has asked for meanwhile stays as it is, and the result says
-        so: to enable it would cancel that.
+        One that a run has retired or revoked since stays so. One whose destruction somebody has
+        asked for meanwhile stays as it is, and the result says so: to enable it would cancel that.
         """
         secret = self._secrets.get(key.id)
+        over = retired_in(secret)
         left = []
         for version in secret.annotations.get(_DISABLED, "").split():
+            if version in over:  # a run retired it while the key was being deleted
+                continue
             shown = self._secrets.enable(key.id, version)
             if shown.state.name != "ENABLED":
                 left.append(_left(key.id, version, shown, secret))
