@@ -10,7 +10,7 @@ from daena_kms.audit.verify import verify
 from daena_kms.cli.page import Page
 from daena_kms.errors import ConfigError
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME
+from daena_kms.stores.azure.order import NAME
 
 from infra.local.azure.azurite import Azurite
 from infra.local.azure.worker import FunctionApp, Request, Result

@@ -12,7 +12,8 @@ from azure.keyvault.secrets import SecretClient
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME, OPEN
+from daena_kms.stores.azure.look import OPEN
+from daena_kms.stores.azure.order import NAME
 from requests import Session
 from requests.adapters import HTTPAdapter
 

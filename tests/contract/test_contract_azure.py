@@ -138,6 +138,21 @@ def test_a_steady_key_costs_no_closer_look(azure: AzureWorld) -> None:
     assert [c.operation for c in azure.sim.calls if c.service == "keyvault"] == ["GetSecrets"]
 
 
+def test_what_a_retirement_costs_its_run(azure: AzureWorld) -> None:
+    """The listing, a look to plan and one right before, and two changes with a look before each.
+
+    The versions' list shows which one is the newest, so no look reads the value but the last one.
+    """
+    azure.operations().create("our-token", spec="token")
+    assert azure.run(91 * DAY).rotated == ["our-token"]
+    azure.sim.calls.clear()
+    assert azure.run(99 * DAY).retired == ["our-token"]
+    assert azure.store_calls() == [
+        *("GetSecrets", "GetSecretVersions", "GetSecretVersions"),
+        *("UpdateSecret", "GetSecret", "UpdateSecret"),
+    ]
+
+
 def test_a_retired_version_is_read_only_after_it_is_enabled_again(azure: AzureWorld) -> None:
     """Disabling is undone by its owner, in the vault."""
     first = azure.adapter.create_key(KEY, spec="token")
@@ -177,20 +192,6 @@ def test_a_deleted_name_is_reported_with_what_to_do(azure: AzureWorld) -> None:
         azure.adapter.create_key(KEY)
 
 
-def test_a_deletion_that_settles_late_is_waited_for(
-    azure: AzureWorld, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A vault that is busy with it for a moment has not failed."""
-    waits: list[float] = []
-    monkeypatch.setattr("daena_kms.sdk.azure.client.time.sleep", waits.append)
-    azure.sim.configure(settle_polls=2)
-    azure.adapter.create_key(KEY)
-    azure.adapter.delete_key(KEY)
-    azure.adapter.restore_key(KEY)
-    assert waits
-    assert azure.adapter.get_key(KEY)
-
-
 def test_a_key_that_was_enrolled_before_is_enrolled_again(azure: AzureWorld) -> None:
     """Its version keeps its name in the log, and a steady key costs no closer look."""
     operations = Operations(azure.adapter, azure.log)
@@ -212,7 +213,7 @@ def test_retirements_come_before_looks_that_show_nothing(azure: AzureWorld) -> N
     azure.run(1 * DAY, keys=["zz-token"])
     azure.sim.calls.clear()
     assert azure.run(20 * DAY).retired == ["zz-token"]
-    looks = [c.params.get("name") for c in azure.sim.calls if c.operation == "GetSecret"]
+    looks = [c.params.get("name") for c in azure.sim.calls if c.operation == "GetSecretVersions"]
     assert looks[0] == "zz-token"
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME
+from daena_kms.stores.azure.order import NAME
 
 from infra.local.azure.secrets import PAGE
 from tests.worlds.azure import AzureWorld

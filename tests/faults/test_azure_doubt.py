@@ -10,7 +10,7 @@ from daena_kms.audit.verify import CONFIRMED
 from daena_kms.errors import KeyExists, RotationConflict, StoreUnavailable
 from daena_kms.rules.plan import Outcome
 from daena_kms.stores.azure.claims import CLAIM_LIFETIME
-from daena_kms.stores.azure.look import NAME
+from daena_kms.stores.azure.order import NAME
 
 from infra.local.faults import only
 from tests.worlds.azure import AzureWorld
@@ -21,7 +21,7 @@ LATER = 91 * DAY
 MINUTE = timedelta(minutes=1)
 OVER = CLAIM_LIFETIME + timedelta(seconds=2)
 SET = only("keyvault", "SetSecret")
-LOOK = only("keyvault", "GetSecret")
+LOOKS_AT = only("keyvault", "GetSecretVersions")
 #: More looks than the simulator needs to let a set through.
 LOOKS = 2000
 
@@ -98,8 +98,7 @@ def test_a_set_that_got_lost_is_repeated_by_nobody_too_early(due: AzureWorld) ->
 def test_a_lost_answer_that_no_look_resolves(due: AzureWorld) -> None:
     """When the look fails, too, the outcome is unknown; a later run writes what became of it."""
     due.sim.faults.fail_after(1, when=SET)
-    # The run's own look comes first.
-    due.sim.faults.fail_before(2, when=LOOK, times=9)
+    due.sim.faults.fail_before(1, when=LOOKS_AT, times=9)
     summary = due.run(LATER)
     assert (summary.failed, summary.rotated) == ([KEY], [])
     assert due.held().results()[-1]["result"] == Outcome.UNKNOWN
@@ -176,8 +175,8 @@ class Gate:
 @pytest.fixture
 def gate(due: AzureWorld, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """Hold sets back for longer than our patience."""
-    hasty = {"connection_timeout": 5, "read_timeout": 0.2, "timeout": 5}
-    monkeypatch.setattr("daena_kms.stores.azure.set.BOUNDS", hasty)
+    hasty = {"connection_timeout": 5, "read_timeout": 0.2, "timeout": 5, "retry_total": 0}
+    monkeypatch.setattr("daena_kms.stores.azure.set.ONCE", hasty)
     gate = Gate(due)
     yield gate
     gate.open()

@@ -11,7 +11,7 @@ from typing import Any
 
 from daena_kms.audit.reader import history
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME
+from daena_kms.stores.azure.order import NAME
 
 from infra.local.azure.sim import AzureSimulator
 from infra.local.azure.worker import FunctionApp, Request, Response, Result

@@ -91,9 +91,15 @@ def test_people_take_what_is_listed_for_them(azure: AzureWorld, deployed: Roles)
 
 
 def test_the_auditor_calls_what_it_may(azure: AzureWorld, deployed: Roles) -> None:
-    """Verifying the log takes exactly the auditor's action; to see the vault takes a value."""
+    """Verifying the log takes exactly the auditor's action; to see the vault may take a value.
+
+    It does where a key has versions that were made by others in the same moment.
+    """
     lives.functions_run(azure)
     blobs = {"audit": deployed["audit_log"]}
     assert calls_of(azure, lives.audit_log_only, set(), blobs) == (set(), blobs)
+    assert calls_of(azure, lives.audit, {READ_METADATA}, blobs) == ({READ_METADATA}, blobs)
+    for _ in range(2):
+        azure.foreign("by-hand", "x" * 43, {"daena.managed": "true"})
     with pytest.raises(AccessDenied):
         calls_of(azure, lives.audit, {READ_METADATA}, blobs)

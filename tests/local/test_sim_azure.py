@@ -220,12 +220,13 @@ def test_it_runs_as_a_process_and_is_controlled_over_http() -> None:
             client.get_secret("key")
         assert len(list(client.list_properties_of_secret_versions("key"))) == 1
         control(url, "shift_clock", seconds=3600)
+        control(url, "pass_by", seconds=60)
         new = client.set_secret("key", value()).properties
         old = client.get_secret("key-00000").properties
         assert new.created_on is not None
         assert old.created_on is not None
         assert (new.created_on - old.created_on).total_seconds() >= 3660
-        control(url, "configure", purge_protection=True)
+        control(url, "configure", purge_protection=True, settle_polls=0)
         control(url, "protect", container="audit", protection="has-legal-hold")
         client.begin_delete_secret("key")
         with answers(403, "Forbidden"):

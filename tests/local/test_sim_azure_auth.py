@@ -110,6 +110,7 @@ def test_each_operation_takes_one_action(
     vault.set_secret("key", value())
     vault.set_secret("gone", value())
     vault.begin_delete_secret("gone")
+    azure.secrets.settle()
     others = {a for a, _ in ACTIONS.values()} | {auth.RESTORE_SECRET}
     azure.roles.assign("others", others - {action})
     azure.roles.assign("alone", {action})
@@ -130,7 +131,9 @@ def test_a_restore_takes_an_action_on_the_vault(azure: AzureSimulator, vault: Se
     vault.set_secret("key", value())
     backup = vault.backup_secret("key")
     vault.begin_delete_secret("key")
+    azure.secrets.settle()
     vault.purge_deleted_secret("key")
+    azure.secrets.settle()
     azure.roles.assign("other", {auth.RESTORE_SECRET}, auth.secret("key"))
     azure.roles.assign("alone", {auth.RESTORE_SECRET}, auth.VAULT)
     with answers(403, "Forbidden", "ForbiddenByRbac"):

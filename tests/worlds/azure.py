@@ -5,10 +5,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from daena_kms.cloud_kms import AzureKeyVaultAdapter
 from daena_kms.objects.azure import SCOPE
 from daena_kms.objects.base import AUDIT, CLAIMS, Objects, Use
 from daena_kms.objects.cloud import CloudObjects
+from daena_kms.sdk.azure.client import make_client
 from daena_kms.stores.azure.claims import Claims
 from obstore.store import AzureStore as Container
 
@@ -46,11 +48,13 @@ def container(
 
 def azure_adapter(sim: AzureSimulator, **options: Any) -> AzureKeyVaultAdapter:
     """Return an adapter on a simulator's vault, its claims opened by their address."""
-    return AzureKeyVaultAdapter(
+    adapter = AzureKeyVaultAdapter(
         secret_client=sim.secrets_client(**options),
         claims_url=f"az://{ACCOUNT}/claims",
         credential=sim.credential(),
     )
+    adapter.keyvault.go_by(sim.elapsed, sim.pass_by)
+    return adapter
 
 
 class Adapter(AzureKeyVaultAdapter):
@@ -59,6 +63,8 @@ class Adapter(AzureKeyVaultAdapter):
     def __init__(self, sim: AzureSimulator, claims: Objects, client: "SecretClient") -> None:
         self._container = claims
         super().__init__(secret_client=client, credential=sim.credential())
+        # Nobody waits: the vault's own time goes on instead.
+        self.keyvault.go_by(sim.elapsed, sim.pass_by)
 
     def _claims(self, url: str | None) -> Claims:
         del url
@@ -66,7 +72,11 @@ class Adapter(AzureKeyVaultAdapter):
 
 
 class AzureWorld(CloudWorld[AzureSimulator]):
-    """A vault, and two containers; ``claims`` opens objects of one's own, elsewhere."""
+    """A vault, and two containers; ``claims`` opens objects of one's own, elsewhere.
+
+    With ``production`` the client is the one that the adapter makes for itself, with its retries
+    and all, and only its transport leads here.
+    """
 
     provider = "azure"
     unknown_version = "0123456789abcdef" * 2
@@ -83,10 +93,12 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         *,
         wire: bool = False,
         claims: Callable[[], Objects] | None = None,
+        production: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(sim)
         self._options = {"wire": wire, **options}
+        self._production = production
         self._elsewhere = claims
         self.client = sim.secrets_client(wire=wire)
         self.adapter = self.again()
@@ -96,7 +108,17 @@ class AzureWorld(CloudWorld[AzureSimulator]):
     def again(self) -> AzureKeyVaultAdapter:
         """Return an adapter with clients of its own."""
         opened = self._elsewhere or (lambda: container(self.sim, "claims", CLAIMS))
-        return Adapter(self.sim, opened(), self.sim.secrets_client(**self._options))
+        if self._production:
+            client = make_client(self.sim.vault_url, self.sim.credential(), self.sim.transport())
+        else:
+            client = self.sim.secrets_client(**self._options)
+        return Adapter(self.sim, opened(), client)
+
+    def enter(self, patch: pytest.MonkeyPatch, **further: str) -> None:
+        """Lead this process here; its adapter waits by simulated time as well."""
+        super().enter(patch, **further)
+        assert isinstance(self.adapter, AzureKeyVaultAdapter)
+        self.adapter.keyvault.go_by(self.sim.elapsed, self.sim.pass_by)
 
     @property
     def environment(self) -> dict[str, str]:

@@ -155,7 +155,11 @@ class Worker:
             return self._do(action, look[0])
         if action.kind is Kind.DESTROY:
             return self._do(action, self._look_before_destroying(action))
-        return self._do(action, look_at(self._store, action.key_id, self._defaults, self._clock))
+        # Where a listing shows no versions, a retirement needs the closer look in any case.
+        exact = action.kind is Kind.RETIRE and not self._store.can.lists_versions
+        return self._do(
+            action, look_at(self._store, action.key_id, self._defaults, self._clock, exact=exact)
+        )
 
     def _look_before_destroying(self, action: Action) -> Key:
         """Return the key with all its versions: one that is gone does not count for ``keep``."""

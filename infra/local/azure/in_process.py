@@ -20,11 +20,13 @@ type Ask = Callable[[Request], Response | None]
 class InProcess(HttpTransport[HttpRequest, HttpResponse]):
     """A transport of the SDK that sends to ``ask``; all above it is as on the wire.
 
-    It has no connection, so time limits and certificates have no meaning here.
+    It has no connection, so time limits and certificates have no meaning here. Where the SDK would
+    sleep before it repeats a call, ``sleep`` lets simulated time pass.
     """
 
-    def __init__(self, ask: Ask) -> None:
+    def __init__(self, ask: Ask, sleep: Callable[[float], None]) -> None:
         self._ask = ask
+        self._pass_by = sleep
 
     def send(self, request: HttpRequest, **_options: Any) -> HttpResponse:
         """Return the answer."""
@@ -41,6 +43,10 @@ class InProcess(HttpTransport[HttpRequest, HttpResponse]):
         if response is None:
             raise ServiceResponseError("Remote end closed connection without response")
         return _Answer(request, response)
+
+    def sleep(self, duration: float) -> None:
+        """Let simulated time pass."""
+        self._pass_by(duration)
 
     def open(self) -> None:
         """Open nothing."""

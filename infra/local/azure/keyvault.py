@@ -6,6 +6,7 @@ call in the log. https://learn.microsoft.com/azure/key-vault/general/authenticat
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
@@ -59,8 +60,14 @@ class KeyVault(SecretsState):
 
     name: ClassVar[str] = SERVICE
 
-    def __init__(self, clock: Clock, tokens: Tokens, roles: Roles) -> None:
-        super().__init__(clock)
+    def __init__(
+        self,
+        clock: Clock,
+        tokens: Tokens,
+        roles: Roles,
+        elapsed: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(clock, elapsed)
         self._tokens = tokens
         self._roles = roles
         self.challenges = 0
@@ -136,6 +143,9 @@ class KeyVault(SecretsState):
             raise AzureError(405, "MethodNotAllowed", "This request is not modelled.")
         scope = auth.secret(name) if name else auth.VAULT
         if not self._roles.allow(caller, route.action, scope):
+            if operation.name == "GetDeletedSecret" and name.lower() not in self.deleted:
+                # Of deleted secrets existence comes first: azure-keyvault-secrets, _polling.py.
+                raise AzureError(404, "SecretNotFound", f"Deleted Secret not found: {name}")
             raise _forbidden(caller, route.action, scope)
         if name:
             checked_name(name)

@@ -56,8 +56,7 @@ class Secrets:
                 raise not_found(path)
             version = secret.versions[asked.version]
         if not version.enabled:
-            message = "Operation get is not allowed on a disabled secret."
-            raise AzureError(403, "Forbidden", message, "SecretDisabled")
+            raise disabled()
         return asked.forms.bundle(secret, version, value=True)
 
     def list(self, asked: Asked) -> Json:
@@ -166,6 +165,12 @@ def page(
             f"{asked.base}{path}?api-version={version}&$skiptoken={token}&maxresults={size}"
         )
     return answer
+
+
+def disabled() -> AzureError:
+    """Return the error for a read of a disabled version."""
+    message = "Operation get is not allowed on a disabled secret."
+    return AzureError(403, "Forbidden", message, "SecretDisabled")
 
 
 def refuse_managed(secret: Secret, operation: str) -> None:

@@ -7,7 +7,7 @@ import base64
 import secrets
 
 from infra.local.azure.documents import AzureError, Json, bad, parsed
-from infra.local.azure.secrets import Asked, Secrets, page, refuse_managed
+from infra.local.azure.secrets import Asked, Secrets, disabled, page, refuse_managed
 from infra.local.azure.secrets_state import Deleted, Names, SecretsState
 
 
@@ -28,10 +28,16 @@ class DeletedSecrets:
         return asked.forms.deleted(gone, with_id=True)
 
     def get(self, asked: Asked) -> Json:
-        """Return what is deleted, once it is: 404 while the deletion is under way."""
+        """Return what is deleted, once it is: 404 while the deletion is under way.
+
+        A secret whose newest version is disabled is refused here as well:
+        https://github.com/nagyesta/lowkey-vault/issues/467
+        """
         gone = self._deleted(asked, "get")
         if self._state.under_way(asked.name):
             raise _not_deleted(asked.name)
+        if not gone.secret.newest.enabled:
+            raise disabled()
         return asked.forms.deleted(gone, with_id=True)
 
     def list(self, asked: Asked) -> Json:

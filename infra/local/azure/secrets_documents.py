@@ -67,7 +67,7 @@ class Forms:
             "id": f"{self._base}/secrets/{path}",
             "contentType": version.content_type,
             "attributes": {name: v for name, v in attributes.items() if v is not None},
-            "tags": dict(version.tags),
+            "tags": dict(version.tags) or None,
             "kid": secret.kid,
             "managed": True if secret.kid else None,
         }
@@ -124,7 +124,8 @@ def not_found(path: str) -> AzureError:
     """Return the error for a secret or version that is not there."""
     message = (
         f"A secret with (name/id) {path} was not found in this key vault. If you recently deleted "
-        "this secret you may be able to recover it using the correct recovery command."
+        "this secret you may be able to recover it using the correct recovery command. For help "
+        "resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125182"
     )
     return AzureError(404, "SecretNotFound", message)
 

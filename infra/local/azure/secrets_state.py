@@ -5,8 +5,9 @@ a write, or at some moment, can be kept by reference and answered from.
 """
 
 import secrets
+import time
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -63,9 +64,12 @@ class Settings:
     soft_delete: bool = True
     purge_protection: bool = False
     retention_days: int = 90
-    settle_polls: int = 0
-    """How many calls still find a deletion or recovery under way. "Deletion may take several
-    seconds" (SecretClient.begin_delete_secret)."""
+    settle_polls: int = 1
+    """How many calls still find a deletion, recovery or purge under way. In every recording the
+    first look after a deletion or recovery finds nothing (azure-sdk-for-go, ``azsecrets``)."""
+    settle_seconds: float = 0.0
+    """For how long they find it besides. Recorded are up to 120 s for a deletion and 60 s for a
+    recovery (``TestBeginRecoverDeletedSecret.json``), reported are 5 s for a purge."""
     parallel_writes: bool = False
     """Let two writes to one secret that overlap both take effect. The cloud answers 409 to one
     of them where it notices, and makes two versions where it does not."""
@@ -80,6 +84,17 @@ class Settings:
             return "Purgeable"
         level = "Recoverable" if self.retention_days == 90 else "CustomizedRecoverable"
         return level if self.purge_protection else level + "+Purgeable"
+
+
+@dataclass
+class Settling:
+    """A name that is being deleted, recovered or purged."""
+
+    #: How many calls still find it so, and until when every call does, in seconds.
+    left: int
+    until: float
+    #: How many sets are still refused once the name is seen again.
+    sets: int = 0
 
 
 @dataclass
@@ -105,21 +120,27 @@ class View:
 class SecretsState:
     """The state of one vault; keys of its mappings are names in lower case."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, elapsed: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._elapsed = elapsed
         self.settings = Settings()
         self.live: dict[str, Secret] = {}
         self.deleted: dict[str, Deleted] = {}
         self.before: dict[str, Secret | None] = {}
         """Each secret as it was before the last write to it."""
-        self.settling: dict[str, int] = {}
-        """How many calls still find a deletion or recovery under way."""
+        self.settling: dict[str, Settling] = {}
+        """What is being deleted, recovered or purged."""
         self.backups: dict[str, Secret] = {}
         self._names: Names | None = None
 
     def now(self) -> datetime:
-        """Return the simulated time in whole seconds."""
-        return self._clock().replace(microsecond=0)
+        """Return the simulated time in whole seconds, rounded up.
+
+        A version's date was recorded up to a second after the ``Date`` of the answer that made it.
+        """
+        now = self._clock()
+        whole = now.replace(microsecond=0)
+        return whole if whole == now else whole + timedelta(seconds=1)
 
     def secret(self, name: str) -> Secret:
         """Return a live secret. For tests: raises :class:`KeyError`."""
@@ -187,7 +208,7 @@ class SecretsState:
         """Make a deleted secret live again."""
         del self.deleted[gone.secret.name.lower()]
         self.put(gone.secret)
-        self._settle(gone.secret.name)
+        self._settle(gone.secret.name, sets=self.settings.settle_polls)
 
     def purge_expired(self) -> None:
         """Purge what was deleted and is kept no longer."""
@@ -198,17 +219,24 @@ class SecretsState:
     def purge(self, name: str) -> None:
         """Erase a deleted secret."""
         del self.deleted[name.lower()]
-        self.settling.pop(name.lower(), None)
+        self._settle(name)
 
     def under_way(self, name: str) -> bool:
         """Count a call against what is being deleted or recovered; say whether it still is."""
-        left = self.settling.get(name.lower(), 0)
-        if left:
-            self.settling[name.lower()] = left - 1
-        return left > 0
+        settling = self.settling.get(name.lower())
+        if settling is None:
+            return False
+        if settling.left:
+            settling.left -= 1
+            return True
+        return self._elapsed() < settling.until
+
+    def settle(self) -> None:
+        """Let all that is being deleted, recovered or purged be so at once, for tests."""
+        self.settling.clear()
 
     def check_writable(self, name: str) -> None:
-        """Refuse to make a version of what is deleted, or being deleted or recovered."""
+        """Refuse to make a version of what is deleted, or being deleted, recovered or purged."""
         if name.lower() in self.deleted:
             if self.under_way(name):
                 raise _conflict(name, "being deleted", "ObjectIsBeingDeleted")
@@ -217,7 +245,16 @@ class SecretsState:
                 "cannot be reused; in this state, the secret can only be recovered or purged."
             )
             raise AzureError(409, "Conflict", message, "ObjectIsDeletedButRecoverable")
-        if self.under_way(name):
+        settling = self.settling.get(name.lower())
+        if name.lower() not in self.live:
+            # For some seconds after a purge: https://github.com/Azure/azure-sdk-for-net/issues/26027
+            if self.under_way(name):
+                raise _conflict(name, "being deleted", "ObjectIsBeingDeleted")
+        elif self.under_way(name):
+            raise _conflict(name, "being recovered", "ObjectIsBeingRecovered")
+        elif settling is not None and settling.sets:
+            # Also once it can be read: https://github.com/Azure/azure-sdk-for-net/issues/31581
+            settling.sets -= 1
             raise _conflict(name, "being recovered", "ObjectIsBeingRecovered")
 
     def _note(self, key: str) -> None:
@@ -225,8 +262,9 @@ class SecretsState:
         self.before.pop(key, None)
         self.before[key] = self.live.get(key)
 
-    def _settle(self, name: str) -> None:
-        self.settling[name.lower()] = self.settings.settle_polls
+    def _settle(self, name: str, *, sets: int = 0) -> None:
+        until = self._elapsed() + self.settings.settle_seconds
+        self.settling[name.lower()] = Settling(self.settings.settle_polls, until, sets)
 
 
 def _conflict(name: str, what: str, inner: str) -> AzureError:

@@ -76,11 +76,12 @@ class AzureSimulator(SimServer):
         self.ca_file, context = certificates()
         self._clock = clock
         self._shift = timedelta()
+        self._passed = 0.0
         self._clients: list[SecretClient] = []
         self.roles = Roles()
         self.roles.assign(OWNER, ("*",))
         tokens = Tokens(self.ca_file)
-        self.secrets = KeyVault(self.now, tokens, self.roles)
+        self.secrets = KeyVault(self.now, tokens, self.roles, self.elapsed)
         self.blobs = BlobStorage(self.now, tokens, self.roles, containers)
         self.identity = Identity(tokens)
         super().__init__(
@@ -137,10 +138,14 @@ class AzureSimulator(SimServer):
         Without ``wire`` it makes a call in this process where others use the connection.
         """
         if not wire:
-            options["transport"] = InProcess(self.ask)
+            options["transport"] = self.transport()
         client = secrets_client(self.vault_url, self.ca_file, principal, **options)
         self._clients.append(client)
         return client
+
+    def transport(self) -> InProcess:
+        """Return a transport for a client in this process."""
+        return InProcess(self.ask, self.pass_by)
 
     def stop(self) -> None:
         """End every connection and thread.
@@ -155,6 +160,16 @@ class AzureSimulator(SimServer):
     def shift_clock(self, *, seconds: float) -> None:
         """Move the simulated time; shifts add up. Tokens keep to the real time."""
         self._shift += timedelta(seconds=seconds)
+        self.pass_by(max(seconds, 0))
+
+    def elapsed(self) -> float:
+        """Return the time that deletions and recoveries take theirs from; it never goes back."""
+        return time.monotonic() + self._passed
+
+    def pass_by(self, seconds: float) -> None:
+        """Let time pass for them alone."""
+        with self._lock:
+            self._passed += seconds
 
     def freeze_listing(self) -> None:
         """Freeze the answers of GetSecrets as they are now. Other operations stay live."""
@@ -180,7 +195,7 @@ class AzureSimulator(SimServer):
         """Add a protection to what a container says of itself: see ``BlobStorage.protections``."""
         self.blobs.protections.setdefault(container, set()).add(protection)
 
-    def configure(self, **settings: bool | int) -> None:
+    def configure(self, **settings: bool | float) -> None:
         """Change what may differ from vault to vault: see ``Settings``."""
         for name, value in settings.items():
             if not hasattr(self.secrets.settings, name):
@@ -213,6 +228,7 @@ class AzureSimulator(SimServer):
         """Return what can be called over HTTP."""
         return super().controls() | {
             "shift_clock": self.shift_clock,
+            "pass_by": self.pass_by,
             "freeze_listing": self.freeze_listing,
             "unfreeze_listing": self.unfreeze_listing,
             "freeze_reads": self.freeze_reads,

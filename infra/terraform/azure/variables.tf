@@ -144,7 +144,7 @@ variable "replication" {
 }
 
 variable "auditor_principal_ids" {
-  description = "Object ids of whoever reads the audit log. To compare it with the vault takes the role to rotate: Key Vault shows a newest version only with its value."
+  description = "Object ids of whoever reads the audit log. To compare it with the vault takes the role to rotate: of versions made within seconds, only a read with the value shows the newest."
   type        = list(string)
   default     = []
   nullable    = false

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from azure.core.exceptions import HttpResponseError, ServiceRequestError
 
 _THROTTLED, _TIMED_OUT = 429, 408
+_NOT_FOUND, _CONFLICT = 404, 409
 _CALLERS_FAULT = range(400, 500)
 _NEXT_RUN = "Try again, or wait for the next run"
 
@@ -40,6 +41,14 @@ class Unanswered(StoreUnavailable):
     """A call may have taken effect: its answer was lost, or was an error of the service's own."""
 
 
+class InTransit(StoreUnavailable):
+    """A secret is being deleted or recovered: it is neither among the live ones nor deleted."""
+
+
+class NoSoftDelete(ConfigError):
+    """The vault keeps nothing that is deleted."""
+
+
 #: What an answer means, by its innermost code or its status; the first that fits.
 #: https://learn.microsoft.com/azure/key-vault/general/rest-error-codes
 _ERRORS: Mapping[str | int, Meaning] = {
@@ -53,8 +62,20 @@ _ERRORS: Mapping[str | int, Meaning] = {
         "it exists already, deleted but recoverable",
         "Restore it, or purge it in the vault if nobody needs it",
     ),
-    404: Meaning(KeyNotFound, "there is no such key or version", "Check the name and the vault"),
-    409: Meaning(
+    "SecretManagedByKeyVault": Meaning(
+        AccessDenied,
+        "Key Vault refused the call: the secret belongs to the certificate of that name ({code})",
+        "Change the certificate instead",
+    ),
+    "NotSupported": Meaning(
+        NoSoftDelete,
+        "Key Vault rejected the call ({status} {code})",
+        "Switch soft delete on in the vault",
+    ),
+    _NOT_FOUND: Meaning(
+        KeyNotFound, "there is no such key or version", "Check the name and the vault"
+    ),
+    _CONFLICT: Meaning(
         RotationConflict,
         "Key Vault is still changing, deleting or recovering it",
         "Try again in a minute",
@@ -70,6 +91,12 @@ _REJECTED = Meaning(
     ConfigError, "Key Vault rejected the call ({status} {code})", "Look at the key with show"
 )
 _FAILED = Meaning(Unanswered, "Key Vault failed ({status} {code})", _NEXT_RUN)
+#: A vault says what was not found. A page without that comes from whatever stands in between.
+_NOWHERE = Meaning(
+    Unanswered,
+    "the answer did not come from a Key Vault ({status} {code})",
+    "Check the vault's address, and any proxy in between",
+)
 
 #: No answer at all.
 _NOT_REACHED = Meaning(
@@ -241,10 +268,15 @@ def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
     status, code = error.status_code or 0, _code(error)
     if status == _THROTTLED:
         return Throttled(key_id, _retry_after(error))
+    if status == _NOT_FOUND and not code.endswith("NotFound"):
+        return _NOWHERE.about(key_id, status=status, code=code)
     fits = (meaning for known, meaning in _ERRORS.items() if known in {status, code})
     rejected = status in _CALLERS_FAULT and status != _TIMED_OUT
     meaning = next(fits, _REJECTED if rejected else _FAILED)
-    return meaning.about(key_id, status=status, code=code)
+    ours = meaning.about(key_id, status=status, code=code)
+    if isinstance(ours, RotationConflict):
+        ours.undecided = True  # what keeps the vault busy may fail
+    return ours
 
 
 def _code(error: "HttpResponseError") -> str:

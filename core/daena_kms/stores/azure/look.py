@@ -18,22 +18,32 @@ shows that a closer look is needed.
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConflict
 from daena_kms.rules.adoption import unfit_content
 from daena_kms.rules.durations import MAX_DAYS, parse_time
-from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
-from daena_kms.rules.names import PLAUSIBLE_YEARS, base_mark_of, mark, parse_version_id
+from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.names import base_mark_of, mark, parse_version_id
 from daena_kms.rules.policy import MANAGED, PREFIX
-from daena_kms.sdk.azure.client import BOUNDS, Vault
+from daena_kms.sdk.azure import answers
+from daena_kms.sdk.azure.client import BOUNDS, PAGED, Vault
 from daena_kms.sdk.azure.errors import Disabled
+from daena_kms.stores.azure.deleted import DeletedSecrets
+from daena_kms.stores.azure.order import (
+    NAME,
+    age,
+    clear_newest,
+    date_of,
+    in_order,
+    newest_of,
+    own_name,
+)
 
 if TYPE_CHECKING:
-    from azure.keyvault.secrets import DeletedSecret, SecretProperties
+    from azure.keyvault.secrets import SecretProperties
 
-NAME = "daena-version"
 OPEN = "daena-open"
 RETIRED = "daena-retired"
 COMPROMISED = "daena-compromised"
@@ -41,9 +51,6 @@ PENDING_MARK, REVOKED_MARK = "pending-", "revoked-"
 #: How ``daena-open`` begins while an older version is to be revoked.
 REVOKE = "revoke-"
 _MARK = re.compile(rf"({PENDING_MARK}|{REVOKED_MARK})[0-9a-f]{{32}}", re.ASCII)
-_PAGE = 25
-#: A version is set right after its id was stamped; Key Vault's dates are whole seconds.
-_STAMPED = timedelta(minutes=5)
 #: The longest lifetime that a new version takes over. An expiry date in the year 9999 is common,
 #: and no sum may exceed what a datetime can hold.
 _LONGEST = timedelta(days=MAX_DAYS)
@@ -103,36 +110,83 @@ class Looker:
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
+        self._deleted = DeletedSecrets(vault)
 
     def scan(self) -> Iterator[Key]:
         """Yield the secrets that carry ``daena.managed``."""
         secrets = self._vault.pages(
-            None, lambda c: c.list_properties_of_secrets(max_page_size=_PAGE, **BOUNDS)
+            None, lambda c: c.list_properties_of_secrets(**PAGED), answers.check_item
         )
         return (to_key(newest) for newest in secrets if MANAGED in (newest.tags or {}))
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the secret, deleted or not; with ``exact`` all its versions are listed."""
+        """Return the secret, deleted or not; with ``exact`` all its versions are listed.
+
+        Their list alone is enough if it leaves no doubt which version is the newest: one call, and
+        the value is not read.
+
+        Raises:
+            KeyNotFound: The vault shows it neither as a secret nor as a deleted one.
+        """
+        versions = self._list_versions(key_id) if exact else None
+        if versions is not None:
+            certain = clear_newest(versions)
+            if certain is not None:
+                return to_key(certain, versions)
+            deleted = self._deleted.find(key_id) if not versions else None
+            if deleted is not None:
+                return deleted
         try:
-            newest: SecretProperties = self._vault.call(
-                key_id, lambda c: c.get_secret(key_id, **BOUNDS).properties
-            )
-        except Disabled as disabled:
+            newest = self._get(key_id)
+        except Disabled:
             versions = self._list_versions(key_id)
             if not versions:  # deleted meanwhile
-                return self.describe_deleted(key_id, disabled)
+                return self.describe_deleted(key_id)
             return to_key(newest_of(versions), versions)
-        except KeyNotFound as missing:
-            return self.describe_deleted(key_id, missing)
-        return to_key(newest, self._list_versions(key_id) if exact else None)
+        except KeyNotFound:
+            return self.describe_deleted(key_id)
+        if versions is not None and newest.version not in {v.version for v in versions}:
+            versions.append(newest)  # it was set after they were listed
+        return to_key(newest, versions)
 
-    def describe_deleted(self, key_id: str, missing: KeyNotFound) -> Key:
-        """Return the deleted secret of that name. Raises ``missing`` when there is none."""
+    def is_live(self, key_id: str) -> bool:
+        """Return whether the vault shows the secret as one that is not deleted."""
         try:
-            deleted = self._vault.call(key_id, lambda c: c.get_deleted_secret(key_id, **BOUNDS))
-        except (KeyNotFound, ConfigError):  # a vault without soft delete keeps nothing deleted
-            raise missing from None
-        return deleted_key(deleted)
+            self._get(key_id)
+        except Disabled:
+            return True
+        except KeyNotFound:
+            return False
+        return True
+
+    def is_deleted(self, key_id: str) -> bool:
+        """Return whether the vault shows the secret as a deleted one."""
+        return self._deleted.find(key_id) is not None
+
+    def describe_deleted(self, key_id: str) -> Key:
+        """Return the deleted secret of that name. Raises :class:`KeyNotFound`: there is none."""
+        deleted = self._deleted.find(key_id)
+        if deleted is None:
+            msg = "there is no such key, nor a deleted one"
+            todo = (
+                "Check the name and the vault; a key that was deleted or restored in the last "
+                "minutes shows as neither"
+            )
+            raise KeyNotFound(msg, key_id=key_id, todo=todo)
+        return deleted
+
+    def shows(
+        self, key_id: str, version: str, *, enabled: bool | None, tags: Mapping[str, str] | None
+    ) -> bool:
+        """Return whether a version has these tags, and is enabled or not; ``None``: either."""
+        key = self.describe(key_id, exact=True)
+        if key.deleted is not None:
+            return False
+        found = key.version(version)
+        if found is None:
+            return False
+        disabled = found.state is VersionState.RETIRED
+        return enabled is not disabled and tags in (None, look_of(key).all_tags.get(version))
 
     def find_named(self, key_id: str, name: str) -> str | None:
         """Return the id of the version that we set under ``name``, the newest one or not."""
@@ -175,12 +229,18 @@ class Looker:
             msg = "an earlier rotation was completed after all"
             raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
 
-    def _list_versions(self, key_id: str) -> "list[SecretProperties]":
-        pages = self._vault.pages(
-            key_id,
-            lambda c: c.list_properties_of_secret_versions(key_id, max_page_size=_PAGE, **BOUNDS),
+    def _get(self, key_id: str) -> "SecretProperties":
+        return self._vault.call(
+            key_id, lambda c: answers.version_of(c.get_secret(key_id, **BOUNDS).properties, key_id)
         )
-        return list(pages)
+
+    def _list_versions(self, key_id: str) -> "list[SecretProperties]":
+        versions = self._vault.pages(
+            key_id,
+            lambda c: c.list_properties_of_secret_versions(key_id, **PAGED),
+            lambda version: answers.version_of(version, key_id),
+        )
+        return list(versions)
 
 
 def to_key(newest: "SecretProperties", listed: "Iterable[SecretProperties] | None" = None) -> Key:
@@ -189,7 +249,7 @@ def to_key(newest: "SecretProperties", listed: "Iterable[SecretProperties] | Non
     ``listed`` are all its versions, the newest one included, where they were listed.
     """
     tags = dict(newest.tags or {})
-    ordered = None if listed is None else _in_order(listed)
+    ordered = None if listed is None else in_order(listed)
     current = _current(newest)
     revoke = tags.get(OPEN, "").startswith(REVOKE)
     key = Key(
@@ -220,34 +280,15 @@ def to_key(newest: "SecretProperties", listed: "Iterable[SecretProperties] | Non
     return key
 
 
-def deleted_key(deleted: "DeletedSecret") -> Key:
-    """Return a deleted key; its versions can't be seen."""
-    tags = deleted.properties.tags or {}
-    return Key(
-        id=str(deleted.name).lower(),
-        tags={name: text for name, text in tags.items() if name.startswith(PREFIX)},
-        versions=(),
-        deleted=deleted.deleted_date or datetime.now(UTC),
-    )
-
-
-def newest_of(listed: "list[SecretProperties]") -> "SecretProperties":
-    """Return the newest of a secret's versions; the vault has said that it is disabled.
-
-    Where dates tie, the newest is the disabled one.
-    """
-    return max(listed, key=lambda p: (_age(p), p.enabled is False))
-
-
 def _current(newest: "SecretProperties") -> Version:
-    name = _name(newest)
+    name = own_name(newest)
     disabled = newest.enabled is False
     version = Version(
         id=newest.version or name or _unnamed(newest),
         state=VersionState.RETIRED if disabled else VersionState.CURRENT,
-        created=_age(newest),
+        created=age(newest),
         base_mark=base_mark_of(name),
-        expires=_date(newest.expires_on),
+        expires=date_of(newest.expires_on),
         retired=newest.updated_on if disabled else None,
         alias=name or _unnamed(newest),
     )
@@ -259,17 +300,17 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
     older = [p for p in ordered if p.version != current.id]
     names: set[str] = set()
     for number, properties in enumerate(older):
-        name = _name(properties)
+        name = own_name(properties)
         # Whoever sets a value with all tags of the one before copies its name as well.
         own = None if name is None or name in names else name
         names |= {name} if name is not None else set()
         after = older[number + 1] if number + 1 < len(older) else None
-        superseded = max(_age(after) if after is not None else current.created, _age(properties))
+        superseded = max(age(after) if after is not None else current.created, age(properties))
         retired = properties.enabled is False
         version = Version(
             id=str(properties.version),
             state=VersionState.RETIRED if retired else VersionState.PREVIOUS,
-            created=_age(properties),
+            created=age(properties),
             base_mark=base_mark_of(own),
             superseded=superseded,
             retired=_retired(properties) if retired else None,
@@ -277,21 +318,6 @@ def _versions(current: Version, ordered: "list[SecretProperties]") -> Iterable[V
         )
         yield _marked(version, properties)
     yield replace(current, base_mark=None) if current.alias in names else current
-
-
-def _in_order(listed: "Iterable[SecretProperties]") -> "list[SecretProperties]":
-    """Return versions in the order in which they were made; their dates are whole seconds."""
-    versions = list(listed)
-    by_mark = {mark(p.version): p for p in versions}
-
-    def ancestors(version: "SecretProperties | None") -> int:
-        count = 0
-        while version is not None and count < len(versions):
-            version = by_mark.get(base_mark_of(_name(version)) or "")
-            count += 1
-        return count
-
-    return sorted(versions, key=lambda p: (_age(p), ancestors(p)))
 
 
 def _older_since(tags: Mapping[str, str], current: Version) -> datetime | None:
@@ -350,31 +376,9 @@ def _shows_enrolment(tags: Mapping[str, str]) -> bool:
         return False
 
 
-def _name(properties: "SecretProperties") -> str | None:
-    """Return the version's name of ours, unless it was copied from an older version."""
-    name = (properties.tags or {}).get(NAME, "")
-    parsed = parse_version_id(name)
-    if parsed is None or _age(properties) - parsed.made > PROMOTION_BOUND + _STAMPED:
-        return None
-    return name
-
-
 def _unnamed(properties: "SecretProperties") -> str:
     """Return what names a version of others where its id is not shown: when it was made."""
-    return f"made-{_age(properties):%Y%m%dT%H%M%SZ}"
-
-
-def _age(properties: "SecretProperties") -> datetime:
-    """Return when a version was made: the vault's date, or the stamp in its name if it is later.
-
-    They differ by less than a second or two, unless a clock is wrong: then the key is reported.
-    """
-    created = _date(properties.created_on)
-    if created is None or created.year not in PLAUSIBLE_YEARS:
-        created = datetime.fromtimestamp(0, UTC)
-    created = created.astimezone(UTC)
-    parsed = parse_version_id((properties.tags or {}).get(NAME, ""))
-    return created if parsed is None else max(created, parsed.made)
+    return f"made-{age(properties):%Y%m%dT%H%M%SZ}"
 
 
 def _retired(properties: "SecretProperties") -> datetime | None:
@@ -386,13 +390,8 @@ def _retired(properties: "SecretProperties") -> datetime | None:
 
 def _lifetime(properties: "SecretProperties") -> timedelta | None:
     """Return how long the owner lets a version live, where an expiry date says so."""
-    expires, created = _date(properties.expires_on), _date(properties.created_on)
+    expires, created = date_of(properties.expires_on), date_of(properties.created_on)
     if expires is None or created is None:
         return None
     lifetime = expires - created
     return min(lifetime, _LONGEST) if lifetime > timedelta() else None
-
-
-def _date(value: object) -> datetime | None:
-    """Return a date, or ``None`` for a malformed value, which the SDK passes through."""
-    return value if isinstance(value, datetime) else None

@@ -6,10 +6,10 @@ the vault has said that it did nothing.
 """
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from daena_kms.errors import (
     ConfigError,
@@ -22,13 +22,13 @@ from daena_kms.errors import (
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import new_version_id
-from daena_kms.sdk.azure.client import BOUNDS, Vault
+from daena_kms.sdk.azure import answers
+from daena_kms.sdk.azure.client import LONGEST, ONCE, WAIT, Vault
 from daena_kms.sdk.azure.errors import Throttled, Unanswered
 from daena_kms.sdk.pace import Pacer
 from daena_kms.stores.azure.claims import Claim, Claims
 from daena_kms.stores.azure.look import (
     COMPROMISED,
-    NAME,
     OPEN,
     RETIRED,
     REVOKE,
@@ -36,6 +36,10 @@ from daena_kms.stores.azure.look import (
     look_of,
     none_readable,
 )
+from daena_kms.stores.azure.order import NAME
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
 
 #: The tags that belong to one version; a rotation copies all others from the current version.
 OWN = (NAME, OPEN, RETIRED, COMPROMISED)
@@ -43,8 +47,6 @@ OWN = (NAME, OPEN, RETIRED, COMPROMISED)
 MAX_TAGS = 15
 #: https://learn.microsoft.com/azure/key-vault/general/service-limits: 300 new secrets in 10 s.
 _SETS_PER_SECOND = 28
-#: Seconds before a throttled set is repeated, where the vault names none, and for all tries.
-_WAIT, _LONGEST = 2.0, 30.0
 #: What a first version's claim has in place of a base.
 _NO_BASE = "none"
 
@@ -128,16 +130,16 @@ class Setter:
         claims: Callable[[], Claims],
         *,
         expiry: Expiry | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] | None = None,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._vault = vault
         self._looker = Looker(vault)
         self._claims = claims
         self._expiry = expiry
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._pacer = Pacer(_SETS_PER_SECOND, monotonic, sleep)
+        self._monotonic = monotonic or vault.time
+        self._sleep = sleep or vault.wait
+        self._pacer = Pacer(_SETS_PER_SECOND, self._monotonic, self._sleep)
 
     def probe(self) -> None:
         """Raise :class:`~daena_kms.errors.StoreUnavailable` if claims can't be listed."""
@@ -200,13 +202,16 @@ class Setter:
     def set(self, new: NextVersion, material: str, left: timedelta) -> str:
         """Set the version within the time ``left``, and return its id.
 
-        A throttled set is repeated for half a minute, each time after a look at the key. A lost
-        answer is resolved by a look as well. Where that shows no version of ours the set may still
-        take effect, so the error is that of the set, and the claim is kept until it expires.
+        A set that the vault refused for its rate, or because the secret is being changed, deleted,
+        recovered or purged, did nothing. It is repeated for half a minute, each time after a look
+        at the key. A lost answer is resolved by a look as well. Where that shows no version of ours
+        the set may still take effect, so the error is that of the set, and the claim is kept until
+        it expires.
         """
-        until = self._monotonic() + min(left.total_seconds(), _LONGEST)
+        until = self._monotonic() + min(left.total_seconds(), LONGEST)
         wait = 0.0
         msg = "there was not enough time left to write the new version, so nothing was written"
+        failure: DaenaKMSError
         failure = StoreUnavailable(msg, key_id=new.key_id, todo="The next run tries again")
         while True:
             self._pacer.wait()
@@ -224,7 +229,10 @@ class Setter:
             except Throttled as error:
                 self._pacer.start()
                 failure = error
-                wait = error.after or max(_WAIT, 2 * wait)  # a wait of 0 would not help
+                wait = error.after or max(WAIT, 2 * wait)  # a wait of 0 would not help
+            except RotationConflict as error:
+                failure = error
+                wait = max(WAIT, 2 * wait)
             except Unanswered as error:
                 new.in_doubt = True
                 return self._settle(new, error)
@@ -261,19 +269,18 @@ class Setter:
                 self._looker.check_same(new.start)
 
     def _set_once(self, new: NextVersion, material: str) -> str:
-        secret = self._vault.call(
-            new.key_id,
-            lambda client: client.set_secret(
+        def set_it(client: "SecretClient") -> str:
+            secret = client.set_secret(
                 new.key_id,
                 material,
                 tags=new.tags,
                 content_type=new.content_type,
                 expires_on=new.expires,
-                retry_total=0,  # never repeated by the SDK
-                **BOUNDS,
-            ),
-        )
-        return str(secret.properties.version)
+                **ONCE,
+            )
+            return str(answers.version_of(secret.properties, new.key_id, tags=new.tags).version)
+
+        return self._vault.call(new.key_id, set_it)
 
     def _settle(self, new: NextVersion, error: Unanswered) -> str:
         """Return the version that a set made although its answer was lost. Raises ``error``."""

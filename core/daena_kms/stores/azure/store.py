@@ -1,20 +1,21 @@
 """Azure: values in Key Vault, claims in Blob Storage."""
 
+import contextlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
-from daena_kms.sdk.azure.client import BOUNDS, Vault
-from daena_kms.sdk.azure.errors import Disabled
+from daena_kms.sdk.azure import answers
+from daena_kms.sdk.azure.client import BOUNDS, ONCE, Vault
+from daena_kms.sdk.azure.errors import Disabled, Unanswered
 from daena_kms.stores.azure.claims import SET_BY
 from daena_kms.stores.azure.look import (
     COMPROMISED,
-    NAME,
     OPEN,
     PENDING_MARK,
     RETIRED,
@@ -23,6 +24,7 @@ from daena_kms.stores.azure.look import (
     look_of,
     mark_text,
 )
+from daena_kms.stores.azure.order import NAME
 from daena_kms.stores.azure.set import (
     MAX_TAGS,
     OWN,
@@ -33,7 +35,11 @@ from daena_kms.stores.azure.set import (
     open_note,
     to_revoke,
 )
+from daena_kms.stores.azure.transit import Transit
 from daena_kms.stores.base import Staged, Store
+
+if TYPE_CHECKING:
+    from azure.keyvault.secrets import SecretClient
 
 
 class AzureStore(Store):
@@ -75,6 +81,7 @@ class AzureStore(Store):
     def __init__(self, vault: Vault, setter: Setter) -> None:
         self._vault = vault
         self._looker = Looker(vault)
+        self._transit = Transit(vault, self._looker)
         self._setter = setter
 
     def scan(self) -> Iterator[Key]:
@@ -82,9 +89,10 @@ class AzureStore(Store):
         return self._looker.scan()
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the secret; ``exact`` takes one more call per 25 versions.
+        """Return the secret; ``exact`` lists its versions, one call per 25 of them.
 
-        The call also returns the value, which is dropped. A listing would not give a version's id.
+        Without ``exact``, and where the list does not say which version is the newest, one call
+        reads the newest version. It also returns the value, which is dropped.
         """
         return self._looker.describe(key_id, exact=exact)
 
@@ -96,19 +104,27 @@ class AzureStore(Store):
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value. Retired versions are disabled and can't be read."""
         try:
-            value = self._vault.call(
-                key_id, lambda c: c.get_secret(key_id, version, **BOUNDS).value
-            )
+            value = self._vault.call(key_id, lambda c: self._value(c, key_id, version))
         except Disabled:
             raise
-        except KeyNotFound as missing:
-            if self._looker.describe_deleted(key_id, missing).deleted is None:
+        except KeyNotFound:
+            if not self._looker.is_deleted(key_id):
                 raise
             msg = "it is deleted"
             raise KeyNotFound(msg, key_id=key_id, todo="Restore it first") from None
         if value is None:
             msg = "it has no value"
             raise ConfigError(msg, key_id=key_id, todo="Look at it in the vault")
+        return value
+
+    @staticmethod
+    def _value(client: "SecretClient", key_id: str, version: str | None) -> str | None:
+        secret = client.get_secret(key_id, version, **BOUNDS)
+        answers.version_of(secret.properties, key_id, version)
+        value: object = secret.value
+        if value is not None and not isinstance(value, str):
+            msg = "no text"
+            raise TypeError(msg)
         return value
 
     def create(self, key_id: str, material: str, tags: Mapping[str, str], now: datetime) -> str:
@@ -143,7 +159,7 @@ class AzureStore(Store):
         tags = {**look.tags, COMPROMISED: mark_text(PENDING_MARK, version)}
         if len(tags) > MAX_TAGS:
             tags.pop(OPEN, None)  # a version that is marked gets a closer look anyway
-        self._update(key.id, version, tags=checked(tags, key.id))
+        self._update(key, version, tags=checked(tags, key.id))
         marked = (
             replace(v, compromised=True, revoked=False) if v.id == version else v
             for v in key.versions
@@ -170,8 +186,7 @@ class AzureStore(Store):
             # Where there is no room for the time, the date of the change serves.
             if name in tags or len(tags) < MAX_TAGS:
                 tags[name] = text
-        noted = {"tags": tags} if tags != before else {}
-        self._update(key.id, version, enabled=False, **noted)
+        self._update(key, version, enabled=False, tags=tags if tags != before else None)
         # With its tags as they are now: an operator may have changed one.
         newest = self.describe(key.id)
         if newest.deleted is None and look_of(newest).version == look.version:
@@ -192,7 +207,7 @@ class AzureStore(Store):
             look = look_of(key)
             given = {**look.tags, **tags}
             wanted = {name: text for name, text in given.items() if text is not None}
-            self._update(key.id, str(look.version), tags=checked(wanted, key.id))
+            self._update(key, str(look.version), tags=checked(wanted, key.id))
             again = self.describe(key.id)
             if again.deleted is None and look_of(again).version == look.version:
                 return
@@ -209,7 +224,7 @@ class AzureStore(Store):
         look = look_of(key)
         wanted = {**look.tags, **self._adoption(key, tags)}
         kept = {name: text for name, text in wanted.items() if text is not None}
-        self._update(key.id, str(look.version), tags=kept)
+        self._update(key, str(look.version), tags=kept)
 
     def _adoption(self, key: Key, tags: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return what an adoption changes of the newest version's tags."""
@@ -231,19 +246,35 @@ class AzureStore(Store):
         if not look_of(key).recoverable:
             msg = "its vault has soft delete switched off, so its deletion would be final"
             raise ConfigError(msg, key_id=key.id, todo="Switch soft delete on in the vault")
-        self._vault.call(key.id, lambda c: c.begin_delete_secret(key.id, **BOUNDS))
-        self._vault.settle(key.id, lambda c: c.get_deleted_secret(key.id, **BOUNDS))
+        self._transit.delete(key)
 
     def restore(self, key: Key) -> None:
         """Recover the secret with all its versions."""
         if key.deleted is not None:
-            self._vault.call(key.id, lambda c: c.begin_recover_deleted_secret(key.id, **BOUNDS))
-            self._vault.settle(key.id, lambda c: c.get_secret(key.id, **BOUNDS))
+            self._transit.restore(key)
 
-    def _update(self, key_id: str, version: str, **changes: Any) -> None:
-        self._vault.call(
-            key_id, lambda c: c.update_secret_properties(key_id, version, **changes, **BOUNDS)
-        )
+    def _update(
+        self,
+        key: Key,
+        version: str,
+        *,
+        enabled: bool | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Change a version. If the answer is lost, a look shows whether it was changed."""
+        wanted: dict[str, Any] = {"enabled": enabled, "tags": tags}
+
+        def change(client: "SecretClient") -> object:
+            changed = client.update_secret_properties(key.id, version, **wanted, **ONCE)
+            return answers.version_of(changed, key.id, version, **wanted)
+
+        try:
+            self._vault.change(key.id, change, lambda: self._looker.check_same(key))
+        except Unanswered:
+            with contextlib.suppress(DaenaKMSError):
+                if self._looker.shows(key.id, version, **wanted):
+                    return
+            raise
 
     def _note(self, newest: Key, since: datetime | None, *, revoke: bool) -> None:
         """Note on the newest version since when older ones are readable, or that none is."""
@@ -251,7 +282,7 @@ class AzureStore(Store):
         noted = {**look.tags, OPEN: open_note(newest.current, since, revoke=revoke)}
         # Without the tag, a run takes a closer look at the key.
         if noted != look.tags and len(noted) <= MAX_TAGS:
-            self._update(newest.id, str(look.version), tags=noted)
+            self._update(newest, str(look.version), tags=noted)
 
 
 def _new_version(staged: Staged) -> NextVersion:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,7 +12,7 @@ from daena_kms.stores.azure.look import to_key
 from daena_kms.stores.azure.set import NextVersion, Setter
 
 from tests.unit.keys import NOW
-from tests.unit.stores.azure.azure_versions import ours
+from tests.unit.stores.azure.azure_versions import ours, properties
 from tests.worlds.base import value
 from tests.worlds.memory import MemoryObjects
 
@@ -47,8 +48,7 @@ class FakeClient:
     def set_secret(self, name: str, material: str, **given: Any) -> Any:
         """Set."""
         self.given.append({"name": name, "value": material, **given})
-        properties = type("Properties", (), {"version": MADE})
-        return type("Secret", (), {"properties": properties})
+        return SimpleNamespace(properties=properties(NOW, given["tags"], version=MADE))
 
 
 class FakeVault:

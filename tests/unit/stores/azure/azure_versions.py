@@ -6,7 +6,7 @@ from typing import Any
 
 from azure.keyvault.secrets import SecretProperties
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME
+from daena_kms.stores.azure.order import NAME
 
 from tests.unit.keys import DAY, NOW, SECOND
 

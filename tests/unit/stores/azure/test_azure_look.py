@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.names import mark, new_version_id
-from daena_kms.stores.azure.look import NAME, OPEN, look_of, newest_of, to_key
+from daena_kms.stores.azure.look import OPEN, look_of, to_key
+from daena_kms.stores.azure.order import NAME, clear_newest, newest_of
 
 from tests.unit.keys import DAY, HOUR, MINUTE, NOW, SECOND
 from tests.unit.stores.azure.azure_versions import MADE, MANAGED, ours, properties
@@ -238,3 +239,45 @@ def test_a_content_type_that_speaks_against_a_rotation() -> None:
     key = to_key(properties(MADE, dict(MANAGED), content_type="application/json"))
     assert "application/json" in str(key.unfit)
     assert to_key(properties(MADE, dict(MANAGED), content_type="text/plain")).unfit is None
+
+
+def test_dates_that_are_apart_say_which_version_is_the_newest() -> None:
+    """The vault's own dates, whatever stamps in names say; a list leaves no doubt then."""
+    first, last = properties(MADE, version="f" * 32), properties(MADE + 6 * SECOND)
+    assert clear_newest([last, first]) is last
+    assert clear_newest([first]) is first
+    # A stamp of a clock that is ahead does not count.
+    ahead = properties(MADE, {NAME: new_version_id(None, MADE + DAY)})
+    assert clear_newest([ahead, last]) is last
+
+
+def test_of_versions_of_one_moment_our_names_say_it() -> None:
+    """The one that was made from all others, in a row."""
+    first = ours(late=timedelta())
+    second = ours(first.version, late=timedelta())
+    third = ours(second.version, MADE + 2 * SECOND, late=timedelta())
+    for order in itertools.permutations([first, second, third]):
+        assert clear_newest(list(order)) is third
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_list_that_leaves_the_newest_open(order: int) -> None:
+    """Set by hand in the same moment, with all tags or none; of one base; undated; or nothing."""
+    first = ours(late=timedelta())
+    second = ours(first.version, late=timedelta())
+    by_hand, copy = properties(MADE + SECOND), properties(MADE + SECOND, second.tags)
+    fork = ours(first.version, late=timedelta())
+    for other in (by_hand, copy, fork):
+        assert clear_newest([first, second, other][::order]) is None
+    assert clear_newest([properties(None), second][::order]) is None
+    assert clear_newest([]) is None
+
+
+def test_bases_in_a_circle_leave_the_newest_open() -> None:
+    """Nonsense in tags decides nothing."""
+    one, other = "1" * 32, "2" * 32
+    circle = [
+        properties(MADE, {NAME: new_version_id(other, MADE)}, version=one),
+        properties(MADE, {NAME: new_version_id(one, MADE)}, version=other),
+    ]
+    assert clear_newest(circle) is None

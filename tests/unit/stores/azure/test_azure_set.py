@@ -7,6 +7,7 @@ from daena_kms.errors import (
     AccessDenied,
     ConfigError,
     DaenaKMSError,
+    KeyExists,
     KeyNotFound,
     RotationConflict,
     StoreUnavailable,
@@ -82,6 +83,17 @@ def test_throttling_is_waited_out(named: list[float | None], waits: list[float])
     assert world.set(never) == MADE
     assert [s for s in world.clock.slept if s >= 1] == waits
     assert len(world.vault.client.given) == 1
+
+
+def test_a_secret_that_the_vault_is_busy_with_is_waited_for() -> None:
+    """It did nothing: the set is made again after a look, for half a minute at most."""
+    world = World(*(RotationConflict("busy", key_id="key") for _ in range(2)))
+    assert world.set(never) == MADE
+    assert world.clock.slept == [2, 4]
+    world = World(*(RotationConflict("busy", key_id="key") for _ in range(9)))
+    assert isinstance(world.fails(never), RotationConflict)
+    assert world.free
+    assert world.clock.now - 100 <= 30
 
 
 def test_after_a_throttled_answer_sets_are_spaced() -> None:
@@ -180,7 +192,7 @@ def test_a_set_that_would_begin_too_late_is_given_up(
     [
         AccessDenied("refused", key_id="key"),
         ConfigError("wrong", key_id="key"),
-        RotationConflict("busy", key_id="key"),
+        KeyExists("deleted", key_id="key"),
         StoreUnavailable("not reached", key_id="key"),
     ],
     ids=lambda error: type(error).__name__,

@@ -10,10 +10,10 @@ from daena_kms.errors import ConfigError, KeyExists, KeyNotFound, RotationConfli
 from daena_kms.rules.model import Key
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.plan import Kind, plan_key
-from daena_kms.sdk.azure import client as azure_client
 from daena_kms.sdk.azure.client import Vault
 from daena_kms.sdk.azure.login import Login
-from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.look import OPEN, RETIRED, look_of, same
+from daena_kms.stores.azure.order import NAME
 from daena_kms.stores.azure.set import MAX_TAGS
 from daena_kms.stores.azure.store import AzureStore
 from daena_kms.stores.base import Staged
@@ -77,6 +77,7 @@ def test_a_disabled_key_that_is_deleted_meanwhile(sim: AzureSimulator, store: Az
     sim.secrets.add_version(KEY, value(), tags=TAGS, enabled=False)
     sim.freeze_reads()
     sim.secrets.delete(sim.secrets.secret(KEY))
+    sim.secrets.settle()
     frozen = sim.secrets.reading.frozen_reads
     assert frozen is not None
     inner = store._looker._list_versions
@@ -268,23 +269,6 @@ def test_what_was_not_begun_here(sim: AzureSimulator, store: AzureStore) -> None
         store.promote(key, Staged("", "", sim.now(), value()), sim.now())
     with pytest.raises(ConfigError, match="can't destroy a single version"):
         store.destroy(key, "x", sim.now())
-
-
-def test_a_deletion_that_takes_its_time(
-    sim: AzureSimulator, adapter: AzureKeyVaultAdapter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is waited for, a minute at most, and so is the way back."""
-    slept: list[float] = []
-    monkeypatch.setattr("daena_kms.sdk.azure.client.time.sleep", slept.append)
-    made = adapter.create_key(KEY)
-    sim.configure(settle_polls=2)
-    adapter.delete_key(KEY)
-    assert adapter.store.describe(KEY).deleted is not None
-    adapter.restore_key(KEY)
-    assert adapter.get_key(KEY) == made
-    assert len(slept) >= 2
-    monkeypatch.setattr(azure_client, "_SETTLES", 0)
-    adapter.delete_key(KEY)
 
 
 def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch, sim: AzureSimulator) -> None:

@@ -8,7 +8,9 @@ from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.names import new_version_id
-from daena_kms.stores.azure.look import NAME, OPEN, RETIRED, deleted_key, look_of, to_key
+from daena_kms.stores.azure.deleted import deleted_key
+from daena_kms.stores.azure.look import OPEN, RETIRED, look_of, to_key
+from daena_kms.stores.azure.order import NAME
 from daena_kms.stores.azure.set import MAX_TAGS, checked, next_tags, oldest_readable
 
 from tests.unit.keys import DAY, HOUR, NOW, SECOND
