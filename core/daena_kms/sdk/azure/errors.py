@@ -65,6 +65,8 @@ _ERRORS: Mapping[str | int, Meaning] = {
         "Allow it: the role Key Vault Secrets Officer on this vault, and its firewall",
     ),
 }
+#: Codes of a 403 for a role or an access policy; others are a firewall's, or a proxy's.
+_BY_POLICY = frozenset({"ForbiddenByRbac", "ForbiddenByPolicy", "AccessDenied", "Forbidden"})
 #: Any other answer: a status that blames the caller, and one that does not.
 _REJECTED = Meaning(
     ConfigError, "Key Vault rejected the call ({status} {code})", "Look at the key with show"
@@ -244,7 +246,10 @@ def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
     fits = (meaning for known, meaning in _ERRORS.items() if known in {status, code})
     rejected = status in _CALLERS_FAULT and status != _TIMED_OUT
     meaning = next(fits, _REJECTED if rejected else _FAILED)
-    return meaning.about(key_id, status=status, code=code)
+    ours = meaning.about(key_id, status=status, code=code)
+    if isinstance(ours, AccessDenied):
+        ours.by_policy = code in _BY_POLICY
+    return ours
 
 
 def _code(error: "HttpResponseError") -> str:
