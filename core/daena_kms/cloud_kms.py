@@ -204,7 +204,7 @@ class LocalAdapter(CloudKMSAdapter):
         from daena_kms.stores.local.store import LocalStore
 
         settings = Settings.load()
-        folder = settings.home if home is None else expand_home(home, "home")
+        folder = settings.home if home is None else expand_home(home, "home").absolute()
         super().__init__(LocalStore(folder, settings.get("DAENA_KMS_MASTER_KEY")), defaults)
 
 

@@ -125,29 +125,35 @@ class AccessDenied(DaenaKMSError):
     """The store, its KMS key or the audit log refuses the caller.
 
     ``key_id`` is the key, if the call was about one. ``todo`` names the permission, where the
-    refusal does.
+    refusal does. ``by_policy`` says that a policy or a role does not allow the call. Other refusals
+    (of the credentials, by a firewall, for the state of a KMS key) say nothing about a permission.
     """
 
     code = "access-denied"
+    by_policy = False
 
 
 class StoreUnavailable(DaenaKMSError):
     """The store did not answer, throttles, or is at a limit for now; worth retrying.
 
     A change may have taken effect nevertheless. ``key_id`` is the key, if the call was about one.
-    The next run looks at the key and writes what became of the change.
+    The next run looks at the key and writes what became of the change. ``silent`` is false where
+    the answer says what is wrong nevertheless, such as that a container does not exist.
     """
 
     code = "store-unavailable"
+    silent = True
 
 
 class AuditUnavailable(DaenaKMSError):
     """The audit log can't be read or written; nothing more is changed (fail closed).
 
-    Restore access to the log, then run again.
+    Restore access to the log, then run again. ``silent`` says that nothing is known of its state:
+    its place did not answer, or something else answered.
     """
 
     code = "audit-unavailable"
+    silent = False
 
 
 class Paused(DaenaKMSError):

@@ -174,7 +174,9 @@ class Settings:
 
     @property
     def home(self) -> Path:
-        """The local store's folder.
+        """The local store's folder, as a whole path.
+
+        A relative one is taken from the folder that the process is in now.
 
         Raises:
             ConfigError: ``DAENA_KMS_HOME`` is not set, or is not a folder's path.
@@ -187,7 +189,7 @@ class Settings:
         if not folder.name or ".." in folder.parts or "://" in home:
             msg = f"DAENA_KMS_HOME is {home[:80]!r}, which is not the path of a folder of your own"
             raise ConfigError(msg, todo="Write a path without .., such as /var/lib/daena")
-        return folder
+        return folder.absolute()
 
     @property
     def audit_url(self) -> str:

@@ -5,14 +5,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from daena_kms.doctor import Status, examine
 
-from infra.local.aws.sim import AwsSimulator
+from infra.local.aws.sim import ACCESS_KEY, ACCOUNT, BUCKET, AwsSimulator
 from tests.faults.permissions import INDIRECT, aws_used
 from tests.infra import lives
 from tests.infra.deployed import Plans, Tree, listed, of_type
 from tests.worlds.aws import AwsWorld
 
 OLDER = "older-key"
+#: The account of the mocked provider.
+MOCKED = "111122223333"
 Policies = dict[str, list[dict[str, Any]]]
 
 #: How the module's statements name what the list for machines names in words.
@@ -130,3 +133,37 @@ def test_the_api_changes_policies_only_where_it_may(
     more = _actions(policy["http"]) - _actions(plain["http"])
     assert calls_of(aws, lives.change_policy) - _actions(plain["http"]) == more
     assert more == {action for action, _ in listed("aws", "http_policy")}
+
+
+def test_the_doctor_finds_nothing_wrong_with_the_roles(
+    aws: AwsWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    plain: Policies,
+    more: Policies,
+    policy: Policies,
+) -> None:
+    """What it can't tell for the condition on the tag is unknown."""
+    aws.lead(monkeypatch, DAENA_OPERATOR="tester")
+    monkeypatch.setenv("DAENA_KMS_AUDIT_URL", f"s3://{BUCKET}")
+    unchanged = aws.state()
+    for role in (plain["scheduled"], plain["http"], more["http"], policy["http"]):
+        aws.sim.policies.attach(ACCESS_KEY, _here(role, aws.kms_key))
+        found = {c.name: c for c in examine("aws") if c.name.startswith(("permission", "audit"))}
+        assert [c for c in found.values() if c.status is Status.WRONG] == []
+        assert found["permission secretsmanager:PutSecretValue"].status is Status.UNKNOWN
+        assert found["permission secretsmanager:UpdateSecretVersionStage"].status is Status.OK
+    assert aws.state() == unchanged
+
+
+def _here(role: list[dict[str, Any]], kms_key: str) -> list[dict[str, Any]]:
+    """Return a role's statements for the simulator's account, key and bucket."""
+    text = json.dumps(role)
+    for theirs, ours in (
+        (f"daena-kms-audit-{MOCKED}-eu-central-1", BUCKET),
+        ("1234abcd-12ab-34cd-56ef-1234567890ab", kms_key),
+        (MOCKED, ACCOUNT),
+    ):
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    statements: list[dict[str, Any]] = json.loads(text)
+    return statements

@@ -3,11 +3,13 @@
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.credentials import Credentials
 from daena_kms.audit import open_log
 from daena_kms.audit.verify import verify
+from daena_kms.doctor import Status, examine
 
 from infra.local.aws import lambda_functions
 from tests.infra.built import ROOT, path
@@ -139,6 +141,40 @@ def test_the_http_role_may_hold_and_roll_back_and_nothing_beside(stack: Stack) -
     assert refused(lambda: store.untag_resource(SecretId="http-key", TagKeys=["daena.managed"]))
     assert refused(lambda: store.get_secret_value(SecretId="another-secret"))
     assert refused(lambda: store.delete_secret(SecretId="http-key"))
+
+
+@pytest.mark.parametrize("function", ["scheduled", "http"])
+def test_the_doctor_passes_the_roles(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    """Nothing about their permissions is wrong; the tag that they ask for leaves some unknown."""
+    stack.adapter.create_key(f"{function}-doctor-key")
+    monkeypatch.setenv("AWS_KMS_KEY_ID", stack.outputs["KmsKeyArn"])
+    monkeypatch.setenv("DAENA_KMS_AUDIT_URL", stack.outputs["AuditUrl"])
+    for name, text in stack.role(f"{STACK}-{function}").items():
+        monkeypatch.setenv(name.upper(), text)
+    found = {check.name: check for check in examine("aws")}
+    permissions = {n.rpartition(":")[2]: c for n, c in found.items() if n.startswith("permission")}
+    by_status = {n: c.status for n, c in permissions.items() if c.status is not Status.OK}
+    assert Status.WRONG not in by_status.values()
+    assert by_status["PutSecretValue"] is Status.UNKNOWN
+    assert {"DescribeSecret", "UpdateSecretVersionStage", "GenerateDataKey"}.isdisjoint(by_status)
+    assert found["keys: list"].status is Status.OK
+
+
+def test_the_doctor_calls_the_url(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has the policy of callers may, and whoever has not may not."""
+    ids = {"caller": stack.outputs["HttpCallerPolicyArn"], "stranger": ""}
+    host = urlsplit(stack.outputs["HttpUrl"]).hostname or ""
+    url = f"{stack.aws.url}/_aws/lambda-url/{host.partition('.')[0]}"
+    for who, policy in ids.items():
+        made = stack.user(f"doctor-{who}", *filter(None, [policy]))
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", made.access_key)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", made.secret_key)
+        found = {check.name: check.status for check in examine("aws", function_url=url)}
+        allowed = found["permission lambda:InvokeFunctionUrl"]
+        assert allowed is (Status.OK if policy else Status.UNKNOWN)
+        assert found["function URL"] is (Status.OK if policy else Status.WRONG)
 
 
 def test_what_is_deployed_is_what_was_built(stack: Stack) -> None:

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from daena_kms.api.access import Access
+from daena_kms.cloud_kms import LocalAdapter
 from daena_kms.errors import ConfigError
 from daena_kms.settings import Environment, Settings, drop_empty, what_is_wrong
 from hypothesis import given
@@ -166,3 +168,18 @@ def test_a_claims_address_with_a_signature_is_not_quoted() -> None:
     with pytest.raises(ConfigError, match=r"DAENA_KMS_CLAIMS_URL is .*az://account/claims") as no:
         _ = Settings.load({"DAENA_KMS_CLAIMS_URL": url}).claims_url
     assert CANARY not in str(no.value)
+
+
+def test_a_relative_home_is_the_folder_where_the_process_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another working directory later does not lead to another store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAENA_KMS_HOME", "home")
+    assert Settings.load().home == tmp_path / "home"
+    adapters = LocalAdapter(), LocalAdapter("home")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    adapters[0].create_key("app-key")
+    assert adapters[1].list_keys() == ["app-key"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

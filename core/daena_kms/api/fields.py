@@ -22,8 +22,8 @@ from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import parse_time
 from daena_kms.rules.emergency import check_emergency
 from daena_kms.rules.names import check_key_id
+from daena_kms.rules.text import MAX_REASON
 
-MAX_REASON = 500
 _MAX_VERSION = 200
 _MAX_TIME = 40
 #: How many entries a page of a list may have, and has by default.

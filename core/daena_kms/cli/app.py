@@ -19,6 +19,7 @@ from daena_kms.cli.common import (
     Spec,
     Yes,
     adapter_for,
+    checked_reason,
     confirm,
     console,
     print_json,
@@ -103,6 +104,7 @@ def create(
     from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
+        why = checked_reason(reason)
         material = read_value(key) if value_stdin else None
         warning = ends_with_newline(material or "")
         if warning is not None:
@@ -110,7 +112,7 @@ def create(
         tags = tags_from(
             rotate_after=rotate_after, grace=grace, destroy_after=destroy_after, keep=keep
         )
-        operations = Operations(*services(provider), reason=reason)
+        operations = Operations(*services(provider), reason=why)
         version = operations.create(key, material, spec=spec, tags=tags)
         say({"key": key, "version": version}, f"Created {key}, version {version}.", as_json)
 
@@ -136,6 +138,7 @@ def adopt(
     from daena_kms.operations import Operations
 
     with reporting(as_json=as_json):
+        why = checked_reason(reason)
         tags = tags_from(
             rotate_after=rotate_after,
             grace=grace,
@@ -145,7 +148,7 @@ def adopt(
         )
         confirm(f"{key} will get new values. Does every consumer read it from the store?", yes=yes)
         adapter, log = services(provider)
-        due = Operations(adapter, log, reason=reason).adopt(key, spec=spec, tags=tags)
+        due = Operations(adapter, log, reason=why).adopt(key, spec=spec, tags=tags)
         text = f"Adopted {key}; first due at {format_time(due)}."
         document: dict[str, object] = {"key": key, "first_due": format_time(due)}
         note = adapter.store.can.adopt_note

@@ -36,11 +36,13 @@ def show_log(
     from daena_kms.audit.reader import history
     from daena_kms.cli.render import history_table
     from daena_kms.rules.durations import parse_time
+    from daena_kms.rules.names import check_key_id
 
     with reporting(as_json=as_json):
         start = parse_time(since, "--since") if since is not None else None
+        only = None if key is None else check_key_id(key)
         passed_over = PassedOver()
-        rows = list(history(open_log(), key_id=key, since=start, passed_over=passed_over))
+        rows = list(history(open_log(), key_id=only, since=start, passed_over=passed_over))
         note = passed_over.note()
         if note is not None:
             tell(note, "yellow", stderr=True)

@@ -13,6 +13,7 @@ from daena_kms.cli.common import (
     Reason,
     Yes,
     asking,
+    checked_reason,
     confirm,
     reporting,
     say,
@@ -99,7 +100,8 @@ def restore(
 def _operations(provider: str | None, reason: str | None) -> "Operations":
     from daena_kms.operations import Operations
 
-    return Operations(*services(provider), reason=reason)
+    why = checked_reason(reason)
+    return Operations(*services(provider), reason=why)
 
 
 def _confirm_by_name(key: str, *, yes: bool) -> None:

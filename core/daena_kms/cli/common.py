@@ -10,7 +10,7 @@ import typer
 
 from daena_kms.cli import INTERRUPTED, streams
 from daena_kms.errors import ConfigError, DaenaKMSError, InvalidKeyId, unexpected
-from daena_kms.rules.text import shown
+from daena_kms.rules.text import MAX_REASON, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,10 +54,13 @@ def console(*, stderr: bool = False) -> "Console":
 def tell(text: object, style: str = "", *, stderr: bool = False, soft_wrap: bool = False) -> None:
     """Print one line for people. Whatever it holds, it does nothing to the terminal.
 
-    It is printed as it is: brackets are no markup, and ``:name:`` is no emoji.
+    It is printed as it is: brackets are no markup, and ``:name:`` is no emoji. Only a terminal
+    makes several lines of it, and not where ``soft_wrap`` leaves that to the terminal itself.
     """
     from rich.text import Text
 
+    # Rich's own idea of a terminal depends on variables such as FORCE_COLOR.
+    soft_wrap = soft_wrap or not (sys.stderr if stderr else sys.stdout).isatty()
     console(stderr=stderr).print(Text(shown(text), style), soft_wrap=soft_wrap)
 
 
@@ -79,6 +82,18 @@ def adapter_for(provider: str | None) -> "CloudKMSAdapter":
     from daena_kms.cloud_kms import get_cloud_kms_adapter
 
     return get_cloud_kms_adapter(provider)
+
+
+def checked_reason(reason: str | None) -> str | None:
+    """Return ``--reason``.
+
+    Raises:
+        ConfigError: it is longer than the HTTP API would take it.
+    """
+    if reason is not None and len(reason) > MAX_REASON:
+        msg = f"--reason has {len(reason):,} characters, and the most are {MAX_REASON}"
+        raise ConfigError(msg, todo="Shorten it, and name a ticket for the rest")
+    return reason
 
 
 def tags_from(**options: object) -> dict[str, str]:

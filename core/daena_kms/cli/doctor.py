@@ -14,6 +14,10 @@ def doctor(
             help="The longest expected time between two scheduled runs, such as 24h or 7d."
         ),
     ] = "26h",
+    function_url: Annotated[
+        str | None,
+        typer.Option(help="On AWS: the URL of the function that answers the HTTP API, to try it."),
+    ] = None,
     provider: Provider = None,
     as_json: AsJson = False,
 ) -> None:
@@ -27,7 +31,7 @@ def doctor(
 
     with reporting(as_json=as_json):
         expected = parse_duration(expect_every, "--expect-every")
-        checks = list(examine(provider, expected=expected))
+        checks = list(examine(provider, expected=expected, function_url=function_url))
         wrong = sum(check.status is Status.WRONG for check in checks)
         if as_json:
             print_json({"ok": not wrong, "checks": [check.record() for check in checks]})

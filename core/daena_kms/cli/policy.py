@@ -16,6 +16,7 @@ from daena_kms.cli.common import (
     Spec,
     Yes,
     adapter_for,
+    checked_reason,
     confirm,
     console,
     print_json,
@@ -93,8 +94,8 @@ def set_policies(
             keep=keep,
             first_due=first_due,
         )
-        named = list(dict.fromkeys(keys))
-        failed = _set(named, changes, provider, reason, as_json=as_json, yes=yes)
+        named, why = list(dict.fromkeys(keys)), checked_reason(reason)
+        failed = _set(named, changes, provider, why, as_json=as_json, yes=yes)
     if failed:
         raise typer.Exit(FAILED)
 

@@ -13,6 +13,7 @@ from daena_kms.cli.common import (
     Provider,
     Reason,
     Yes,
+    checked_reason,
     confirm,
     console,
     print_json,
@@ -56,6 +57,7 @@ def rotate(
         asks = not yes and sys.stdin.isatty()
         if compromised:
             _check_emergency(keys, reason, dry_run=dry_run, may_begin=yes or asks)
+        why = checked_reason(reason)
         adapter, log = services(provider)
         if dry_run or asks:
             planned = run(adapter, log, keys=keys or None, dry_run=True, compromised=compromised)
@@ -74,7 +76,7 @@ def rotate(
                 adapter,
                 log,
                 keys=keys or None,
-                reason=reason,
+                reason=why,
                 compromised=compromised,
                 progress=progress,
             )

@@ -1,7 +1,7 @@
 """Checks everything that rotations need, and says how to fix what is not in order.
 
-It changes nothing: no key, no setting, no permission. A permission that can't be tried without
-creating something is reported as unknown, with its name to look for.
+It changes nothing: no key, no setting, no permission. What can't be told without a change, or from
+here, is reported as unknown, with how to find out: ``ok`` and ``wrong`` need evidence.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -13,7 +13,7 @@ from daena_kms.doctor import portable
 from daena_kms.doctor.base import Exam, ServerTime
 from daena_kms.doctor.check import Check, Status, failed, guarded
 from daena_kms.doctor.factory import exam_of, place_of
-from daena_kms.doctor.log import log_checks
+from daena_kms.doctor.log import READ, log_checks
 from daena_kms.engine.clock import RunClock
 from daena_kms.errors import DaenaKMSError
 from daena_kms.sdk.errors import WrongClock
@@ -22,6 +22,7 @@ from daena_kms.stores.adapter import CloudKMSAdapter
 
 __all__ = ["EXPECTED", "Check", "Status", "examine"]
 
+PROTECTION = "audit log: deletion protection"
 #: How long after a scheduled run the next must have ended: a daily schedule, and two hours.
 EXPECTED = timedelta(hours=26)
 
@@ -35,15 +36,20 @@ def examine(
     *,
     expected: timedelta = EXPECTED,
     now: Callable[[], datetime] = _utc_now,
+    function_url: str | None = None,
 ) -> Iterator[Check]:
     """Yield every finding, in the order in which they are best fixed.
 
-    An error of a check is a finding itself, so that no :class:`DaenaKMSError` is raised.
+    An error of a check is a finding itself.
 
     Args:
         provider: as for :func:`get_cloud_kms_adapter`.
         expected: how long after a scheduled run the next must have ended.
         now: this machine's clock.
+        function_url: on AWS, the address of the function that answers the HTTP API.
+
+    Raises:
+        ConfigError: ``function_url`` is not one of Lambda's, or the store is not AWS.
     """
     settings = Settings.load()
     yield from guarded("settings: changes", lambda: portable.switches(settings))
@@ -56,7 +62,7 @@ def examine(
     except DaenaKMSError as error:
         yield failed("settings: store", error)
     if adapter is not None:
-        usable = yield from _store(adapter, now)
+        usable = yield from _store(adapter, exam_of(adapter, now, function_url), now)
     try:
         log = open_log()
         place = place_of(log)
@@ -66,28 +72,35 @@ def examine(
         return
     known = None if adapter is None else adapter.store.provider
     store = adapter.store if adapter is not None and usable else None
-    yield from guarded(
-        "audit log: read", lambda: log_checks(log, place, known, now(), expected, store)
-    )
-    yield from guarded("audit log: deletion protection", place.protection)
+    found = guarded(READ, lambda: log_checks(log, place, known, now(), expected, store))
+    read = False
+    for check in found:
+        read = read or (check.name, check.status) == (READ, Status.OK)
+        yield check
+    yield from guarded(PROTECTION, lambda: place.protection(read=read), Status.UNKNOWN)
 
 
-def _store(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Generator[Check, None, bool]:
+def _store(
+    adapter: CloudKMSAdapter, exam: Exam, now: Callable[[], datetime]
+) -> Generator[Check, None, bool]:
     """Yield the findings about the store, and return whether it can be used."""
-    exam = exam_of(adapter, now)
     usable = True
     for check in guarded("credentials", lambda: _credentials(exam, now)):
         usable = usable and check.status is not Status.WRONG
         yield check
     if not usable:
         return False
-    yield from guarded("clock", lambda: [portable.clock(exam.clock())])
+    yield from guarded("clock", lambda: [_clock(exam)], Status.UNKNOWN)
     yield from _keys(adapter, exam, now)
-    yield from guarded("encryption", exam.encryption)
+    yield from guarded("encryption", exam.encryption, Status.UNKNOWN)
     # Both have one name because they used to be one check, and scripts may look for it.
-    yield from guarded("places", exam.infrastructure)
+    yield from guarded("places", exam.infrastructure, Status.UNKNOWN)
     yield from guarded("places", exam.claims)
     return True
+
+
+def _clock(exam: Exam) -> Check:
+    return portable.clock(exam.clock()) if exam.has_clock else portable.no_other_clock()
 
 
 def _credentials(exam: Exam, now: Callable[[], datetime]) -> Iterator[Check]:
@@ -111,6 +124,6 @@ def _keys(adapter: CloudKMSAdapter, exam: Exam, now: Callable[[], datetime]) -> 
         yield Check("keys: list", Status.OK, "the store can be listed")
     except DaenaKMSError as error:
         yield failed("keys: list", error)
-    yield from guarded("permissions", lambda: exam.permissions(ids))
+    yield from guarded("permissions", lambda: exam.permissions(ids), Status.UNKNOWN)
     if summary is not None:
         yield from portable.keys(summary)

@@ -1,10 +1,14 @@
 """AWS: who we are, what the policies allow, and the state of the KMS key.
 
-Permissions are tried by calls that change nothing: reads of a version that does not exist, and
-writes to a secret that does not exist. AWS authorises a request before it looks for the secret, so
-only a caller who may make the call gets ResourceNotFoundException. The IAM policy simulator would
-answer without such a call, but it needs permissions that no rotator should have, and it does not
-know the key policy of a KMS key.
+Permissions are tried by calls that can't take effect: a version that does not exist is read, a
+label is moved to it, and a secret that does not exist is written to. AWS evaluates the policies
+before it looks for the secret or the version, so only a caller who may make the call gets
+ResourceNotFoundException. For the same reason, a refusal for a secret that does not exist proves
+nothing: it has no tags, and a policy that asks for the tag ``daena.managed`` refuses it.
+https://github.com/jenkinsci/aws-secrets-manager-credentials-provider-plugin/issues/65
+
+The IAM policy simulator would answer without such a call, but it needs permissions that no rotator
+should have, and it does not know the key policy of a KMS key.
 
 https://docs.aws.amazon.com/IAM/latest/UserGuide/intro-structure.html
 https://docs.aws.amazon.com/secretsmanager/latest/apireference/ lists each call's errors.
@@ -13,15 +17,18 @@ https://docs.aws.amazon.com/secretsmanager/latest/apireference/ lists each call'
 import secrets
 import string
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from daena_kms.doctor.base import Exam, ServerTime, server_time
-from daena_kms.doctor.check import Check, Status
+from daena_kms.doctor.check import Check, Status, member
+from daena_kms.doctor.function_url import FunctionUrl
 from daena_kms.doctor.infrastructure import created_by
 from daena_kms.doctor.kms_key import KmsKey
-from daena_kms.doctor.permission import Look, Permission, look, probe
+from daena_kms.doctor.permission import Permission, is_free, probe
+from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.aws.client import AWS
 from daena_kms.sdk.aws.errors import RefusedError
@@ -31,8 +38,25 @@ _LETTERS = string.ascii_uppercase + string.digits
 #: Secrets Manager adds as many to a name in an ARN, so a policy for ``name-??????`` matches, too.
 _ADDED = 6
 _RECOVERY_DAYS = 30
-_SM = "secretsmanager"
+#: No version has it.
+_LABEL = "daena-doctor"
+_SM, _WHO = "secretsmanager", "AWS"
 _STACK = "aws:cloudformation:stack-name"
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What the calls name: a secret, and what is known of it now."""
+
+    secret: str
+    #: Whether it is there, so that a refusal is one for a key.
+    there: bool
+    #: Whether it also carries our tag at this moment: a listing may be minutes old.
+    tagged: bool = False
+
+    @property
+    def shown(self) -> str:
+        return self.secret if self.there else "a name that no key has"
 
 
 class AwsExam(Exam):
@@ -44,31 +68,42 @@ class AwsExam(Exam):
     https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
     """
 
-    def __init__(self, aws: AWS, kms_key: str | None, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        aws: AWS,
+        kms_key: str | None,
+        now: Callable[[], datetime],
+        function_url: str | None = None,
+    ) -> None:
         self._aws = aws
+        self._url = FunctionUrl(aws, function_url)
         self._kms = KmsKey(aws, kms_key)
         self._now = now
 
     def credentials(self) -> Iterator[Check]:
         """Yield the caller's ARN and the region."""
-        answer = self._aws.call("sts", "get_caller_identity", None)
-        found = f"{answer['Arn']}, in {self._aws.region}"
+        found = f"{member(self._caller(), 'Arn', _WHO)}, in {self._aws.region}"
         yield Check("credentials", Status.OK, found)
 
     def clock(self) -> ServerTime | None:
         """Return the time in an answer of STS."""
-        answer = self._aws.call("sts", "get_caller_identity", None)
+        answer = self._caller()
+        member(answer, "Arn", _WHO)
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
-        return server_time("AWS", date, self._now())
+        return server_time(_WHO, date, self._now())
 
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
-        """Yield one check for each action on secrets, and for those on the KMS key."""
-        key = keys[0] if keys else None
-        made_up = _made_up_name(key)
-        seen = look(lambda: self._call("describe_secret", SecretId=made_up))
-        for permission in self._permissions(key, made_up, seen):
-            yield probe(permission, trusted=seen.trusted)
+        """Yield one check for each action on secrets, on the KMS key, and on the function's URL."""
+        key = self._subject(keys)
+        name = _made_up_name(key.secret if key is not None else None)
+        made_up = _Subject(name, there=False)
+        free = is_free(lambda: self._described(name))
+        for permission in self._reading(key or made_up):
+            yield probe(permission)
+        for permission in self._writing(key, made_up, free=free):
+            yield probe(permission)
         yield from self._kms.permissions()
+        yield from self._url.permissions()
 
     def encryption(self) -> Iterator[Check]:
         """Yield the KMS key's state and rotation."""
@@ -84,78 +119,122 @@ class AwsExam(Exam):
         keys = (
             str(entry["Name"])
             for page in pages
-            for entry in page["SecretList"]
+            for entry in member(page, "SecretList", _WHO)
             if {MANAGED, _STACK} <= {tag["Key"] for tag in entry.get("Tags", ())}
         )
         risk = "an update of its stack may reset the tags and the value to those in the template"
         todo = "Add the daena.* tags to the template, and do not change its value properties"
         yield from created_by("CloudFormation", keys, risk, todo)
 
-    def _permissions(self, key: str | None, made_up: str, seen: Look) -> Iterator[Permission]:
-        known, certain = key or made_up, key is not None
-        version = str(uuid.uuid4())
+    def _caller(self) -> Any:
+        return self._aws.call("sts", "get_caller_identity", None)
 
-        def rotating(action: str, call: str, *, reads: bool, **given: Any) -> Permission:
-            name = known if reads else made_up
+    def _subject(self, keys: Sequence[str]) -> _Subject | None:
+        """Return the first key as it is now; ``None`` if there is none, or it is gone."""
+        if not keys:
+            return None
+        try:
+            tags = self._described(keys[0]).get("Tags", ())
+        except KeyNotFound:
+            return None
+        except DaenaKMSError:
+            return _Subject(keys[0], there=True)
+        tagged = {"Key": MANAGED, "Value": "true"} in tags
+        return _Subject(keys[0], there=True, tagged=tagged)
+
+    def _reading(self, on: _Subject) -> Iterator[Permission]:
+        def permission(
+            action: str, use: str, call: Callable[[], object], **more: Any
+        ) -> Permission:
+            given = {"always": True, "certain": on.there, "answered": True, **more}
+            return Permission(f"{_SM}:{action}", use, call=call, on=on.shown, **given)
+
+        use = "every rotation needs it"
+        yield permission("DescribeSecret", use, lambda: self._described(on.secret))
+        yield permission("ListSecretVersionIds", use, lambda: self._versions(on.secret))
+        # A version that does not exist: no value is read.
+        yield permission(
+            "GetSecretValue",
+            "for show --reveal, adopt and rollback",
+            lambda: self._call("get_secret_value", on.secret, VersionId=_no_version()),
+            always=False,
+            certain=on.tagged,
+            answered=False,
+        )
+
+    def _writing(
+        self, key: _Subject | None, made_up: _Subject, *, free: bool
+    ) -> Iterator[Permission]:
+        every = "every rotation needs it"
+
+        def permission(
+            action: str, use: str, call: str, on: _Subject = made_up, **given: Any
+        ) -> Permission:
             return Permission(
                 f"{_SM}:{action}",
-                "every rotation needs it",
-                always=True,
-                call=lambda: self._call(call, SecretId=name, **given),
-                certain=reads and certain,
+                use,
+                always=use is every,
+                # On a name that is not certainly free, it could take effect.
+                call=(lambda: self._call(call, on.secret, **given)) if on.there or free else None,
+                on=on.shown,
+                certain=on.tagged,
+                find=f"Look for {_SM}:{action} in the role, or ask IAM as docs/DOCTOR.md says",
             )
 
-        def personal(action: str, commands: str, call: str, **given: Any) -> Permission:
-            return Permission(
-                f"{_SM}:{action}",
-                f"for {commands}",
-                always=False,
-                # Only on a name that is certainly free.
-                call=(lambda: self._call(call, SecretId=made_up, **given)) if seen.free else None,
-                certain=False,
-            )
-
-        yield rotating("DescribeSecret", "describe_secret", reads=True)
-        yield rotating("ListSecretVersionIds", "list_secret_version_ids", reads=True)
-        yield rotating(
+        tag = {"Key": MANAGED, "Value": "true"}
+        # It can't be tried on a key: any value that is put makes a version.
+        yield permission(
             "PutSecretValue",
+            every,
             "put_secret_value",
-            reads=False,
-            ClientRequestToken=version,
+            ClientRequestToken=_no_version(),
             SecretString="daena-kms doctor",
             VersionStages=["AWSPENDING"],
         )
-        yield rotating(
+        # No label can be moved to a version that does not exist.
+        yield permission(
             "UpdateSecretVersionStage",
+            every,
             "update_secret_version_stage",
-            reads=False,
-            VersionStage="AWSPENDING",
-            MoveToVersionId=version,
+            key or made_up,
+            VersionStage=_LABEL,
+            MoveToVersionId=_no_version(),
         )
-        # A version that does not exist: no value is read.
-        yield Permission(
-            f"{_SM}:GetSecretValue",
-            "for show --reveal, adopt and rollback",
-            always=False,
-            call=lambda: self._call("get_secret_value", SecretId=known, VersionId=version),
-            certain=certain,
-        )
-        tag = {"Key": "daena.managed", "Value": "true"}
         yield Permission(f"{_SM}:CreateSecret", "for create", always=False)
-        yield personal("TagResource", "create, adopt and hold", "tag_resource", Tags=[tag])
-        yield personal("UntagResource", "release", "untag_resource", TagKeys=["daena.hold"])
-        yield personal(
-            "DeleteSecret", "delete", "delete_secret", RecoveryWindowInDays=_RECOVERY_DAYS
+        yield permission("TagResource", "for create, adopt and hold", "tag_resource", Tags=[tag])
+        yield permission("UntagResource", "for release", "untag_resource", TagKeys=["daena.hold"])
+        yield permission(
+            "DeleteSecret", "for delete", "delete_secret", RecoveryWindowInDays=_RECOVERY_DAYS
         )
-        yield personal("RestoreSecret", "restore", "restore_secret")
+        yield permission("RestoreSecret", "for restore", "restore_secret")
 
-    def _call(self, operation: str, **given: Any) -> None:
-        """Call Secrets Manager; a refusal for the secret's state also proves the permission."""
+    def _described(self, name: str) -> Mapping[str, Any]:
+        answer = self._aws.call(_SM, "describe_secret", None, SecretId=name)
+        member(answer, "ARN", _WHO)
+        described: Mapping[str, Any] = answer
+        return described
+
+    def _versions(self, name: str) -> None:
+        member(self._call("list_secret_version_ids", name), "Versions", _WHO)
+
+    def _call(self, operation: str, name: str, **given: Any) -> Any:
+        """Call Secrets Manager.
+
+        Raises:
+            KeyNotFound: there is no such secret or version, or it is in a state that refuses the
+                call. Either is said only to a caller who may make it.
+        """
         try:
-            self._aws.call(_SM, operation, None, **given)
+            return self._aws.call(_SM, operation, None, SecretId=name, **given)
         except RefusedError as error:
             if error.reason != "InvalidRequestException":
                 raise
+            state = KeyNotFound(error.what, todo=error.todo)
+        raise state
+
+
+def _no_version() -> str:
+    return str(uuid.uuid4())
 
 
 def _made_up_name(key: str | None) -> str:

@@ -38,13 +38,19 @@ class Exam(ABC):
     that one alone.
     """
 
+    #: Whether the store has a clock that is not this machine's.
+    has_clock = True
+
     @abstractmethod
     def credentials(self) -> Iterator[Check]:
         """Yield who we are. If one of these is wrong, nothing else is asked of the store."""
 
     @abstractmethod
     def clock(self) -> ServerTime | None:
-        """Return what time the store says it is; ``None`` if it does not say."""
+        """Return what time the store says it is; ``None`` if it does not say.
+
+        It is not asked where there is no other clock.
+        """
 
     @abstractmethod
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
@@ -90,5 +96,9 @@ class Place(ABC):
     needs: Needs
 
     @abstractmethod
-    def protection(self) -> Iterator[Check]:
-        """Yield whether the objects of the log can be deleted or overwritten."""
+    def protection(self, *, read: bool) -> Iterator[Check]:
+        """Yield whether the objects of the log can be deleted or overwritten.
+
+        Args:
+            read: whether objects of the log have just been listed and read.
+        """

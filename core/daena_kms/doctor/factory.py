@@ -17,21 +17,28 @@ from daena_kms.settings import PROVIDERS, Settings
 from daena_kms.stores.adapter import CloudKMSAdapter
 
 
-def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
+def exam_of(
+    adapter: CloudKMSAdapter, now: Callable[[], datetime], function_url: str | None = None
+) -> Exam:
     """Return the checks of the store beneath ``adapter``. Makes no call.
 
     Args:
         adapter: the adapter that the checks use.
         now: this machine's clock.
+        function_url: the address of the function that answers the HTTP API on AWS.
 
     Raises:
-        ConfigError: nobody wrote an exam for this store.
+        ConfigError: nobody wrote an exam for this store, or the address is not one of Lambda's.
     """
     settings = Settings.load()
+    if function_url is not None and not isinstance(adapter, AWSKMSAdapter):
+        raise ConfigError(
+            "--function-url is for AWS alone", todo="Leave it out, or use --provider aws"
+        )
     if isinstance(adapter, AWSKMSAdapter):
         from daena_kms.doctor.aws import AwsExam
 
-        return AwsExam(adapter.aws, settings.get("AWS_KMS_KEY_ID"), now)
+        return AwsExam(adapter.aws, settings.get("AWS_KMS_KEY_ID"), now, function_url)
     if isinstance(adapter, AzureKeyVaultAdapter):
         from daena_kms.doctor.azure import AzureExam
 
@@ -43,7 +50,8 @@ def exam_of(adapter: CloudKMSAdapter, now: Callable[[], datetime]) -> Exam:
     if isinstance(adapter, LocalAdapter):
         from daena_kms.doctor.local import LocalExam
 
-        return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"))
+        named = settings.get("DAENA_KMS_HOME")
+        return LocalExam(settings.home, settings.get("DAENA_KMS_MASTER_KEY"), named)
     raise ConfigError(
         f"doctor has no exam for the store of {type(adapter).__name__}",
         todo=f"Use one of: {', '.join(PROVIDERS)}",

@@ -2,7 +2,8 @@
 
 IAM itself says which permissions the caller has: first on the project, from which every secret
 inherits, then, for a permission that is missing there, on one secret. Google says that such an
-answer "may fail open": it is meant for tools like this one, not for authorization.
+answer "may fail open": it is meant for tools like this one, not for authorization. A secret that
+does not exist has an empty set of permissions, so that counts only for a secret that is listed.
 
 https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets/testIamPermissions
 https://cloud.google.com/resource-manager/reference/rest/v1/projects/testIamPermissions
@@ -17,7 +18,7 @@ from daena_kms.doctor.base import Exam, ServerTime, server_time
 from daena_kms.doctor.check import Check, Status
 from daena_kms.doctor.infrastructure import created_by
 from daena_kms.doctor.permission import Permission, refused
-from daena_kms.doctor.web import Answer, ask
+from daena_kms.doctor.web import Answer, allowed_in, ask
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.forms import check_url
@@ -25,7 +26,6 @@ from daena_kms.settings import Settings
 
 _PROJECTS = "https://cloudresourcemanager."
 _TERRAFORM = "goog-terraform-provisioned"
-_OK = 200
 _ROTATING = {
     "secrets.list": "every run lists the secrets",
     "secrets.get": "every rotation looks at the key",
@@ -41,8 +41,9 @@ _PERSONAL = {
     "secrets.create": "for create",
     "versions.enable": "for restore",
 }
+_LIST = "secretmanager.secrets.list"
 #: Permissions that have no meaning on one secret.
-_PROJECT_ALONE = {"secretmanager.secrets.list", "secretmanager.secrets.create"}
+_PROJECT_ALONE = {_LIST, "secretmanager.secrets.create"}
 
 
 class GcpExam(Exam):
@@ -68,7 +69,9 @@ class GcpExam(Exam):
 
     def clock(self) -> ServerTime | None:
         """Return the time in an answer over HTTP: an answer over gRPC has none."""
-        date = self._ask([]).headers.get("date")
+        answer = self._ask([])
+        # A page of a proxy has a date as well.
+        date = answer.headers.get("date") if answer.document is not None else None
         return server_time("Google Cloud", date, self._now())
 
     def permissions(self, keys: Sequence[str]) -> Iterator[Check]:
@@ -79,15 +82,15 @@ class GcpExam(Exam):
         ]
         names = [permission.name for permission in wanted]
         try:
-            answer = self._ask(names)
-            on_project = (
-                set(answer.document.get("permissions", ())) if answer.status == _OK else None
-            )
+            on_project = allowed_in(self._ask(names), names)
         except DaenaKMSError:
             on_project = None
         on_secret = self._on(keys[0], names) if keys else None
         for permission in wanted:
-            yield _finding(permission, on_project, on_secret)
+            if permission.name == _LIST and keys:
+                yield Check(f"permission {_LIST}", Status.OK, "the secrets have just been listed")
+            else:
+                yield _finding(permission, on_project, on_secret)
 
     def encryption(self) -> Iterator[Check]:
         """Yield which key encrypts new secrets."""
@@ -120,12 +123,23 @@ class GcpExam(Exam):
         url = f"{host.rstrip('/')}/v1/projects/{self._login.project}:testIamPermissions"
         return ask(url, token, body={"permissions": list(names)})
 
-    def _on(self, key: str, names: Sequence[str]) -> set[str]:
+    def _on(self, key: str, names: Sequence[str]) -> set[str] | None:
+        """Return what is allowed on a secret; ``None`` if it does not say."""
         asked = [name for name in names if name not in _PROJECT_ALONE]
-        answer = self._manager.read(
-            "test_iam_permissions", key, resource=self._manager.secret(key), permissions=asked
+        try:
+            answer = self._manager.read(
+                "test_iam_permissions", key, resource=self._manager.secret(key), permissions=asked
+            )
+            allowed = set(answer.permissions)
+            return allowed if allowed or self._is_listed(key) else None
+        except DaenaKMSError:
+            return None
+
+    def _is_listed(self, key: str) -> bool:
+        pages = self._manager.pages(
+            "list_secrets", None, parent=self._manager.parent, filter=f"name:{key}"
         )
-        return set(answer.permissions)
+        return any(secret.name.rpartition("/")[2] == key for secret in pages)
 
 
 def _finding(
@@ -145,7 +159,7 @@ def _finding(
         return Check(name, Status.OK, "allowed on the first secret, if not on the project")
     if (on_project if permission.name in _PROJECT_ALONE else on_secret) is not None:
         return refused(permission)
-    found = "neither the project nor a secret could be asked"
+    found = "neither the project nor a secret says what is allowed"
     if on_project is not None:
         found = "not allowed on the project, and there is no secret to ask"
     todo = f"Look for {permission.name} in the role, or enable the Cloud Resource Manager API"

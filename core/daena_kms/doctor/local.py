@@ -8,7 +8,7 @@ from pathlib import Path
 from daena_kms.doctor.base import Exam, ServerTime
 from daena_kms.doctor.check import Check, Status
 
-_NAME = "master key"
+_NAME, _HOME = "master key", "DAENA_KMS_HOME"
 #: The bits of a mode that let others write,
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 #: and enter a folder: each is one bit lower.
@@ -18,12 +18,18 @@ _ENTER = stat.S_IXGRP | stat.S_IXOTH
 class LocalExam(Exam):
     """The checks of a folder. There is no login and no other clock."""
 
-    def __init__(self, home: Path, master_key: str | None) -> None:
+    has_clock = False
+
+    def __init__(self, home: Path, master_key: str | None, named: str | None = None) -> None:
         self._home = home
+        self._named = named
         self._given = master_key is not None
 
     def credentials(self) -> Iterator[Check]:
         """Yield that the store exists. Opening it would create one if it is missing or empty."""
+        if self._named is not None and not self._named.startswith(("/", "~")):
+            found = f"{_HOME} is here {self._home}, and another folder from elsewhere"
+            yield Check("settings: home", Status.WARNING, found, f"Set {_HOME} to the whole path")
         file = self._home / "keys.db"
         try:
             if file.stat().st_size:
@@ -49,13 +55,17 @@ class LocalExam(Exam):
         """Yield whether this user, and nobody else, may write to the folder."""
         del keys
         name = "permission on the folder"
-        allowed = os.access(self._home, os.R_OK | os.W_OK | os.X_OK)
-        if not allowed:
+        file, way = self._home / "keys.db", "as its owner, or remount it writable"
+        if not os.access(self._home, os.R_OK | os.W_OK | os.X_OK):
             found = f"this user can't read and write {self._home}"
-            yield Check(name, Status.WRONG, found, f"Run: chmod u+rwx {self._home}, as its owner")
+            yield Check(name, Status.WRONG, found, f"Run: chmod u+rwx {self._home}, {way}")
+            return
+        if not os.access(file, os.R_OK | os.W_OK):
+            found = f"this user can't read and write {file}"
+            yield Check(name, Status.WRONG, found, f"Run: chmod u+rw {file}, {way}")
             return
         yield Check(name, Status.OK, f"this user can read and write {self._home}")
-        folder, file = self._home.stat().st_mode, self._home / "keys.db"
+        folder = self._home.stat().st_mode
         # A file's mode matters only to users who may enter its folder.
         reached = file.stat().st_mode & (folder & _ENTER) << 1
         open_to = self._home if folder & _OTHERS else file if reached & _OTHERS else None
@@ -75,9 +85,13 @@ class LocalExam(Exam):
             return
         try:
             seen = path.stat()
-        except OSError:
+        except FileNotFoundError:
             todo = "Restore it from a backup, or run create if there is no key yet"
             yield Check(_NAME, Status.WARNING, f"{path} does not exist", todo)
+            return
+        except OSError as error:
+            found = f"{path} can't be looked at: {error.strerror}"
+            yield Check(_NAME, Status.UNKNOWN, found, "Check the permissions on its folder")
             return
         if seen.st_mode & 0o077:
             text = f"others may read or write {path} (mode {stat.S_IMODE(seen.st_mode):o})"

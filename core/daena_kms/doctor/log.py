@@ -1,5 +1,6 @@
 """The audit log: whether it can be read and written, and when the schedule last ran."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from daena_kms.rules.due import CLOCK_SKEW
 from daena_kms.rules.durations import about
 from daena_kms.stores.base import Store
 
-SCHEDULE = "schedule"
+READ, SCHEDULE = "audit log: read", "schedule"
 #: How many closing records are read to find the last scheduled runs.
 _LOOK_BACK = 200
 #: How many that are dated ahead are read, so that they hide none of the others.
@@ -49,15 +50,14 @@ def log_checks(
     try:
         runs = _newest_runs(log, now)
     except DaenaKMSError as error:
-        check = failed("audit log: read", error)
-        yield replace(check, todo=f"{check.todo}. This needs {place.needs.read}")
+        yield needing(failed(READ, error), place.needs.read)
         return
     if runs:
-        yield Check("audit log: read", Status.OK, f"{log.url} can be listed and read")
+        yield Check(READ, Status.OK, f"{log.url} can be listed and read")
     else:  # a mistyped address looks the same as a log without a run
         empty = f"{log.url} can be listed, but holds no run that has ended"
         todo = "Check the address; if it is right, run doctor again after the first rotate"
-        yield Check("audit log: read", Status.WARNING, empty, todo)
+        yield Check(READ, Status.WARNING, empty, todo)
     sample = runs[0][0] if runs else None
     yield create_if_absent(log, sample, "audit log", place.needs)
     if store is not None:
@@ -127,6 +127,9 @@ def create_if_absent(objects: Objects, sample: str | None, what: str, needs: Nee
         data = objects.get(sample)
         if data is None:
             return _nothing_yet(name)
+        if not _is_ours(data):
+            found = f"what was read as {sample} is none of our objects: something else answered"
+            return Check(name, Status.UNKNOWN, found, "Look for a proxy, or run audit verify")
         objects.put_new(sample, data)
     except AlreadyExists as exists:
         return _there_already(name, sample, exists, needs)
@@ -135,6 +138,14 @@ def create_if_absent(objects: Objects, sample: str | None, what: str, needs: Nee
     found = f"{sample} was overwritten: of two writers both succeed, and records can be lost"
     todo = "Keep it in a store with create-if-absent: S3, Blob Storage or Cloud Storage"
     return Check(name, Status.WRONG, found, todo)
+
+
+def _is_ours(data: bytes) -> bool:
+    """Return whether this is a record or a claim: nothing else is put, whatever answered."""
+    try:
+        return isinstance(json.loads(data), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _there_already(name: str, sample: str, exists: AlreadyExists, needs: Needs) -> Check:
@@ -149,6 +160,11 @@ def _there_already(name: str, sample: str, exists: AlreadyExists, needs: Needs) 
     )
     todo = f"Look for {needs.write} in the caller's role"
     return Check(name, Status.UNKNOWN, found, todo)
+
+
+def needing(check: Check, permissions: str) -> Check:
+    """Return a finding that also says which permissions it takes."""
+    return replace(check, todo=f"{check.todo}. This needs {permissions}")
 
 
 def _nothing_yet(name: str) -> Check:

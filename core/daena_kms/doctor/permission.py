@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from daena_kms.doctor.check import Check, Status, failed
-from daena_kms.errors import AccessDenied, DaenaKMSError, KeyNotFound
+from daena_kms.doctor.check import Check, Status, failed, is_missing
+from daena_kms.errors import DaenaKMSError, KeyNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,66 +18,58 @@ class Permission:
     always: bool
     #: Makes a call that changes nothing. ``None`` if there is no such call.
     call: Callable[[], object] | None = None
-    #: Whether the call names a key that exists, so that a refusal proves that it is missing.
+    #: What the call names, for people.
+    on: str = ""
+    #: Whether the call names a key that is there, so that a refusal proves that it is missing.
+    #: A name that no key has is refused as well where a policy names each key or asks for its tags.
     certain: bool = True
+    #: In which case a refusal that is not certain is right.
+    right: str = "a policy names each key or asks for its tags"
+    #: Whether the service says "there is none" only to a caller who may make the call.
+    telling: bool = True
+    #: Whether the call can succeed. If not, an answer that says so did not come from the service.
+    answered: bool = False
+    #: How to find out what the call can't tell.
+    find: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What a look at a made-up name of a secret shows."""
-
-    #: There is certainly no secret of that name, so that deleting it can be tried.
-    free: bool
-    #: A refusal of a call on that name is a refusal for every key. It is not where policies name
-    #: each secret or ask for its tags: then a name that no key has is always refused.
-    trusted: bool
-
-
-def look(call: Callable[[], object]) -> Look:
-    """Make a call that reads a made-up name, and return what its answer shows."""
+def is_free(look: Callable[[], object]) -> bool:
+    """Return whether there is certainly no key of a name, by a call that reads it."""
     try:
-        call()
+        look()
     except KeyNotFound:
-        return Look(free=True, trusted=True)
+        return True
     except DaenaKMSError:
         pass
-    return Look(free=False, trusted=False)
+    return False
 
 
-def probe(permission: Permission, *, trusted: bool = True) -> Check:
-    """Make the call, and return what its answer proves.
-
-    A service says that a key or version does not exist only to a caller who may ask for it.
-
-    Args:
-        permission: what is tried.
-        trusted: see :attr:`Look.trusted`.
-    """
-    name = f"permission {permission.name}"
+def probe(permission: Permission) -> Check:
+    """Make the call, and return what its answer proves."""
     if permission.call is None:
-        found = f"can't be tried without creating something; {permission.use}"
-        return Check(name, Status.UNKNOWN, found, f"Look for {permission.name} in the role")
+        return _unknown(permission, "can't be tried without a change")
+    name, on = f"permission {permission.name}", permission.on and f" for {permission.on}"
     try:
         permission.call()
     except KeyNotFound:
-        pass
-    except AccessDenied:
-        return refused(permission, certain=permission.certain or trusted)
+        if not permission.telling:
+            return _unknown(permission, "there is nothing to try it on: the answer proves nothing")
     except DaenaKMSError as error:
+        if is_missing(error):
+            return refused(permission)
         return failed(name, error, Status.UNKNOWN)
-    return Check(name, Status.OK, "allowed")
+    else:
+        if not permission.answered:
+            return _unknown(permission, "the answer says that it was done, which it can't be")
+    return Check(name, Status.OK, f"allowed{on}")
 
 
-def refused(permission: Permission, *, certain: bool = True) -> Check:
+def refused(permission: Permission) -> Check:
     """Return the finding for a permission that is missing, or seems to be."""
-    name = f"permission {permission.name}"
-    if not certain:
-        found = (
-            "refused for a name that no key has, which is right if a policy names each key or "
-            f"asks for its tags; {permission.use}"
-        )
-        return Check(name, Status.UNKNOWN, found, f"Look for {permission.name} in the policy")
-    found = f"not allowed; {permission.use}"
+    name, on = f"permission {permission.name}", permission.on and f" for {permission.on}"
+    if not permission.certain:
+        return _unknown(permission, f"refused{on}, which is right if {permission.right}")
+    found = f"not allowed{on}; {permission.use}"
     if permission.always:
         return Check(name, Status.WRONG, found, f"Allow {permission.name} in the caller's role")
     todo = (
@@ -85,3 +77,9 @@ def refused(permission: Permission, *, certain: bool = True) -> Check:
         "a role that only rotates does not need it"
     )
     return Check(name, Status.WARNING, found, todo)
+
+
+def _unknown(permission: Permission, found: str) -> Check:
+    name = f"permission {permission.name}"
+    todo = permission.find or f"Look for {permission.name} in the role"
+    return Check(name, Status.UNKNOWN, f"{found}; {permission.use}", todo)

@@ -22,6 +22,7 @@ NEEDS = Needs(
 )
 _VERSION = "2021-12-02"
 _OK, _FORBIDDEN = 200, (401, 403)
+_POLICY = "has-immutability-policy"
 _READ = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
 
 
@@ -43,8 +44,9 @@ class BlobPlace(Place):
         endpoint = endpoint or f"https://{blob_host(account, login.cloud)}"
         self._url = f"{endpoint.rstrip('/')}/{container}?restype=container"
 
-    def protection(self) -> Iterator[Check]:
+    def protection(self, *, read: bool) -> Iterator[Check]:
         """Yield whether the container has an immutability policy or a legal hold."""
+        del read
         if self._emulated:
             found = "an account key is set, as for an emulator: no policy is asked for"
             yield Check(_NAME, Status.UNKNOWN, found, "Unset AZURE_STORAGE_ACCOUNT_KEY")
@@ -57,9 +59,10 @@ class BlobPlace(Place):
             return
         if answer.status in _FORBIDDEN:
             yield unseen(_NAME, _READ)
-        elif answer.status != _OK:
+        elif answer.status != _OK or f"x-ms-{_POLICY}" not in answer.headers:
+            # Blob Storage says of each container whether it has one; a page of a proxy does not.
             found = f"the container's properties can't be read (status {answer.status})"
-            yield Check(_NAME, Status.UNKNOWN, found, "Check the log's address")
+            yield Check(_NAME, Status.UNKNOWN, found, "Check the log's address, and any proxy")
         else:
             yield _finding(answer.headers.get)
 
@@ -68,7 +71,7 @@ def _finding(header: Callable[[str], str | None]) -> Check:
     def is_on(name: str) -> bool:
         return header(f"x-ms-{name}") == "true"
 
-    if is_on("has-immutability-policy"):
+    if is_on(_POLICY):
         found = (
             "the container has an immutability policy; whether it is locked can't be seen from here"
         )

@@ -11,8 +11,9 @@ class FolderPlace(Place):
 
     needs = Needs("write access to the folder", "read access to the folder")
 
-    def protection(self) -> Iterator[Check]:
+    def protection(self, *, read: bool) -> Iterator[Check]:
         """Yield that nothing protects the log."""
+        del read
         found = "a folder: anybody who may write to it can delete from it"
         todo = (
             "Keep an important log in a bucket with a lock, and its newest closing record elsewhere"

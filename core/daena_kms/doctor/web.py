@@ -5,9 +5,10 @@ import json
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from email.message import Message
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,16 +18,20 @@ from daena_kms.settings import Settings
 
 _SECONDS = 10
 _MAX_ANSWER = 1_000_000
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+_IAM = {"kind", "permissions"}
+LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, headers by their names in lower case, and the document; empty if it is not JSON."""
+    """A status, headers by their names in lower case, and the document.
+
+    ``document`` is ``None`` if the body is no JSON object, such as a page of a proxy.
+    """
 
     status: int
     headers: Mapping[str, str]
-    document: Mapping[str, Any]
+    document: Mapping[str, Any] | None
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -38,18 +43,18 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 def ask(
     url: str,
-    token: str,
+    token: str | None,
     headers: Mapping[str, str] | None = None,
     body: Mapping[str, Any] | None = None,
 ) -> Answer:
-    """Send one request with a bearer token: a POST if there is a body, else a GET.
+    """Send one request: a POST if there is a body, else a GET.
 
     Any status is an answer. It waits at most 10 seconds for each part of it, and reads at most
     1,000,000 bytes.
 
     Args:
         url: https, or http on this machine itself.
-        token: the bearer token; it is in no error.
+        token: the bearer token, if one is sent; it is in no error.
         headers: further headers.
         body: a JSON object.
 
@@ -60,14 +65,15 @@ def ask(
     """
     parts = urlsplit(url)
     if parts.scheme != "https" and not (
-        parts.scheme == "http" and (parts.hostname or "") in _LOOPBACK
+        parts.scheme == "http" and (parts.hostname or "") in LOOPBACK
     ):
         raise ConfigError(
             "an endpoint that is asked with a token is not https://",
             todo="Write an https:// address into the endpoint's variable",
         )
     data = None if body is None else json.dumps(body).encode()
-    sent = {"Authorization": f"Bearer {token}", **(headers or {})}
+    sent = {} if token is None else {"Authorization": f"Bearer {token}"}
+    sent |= headers or {}
     if data is not None:
         sent["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, sent)  # noqa: S310 - the scheme was checked
@@ -100,5 +106,21 @@ def _answer(status: int, headers: Message, body: bytes) -> Answer:
     return Answer(
         status,
         {name.lower(): text for name, text in headers.items()},
-        document if isinstance(document, dict) else {},
+        document if isinstance(document, dict) else None,
     )
+
+
+def allowed_in(answer: Answer, asked: Collection[str]) -> set[str] | None:
+    """Return which of the permissions that were asked for Google's IAM says are allowed.
+
+    ``None`` if the answer is none of IAM's: it has at most the members ``kind`` and
+    ``permissions``, and perhaps none of them where nothing is allowed.
+    https://cloud.google.com/iam/docs/testing-permissions
+    """
+    document = answer.document
+    if answer.status != HTTPStatus.OK or document is None or document.keys() - _IAM:
+        return None
+    named = document.get("permissions", [])
+    if not isinstance(named, list) or not all(name in asked for name in named):
+        return None
+    return set(named)

@@ -83,7 +83,7 @@ class Places:
     def _home(self) -> Path:
         """The folder for everything that has no other place: ``DAENA_KMS_HOME``, or one at home."""
         if self._settings.get("DAENA_KMS_HOME") is not None:
-            return self._settings.home.absolute()
+            return self._settings.home
         try:
             return Path.home() / HOME
         except RuntimeError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from daena_kms.errors import ConfigError, DaenaKMSError
+from daena_kms.errors import AuditUnavailable, ConfigError, DaenaKMSError, StoreUnavailable
 from daena_kms.objects.base import Use
 from daena_kms.objects.listing import Refused
 from daena_kms.sdk.errors import is_off, read_date, wrong_clock
@@ -99,6 +99,8 @@ _NONSENSE = Cause(
     "Check its address, the endpoint's variable, and any proxy in between",
 )
 
+#: These say nothing about the place itself.
+_SILENT = frozenset({_PROXY, _NAME, _NETWORK, _BUSY, _NONSENSE, _LIBRARY})
 #: What a status means where the code says nothing.
 _STATUSES: Mapping[int, Cause] = {
     401: _CREDENTIALS,
@@ -213,11 +215,20 @@ def unentered(login: DaenaKMSError, what: str, url: str, use: Use) -> DaenaKMSEr
         url: The address, for the message.
         use: What the objects are kept for.
     """
-    return use.error(f"{use.label} {url} can't be {what}: {login.what}", todo=login.todo)
+    error = use.error(f"{use.label} {url} can't be {what}: {login.what}", todo=login.todo)
+    return _judged(error, silent=isinstance(login, StoreUnavailable))
 
 
 def _error(name: str, cause: Cause, what: str, url: str, use: Use) -> DaenaKMSError:
-    return use.error(f"{use.label} {url} can't be {what} ({name}): {cause.why}", todo=cause.todo)
+    error = use.error(f"{use.label} {url} can't be {what} ({name}): {cause.why}", todo=cause.todo)
+    return _judged(error, silent=cause in _SILENT)
+
+
+def _judged(error: DaenaKMSError, *, silent: bool) -> DaenaKMSError:
+    """Note in an error whether it says anything about the place's state."""
+    if isinstance(error, AuditUnavailable | StoreUnavailable):
+        error.silent = silent
+    return error
 
 
 def made[T](make: Callable[[], T], url: str, use: Use) -> T:

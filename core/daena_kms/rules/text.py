@@ -15,6 +15,8 @@ _UNSEEN = re.compile(
     "\U000e0100-\U000e01ef]"
 )
 _ONE_BYTE, _TWO_BYTES = 0x100, 0x10000
+#: How many characters a reason for the audit log may have.
+MAX_REASON = 500
 
 
 def shown(text: object) -> str:

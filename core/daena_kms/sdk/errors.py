@@ -52,10 +52,15 @@ class Meaning:
     error: type[DaenaKMSError]
     what: str
     todo: str
+    #: Whether a policy or a role refused the call: see :class:`~daena_kms.errors.AccessDenied`.
+    by_policy: bool = False
 
     def about(self, key_id: str | None, **words: object) -> DaenaKMSError:
         """Return our error for a key, or for none; ``words`` fill the texts' fields."""
-        return self.error(self.what.format(**words), key_id=key_id, todo=self.todo)
+        error = self.error(self.what.format(**words), key_id=key_id, todo=self.todo)
+        if isinstance(error, AccessDenied):
+            error.by_policy = self.by_policy
+        return error
 
 
 def translated[T](

@@ -6,6 +6,7 @@ Nothing is encrypted here: a ciphertext blob is random bytes.
 import base64
 import secrets
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,6 +65,14 @@ class Kms(JsonService):
         if reference.startswith("alias/"):
             reference = self.aliases.get(reference, "")
         return self.keys.get(reference.removeprefix("key/"))
+
+    def resource(self, params: Mapping[str, object]) -> str | None:
+        """Return the ARN that a policy decides on for a call; ``None`` if it names no key."""
+        blob, reference = params.get("CiphertextBlob"), params.get("KeyId")
+        if reference is None and blob is None:
+            return None
+        key = self.find(str(reference if reference is not None else self._sealed.get(str(blob))))
+        return f"{self._arn_prefix}key/{reference}" if key is None else key.arn
 
     def _key(self, params: Params, name: str = "KeyId") -> KmsKey:
         reference = params.required(name)

@@ -16,7 +16,7 @@ class SecretStore:
     def __init__(self, clock: Clock, arn_prefix: str, kms: Kms) -> None:
         self.clock = clock
         self.secrets: dict[str, Secret] = {}
-        self._arn_prefix = arn_prefix
+        self.arn_prefix = arn_prefix
         self._kms = kms
         self._made = 0
         # What secretsmanager:VersionStage holds: "the list of version stages in the request"
@@ -31,7 +31,7 @@ class SecretStore:
         letters = string.ascii_letters + string.digits
         suffix = "".join(randomness.choice(letters) for _ in range(SUFFIX_LENGTH))
         now = self.clock()
-        arn = f"{self._arn_prefix}{name}-{suffix}"
+        arn = f"{self.arn_prefix}{name}-{suffix}"
         return Secret(self._made + 1, name, arn, created=now, changed=now)
 
     def keep(self, secret: Secret) -> None:
@@ -42,8 +42,8 @@ class SecretStore:
     def lookup(self, secret_id: str) -> Secret | None:
         """Return a secret by name or complete ARN, also one scheduled for deletion."""
         name = secret_id
-        if secret_id.startswith(self._arn_prefix):
-            name = secret_id.removeprefix(self._arn_prefix)[: -SUFFIX_LENGTH - 1]
+        if secret_id.startswith(self.arn_prefix):
+            name = secret_id.removeprefix(self.arn_prefix)[: -SUFFIX_LENGTH - 1]
         secret = self.secrets.get(name)
         if secret is None or secret_id not in (secret.name, secret.arn):
             return None

@@ -18,6 +18,7 @@ import botocore.session
 from botocore.client import BaseClient
 from botocore.config import Config
 
+from infra.local.aws.iam import Guarded, Policies
 from infra.local.aws.in_process import connect
 from infra.local.aws.kms import Kms
 from infra.local.aws.protocol import Clock, utc_now
@@ -40,7 +41,10 @@ BUCKET = "audit"
 
 
 class AwsSimulator(SimServer):
-    """Serves ``secrets``, ``kms``, ``sts`` and ``s3``, which hold the state."""
+    """Serves ``secrets``, ``kms``, ``sts`` and ``s3``, which hold the state.
+
+    ``policies`` are those of its callers; one to whom none is attached may do everything.
+    """
 
     def __init__(
         self,
@@ -58,8 +62,10 @@ class AwsSimulator(SimServer):
         )
         self.sts = Sts(ACCOUNT)
         self.s3 = S3(self.now, buckets)
+        self.policies = Policies()
+        services = (self.secrets, self.kms, self.sts, self.s3)
         super().__init__(
-            (self.secrets, self.kms, self.sts, self.s3),
+            [Guarded(each, self.policies, self.kms, self.secrets.store) for each in services],
             port=port,
             monotonic=monotonic,
         )

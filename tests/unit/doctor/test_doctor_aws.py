@@ -3,39 +3,48 @@
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import ClientError
+from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import Status
+from daena_kms.doctor.check import is_missing
+from daena_kms.doctor.factory import exam_of
+from daena_kms.errors import DaenaKMSError
+from daena_kms.sdk.aws.errors import mapped
 
 from infra.local.aws import sts
 from infra.local.aws.protocol import AwsError, Handler, Json, Params
 from infra.local.aws.sim import AwsSimulator
-from tests.unit.doctor.worlds import KEY, Patient
+from tests.unit.doctor.worlds import KEY, NEVER, Patient
 
-ROTATING = (
-    *("DescribeSecret", "ListSecretVersionIds", "PutSecretValue", "UpdateSecretVersionStage"),
-)
-PERSONAL = ("GetSecretValue", "TagResource", "UntagResource", "DeleteSecret", "RestoreSecret")
-CREATE = "permission secretsmanager:CreateSecret"
+#: Tried on a key,
+ON_A_KEY = ("DescribeSecret", "ListSecretVersionIds", "UpdateSecretVersionStage")
+#: and on a name that no key has.
+ON_NONE = ("PutSecretValue", "TagResource", "UntagResource", "DeleteSecret", "RestoreSecret")
 
 
-@pytest.mark.parametrize("action", ROTATING)
-def test_a_permission_that_every_rotation_needs(aws: Patient, action: str) -> None:
+def test_a_permission_that_every_rotation_needs(aws: Patient) -> None:
     """Without it that one check is wrong, and says what to allow."""
-    aws.sim.faults.deny(action)
-    odd = aws.odd()
-    name = f"permission secretsmanager:{action}"
-    assert [n for n, check in odd.items() if check.status is Status.WRONG] == [name]
-    assert odd[name].todo == f"Allow secretsmanager:{action} in the caller's role"
+    for action in ON_A_KEY:
+        aws.sim.faults.deny(action)
+        odd = aws.odd()
+        name = f"permission secretsmanager:{action}"
+        assert [n for n, check in odd.items() if check.status is Status.WRONG] == [name]
+        assert odd[name].todo == f"Allow secretsmanager:{action} in the caller's role"
+        aws.sim.faults.clear()
 
 
-@pytest.mark.parametrize("action", PERSONAL)
-def test_a_permission_that_a_command_needs(aws: Patient, action: str) -> None:
-    """Without it there is a warning, which a role that only rotates may leave as it is."""
-    aws.sim.faults.deny(action)
-    odd = aws.odd()
-    name = f"permission secretsmanager:{action}"
-    assert odd.keys() == {CREATE, name}
-    assert odd[name].status is Status.WARNING
-    assert "a role that only rotates" in odd[name].todo
+def test_a_permission_that_no_key_shows_to_be_wrong(aws: Patient) -> None:
+    """Refused for a name that no key has, it is unknown; one for a command alone is a warning."""
+    for action in ("GetSecretValue", *ON_NONE):
+        aws.sim.faults.deny(action)
+        odd = aws.odd()
+        name = f"permission secretsmanager:{action}"
+        assert odd.keys() == {*NEVER["aws"], name}
+        warned = action == "GetSecretValue"
+        assert odd[name].status is (Status.WARNING if warned else Status.UNKNOWN)
+        words = "a role that only rotates" if warned else f"Look for secretsmanager:{action}"
+        assert words in odd[name].todo
+        aws.sim.faults.clear()
 
 
 def test_the_list(aws: Patient) -> None:
@@ -59,7 +68,7 @@ def _name_each_key(sim: AwsSimulator) -> None:
 
         return handler._replace(run=run)
 
-    for name in (*ROTATING, *PERSONAL):
+    for name in (*ON_A_KEY, *ON_NONE, "GetSecretValue"):
         sim.secrets.operations[name] = guarded(sim.secrets.operations[name])
 
 
@@ -68,23 +77,20 @@ def test_a_policy_that_names_each_key(aws: Patient) -> None:
     _name_each_key(aws.sim)
     odd = aws.odd()
     assert {check.status for check in odd.values()} == {Status.UNKNOWN}
-    tried = odd["permission secretsmanager:PutSecretValue"]
-    assert "a name that no key has" in tried.found
+    assert odd.keys() == {*NEVER["aws"], *(f"permission secretsmanager:{name}" for name in ON_NONE)}
     assert odd["permission secretsmanager:DeleteSecret"].found.startswith("can't be tried")
-    deletions = [c for c in aws.sim.calls if c.operation == "DeleteSecret"]
-    assert deletions == []
+    assert not aws.sim.calls.counts().keys() & {"DeleteSecret", "TagResource"}
 
 
 def test_no_key_is_touched(aws: Patient) -> None:
-    """No write names a key that is there, and no call would read a value."""
+    """No write but the move of a label to no version names a key, and no call reads a value."""
     aws.sim.calls.clear()
     aws.checks()
     for call in aws.sim.calls:
-        if call.operation in {"PutSecretValue", "UpdateSecretVersionStage", *PERSONAL[1:]}:
+        if call.operation in {*ON_NONE, "UpdateSecretVersionStage", "GetSecretValue"}:
+            assert call.outcome == "ResourceNotFoundException"
+        if call.operation in ON_NONE:
             assert call.params["SecretId"] != KEY
-            assert call.outcome == "ResourceNotFoundException"
-        if call.operation == "GetSecretValue":
-            assert call.outcome == "ResourceNotFoundException"
 
 
 def test_credentials_that_are_none(aws: Patient) -> None:
@@ -135,19 +141,93 @@ def test_a_kms_key_of_imported_material(aws: Patient) -> None:
     assert aws.odd()["KMS key rotation"].status is Status.WARNING
 
 
-@pytest.mark.parametrize(
-    ("state", "words"), [("disabled", "enable-key"), ("deletion", "cancel-key-deletion")]
-)
-def test_a_kms_key_out_of_use(aws: Patient, state: str, words: str) -> None:
-    """A disabled key, or one that is to be deleted, is wrong."""
+STATES = [
+    ("Disabled", Status.WRONG, "enable-key"),
+    ("PendingDeletion", Status.WRONG, "cancel-key-deletion"),
+    ("PendingReplicaDeletion", Status.WRONG, "cancel-key-deletion"),
+    ("PendingImport", Status.WRONG, "import-key-material"),
+    ("Unavailable", Status.WRONG, "connect-custom-key-store"),
+    ("Creating", Status.UNKNOWN, "again in a minute"),
+    ("Updating", Status.UNKNOWN, "again in a minute"),
+]
+
+
+def test_a_kms_key_out_of_use(aws: Patient) -> None:
+    """Each state says what mends it; one that passes by itself is not wrong.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html
+    """
+    exam = exam_of(get_cloud_kms_adapter("aws"), aws.now)
+    for state, status, words in STATES:
+        described(aws, KeyState=state)
+        found, _ = exam.encryption()
+        assert (found.name, found.status, words in found.todo) == ("KMS key", status, True)
+
+
+def test_a_kms_key_that_is_disabled_and_one_to_be_deleted(aws: Patient) -> None:
+    """Their permissions are unknown, and the rotation of one that is to be deleted, too."""
     key = aws.sim.kms.keys[aws.kms_key]
-    if state == "disabled":
-        key.enabled = False
-    else:
-        key.deletion = aws.sim.now() + timedelta(days=7)
+    key.enabled = False
+    names = ("permission kms:GenerateDataKey", "permission kms:Decrypt")
+    assert {aws.odd()[name].status for name in names} == {Status.UNKNOWN}
+    key.enabled, key.deletion = True, aws.sim.now() + timedelta(days=7)
     odd = aws.odd()
     assert odd["KMS key"].status is Status.WRONG
-    assert words in odd["KMS key"].todo
+    assert "cancel-key-deletion" in odd["KMS key"].todo
+    assert {odd[name].status for name in (*names, "KMS key rotation")} == {Status.UNKNOWN}
+
+
+def test_a_kms_key_that_can_t_encrypt_secrets(aws: Patient) -> None:
+    """A key for signing is enabled and wrong nevertheless."""
+    described(aws, KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")
+    assert aws.odd()["KMS key"].found.startswith("it is not a symmetric encryption key")
+
+
+def described(aws: Patient, **metadata: str) -> None:
+    """Let DescribeKey say this of the KMS key."""
+    handler = aws.sim.kms.operations["DescribeKey"]
+
+    def describe(params: Params) -> Json:
+        found = handler.run(params)["KeyMetadata"]
+        assert isinstance(found, dict)
+        return {"KeyMetadata": found | metadata}
+
+    aws.sim.kms.operations["DescribeKey"] = handler._replace(run=describe)
+
+
+@pytest.mark.parametrize(
+    ("code", "missing"),
+    [
+        *(("AccessDeniedException", True), ("AccessDenied", True)),
+        *(("ThrottlingException", False), ("ExpiredTokenException", False)),
+        *(("OptInRequired", False), ("InternalServiceError", False)),
+        *(("LimitExceededException", False), ("DecryptionFailure", False), ("403", False)),
+    ],
+)
+def test_only_a_policy_s_refusal_is_a_missing_permission(code: str, *, missing: bool) -> None:
+    """Credentials that run out, throttling, a KMS key, a proxy: none says what a policy allows."""
+
+    def refused() -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "DescribeSecret")
+
+    with pytest.raises(DaenaKMSError) as caught:
+        mapped(refused, "describe_secret", None)
+    assert is_missing(caught.value) is missing
+
+
+def test_what_is_refused_for_another_reason_is_unknown(aws: Patient) -> None:
+    """Here because the credentials have run out meanwhile."""
+
+    def refused(_params: Params) -> Json:
+        raise AwsError("ExpiredTokenException", "not now")
+
+    for service in (aws.sim.secrets, aws.sim.kms):
+        for name, handler in service.operations.items():
+            if name not in {"ListSecrets", "GenerateRandom"}:
+                service.operations[name] = handler._replace(run=refused)
+    found = aws.checks()
+    asked = {n: c for n, c in found.items() if n.startswith(("permission", "KMS"))}
+    assert {check.status for check in asked.values()} == {Status.UNKNOWN}
 
 
 def test_a_kms_key_that_is_not_there(aws: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,17 +308,22 @@ def test_a_managed_kms_key_rotates_by_itself(aws: Patient) -> None:
 
 
 def test_a_secret_in_the_way(aws: Patient) -> None:
-    """A call that makes no sense in the secret's state was allowed; the name was not free."""
+    """A name that is taken is not written to; a call that a secret's state refuses was allowed."""
 
-    def sensible(params: Params) -> Json:
-        if params.required("SecretId") == KEY:
-            raise AwsError("InvalidRequestException", "it is marked for deletion")
-        return {"ARN": "x", "Name": "x"}
+    def refused(_params: Params) -> Json:
+        raise AwsError("InvalidRequestException", "it is marked for deletion")
 
-    aws.sim.secrets.operations["DescribeSecret"] = Handler(sensible, "SecretId")
+    for name in ("GetSecretValue", "UpdateSecretVersionStage"):
+        handler = aws.sim.secrets.operations[name]
+        aws.sim.secrets.operations[name] = handler._replace(run=refused)
+    aws.sim.secrets.operations["DescribeSecret"] = Handler(
+        lambda _: {"ARN": "x", "Name": "x"}, "SecretId"
+    )
+    aws.sim.calls.clear()
     odd = aws.odd()
-    assert "permission secretsmanager:DescribeSecret" not in odd
+    assert odd.keys() == {*NEVER["aws"], *(f"permission secretsmanager:{name}" for name in ON_NONE)}
     assert odd["permission secretsmanager:DeleteSecret"].found.startswith("can't be tried")
+    assert not aws.sim.calls.counts().keys() & set(ON_NONE)
 
 
 def test_a_secret_of_a_stack(aws: Patient) -> None:

@@ -1,18 +1,25 @@
 """Azure: each data action, credential and place that is missing is told by itself."""
 
+import json
 from datetime import timedelta
 
 import pytest
 from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import Status
+from daena_kms.doctor.factory import exam_of
 
 from infra.local.azure import auth
-from tests.unit.doctor.worlds import KEY, Patient
+from infra.local.http_server import Response
+from tests.unit.doctor.worlds import KEY, NEVER, Patient, answer_everything
 
-SET = f"permission {auth.SET_SECRET}"
 ALL = {
     *(auth.READ_METADATA, auth.GET_SECRET, auth.SET_SECRET, auth.UPDATE_SECRET),
     *(auth.DELETE_SECRET, auth.RECOVER_SECRET),
+}
+
+
+UNTRIED = {
+    f"permission {name}" for name in (auth.SET_SECRET, auth.DELETE_SECRET, auth.RECOVER_SECRET)
 }
 
 
@@ -43,13 +50,16 @@ def test_the_list(azure: Patient) -> None:
     assert odd[f"permission {auth.READ_METADATA}"].status is Status.WRONG
 
 
-@pytest.mark.parametrize("action", [auth.DELETE_SECRET, auth.RECOVER_SECRET])
-def test_an_action_that_a_command_needs(azure: Patient, action: str) -> None:
-    """Without it there is a warning."""
-    allow(azure, ALL - {action})
-    odd = azure.odd()
-    assert odd.keys() == {SET, f"permission {action}"}
-    assert odd[f"permission {action}"].status is Status.WARNING
+@pytest.mark.parametrize("action", [auth.SET_SECRET, auth.DELETE_SECRET, auth.RECOVER_SECRET])
+def test_an_action_that_can_t_be_tried(azure: Patient, action: str) -> None:
+    """With it or without it, it is unknown, and it is said where to look."""
+    for actions in (ALL, ALL - {action}):
+        allow(azure, actions)
+        azure.sim.calls.clear()
+        found = azure.odd()[f"permission {action}"]
+        assert found.status is Status.UNKNOWN
+        assert "az role assignment list" in found.todo
+        assert not azure.sim.calls.counts().keys() & {"DeleteSecret", "RecoverDeletedSecret"}
 
 
 def test_roles_on_each_secret(azure: Patient) -> None:
@@ -59,7 +69,6 @@ def test_roles_on_each_secret(azure: Patient) -> None:
     azure.sim.calls.clear()
     odd = azure.odd()
     assert {check.status for check in odd.values()} == {Status.UNKNOWN}
-    assert odd[f"permission {auth.DELETE_SECRET}"].found.startswith("can't be tried")
     assert "DeleteSecret" not in azure.sim.calls.operations()
 
 
@@ -75,12 +84,34 @@ def test_no_key_is_touched(azure: Patient) -> None:
     assert "SetSecret" not in azure.sim.calls.operations()
 
 
+CODES = [
+    ("ForbiddenByRbac", Status.WRONG),
+    ("AccessDenied", Status.WRONG),
+    ("ForbiddenByFirewall", Status.UNKNOWN),
+    ("ForbiddenByConnection", Status.UNKNOWN),
+    ("SomethingNew", Status.UNKNOWN),
+]
+
+
+def test_a_refusal_that_is_not_about_the_caller(azure: Patient) -> None:
+    """A firewall's says nothing about the roles."""
+    exam = exam_of(get_cloud_kms_adapter("azure"), azure.now)
+    for code, status in CODES:
+        error = {"code": "Forbidden", "message": "no", "innererror": {"code": code}}
+        body = json.dumps({"error": error}).encode()
+        answer = Response(403, body, {"Content-Type": "application/json"})
+        with pytest.MonkeyPatch.context() as patch:
+            answer_everything(azure.sim, patch, answer)
+            found = list(exam.permissions([KEY]))
+        assert {c.status for c in found if c.name not in UNTRIED} == {status}, code
+
+
 def test_without_any_key(azure: Patient) -> None:
     """An empty vault is told, and permissions are tried on names that are free."""
     get_cloud_kms_adapter().delete_key(KEY)
     odd = azure.odd()
     assert odd["keys"].status is Status.WARNING
-    assert odd.keys() == {SET, "keys"}
+    assert odd.keys() == {*NEVER["azure"], "keys"}
 
 
 def test_no_credentials(azure: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,9 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from daena_kms.cloud_kms import get_cloud_kms_adapter
 from daena_kms.doctor import Status
+from daena_kms.doctor.factory import exam_of
 from google.oauth2.credentials import Credentials
 
+from infra.local.http_server import Response
 from tests.unit.doctor.worlds import KEY, Patient, allow
 
 ROTATING = (
@@ -26,28 +29,26 @@ def without(gcp: Patient, name: str) -> str:
     return f"permission secretmanager.{name}"
 
 
-@pytest.mark.parametrize("name", ROTATING)
 @pytest.mark.parametrize("how", ["project", "secret", "no project"])
-def test_a_permission_that_every_rotation_needs(gcp: Patient, name: str, how: str) -> None:
+def test_a_permission_that_every_rotation_needs(gcp: Patient, how: str) -> None:
     """Without it that one check is wrong, be the rest granted on the project or on the secrets."""
     gcp.sim.projects.inherited = how == "project"
     gcp.sim.projects.enabled = how != "no project"
-    missing = without(gcp, name)
-    odd = gcp.odd()
-    assert odd[missing].status is Status.WRONG
-    assert odd[missing].todo == f"Allow secretmanager.{name} in the caller's role"
-    others = {n for n, check in odd.items() if check.status is Status.WRONG} - {missing}
-    # Without the project's own grant nobody may list or create in it.
-    assert others <= {"permission secretmanager.secrets.list"}
+    for name in ROTATING:
+        missing = without(gcp, name)
+        odd = gcp.odd()
+        assert odd[missing].status is Status.WRONG
+        assert odd[missing].todo == f"Allow secretmanager.{name} in the caller's role"
+        assert {n for n, check in odd.items() if check.status is Status.WRONG} == {missing}
 
 
-@pytest.mark.parametrize("name", PERSONAL)
-def test_a_permission_that_a_command_needs(gcp: Patient, name: str) -> None:
+def test_a_permission_that_a_command_needs(gcp: Patient) -> None:
     """Without it there is a warning."""
-    missing = without(gcp, name)
-    odd = gcp.odd()
-    assert odd.keys() == {missing}
-    assert odd[missing].status is Status.WARNING
+    for name in PERSONAL:
+        missing = without(gcp, name)
+        odd = gcp.odd()
+        assert odd.keys() == {missing}
+        assert odd[missing].status is Status.WARNING
 
 
 def test_the_list(gcp: Patient) -> None:
@@ -66,6 +67,24 @@ def test_neither_project_nor_secret(gcp: Patient) -> None:
     found = odd["permission secretmanager.versions.add"]
     assert found.status is Status.UNKNOWN
     assert "enable the Cloud Resource Manager API" in found.todo
+
+
+def test_a_secret_that_has_gone_since_it_was_listed(gcp: Patient) -> None:
+    """IAM then names no permission, and no error, which proves nothing."""
+    gcp.sim.projects.enabled = False
+    exam = exam_of(get_cloud_kms_adapter("gcp"), gcp.now)
+    found = {check.name: check.status for check in exam.permissions(["no-such-key"])}
+    assert found["permission secretmanager.versions.add"] is Status.UNKNOWN
+    assert Status.WRONG not in found.values()
+
+
+def test_a_secret_that_does_not_answer(gcp: Patient) -> None:
+    """So does one that is asked in vain; what the project gives is known all the same."""
+    gcp.sim.faults.deny("TestIamPermissions")
+    gcp.sim.projects.inherited = False
+    found = gcp.checks()
+    assert found["permission secretmanager.versions.add"].status is Status.UNKNOWN
+    assert found["permission secretmanager.secrets.list"].status is Status.OK
 
 
 def test_the_project_does_not_answer(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,6 +129,23 @@ def test_no_permission_is_needed_to_ask(gcp: Patient) -> None:
     found = odd["permission secretmanager.versions.add"]
     assert found.status is Status.UNKNOWN
     assert found.found.startswith("not allowed on the project, and there is no secret to ask")
+
+
+def test_a_condition_on_the_objects(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the log can be read although the bucket allows nothing, that is no evidence."""
+    names = {f"permission storage.objects.{name}" for name in ("get", "list")}
+    answer = Response(200, b"{}", {"Content-Type": "application/json"})
+    real = gcp.sim.policies.perform
+    monkeypatch.setattr(
+        gcp.sim.policies,
+        "perform",
+        lambda asked, request: real(asked, request) if asked.name == "GetBucket" else answer,
+    )
+    found = gcp.checks()
+    assert {found[name].status for name in names} == {Status.OK}
+    create = found["permission storage.objects.create"]
+    assert create.status is Status.UNKNOWN
+    assert "right if a condition names the objects" in create.found
 
 
 def test_no_project(gcp: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

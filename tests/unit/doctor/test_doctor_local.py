@@ -32,6 +32,18 @@ def test_a_store_that_is_not_there(local: Patient, monkeypatch: pytest.MonkeyPat
     assert not nowhere.exists()
 
 
+def test_a_home_that_depends_on_where_one_is(
+    local: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative path works, and the whole one that it means here is told with a warning."""
+    whole = home()
+    monkeypatch.chdir(whole.parent)
+    monkeypatch.setenv("DAENA_KMS_HOME", whole.name)
+    found = local.odd()["settings: home"]
+    assert found.status is Status.WARNING
+    assert f"is here {whole}," in found.found
+
+
 def test_a_store_that_is_empty(local: Patient) -> None:
     """A file cut to nothing is told, and no new store is made of it."""
     for path in home().glob("keys.db*"):
@@ -107,6 +119,16 @@ def test_a_master_key_that_is_gone(local: Patient) -> None:
     assert not path.exists()
 
 
+def test_a_master_key_that_can_t_be_looked_at(local: Patient) -> None:
+    """It is not called missing: root alone is never refused, so it is a loop here."""
+    path = home() / "master.key"
+    path.unlink()
+    path.symlink_to(path)
+    found = local.odd()[NAME]
+    assert found.status is Status.UNKNOWN
+    assert "Too many levels of symbolic links" in found.found
+
+
 def test_a_master_key_of_another_user(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is wrong, and chown mends it."""
     monkeypatch.setattr("os.getuid", lambda: 4711)
@@ -132,6 +154,14 @@ def test_a_folder_that_can_t_be_written(local: Patient, monkeypatch: pytest.Monk
     """It is told as such; root alone is never refused, so the answer is the test's."""
     monkeypatch.setattr("os.access", lambda *_: False)
     assert "this user can't read and write" in local.odd()["permission on the folder"].found
+
+
+def test_a_file_that_can_t_be_written(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder alone is not enough."""
+    monkeypatch.setattr("os.access", lambda path, _mode: path != home() / "keys.db")
+    found = local.odd()["permission on the folder"]
+    assert found.status is Status.WRONG
+    assert f"can't read and write {home() / 'keys.db'}" in found.found
 
 
 def test_no_settings_at_all(local: Patient, monkeypatch: pytest.MonkeyPatch) -> None:

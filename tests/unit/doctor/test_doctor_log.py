@@ -82,6 +82,12 @@ class Place(MemoryObjects):
             raise self.end
 
 
+def silent(error: AuditUnavailable) -> AuditUnavailable:
+    """An error for a place that did not answer."""
+    error.silent = True
+    return error
+
+
 @pytest.mark.parametrize(
     ("end", "status", "words"),
     [
@@ -89,19 +95,30 @@ class Place(MemoryObjects):
         (AlreadyExists("n", refused="Overwrite"), Status.OK, "was refused, as it should be"),
         (AlreadyExists("n", refused="Denied"), Status.WRONG, "may not write (Denied)"),
         (AlreadyExists("n", refused="Other"), Status.UNKNOWN, "refused (Other)"),
-        (AuditUnavailable("away", todo="Wait"), Status.WRONG, "away"),
+        (AuditUnavailable("denied", todo="Allow it"), Status.WRONG, "denied"),
+        (silent(AuditUnavailable("away", todo="Wait")), Status.UNKNOWN, "away"),
         (None, Status.WRONG, "was overwritten"),
     ],
 )
 def test_create_if_absent(end: Exception | None, status: Status, words: str) -> None:
     """Only a refusal for the object that is there proves it; nothing new is ever written."""
     place = Place()
-    place.held["n"] = b"x"
+    place.held["n"] = b"{}"
     place.end = end
     found = create_if_absent(place, "n", "log", NEEDS)
     assert (found.status, found.name) == (status, "log: create if absent")
     assert words in found.found
-    assert place.held == {"n": b"x"}
+    assert place.held == {"n": b"{}"}
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"", b'{"half', b"[1]", b"[" * 100_000])
+def test_only_our_own_object_is_put_again(data: bytes) -> None:
+    """What a proxy sent in its place is not, not even where the condition would be ignored."""
+    place = Place()
+    place.held["n"] = data
+    place.put_new = pytest.fail  # type: ignore[assignment, method-assign]  # it must not be called
+    found = create_if_absent(place, "n", "log", NEEDS)
+    assert found.status is Status.UNKNOWN
 
 
 @pytest.mark.parametrize("sample", [None, "gone"])

@@ -26,42 +26,52 @@ from infra.local.server import Operation, Refusal, SimServer
 from tests.worlds.memory import START, MemoryObjects
 
 
-def ending(error: DaenaKMSError | None) -> Permission:
-    """A permission whose call ends so."""
+def by_policy() -> AccessDenied:
+    """A refusal by a policy."""
+    error = AccessDenied("no")
+    error.by_policy = True
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "given", "status"),
+    [
+        (None, {"answered": True}, Status.OK),
+        (None, {}, Status.UNKNOWN),
+        (KeyNotFound("there is none"), {}, Status.OK),
+        (KeyNotFound("there is none"), {"telling": False}, Status.UNKNOWN),
+        (by_policy(), {}, Status.WRONG),
+        (by_policy(), {"certain": False}, Status.UNKNOWN),
+        (by_policy(), {"always": False}, Status.WARNING),
+        (AccessDenied("expired"), {}, Status.UNKNOWN),
+        (StoreUnavailable("away", todo="Wait"), {}, Status.UNKNOWN),
+        (ConfigError("bad", todo="Mend"), {}, Status.UNKNOWN),
+    ],
+)
+def test_what_an_answer_proves(
+    error: DaenaKMSError | None, given: dict[str, bool], status: Status
+) -> None:
+    """Only what a service says to those alone who may, or may not, make the call."""
 
     def call() -> None:
         if error is not None:
             raise error
 
-    return Permission("store:Do", "for doing", always=True, call=call, certain=False)
-
-
-@pytest.mark.parametrize(
-    ("error", "trusted", "status"),
-    [
-        (None, True, Status.OK),
-        (KeyNotFound("there is none"), True, Status.OK),
-        (AccessDenied("no"), True, Status.WRONG),
-        (AccessDenied("no"), False, Status.UNKNOWN),
-        (StoreUnavailable("away", todo="Wait"), True, Status.UNKNOWN),
-        (ConfigError("bad", todo="Mend"), True, Status.UNKNOWN),
-    ],
-)
-def test_what_an_answer_proves(
-    error: DaenaKMSError | None,
-    trusted: bool,
-    status: Status,
-) -> None:
-    """Only that it was done, or that there is nothing to do it to, proves that one may."""
-    assert probe(ending(error), trusted=trusted).status is status
+    permission = Permission("store:Do", "for doing", **{"always": True, "call": call, **given})  # type: ignore[arg-type]  # flags, but for the call
+    assert probe(permission).status is status
 
 
 @pytest.mark.parametrize(
     ("error", "status"),
-    [(StoreUnavailable("away"), Status.UNKNOWN), (ConfigError("bad"), Status.WRONG)],
+    [
+        (StoreUnavailable("away"), Status.UNKNOWN),
+        (ConfigError("bad"), Status.WRONG),
+        (AccessDenied("no"), Status.WRONG),
+        (KeyNotFound("gone meanwhile"), Status.UNKNOWN),
+    ],
 )
 def test_an_error_ends_its_check_alone(error: DaenaKMSError, status: Status) -> None:
-    """What was found before it stays; no answer is unknown, all else wrong."""
+    """What was found before it stays; only a setting or a refusal proves that it is wrong."""
     first = Check("one", Status.OK, "fine")
 
     def checks() -> Iterator[Check]:
@@ -73,11 +83,34 @@ def test_an_error_ends_its_check_alone(error: DaenaKMSError, status: Status) -> 
     assert (two.name, two.status, two.found, two.todo) == ("two", status, error.what, "")
 
 
+def test_a_refusal_of_what_only_the_doctor_asks_proves_nothing() -> None:
+    """Where the caller of the check says so."""
+
+    def checks() -> list[Check]:
+        raise AccessDenied("no")
+
+    (found,) = guarded("one", checks, Status.UNKNOWN)
+    assert found.status is Status.UNKNOWN
+
+
+def test_an_unforeseen_error_ends_its_check_alone() -> None:
+    """Only its type and its place are told."""
+
+    def checks() -> Iterator[Check]:
+        yield Check("one", Status.OK, "fine")
+        raise KeyError("c4naRy")
+
+    _, found = guarded("two", checks)
+    assert (found.name, found.status) == ("two", Status.UNKNOWN)
+    assert "KeyError" in found.found
+    assert "c4naRy" not in found.found
+
+
 @pytest.mark.parametrize("date", [None, "", "yesterday"])
 def test_an_answer_without_a_date(date: str | None) -> None:
     """There is nothing to compare with, which is said."""
     assert server_time("it", date, START) is None
-    assert clock(None).status is Status.OK
+    assert clock(None).status is Status.UNKNOWN
 
 
 def test_a_date_without_a_zone_is_utc() -> None:
@@ -118,8 +151,8 @@ def test_a_token_is_for_who_was_asked() -> None:
     with SimServer((service,)) as server:
         moved = ask(f"{server.url}/moved", "token")
         plain = ask(f"{server.url}/plain", "token", body={"a": 1})
-    assert (moved.status, dict(moved.document)) == (302, {})
-    assert (plain.status, dict(plain.document)) == (200, {})
+    assert (moved.status, moved.document) == (302, None)
+    assert (plain.status, plain.document) == (200, None)
     assert service.seen == ["/moved", "/plain"]
 
 

@@ -1,6 +1,6 @@
 """Each store with its log, as the environment leads the command line to them, all in order."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,13 +14,29 @@ from daena_kms.doctor import Check, Status, examine
 from daena_kms.engine import run
 from daena_kms.operations import Operations
 
+from infra.local.azure.auth import DELETE_SECRET, RECOVER_SECRET, SET_SECRET, UPDATE_SECRET
 from infra.local.gcp.client import ROTATOR
 from infra.local.gcp.sim import GcpSimulator
+from infra.local.http_server import Request, Response
+from infra.local.server import Operation, Service, SimServer
 from tests.worlds.aws import AwsWorld
 from tests.worlds.azure import AzureWorld
 from tests.worlds.kinds import open_world
 
 KEY = "app-key"
+#: What no call can tell without a change, or a caller of the API alone can.
+NEVER = {
+    "local": set[str](),
+    "gcp": set[str](),
+    "aws": {
+        "permission secretsmanager:CreateSecret",
+        *("permission lambda:InvokeFunctionUrl", "permission lambda:InvokeFunction"),
+    },
+    "azure": {
+        f"permission {action}"
+        for action in (SET_SECRET, UPDATE_SECRET, DELETE_SECRET, RECOVER_SECRET)
+    },
+}
 
 
 @dataclass
@@ -74,3 +90,18 @@ def allow(gcp: GcpSimulator, permissions: list[str] | None) -> None:
     """Let who asks do this alone: over gRPC the emulator's client is nobody."""
     for principal in (ROTATOR, ""):
         gcp.set_role(principal, permissions)
+
+
+def answer_everything(
+    sim: SimServer, patch: pytest.MonkeyPatch, answer: Response, *, but: Collection[str] = ()
+) -> None:
+    """Let every service give the same answer, but for logins and these operations."""
+    real = sim._call
+
+    def call(service: Service, operation: Operation, request: Request) -> Response | None:
+        login = operation.challenge or operation.service == "identity"
+        if login or operation.name in but:
+            return real(service, operation, request)
+        return answer
+
+    patch.setattr(sim, "_call", call)

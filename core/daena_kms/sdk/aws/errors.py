@@ -99,12 +99,18 @@ _ERRORS: Mapping[str, Meaning] = {
     ),
     # Common to all services.
     **dict.fromkeys(
-        ("AccessDeniedException", "AccessDenied", "NotAuthorized", "OptInRequired"),
+        ("AccessDeniedException", "AccessDenied", "NotAuthorized"),
         Meaning(
             AccessDenied,
             "AWS refused {operation} ({code})",
             f"Allow it in the caller's policy and in the KMS key's. {_CREDENTIALS}",
+            by_policy=True,
         ),
+    ),
+    "OptInRequired": Meaning(
+        AccessDenied,
+        "AWS refused {operation} ({code})",
+        "Check that the account may use this service in this region",
     ),
     **dict.fromkeys(
         (

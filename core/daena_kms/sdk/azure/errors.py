@@ -86,6 +86,8 @@ _ERRORS: Mapping[str | int, Meaning] = {
         "Allow it: the role Key Vault Secrets Officer on this vault, and its firewall",
     ),
 }
+#: Codes of a 403 for a role or an access policy; others are a firewall's, or a proxy's.
+_BY_POLICY = frozenset({"ForbiddenByRbac", "ForbiddenByPolicy", "AccessDenied", "Forbidden"})
 #: Any other answer: a status that blames the caller, and one that does not.
 _REJECTED = Meaning(
     ConfigError, "Key Vault rejected the call ({status} {code})", "Look at the key with show"
@@ -276,6 +278,8 @@ def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
     ours = meaning.about(key_id, status=status, code=code)
     if isinstance(ours, RotationConflict):
         ours.undecided = True  # what keeps the vault busy may fail
+    if isinstance(ours, AccessDenied):
+        ours.by_policy = code in _BY_POLICY
     return ours
 
 

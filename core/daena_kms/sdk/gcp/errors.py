@@ -44,6 +44,7 @@ _DENIED = Meaning(
     AccessDenied,
     "Google Cloud refused {operation}",
     "Allow it in the caller's role on this project, and in that of its KMS key",
+    by_policy=True,
 )
 _UNKNOWN_CALLER = Meaning(AccessDenied, "Google Cloud does not know the caller", CREDENTIALS)
 _ARGUMENTS = Meaning(
