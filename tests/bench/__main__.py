@@ -29,6 +29,7 @@ def _groups(*, quick: bool) -> Mapping[str, Mapping[str, Measure]]:
         "calls": counted(calls.measure),
         "planning": counted(lambda cloud: planning.measure(cloud, quick=quick)),
         "pace": timed(lambda cloud: pace.without_quota(cloud, quick=quick)),
+        "named": timed(pace.named),
         "quota": timed(lambda cloud: pace.with_quota(cloud, quick=quick)),
         "cold-start": timed(lambda cloud: cold_start.measure(cloud.provider, quick=quick)),
         "api": {

@@ -82,6 +82,11 @@ class _Limited(Objects):
         self._check()
         return self._log.get_up_to(name, limit)
 
+    def get_listed(self, entry: Entry, limit: int) -> bytes | None:
+        """Read the beginning of an object, if there is time."""
+        self._check()
+        return self._log.get_listed(entry, limit)
+
     def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """List while there is time."""
         return self.each(self._log.scan(prefix, after))

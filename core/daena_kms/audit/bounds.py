@@ -114,21 +114,26 @@ class BoundedLog:
         self._listed([entry.name for entry in found])
         return sorted(found, key=lambda entry: entry.name)
 
-    def get(self, name: str, size: int | None = None) -> bytes | None:
-        """Return an object's bytes; ``None`` if it does not exist, or no run writes so many.
+    def get(self, name: str) -> bytes | None:
+        """Return an object's bytes; ``None`` if it does not exist, or no run writes so many."""
+        limit = self._limit()
+        return self._spent(self._objects.get_up_to(name, limit + 1), limit)
 
-        Args:
-            name: The object.
-            size: Its size in bytes, if a listing showed it.
-        """
-        _, left = self.budget.left()
-        if size is not None and size > MAX_OBJECT:
+    def get_listed(self, entry: Entry) -> bytes | None:
+        """Return the bytes of an object that a listing has shown, as :meth:`get` does."""
+        limit = self._limit()
+        if entry.size is not None and entry.size > MAX_OBJECT:
             self.passed_over += 1
             return None
-        if size is not None and size > left:
+        if entry.size is not None and entry.size > limit:
             raise Spent
-        limit = min(MAX_OBJECT, left)
-        data = self._objects.get_up_to(name, limit + 1)
+        return self._spent(self._objects.get_listed(entry, limit + 1), limit)
+
+    def _limit(self) -> int:
+        _, left = self.budget.left()
+        return min(MAX_OBJECT, left)
+
+    def _spent(self, data: bytes | None, limit: int) -> bytes | None:
         self.budget.spend(1, len(data or b""))
         if data is not None and len(data) > limit:
             self.passed_over += 1
@@ -144,5 +149,5 @@ def bounded(objects: Objects, entry: Entry) -> bytes | None:
     """Return an object's bytes; ``None`` if it is gone, or larger than any record."""
     if entry.size is not None and entry.size > MAX_OBJECT:
         return None
-    data = objects.get_up_to(entry.name, MAX_OBJECT + 1)
+    data = objects.get_listed(entry, MAX_OBJECT + 1)
     return None if data is None or len(data) > MAX_OBJECT else data

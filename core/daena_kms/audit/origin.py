@@ -41,7 +41,7 @@ def kind_that_made(objects: Objects, key_id: str, version: Version) -> str | Non
         ]
         entries.sort(key=lambda entry: (entry.modified, entry.name), reverse=True)
         for entry in entries:
-            kind = _kind_in(log.get(entry.name, entry.size), entry.name, key_id, version.id)
+            kind = _kind_in(log.get_listed(entry), entry.name, key_id, version.id)
             if kind is not None:
                 return kind
     except Spent:

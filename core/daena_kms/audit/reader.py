@@ -183,7 +183,7 @@ class _Reading:
         return sorted(closed, key=lambda entry: (entry.modified, entry.name), reverse=True)
 
     def _read_closing(self, log: BoundedLog, entry: Entry) -> None:
-        data = log.get(entry.name, entry.size)
+        data = log.get_listed(entry)
         record = read_record(data, entry.name)
         if data is not None:
             self._hashes[entry.name] = digest(data)
@@ -218,7 +218,7 @@ class _Reading:
             for seq, entry in enumerate(self._open[prefix]):
                 if entry.name != object_name(prefix, seq):
                     break
-                data = log.get(entry.name, entry.size)
+                data = log.get_listed(entry)
                 if data is None:
                     break
                 hashes.append(digest(data))

@@ -209,7 +209,7 @@ class _Verification:
     def _read(self, run: RunCheck, entry: Entry) -> None:
         data: bytes | None = None
         if entry.size is None or entry.size <= MAX_OBJECT:
-            data = self._objects.get_up_to(entry.name, MAX_OBJECT + 1)
+            data = self._objects.get_listed(entry, MAX_OBJECT + 1)
             if data is None:
                 return  # gone since it was listed
             data = data if len(data) <= MAX_OBJECT else None

@@ -23,7 +23,7 @@ from daena_kms.audit.records import (
     run_prefix,
 )
 from daena_kms.errors import AuditUnavailable
-from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time
 
 #: In characters: a longer message is cut.
@@ -155,13 +155,9 @@ class RunWriter:
         self._broken = False
 
     def _put(self, name: str, data: bytes) -> None:
-        try:
-            self._objects.put_new(name, data)
-        except AlreadyExists:
-            # If a put's answer was lost, its retry finds its own object.
-            if self._objects.get_up_to(name, len(data) + 1) != data:
-                msg = f"the audit object {name} exists already, and this run did not write it"
-                raise AuditUnavailable(msg, todo="Run audit verify") from None
+        if self._objects.create(name, data, len(data) + 1) != data:
+            msg = f"the audit object {name} exists already, and this run did not write it"
+            raise AuditUnavailable(msg, todo="Run audit verify")
 
 
 def _shortened(row: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,12 +1,13 @@
 """Look at every key of a run, and plan it."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from daena_kms.engine.looks import in_order
 from daena_kms.engine.request import Request
 from daena_kms.engine.worker import look_at, was_interrupted
-from daena_kms.errors import DaenaKMSError, KeyNotFound
+from daena_kms.errors import DaenaKMSError, KeyNotFound, contained
 from daena_kms.rules.due import needs_detail
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import CHANGES, ROTATIONS, Action, Kind, plan_key
@@ -50,17 +51,30 @@ class Survey:
                 yield from self._seen(listed, clock.elapsed)
         # Keys with versions that others made come last: these looks may find nothing in each run.
         closer.sort(key=self._can_wait)
-        for listed in closer:
-            key, taken = listed, clock.elapsed
-            try:
-                # Closer looks at very many keys could use up the time that the work needs.
-                if not self.request.budget.over_for_planning:
-                    key = store.describe(listed.id, exact=True)
-            except DaenaKMSError as error:
-                if not isinstance(error, KeyNotFound):  # gone since it was listed
-                    yield [Action(listed.id, Kind.FAILING, str(error), error=error)]
-                continue
-            yield from self._seen(key, taken)
+        for look in in_order(self._closer, closer, self.request.workers):
+            yield from self._planned(look)
+
+    def _closer(self, listed: Key) -> "_Look":
+        """Take a closer look at a key that was listed."""
+        # Closer looks at very many keys could use up the time that the work needs.
+        if self.request.budget.over_for_planning:
+            return _Look(listed.id, self.request.clock.elapsed, listed)
+        return self._taken(listed.id, lambda: self._store.describe(listed.id, exact=True))
+
+    def _taken(self, key_id: str, look: Callable[[], Key]) -> "_Look":
+        """Take a look, from any thread; what it ends in concerns that key alone."""
+        taken = self.request.clock.elapsed
+        try:
+            return _Look(key_id, taken, contained(look)())
+        except DaenaKMSError as error:
+            return _Look(key_id, taken, error=error)
+
+    def _planned(self, look: "_Look") -> Iterator[list[Action]]:
+        """Plan a key that was listed, from a closer look at it."""
+        if look.key is not None:
+            yield from self._seen(look.key, look.taken)
+        elif not isinstance(look.error, KeyNotFound):  # gone since it was listed
+            yield [look.failing()]
 
     @property
     def _store(self) -> Store:
@@ -79,31 +93,31 @@ class Survey:
             yield actions
 
     def _some_keys(self, ids: Iterable[str]) -> Iterator[list[Action]]:
-        """Look at each of the keys that were named, and plan it."""
-        for key_id in ids:
-            if self.request.budget.over:
-                yield [Action(key_id, Kind.ROTATE, "no time was left to look at the key")]
-                continue
-            try:
-                key = self._look(key_id)
-            except DaenaKMSError as error:
-                # A key that does not exist can't be due.
-                if self.request.named or not isinstance(error, KeyNotFound):
-                    yield [Action(key_id, Kind.FAILING, str(error), error=error)]
-                continue
-            # The caller's look is as old as the run, which has read the log meanwhile.
-            given = key_id in self.request.looks
-            self.looks[key_id] = key, timedelta() if given else self.request.clock.elapsed
-            yield self._plan(key)
+        """Look at each of the keys that were named, and plan it, in the order of their names."""
+        for look in in_order(self._look, ids, self.request.workers):
+            if look.key is not None:
+                self.looks[look.key_id] = look.key, look.taken
+                yield self._plan(look.key)
+            elif look.error is None:
+                yield [Action(look.key_id, Kind.ROTATE, "no time was left to look at the key")]
+            # A key that does not exist can't be due.
+            elif self.request.named or not isinstance(look.error, KeyNotFound):
+                yield [look.failing()]
 
-    def _look(self, key_id: str) -> Key:
+    def _look(self, key_id: str) -> "_Look":
+        """Look at a key that was named, if there is time."""
+        if self.request.budget.over:
+            return _Look(key_id, self.request.clock.elapsed)
         exact = key_id in self.pending_revocations
         given = self.request.looks.get(key_id)
         enough = given is not None and given.enrolled and not given.unrevoked
         if given is not None and enough and not exact:
-            return given
+            # The caller's look is as old as the run, which has read the log meanwhile.
+            return _Look(key_id, timedelta(), given)
         defaults, clock = self.request.adapter.defaults, self.request.clock
-        return look_at(self._store, key_id, defaults, clock, exact=exact)
+        return self._taken(
+            key_id, lambda: look_at(self._store, key_id, defaults, clock, exact=exact)
+        )
 
     def _plan(self, key: Key) -> list[Action]:
         actions = plan_key(
@@ -119,3 +133,18 @@ class Survey:
         if any(action.kind in ROTATIONS for action in actions):
             self.random_bytes += parse_spec(key.tags.get(SPEC, DEFAULT)).random_bytes
         return actions
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a look at one key showed; neither a key nor an error: no look was taken."""
+
+    key_id: str
+    #: How long after the run's beginning.
+    taken: timedelta
+    key: Key | None = None
+    error: DaenaKMSError | None = None
+
+    def failing(self) -> Action:
+        """Return the action that reports the error."""
+        return Action(self.key_id, Kind.FAILING, str(self.error), error=self.error)

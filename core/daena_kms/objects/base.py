@@ -27,6 +27,8 @@ _PLAIN = re.compile(
     r"(?!.*(?:^|/)\.{1,2}(?:/|$))[A-Za-z0-9._+=@,-]+(?:/[A-Za-z0-9._+=@,-]+)*", re.ASCII
 )
 _LONGEST_NAME = 1024
+#: How often an object is created that is said to exist and can't be read.
+_TRIES = 3
 _SHOWN = 200
 
 
@@ -78,6 +80,8 @@ class Objects(ABC):
 
     #: The address, for messages and for other processes, without credentials.
     url: str
+    #: What the objects are kept for.
+    use: Use = AUDIT
 
     @abstractmethod
     def put_new(self, name: str, data: bytes) -> None:
@@ -91,6 +95,36 @@ class Objects(ABC):
         """Return at most the first ``limit`` bytes of an object, or ``None`` if it is absent."""
         data = self.get(name)
         return None if data is None else data[:limit]
+
+    def get_listed(self, entry: Entry, limit: int) -> bytes | None:
+        """Return at most the first ``limit`` bytes of an object that a listing has shown.
+
+        Where only a broken answer can have another size than the listing shows, that is an error.
+        """
+        return self.get_up_to(entry.name, limit)
+
+    def create(self, name: str, data: bytes, most: int) -> bytes:
+        """Create an object durably unless one of that name is there, and return what is there then.
+
+        That is ``data`` as well where the answer to a put was lost and its repetition has found the
+        object.
+
+        Args:
+            name: The object.
+            data: Its content.
+            most: How many bytes of another writer's object are returned at most.
+        """
+        for _ in range(_TRIES):
+            try:
+                self.put_new(name, data)
+            except AlreadyExists:
+                there = self.get_up_to(name, most)
+                if there is not None:
+                    return there
+            else:
+                return data
+        msg = f"{name} in {self.url} can't be created, and it can't be read either"
+        raise self.use.error(msg, todo="Check who deletes objects there; the next run tries again")
 
     @abstractmethod
     def entries(self, prefix: str) -> list[Entry]:

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import DaenaKMSError
 from daena_kms.objects.base import AUDIT, AlreadyExists, Entry, Look, Objects, Use, is_plain
-from daena_kms.objects.failures import code_of, failure, of_library, unentered, unlisted
+from daena_kms.objects.creation import Contended, Creator, Foreign, is_answer
+from daena_kms.objects.failures import (
+    contended,
+    failure,
+    foreign,
+    is_absent,
+    of_library,
+    unentered,
+    unlisted,
+)
 from daena_kms.objects.listing import Asked, Lister, Page, Refused, lister_of
 from daena_kms.sdk.listing import Watch
 from daena_kms.sdk.rest import NoAnswer
@@ -82,45 +91,35 @@ class CloudObjects(Objects):
         provider: Provider[Any] | None = None,
     ) -> None:
         self._store = store
-        self._use = use
+        self.use = use
         self._provider = provider
         self._lock = threading.Lock()
         self._lister: Lister | None = None
+        self._creator = Creator(store, RETRY_TIMEOUT.total_seconds())
         self.url = url
 
     def put_new(self, name: str, data: bytes) -> None:
-        """Put with the store's own condition that no object of that name exists.
-
-        If the object exists, a caller who may add but not overwrite may be refused instead: no
-        cloud documents whether it checks the permission or the condition first.
-        """
-        import obstore
-        from obstore import exceptions
-
+        """Put with the store's own condition that no object of that name exists."""
         with self._errors("written"):
-            try:
-                obstore.put(self._store, name, data, mode="create", use_multipart=False)
-            except exceptions.PermissionDeniedError as refusal:
-                # If the look fails as well, the refusal is what there is to tell.
-                with contextlib.suppress(FileNotFoundError, exceptions.BaseError):
-                    obstore.head(self._store, name)
-                    raise AlreadyExists(name, refused=code_of(refusal)) from None
-                raise
+            self._creator.put(name, data)
 
     def get(self, name: str) -> bytes | None:
         """Get one object."""
-        import obstore
-
-        if not is_plain(name):
-            return None
-        with self._errors("read"):
-            try:
-                return bytes(obstore.get(self._store, name).bytes())
-            except FileNotFoundError:
-                return None  # or the bucket does not exist: the next put says so
+        return self._get(name, None)
 
     def get_up_to(self, name: str, limit: int) -> bytes | None:
         """Get one object, and stop reading it at the limit."""
+        return self._get(name, limit)
+
+    def get_listed(self, entry: Entry, limit: int) -> bytes | None:
+        """Get one object, which must be as large as its listing shows it."""
+        data = self._get(entry.name, limit)
+        if data is None or entry.size is None or len(data) == min(entry.size, limit):
+            return data
+        what = f"{len(data):,} bytes of {entry.name} came, and its listing shows {entry.size:,}"
+        raise foreign(what, "read", self.url, self.use)
+
+    def _get(self, name: str, limit: int | None) -> bytes | None:
         import obstore
 
         if not is_plain(name):
@@ -128,9 +127,13 @@ class CloudObjects(Objects):
         with self._errors("read"):
             try:
                 found = obstore.get(self._store, name)
-            except FileNotFoundError:
-                return None
-            if found.meta["size"] <= limit:
+            except FileNotFoundError as missing:
+                if is_absent(missing):
+                    return None
+                raise
+            if not is_answer(self._store, found.meta):
+                raise Foreign
+            if limit is None or found.meta["size"] <= limit:
                 return bytes(found.bytes())
             data = bytearray()
             for chunk in found.stream(min_chunk_size=limit):
@@ -189,15 +192,15 @@ class CloudObjects(Objects):
         """Yield the pages of a listing. Raises the error of the use."""
         with self._errors("listed"):
             asked = Asked(self._root + prefix, self._root + after if after else "", folders=folders)
-            watch = Watch(f"{self._use.label} {self.url}", _Endless)
+            watch = Watch(f"{self.use.label} {self.url}", _Endless)
             try:
                 yield from self._listed().pages(asked, watch)
             except (Refused, NoAnswer) as refusal:
-                error = unlisted(refusal, self.url, self._use)
+                error = unlisted(refusal, self.url, self.use)
             except _Endless as endless:
-                error = self._use.error(endless.what, todo=endless.todo)
+                error = self.use.error(endless.what, todo=endless.todo)
             except DaenaKMSError as login:
-                error = unentered(login, "listed", self.url, self._use)
+                error = unentered(login, "listed", self.url, self.use)
             else:
                 return
             # Raised out here, and so not chained: what it is made of may quote an answer.
@@ -211,14 +214,14 @@ class CloudObjects(Objects):
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
-        from obstore import exceptions
-
         try:
             yield
-        except exceptions.AlreadyExistsError:
-            raise AlreadyExists from None
         except (DaenaKMSError, AlreadyExists):
             raise
+        except Contended as conflict:
+            raise contended(str(conflict), self.url, self.use) from None
+        except Foreign:
+            raise foreign("no object", what, self.url, self.use) from None
         # Everything: a defect of the library's own is no Exception, and must not escape either.
         except BaseException as error:
             if not of_library(error):
@@ -233,7 +236,7 @@ class CloudObjects(Objects):
         if isinstance(error, UnauthenticatedError) and self._provider is not None:
             first = self._provider.error
             if isinstance(first, DaenaKMSError):
-                return unentered(first, what, self.url, self._use)
+                return unentered(first, what, self.url, self.use)
             if first is not None:
                 return first  # Ctrl-C
-        return failure(error, what, self.url, self._use)
+        return failure(error, what, self.url, self.use)

@@ -37,6 +37,7 @@ _ELSEWHERE = frozenset(
 )
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_PLACE = frozenset({"NoSuchBucket", "ContainerNotFound"})
+_NO_OBJECT = frozenset({"NoSuchKey", "BlobNotFound", "ResourceNotFound"})
 #: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes and
 #: https://cloud.google.com/storage/docs/xml-api/reference-status
 _NO_CALLER = frozenset(
@@ -92,6 +93,7 @@ _NAME = Cause(
     "its host's name can't be looked up", "Check its address and the region, and the name service"
 )
 _NETWORK = Cause("it did not answer", "Check the network; the next run tries again")
+_CONTENDED = Cause("others write to it at the same moment", "The next run tries again")
 _BUSY = Cause("it is busy or failed by itself", "The next run tries again")
 _REFUSED = Cause("the service refused the request", _ACCESS)
 _NONSENSE = Cause(
@@ -159,6 +161,8 @@ _BEFORE: tuple[tuple[str, Cause], ...] = (
     ('"dns"', _NAME),
 )
 _UNANSWERED = re.compile(r"kind: (?:Connect|Request|Timeout|Interrupted|Unknown|Decode),")
+#: What the library says of a success without the headers that every service sends.
+_UNREAD = "Unable to extract metadata from headers"
 _SET_WRONG = ("Generic Config error", "builder error", "URL scheme is not allowed")
 
 
@@ -188,6 +192,32 @@ def failure(error: BaseException, what: str, url: str, use: Use) -> DaenaKMSErro
         use: What the objects are kept for.
     """
     return _error(type(error).__name__, cause_of(error), what, url, use)
+
+
+def contended(code: str, url: str, use: Use) -> DaenaKMSError:
+    """Return our error for an object that others kept from being created, by the service's code."""
+    return _error(code, _CONTENDED, "written", url, use)
+
+
+def foreign(name: str, what: str, url: str, use: Use) -> DaenaKMSError:
+    """Return our error for an answer that is not the service's.
+
+    Args:
+        name: What came, in a few words.
+        what: What can't be done, as a participle.
+        url: The address, for the message.
+        use: What the objects are kept for.
+    """
+    return _error(name, _NONSENSE, what, url, use)
+
+
+def is_absent(missing: FileNotFoundError) -> bool:
+    """Return whether the service itself says that it has no such object.
+
+    Each service names a code in such an answer. A page without one is a proxy's, and a place that
+    does not exist is no answer about an object.
+    """
+    return code_of(missing) in _NO_OBJECT
 
 
 def unlisted(error: Refused | NoAnswer, url: str, use: Use) -> DaenaKMSError:
@@ -254,6 +284,17 @@ def code_of(error: BaseException) -> str:
     return found[1] if found is not None else "refused"
 
 
+def is_unread(error: BaseException) -> bool:
+    """Return whether a success came that is not the service's: nobody knows what it did."""
+    return _UNREAD in str(error) and not status_of(error)
+
+
+def status_of(error: BaseException) -> int:
+    """Return the status of a refusal, which stands in the text of the library's error, or 0."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found is not None else 0
+
+
 def cause_of(error: BaseException) -> Cause:
     """Return why a call failed."""
     told = None if is_panic(error) else _told(str(error))
@@ -278,6 +319,7 @@ def _told(text: str) -> Cause | None:
         # What follows stands only in a general error, and before there was an answer.
         (told.code or told.status or "Generic " not in text, None),
         (any(words in text for words in _SET_WRONG), _SETTINGS),
+        (_UNREAD in text, _NONSENSE),
         (_UNANSWERED.search(text), _unanswered(text)),
     )
     return next((cause for holds, cause in rules if holds), None)

@@ -54,7 +54,7 @@ class FileObjects(Objects):
 
     def __init__(self, root: Path, use: Use = AUDIT, *, private: bool = False) -> None:
         self._root = root
-        self._use = use
+        self.use = use
         self._private = private
         #: Whether a folder was synced: on some file systems that is not possible.
         self._synced = False
@@ -238,11 +238,11 @@ class FileObjects(Objects):
 
     def _unfit(self, folder: Path, why: str, error: OSError) -> Exception:
         msg = (
-            f"{self._use.label} {self.url} can't be written: the file system of "
+            f"{self.use.label} {self.url} can't be written: the file system of "
             f"{ascii_name(str(folder))} {why} ({error.strerror})"
         )
         todo = "Use a folder on a file system that has both hard links and fsync of folders"
-        return self._use.error(msg, todo=todo)
+        return self.use.error(msg, todo=todo)
 
     @contextlib.contextmanager
     def _errors(self, what: str) -> Iterator[None]:
@@ -251,11 +251,11 @@ class FileObjects(Objects):
         except AlreadyExists:
             raise
         except OSError as error:
-            msg = f"{self._use.label} {self.url} can't be {what}: {error.strerror}"
+            msg = f"{self.use.label} {self.url} can't be {what}: {error.strerror}"
             where = self._where(error.filename)
             if where:
                 msg += f" ({where})"
-            raise self._use.error(msg, todo="Check the folder's permissions and space") from error
+            raise self.use.error(msg, todo="Check the folder's permissions and space") from error
 
     def _where(self, path: object) -> str:
         """Return where below the root something failed, if it is not the root itself."""

@@ -70,6 +70,10 @@ class Page:
     #: The time by the service's own clock, if it said it.
     at: datetime | None = None
 
+    def names(self) -> list[str]:
+        """Return the names of the objects and the folders in it."""
+        return [*(item.name for item in self.items), *self.folders]
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -122,8 +126,10 @@ class Lister:
             if answer.status != _OK:
                 raise Refused(answer)
             page = self._form.page(_document(answer.body))
+            if not all(name.startswith(asked.prefix) for name in page.names()):
+                raise NoAnswer("another listing", Why.NONSENSE)
             page.at = _time(answer.headers.get("date", ""))
-            watch.check(page.token, [*(item.name for item in page.items), *page.folders])
+            watch.check(page.token, page.names())
             yield page
             token = page.token
             if not token:
@@ -155,7 +161,11 @@ class Form(Protocol):
         """Return the query that asks for a page."""
 
     def page(self, document: ET.Element) -> Page:
-        """Return the page in an answer."""
+        """Return the page in an answer.
+
+        Raises:
+            NoAnswer: It lacks what the service always says, so something else answered.
+        """
 
 
 class S3Form:
@@ -183,8 +193,12 @@ class S3Form:
         return self._always | {name: text for name, text in given.items() if text}
 
     def page(self, document: ET.Element) -> Page:
-        """Return the page in an answer."""
-        page = Page(token=_text(document, "NextContinuationToken"))
+        """Return the page in an answer, which says whether it is the last."""
+        _check(_tag(document) == "ListBucketResult")
+        more = _text(document, "IsTruncated")
+        token = _text(document, "NextContinuationToken")
+        _check(more == "false" or (more == "true" and bool(token)))
+        page = Page(token=token if more == "true" else "")
         encoded = _text(document, "EncodingType") == "url"
 
         def named(element: ET.Element, name: str) -> str:
@@ -196,8 +210,10 @@ class S3Form:
                 case "Contents":
                     modified = _time(_text(element, "LastModified"))
                     size = _size(_text(element, "Size"))
+                    _check(bool(_text(element, "Key")))
                     page.items.append(Item(named(element, "Key"), modified or _UNKNOWN, size))
                 case "CommonPrefixes":
+                    _check(bool(_text(element, "Prefix")))
                     page.folders.append(named(element, "Prefix"))
         return page
 
@@ -218,12 +234,14 @@ class BlobForm:
         return always | {name: text for name, text in given.items() if text}
 
     def page(self, document: ET.Element) -> Page:
-        """Return the page in an answer."""
+        """Return the page in an answer, which has both members also where they are empty."""
+        blobs, marker = _child(document, "Blobs"), _child(document, "NextMarker")
+        _check(_tag(document) == "EnumerationResults" and marker is not None)
         page = Page(token=_text(document, "NextMarker"))
-        blobs = _child(document, "Blobs")
-        for element in blobs if blobs is not None else ():
+        for element in _there(blobs):
             found = _child(element, "Name")
             name = (found.text or "") if found is not None else ""
+            _check(bool(name))
             if found is not None and found.get("Encoded") == "true":
                 # What XML has no way to write, since version 2021-02-12.
                 name = unquote(name, errors="surrogateescape")
@@ -234,10 +252,24 @@ class BlobForm:
                 inner = properties if properties is not None else element
                 if _text(inner, "ResourceType") == "directory":
                     continue  # in an account with a hierarchical namespace: no object
-                modified = _time(_text(inner, "Last-Modified"))
+                # How old a claim is follows from it: one without it must not count as old.
+                modified = _there(_time(_text(inner, "Last-Modified")))
                 size = _size(_text(inner, "Content-Length"))
-                page.items.append(Item(name, modified or _UNKNOWN, size))
+                page.items.append(Item(name, modified, size))
         return page
+
+
+def _check(holds: object) -> None:
+    """Raise :class:`NoAnswer` for an answer that lacks what the service always says."""
+    if not holds:
+        raise NoAnswer("no listing", Why.NONSENSE)
+
+
+def _there[T](member: T | None) -> T:
+    """Return a member of an answer. Raises :class:`NoAnswer` where there is none."""
+    if member is None:
+        raise NoAnswer("no listing", Why.NONSENSE)
+    return member
 
 
 #: A date that can't be read counts as old: nothing waits for it.

@@ -74,7 +74,7 @@ class Planning(World):
         """Return the survey of a run that begins after that time."""
         asked = {
             name: options.pop(name)
-            for name in ("key_ids", "if_due", "looks", "deadline")
+            for name in ("key_ids", "if_due", "looks", "deadline", "workers")
             if name in options
         }
         request = a_request(self.adapter, datetime.now(UTC) + after, **asked)

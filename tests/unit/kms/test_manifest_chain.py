@@ -139,6 +139,10 @@ def test_a_place_that_somebody_fills() -> None:
             del data
             raise AlreadyExists(name)
 
+        def get(self, name: str) -> bytes | None:
+            del name
+            return b"nonsense"
+
     with pytest.raises(AuditUnavailable, match=r"names are taken.*Verify the chain"):
         add(Chain(Full(MemoryObjects())))
 

@@ -16,13 +16,21 @@ from daena_kms.objects import cloud
 from daena_kms.objects.base import Objects
 
 CANARY = "c4naRy"
+#: What each service says of an empty listing, and in its answer to a put: S3, Blob Storage, Cloud
+#: Storage. https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html,
+#: https://learn.microsoft.com/rest/api/storageservices/list-blobs
+_MD5 = '"d41d8cd98f00b204e9800998ecf8427e"'
+EMPTY = b"<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"
+EMPTY_BLOBS = b"<EnumerationResults><Blobs /><NextMarker /></EnumerationResults>"
+WRITTEN = {"ETag": _MD5, "x-goog-generation": "1"}
+WRITTEN_BLOB = {"ETag": '"0x8DC0000000000001"'}
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
     """Answers every put and every listing in one way; as a proxy it refuses."""
 
     status: ClassVar[int] = 200
-    body: ClassVar[bytes] = b"<L/>"
+    body: ClassVar[bytes] = EMPTY
     more: ClassVar[dict[str, str]]
     seen: ClassVar[list[str]]
 
@@ -35,7 +43,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
         """Answer a listing."""
         self.seen.append(f"{self.command} {self.path.partition('?')[0]}")
         self.send_response_only(self.status)
-        for name, text in {"ETag": '"x"', **self.more}.items():
+        for name, text in {**WRITTEN, **self.more}.items():
             self.send_header(name, text)
         self.send_header("Content-Length", str(len(self.body)))
         self.end_headers()
@@ -65,7 +73,7 @@ class Quiet(http.server.ThreadingHTTPServer):
 def serving(
     certificate: trustme.LeafCert | None = None,
     status: int = 200,
-    body: bytes = b"<L/>",
+    body: bytes = EMPTY,
     more: dict[str, str] | None = None,
 ) -> Iterator[tuple[int, list[str]]]:
     """Run a bucket, and yield its port and what it was asked."""

@@ -64,7 +64,7 @@ def simulated_blobs(patch: pytest.MonkeyPatch) -> Iterator[Place]:
         patch.setenv("AZURE_STORAGE_ENDPOINT", sim.blob_url)
 
         def put(name: str) -> bool:
-            sim.blobs.containers["audit"][PREFIX + name] = Blob(b"x", sim.now(), '"1"')
+            sim.blobs.containers["audit"][PREFIX + name] = Blob(b"x", sim.now(), '"0x8DC1"')
             return True
 
         access = Access(login=Login({}, credential=sim.credential()))

@@ -145,8 +145,10 @@ class Service:
             "<LastModified>2026-03-01T12:00:00.000Z</LastModified></Contents>"
             for name in names
         )
-        token = f"<NextContinuationToken>{more}</NextContinuationToken>"
-        return f"<L xmlns='x'><EncodingType>url</EncodingType>{inner}{token}</L>".encode()
+        end = f"<IsTruncated>{str(bool(more)).lower()}</IsTruncated>"
+        end += f"<NextContinuationToken>{more}</NextContinuationToken>" if more else ""
+        root = "ListBucketResult"
+        return f"<{root} xmlns='x'><EncodingType>url</EncodingType>{inner}{end}</{root}>".encode()
 
     @staticmethod
     def blobs(names: list[str], more: str) -> bytes:
@@ -159,7 +161,8 @@ class Service:
                 "<Content-Length>1</Content-Length>"
                 "<Last-Modified>Sun, 01 Mar 2026 12:00:00 GMT</Last-Modified></Properties></Blob>"
             )
-        return f"<E><Blobs>{inner}</Blobs><NextMarker>{more}</NextMarker></E>".encode()
+        inner = f"<Blobs>{inner}</Blobs><NextMarker>{more}</NextMarker>"
+        return f"<EnumerationResults>{inner}</EnumerationResults>".encode()
 
 
 #: Characters of every kind, with many of those that part, escape and control.
@@ -216,8 +219,9 @@ def _always(answer: Answer, _query: Mapping[str, str]) -> Answer:
 def test_a_listing_that_no_xml_may_be_is_read(character: str) -> None:
     """A service that writes forbidden characters, or refers to them, loses no other name."""
     for written in (character, f"&#{ord(character)};", f"&#x{ord(character):x};"):
-        body = f"<L><Contents><Key>log/{written}</Key></Contents>"
-        answer = Answer(200, {}, f"{body}<Contents><Key>{_HONEST}</Key></Contents></L>".encode())
+        body = f"<Contents><Key>log/{written}</Key></Contents>"
+        body += f"<Contents><Key>{_HONEST}</Key></Contents><IsTruncated>false</IsTruncated>"
+        answer = Answer(200, {}, f"<ListBucketResult>{body}</ListBucketResult>".encode())
         lister = Lister(partial(_always, answer), S3Form(encoded=False), Patience(0, 0))
         (page,) = lister.pages(Asked("log/"), Watch("it"))
         assert [item.name for item in page.items][1:] == [_HONEST]
@@ -226,9 +230,14 @@ def test_a_listing_that_no_xml_may_be_is_read(character: str) -> None:
 
 def test_a_folder_of_a_hierarchical_account_is_no_object() -> None:
     """There, Blob Storage lists each directory beside the blobs in it."""
-    body = "<E><Blobs><Blob><Name>log/2026</Name><Properties><ResourceType>directory</ResourceType>"
-    body += f"</Properties></Blob><Blob><Name>{_HONEST}</Name></Blob></Blobs></E>"
-    answer = Answer(200, {}, body.encode())
+    made = "<Last-Modified>Sun, 01 Mar 2026 12:00:00 GMT</Last-Modified>"
+    folder = "<ResourceType>directory</ResourceType>"
+    blobs = "".join(
+        f"<Blob><Name>{name}</Name><Properties>{what}</Properties></Blob>"
+        for name, what in (("log/2026", folder), (_HONEST, made))
+    )
+    body = f"<Blobs>{blobs}</Blobs><NextMarker />"
+    answer = Answer(200, {}, f"<EnumerationResults>{body}</EnumerationResults>".encode())
     (page,) = Lister(partial(_always, answer), BlobForm(), Patience(0, 0)).pages(
         Asked("log/"), Watch("it")
     )

@@ -25,6 +25,8 @@ from daena_kms.sdk.azure.login import Login
 from daena_kms.sdk.gcp.login import GcpLogin
 from google.oauth2.credentials import Credentials
 
+from tests.unit.objects.answers import EMPTY, EMPTY_BLOBS, WRITTEN, WRITTEN_BLOB
+
 _SCOPE = re.compile(r"Credential=([^,]+)")
 
 
@@ -63,13 +65,13 @@ class Interceptor(http.server.BaseHTTPRequestHandler):
     def do_PUT(self) -> None:
         """Take an object."""
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.answer(201, b"")
+        self.answer(201)
 
     def do_GET(self) -> None:
         """List nothing."""
-        self.answer(200, b"<L><Blobs/></L>")
+        self.answer(200)
 
-    def answer(self, status: int, body: bytes) -> None:
+    def answer(self, status: int) -> None:
         """Remember a request, and answer it."""
         url = urlsplit(self.path)
         host = self.host or url.netloc or self.headers["Host"]
@@ -78,8 +80,11 @@ class Interceptor(http.server.BaseHTTPRequestHandler):
         scope = _SCOPE.search(who)
         assert self.headers["Host"] == host
         self.seen.append((self.command, host, url.path, scope[1] if scope else who))
+        azure = "x-ms-version" in self.headers
+        body = b"" if self.command == "PUT" else EMPTY_BLOBS if azure else EMPTY
         self.send_response(status)
-        self.send_header("ETag", '"x"')
+        for name, text in (WRITTEN_BLOB if azure else WRITTEN).items():
+            self.send_header(name, text)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

@@ -13,7 +13,7 @@ from daena_kms.audit.records import digest
 from daena_kms.errors import AuditUnavailable, ConfigError, ManifestInvalid
 from daena_kms.kms.manifests.format import MAX_BYTES, Manifest, decode, encode, hash_fits
 from daena_kms.kms.manifests.signing import checks
-from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.objects.base import Objects
 
 #: Where the manifests are in the place of an audit log.
 PREFIX = "manifests/"
@@ -132,16 +132,11 @@ class Chain:
         for number in range(last.free, min(last.free + _MOST, _LAST + 1)):
             manifest = make(number, last.manifest_hash)
             data, name = encode(manifest), self.name(number)
-            try:
-                self._objects.put_new(name, data)
-            except AlreadyExists:
-                # A retry of a put whose answer was lost finds its own object.
-                there = self._objects.get_up_to(name, MAX_BYTES + 1) or b""
-                if there != data:
-                    other = self._manifest(number, there)
-                    last = last if other is None else End(number, other)
-                    continue
-            return ChainEntry(manifest, f"{name}@{digest(data)}")
+            there = self._objects.create(name, data, MAX_BYTES + 1)
+            if there == data:
+                return ChainEntry(manifest, f"{name}@{digest(data)}")
+            other = self._manifest(number, there)
+            last = last if other is None else End(number, other)
         msg = f"no manifest could be added to {self.url}: {_MOST} names are taken"
         raise AuditUnavailable(msg, todo="Verify the chain, and find out who fills it")
 
@@ -157,11 +152,8 @@ class Chain:
             raise occupied
         for number, manifest in enumerate(manifests, start=1):
             data = encode(manifest)
-            try:
-                self._objects.put_new(self.name(number), data)
-            except AlreadyExists:
-                if self._objects.get(self.name(number)) != data:
-                    raise occupied from None
+            if self._objects.create(self.name(number), data, len(data) + 1) != data:
+                raise occupied
 
     def _read(self, number: int) -> Manifest | None:
         """Return the manifest of that number, or ``None`` when something else is there."""

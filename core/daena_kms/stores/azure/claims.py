@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from daena_kms.errors import ConfigError, RotationConflict
-from daena_kms.objects.base import AlreadyExists, Objects
+from daena_kms.objects.base import Objects
 from daena_kms.rules.durations import format_time, parse_time
 from daena_kms.rules.model import PROMOTION_BOUND
 
@@ -99,12 +99,7 @@ class Claims:
     def _put(self, name: str, content: dict[str, str]) -> bool:
         """Create an object, and return whether it is ours."""
         data = json.dumps(content, sort_keys=True).encode()
-        try:
-            self._objects.put_new(name, data)
-        except AlreadyExists:
-            # It may be our own: the SDK repeats a put whose answer was lost.
-            return self._objects.get_up_to(name, _MAX_BYTES) == data
-        return True
+        return self._objects.create(name, data, _MAX_BYTES) == data
 
     def _until(self, name: str, since: datetime, there: datetime | None, now: datetime) -> datetime:
         """Return when a claim expires.
