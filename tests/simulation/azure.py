@@ -14,6 +14,7 @@ from infra.local.azure.sim import AzureSimulator
 from infra.local.http_server import Request, Response
 from tests.simulation.base import TAG, Cloud, Seen, SeenVersion
 from tests.simulation.calls import Fault, SimulatedObjects
+from tests.simulation.scheduler import sleep
 from tests.worlds.azure import Adapter
 from tests.worlds.memory import MemoryObjects
 
@@ -51,7 +52,7 @@ class Azure(Cloud):
     def adapter(self, number: int) -> CloudKMSAdapter:
         """Return an adapter with a client that was made once."""
         if number not in self._clients:
-            transport = InProcess(self._asks(number))
+            transport = InProcess(self._asks(number), sleep)
             self._clients[number] = self._sim.secrets_client(transport=transport)
         claims = SimulatedObjects(self._claims, partial(self._calls, number), StoreUnavailable)
         return Adapter(self._sim, claims, self._clients[number])
