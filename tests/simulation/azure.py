@@ -26,7 +26,7 @@ class Azure(Cloud):
 
     def __init__(self) -> None:
         super().__init__()
-        self._sim = AzureSimulator(clock=self.time)
+        self._sim = AzureSimulator(clock=self.time, monotonic=self.seconds)
         self._clients: dict[int, Any] = {}
         self._claims = MemoryObjects()
         self.outsiders = {
@@ -43,6 +43,7 @@ class Azure(Cloud):
             self._sim.secrets.remove(name)
         for name in list(self._sim.secrets.deleted):
             self._sim.secrets.purge(name)
+        self._sim.secrets.settling.clear()
         self._sim.calls.clear()
 
     def end(self) -> None:

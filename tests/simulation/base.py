@@ -74,6 +74,10 @@ class Cloud(ABC):
         """Return the time of the history that is played."""
         return self.now()
 
+    def seconds(self) -> float:
+        """Return the same, in seconds from the beginning."""
+        return (self.now() - START).total_seconds()
+
     def log_of(self, number: int) -> SimulatedObjects:
         """Return a process's view of the log."""
         return SimulatedObjects(self.log, lambda: self._calls(number), AuditUnavailable)

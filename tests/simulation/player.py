@@ -1,5 +1,6 @@
 """Plays histories: each process does its work, and the store is held against the model."""
 
+import contextlib
 import random
 import re
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from daena_kms.audit.compare import OUT_OF_BAND
 from daena_kms.audit.reader import read_tail, unresolved_actions
 from daena_kms.audit.verify import verify
 from daena_kms.engine import run
-from daena_kms.errors import DaenaKMSError
+from daena_kms.errors import DaenaKMSError, KeyNotFound
 from daena_kms.operations import Operations
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.summary import Summary
@@ -23,6 +24,7 @@ from tests.simulation.model import INSTANT, Model
 from tests.simulation.scheduler import Process, Scheduler, simulated
 
 KEY = "app-key"
+_LOOKS = 5
 #: Words that are no words: ids, times, numbers.
 _NUMBERED = re.compile(r"\S*\d\S*")
 
@@ -200,7 +202,11 @@ class Player:
         process.alone = True
         pick = random.Random(0)  # noqa: S311 - its waits are none
         self._cloud.calls[number] = Calls(process, pick, {}, lambda _call: None)
-        return self._cloud.adapter(number).store.describe(KEY, exact=True)
+        store = self._cloud.adapter(number).store
+        for _ in range(_LOOKS):  # a key that was just restored may show a little later
+            with contextlib.suppress(KeyNotFound):
+                return store.describe(KEY, exact=True)
+        return store.describe(KEY, exact=True)
 
     def _settled(self) -> None:
         """Check what must be so after two quiet runs."""

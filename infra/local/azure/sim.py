@@ -75,6 +75,7 @@ class AzureSimulator(SimServer):
     ) -> None:
         self.ca_file, context = certificates()
         self._clock = clock
+        self._monotonic = monotonic
         self._shift = timedelta()
         self._passed = 0.0
         self._clients: list[SecretClient] = []
@@ -164,7 +165,7 @@ class AzureSimulator(SimServer):
 
     def elapsed(self) -> float:
         """Return the time that deletions and recoveries take theirs from; it never goes back."""
-        return time.monotonic() + self._passed
+        return self._monotonic() + self._passed
 
     def pass_by(self, seconds: float) -> None:
         """Let time pass for them alone."""
