@@ -37,10 +37,5 @@ def open_log(
     from daena_kms.objects.address import Access, open_objects
 
     address = Settings.load().audit_url if url is None else url
-    used: Session | None = None
-    if session is not None:
-        from daena_kms.sdk.aws.sessions import settled
-
-        used, region = settled(session, region)
-    access = Access(region=region, profile=profile, session=used, login=login)
+    access = Access(region=region, profile=profile, session=session, login=login)
     return open_objects(address, AUDIT, access)
