@@ -26,7 +26,7 @@ class Forger:
 
     def put(self, name: str, data: bytes) -> None:
         """Add an object."""
-        self.log.held[name] = data
+        self.log.stored[name] = data
         self.log.times[name] = self.now
 
     def folder(self, ahead: timedelta = timedelta()) -> str:
@@ -229,4 +229,4 @@ LIKE_OURS = (closed_runs, unclosed_runs, large, full_run)
 
 def named(log: MemoryObjects, name: str) -> str:
     """Return an object of the log as a closing record names it."""
-    return f"{name}@{digest(log.held[name])}"
+    return f"{name}@{digest(log.stored[name])}"

@@ -153,7 +153,7 @@ def test_what_a_third_party_issued_is_refused(
     )
     assert (refused.value.key_id, refused.value.todo) == ("k", "Have its issuer rotate it")
     assert adapter.store.describe("k") == before
-    assert log.held == {}
+    assert log.stored == {}
 
 
 def test_a_signed_token_and_a_certificate_are_third_partys() -> None:
@@ -179,7 +179,7 @@ def test_json_is_refused(adapter: LocalAdapter, log: MemoryObjects, value: str) 
     foreign(adapter, "k", value)
     with pytest.raises(ConfigError, match=r"^key 'k': its value is JSON, and a rotation"):
         adopt(adapter, log, "password")
-    assert log.held == {}
+    assert log.stored == {}
 
 
 @pytest.mark.parametrize("value", ["123456789012", "true-or-false", '"quoted words"', "null"])
@@ -198,7 +198,7 @@ def test_a_value_of_another_spec_is_refused(
         ConfigError, match=rf"^key 'k': the given value does not fit the spec '{spec}'"
     ):
         adopt(adapter, log, spec)
-    assert log.held == {}
+    assert log.stored == {}
     adopt(adapter, log, "password")
 
 
@@ -206,13 +206,13 @@ def test_a_key_is_adopted_once(adapter: LocalAdapter, log: MemoryObjects) -> Non
     """A managed key, and a deleted one, are refused with what to do."""
     foreign(adapter, "k", secrets.token_urlsafe(30))
     adopt(adapter, log)
-    written = dict(log.held)
+    written = dict(log.stored)
     with pytest.raises(NotManaged, match=r"^key 'k': it is already managed\. Change its tags"):
         adopt(adapter, log)
     adapter.store.delete(adapter.store.describe("k"), NOW)
     with pytest.raises(NotManaged, match=r"^key 'k': it is deleted\. Adopt"):
         adopt(adapter, log)
-    assert log.held == written
+    assert log.stored == written
 
 
 class Owned(LocalStore):
@@ -231,7 +231,7 @@ def test_a_key_that_another_rotation_owns_is_refused(
     adapter.store = Owned(tmp_path / "home")
     with pytest.raises(NotManaged, match=r"^key 'k': The other rotation rotates it\. Switch that"):
         adopt(adapter, log)
-    assert log.held == {}
+    assert log.stored == {}
 
 
 @pytest.mark.parametrize(
@@ -255,4 +255,4 @@ def test_a_bad_policy_is_refused_before_any_call(
     """Spec and tags are checked first: the key need not even exist."""
     with pytest.raises(DaenaKMSError, match=message):
         adopt(adapter, log, spec, **tags)
-    assert log.held == {}
+    assert log.stored == {}

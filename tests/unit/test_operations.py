@@ -51,7 +51,7 @@ class Forgetful(MemoryObjects):
 
     def put_new(self, name: str, data: bytes) -> None:
         """Take one record."""
-        if self.held:
+        if self.stored:
             raise AuditUnavailable(f"{name} can't be written")
         super().put_new(name, data)
 
@@ -139,7 +139,7 @@ def test_creation_is_recorded(adapter: LocalAdapter, log: MemoryObjects, ops: Op
     assert [v.id for v in key.versions] == [version]
     assert key.tags == {MANAGED: "true", "daena.spec": "token", "daena.grace": "3d"}
     assert reading(adapter, "k") == fingerprint(given)
-    told = any(given.encode() in data for data in log.held.values())
+    told = any(given.encode() in data for data in log.stored.values())
     assert not told
     report = verify(log, adapter.store.scan())
     assert (report.problems, [f.status for f in report.findings]) == ([], ["confirmed"])
@@ -184,7 +184,7 @@ def test_what_a_broken_operation_did_is_found_out(
     forgetful = Forgetful()
     with pytest.raises(AuditUnavailable):
         at(adapter, forgetful).create("k")
-    log.held |= forgetful.held
+    log.stored |= forgetful.stored
     findings = verify(log, adapter.store.scan()).findings
     assert [f.status for f in findings] == ["unconfirmed"]
     at(adapter, log, HOUR).create("other")
@@ -258,7 +258,7 @@ def test_a_key_that_is_not_there_is_named(log: MemoryObjects, ops: Operations, n
         CALLS[name](ops, "gone")
     with pytest.raises(InvalidKeyId, match="is not a key id"):
         CALLS[name](ops, "Gone/..")
-    assert log.held == {}
+    assert log.stored == {}
 
 
 @pytest.mark.parametrize("name", ["rollback", "delete"])
@@ -282,11 +282,11 @@ def test_what_must_not_change_is_refused(
     at(adapter, log).create("k")
     rotated(adapter)
     retag(adapter, "k", tags)
-    before, written = adapter.store.describe("k"), dict(log.held)
+    before, written = adapter.store.describe("k"), dict(log.stored)
     with pytest.raises(error, match=r"^key 'k': "):
         CALLS[name](at(adapter, log, HOUR), "k")
     assert adapter.store.describe("k") == before
-    assert log.held == written
+    assert log.stored == written
 
 
 def test_a_key_that_is_not_ours_is_not_restored(
@@ -300,8 +300,8 @@ def test_a_key_that_is_not_ours_is_not_restored(
     retag(adapter, "k", {MANAGED: "true"})
     ops.delete("k")
     retag(adapter, "k", {MANAGED: None})
-    written = dict(log.held)
+    written = dict(log.stored)
     with pytest.raises(NotManaged, match=r"^key 'k': it does not carry daena\.managed=true\. Rest"):
         ops.restore("k")
     assert adapter.store.describe("k").deleted is not None
-    assert log.held == written
+    assert log.stored == written

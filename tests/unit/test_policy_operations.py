@@ -139,7 +139,7 @@ def test_what_changes_nothing_is_not_logged(
 ) -> None:
     """The key has this policy already."""
     assert ops.set_policy("k", {"spec": "token", "grace": None}).tags == {}
-    assert (log.held, tags(adapter)) == ({}, TOKEN)
+    assert (log.stored, tags(adapter)) == ({}, TOKEN)
 
 
 def test_a_hold_stays_as_it_is(adapter: LocalAdapter, ops: Operations) -> None:
@@ -178,7 +178,7 @@ def test_what_is_refused_changes_and_logs_nothing(
     with pytest.raises(error, match=what) as refused:
         ops.set_policy(key_id, changes)
     assert refused.value.todo
-    assert (log.held, tags(adapter), tags(adapter, "theirs")) == ({}, TOKEN, {})
+    assert (log.stored, tags(adapter), tags(adapter, "theirs")) == ({}, TOKEN, {})
 
 
 @pytest.mark.parametrize("changes", [{"spec": WEAK}, {"grace": "1h"}, {"x": "1"}, {}])
@@ -244,7 +244,7 @@ def test_a_change_is_meant_for_a_version(
     adapter.rotate_key("k")
     with pytest.raises(RotationConflict, match="another version of it is current"):
         ops.set_policy("k", {"grace": "48h"}, base=base)
-    assert (tags(adapter), log.held) == (TOKEN, {})
+    assert (tags(adapter), log.stored) == (TOKEN, {})
 
 
 @pytest.mark.parametrize(("applied", "result"), [(True, "done"), (False, "not-done")])
@@ -370,7 +370,7 @@ def test_no_value_is_generated_that_is_too_easy_to_guess(
     for refused in refusals:
         with pytest.raises(ConfigError, match="DAENA_KMS_MIN_BITS asks for 112"):
             refused()
-    assert log.held == {}
+    assert log.stored == {}
     retag(adapter, "k", {"daena.spec": spec})
     with pytest.raises(ConfigError, match="DAENA_KMS_MIN_BITS"):
         adapter.rotate_key("k")

@@ -132,5 +132,5 @@ class CloudWorld[S: Simulator](FaultWorld):
 def stored(objects: Iterable[tuple[str, bytes]]) -> MemoryObjects:
     """Return objects as a log that is read without a call."""
     found = MemoryObjects()
-    found.held = dict(objects)
+    found.stored = dict(objects)
     return found

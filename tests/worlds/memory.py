@@ -20,12 +20,12 @@ def ticking() -> Callable[[], datetime]:
 
 
 class MemoryObjects(Objects):
-    """Objects in a dictionary, ``held``; each carries the time that ``clock`` gave."""
+    """Objects in a dictionary, ``stored``; each carries the time that ``clock`` gave."""
 
     url = "memory://"
 
     def __init__(self, clock: Callable[[], datetime] | None = None) -> None:
-        self.held: dict[str, bytes] = {}
+        self.stored: dict[str, bytes] = {}
         self.times: dict[str, datetime] = {}
         #: What a listing says of objects that are larger than a test can make them, in bytes.
         self.sizes: dict[str, int] = {}
@@ -35,15 +35,15 @@ class MemoryObjects(Objects):
     def put_new(self, name: str, data: bytes) -> None:
         """Create if absent."""
         with self._lock:
-            if name in self.held:
+            if name in self.stored:
                 raise AlreadyExists(name)
-            self.held[name] = data
+            self.stored[name] = data
             self.times[name] = self.clock()
 
     def get(self, name: str) -> bytes | None:
         """Read; what is too large for this test can't be read."""
         assert name not in self.sizes, f"{name} was read, and it fills the memory"
-        return self.held.get(name)
+        return self.stored.get(name)
 
     def entries(self, prefix: str) -> list[Entry]:
         """List."""
@@ -52,26 +52,26 @@ class MemoryObjects(Objects):
     def scan(self, prefix: str, after: str = "") -> Iterator[Entry]:
         """List, one after the other."""
         # A copy: another thread may put while this one lists.
-        for name in sorted(n for n in list(self.held) if n.startswith(prefix) and n > after):
-            if name in self.held:
-                size = self.sizes.get(name, len(self.held[name]))
+        for name in sorted(n for n in list(self.stored) if n.startswith(prefix) and n > after):
+            if name in self.stored:
+                size = self.sizes.get(name, len(self.stored[name]))
                 yield Entry(name, self.times.get(name, START), size)
 
     def children(self, prefix: str) -> list[str]:
         """List folders."""
-        rest = [name.removeprefix(prefix) for name in list(self.held) if name.startswith(prefix)]
+        rest = [name.removeprefix(prefix) for name in list(self.stored) if name.startswith(prefix)]
         return sorted({name.split("/")[0] for name in rest if "/" in name})
 
     def copy(self) -> "MemoryObjects":
         """Return another log with the same objects."""
         other = MemoryObjects(self.clock)
-        other.held, other.times = dict(self.held), dict(self.times)
+        other.stored, other.times = dict(self.stored), dict(self.times)
         other.sizes = dict(self.sizes)
         return other
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the records in the order in which they were put, all or those of one type."""
-        decoded = [decode(data, name) for name, data in list(self.held.items())]
+        decoded = [decode(data, name) for name, data in list(self.stored.items())]
         return [record for record in decoded if kind in {None, record["type"]}]
 
     def results(self) -> list[dict[str, Any]]:

@@ -103,13 +103,13 @@ def test_what_can_t_be_asked_for(world: World, query: str, code: str) -> None:
 def test_a_log_that_holds_nonsense(world: World) -> None:
     """Is not told as if it were whole: the object is named, and all others are shown."""
     filled(world)
-    name = sorted(world.objects.held)[1]
-    world.objects.held[name] = b"{}"
+    name = sorted(world.objects.stored)[1]
+    world.objects.stored[name] = b"{}"
     answer = ask(world, "GET", "/v1/audit")
     assert [row["key"] for row in answer.document["entries"]] == [f"key-{n}" for n in (4, 3, 2, 1)]
     assert name in answer.document["note"]
     assert "audit verify" in answer.document["note"]
-    del world.objects.held[name]
+    del world.objects.stored[name]
     assert "note" not in ask(world, "GET", "/v1/audit").document
 
 

@@ -88,8 +88,8 @@ def test_each_kind_of_spending_ends() -> None:
 @pytest.mark.parametrize("size", [None, MAX_OBJECT + 1, 2 << 30])
 def test_what_no_run_writes_is_not_read(log: MemoryObjects, size: int | None) -> None:
     """By its size in the listing, or by what comes of it."""
-    log.held["log/large"] = b"x" * (MAX_OBJECT + 1)
-    log.held["log/small"] = b"x" * MAX_OBJECT
+    log.stored["log/large"] = b"x" * (MAX_OBJECT + 1)
+    log.stored["log/small"] = b"x" * MAX_OBJECT
     bounded = BoundedLog(log, ReadBudget())
     assert bounded.get_listed(Entry("log/large", START, size)) is None
     assert bounded.passed_over == 1
@@ -99,7 +99,7 @@ def test_what_no_run_writes_is_not_read(log: MemoryObjects, size: int | None) ->
 
 def test_a_listing_ends(log: MemoryObjects) -> None:
     """A folder of very many objects is listed in part."""
-    log.held |= dict.fromkeys((f"log/{number:06}" for number in range(20_000)), b"")
+    log.stored |= dict.fromkeys((f"log/{number:06}" for number in range(20_000)), b"")
     bounded = BoundedLog(log, ReadBudget())
     assert len(bounded.entries("log/")) == 10_000
     assert bounded.passed_over == 1
@@ -144,7 +144,7 @@ def test_a_busy_hour_is_read_in_part(log: MemoryObjects, clock: Hands) -> None:
         writer = RunWriter(log, CONTEXT, clock)
         writer.intent([action()])
         writer.outcome([done()])
-        writer.close(Tail(saw={newest: digest(log.held[newest])} if newest else {}), [], {})
+        writer.close(Tail(saw={newest: digest(log.stored[newest])} if newest else {}), [], {})
         newest = f"{writer.prefix}999999.json"
         clock.pass_(seconds=5)
     tail = read_tail(log, clock.now)
@@ -161,7 +161,7 @@ def test_a_busy_hour_is_read_in_part(log: MemoryObjects, clock: Hands) -> None:
 def test_only_hours_of_runs_are_walked(log: MemoryObjects, clock: Hands, folder: str) -> None:
     """Not those to come, nor folders that no run makes."""
     write_run(log, clock)
-    log.held[f"log/{folder}/x"] = b""
+    log.stored[f"log/{folder}/x"] = b""
     assert list(hours(log, last=folder_at(START))) == [folder_at(START)]
 
 
@@ -182,14 +182,14 @@ def test_records_are_split_before_they_are_too_large(
     refs = writer.intent([{**action(f"key-{n}"), "why": "x" * length} for n in range(count)])
     writer.outcome(more)
     writer.close(Tail(), [], {})
-    assert all(len(data) <= MAX_OBJECT for data in log.held.values())
+    assert all(len(data) <= MAX_OBJECT for data in log.stored.values())
     for kind, member in (("recovery", "results"), ("intent", "actions"), ("outcome", "results")):
         found = [row["key"] for record in log.records(kind) for row in record[member]]
         assert found == [row["key"] for row in more]
     assert next(record["runs"] for record in log.records("recovery")) == runs
     for ref, row in zip(refs, more, strict=True):
         name = ref.partition("@")[0]
-        keys = [found["key"] for found in decode(log.held[name], name)["actions"]]
+        keys = [found["key"] for found in decode(log.stored[name], name)["actions"]]
         assert row["key"] in keys
 
 
@@ -210,7 +210,7 @@ def test_a_record_that_can_t_be_split_is_refused(log: MemoryObjects, clock: Hand
     writer = RunWriter(log, CONTEXT, clock)
     with pytest.raises(AuditUnavailable, match="larger than"):
         writer.intent([{**action(), "why": "x" * MAX_OBJECT}])
-    assert log.held == {}
+    assert log.stored == {}
 
 
 def test_a_long_message_stops_no_run(log: MemoryObjects, clock: Hands) -> None:

@@ -41,7 +41,7 @@ def test_history_does_not_hide_a_broken_record(log: MemoryObjects, clock: Hands)
     """It passes over what is no record, so that nobody can end it, and says so."""
     prefix = write_run(log, clock)
     write_run(log, clock, key="two-key")
-    log.held[f"{prefix}000001.json"] = b"{}"
+    log.stored[f"{prefix}000001.json"] = b"{}"
     for number in range(7):
         log.put_new(f"{prefix}{number + 900:06}.json", b"junk")
     passed_over = PassedOver()

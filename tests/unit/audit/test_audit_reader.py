@@ -59,9 +59,9 @@ def test_the_newest_closing_is_found(
         clock.now += apart
         assert closing(previous) in read_tail(log).saw
         prefix = write_run(log, clock)
-        saw = log.records()[-1]["saw"] if prefix == max(log.held)[: len(prefix)] else None
+        saw = log.records()[-1]["saw"] if prefix == max(log.stored)[: len(prefix)] else None
         if saw is not None:
-            assert saw[closing(previous)] == digest(log.held[closing(previous)])
+            assert saw[closing(previous)] == digest(log.stored[closing(previous)])
         previous = prefix
 
 
@@ -184,9 +184,9 @@ def test_junk_stops_no_run(log: MemoryObjects, clock: Hands, name: str) -> None:
         for data in JUNK_BYTES:
             other = log.copy()
             if before:
-                other.held[name] = data
+                other.stored[name] = data
             prefix = write_run(other, clock)
-            other.held[name] = data
+            other.stored[name] = data
             tail = read_tail(other)
             assert closing(prefix) in tail.saw
             assert unresolved_actions(tail) == []
@@ -209,7 +209,7 @@ def test_a_closing_that_no_run_writes_is_junk(
 ) -> None:
     """A record that looks like ours down to one field is read as nothing."""
     prefix = write_run(log, clock)
-    log.held[closing(prefix)] = edited_raw(log.held[closing(prefix)], changes)
+    log.stored[closing(prefix)] = edited_raw(log.stored[closing(prefix)], changes)
     tail = read_tail(log)
     assert tail.saw.keys() == {closing(prefix)}
     assert unresolved_actions(tail) == []

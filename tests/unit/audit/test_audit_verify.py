@@ -54,7 +54,7 @@ class Story:
     def anchor(self, label: str) -> str:
         """Return a closing record as ``--since`` takes it."""
         name = self.name(f"{label}/{CLOSING}")
-        return f"{name}@{digest(self.log.held[name])}"
+        return f"{name}@{digest(self.log.stored[name])}"
 
 
 CLOSED = ("first", "left", "right", "last")
@@ -77,7 +77,7 @@ def test_a_log_that_nobody_touched(story: Story) -> None:
     report = verify(story.log)
     assert (report.ok, report.problems) == (True, [])
     assert (report.objects, report.runs) == (len(OBJECTS), 6)
-    assert {story.name(label) for label in OBJECTS} == story.log.held.keys()
+    assert {story.name(label) for label in OBJECTS} == story.log.stored.keys()
     assert report.newest == story.anchor("last")
     (note,) = report.notes
     assert note.startswith(f"{story.runs['broken']} has no closing record")
@@ -125,7 +125,7 @@ def test_an_edit_is_named(story: Story, label: str, edit: Callable[[bytes], byte
     """
     anchor = story.anchor("last")
     name = story.name(label)
-    story.log.held[name] = edit(story.log.held[name])
+    story.log.stored[name] = edit(story.log.stored[name])
     if label == LAST and edit is rewritten:
         assert story.named() == set()
     else:
@@ -137,12 +137,12 @@ def test_an_edit_is_named(story: Story, label: str, edit: Callable[[bytes], byte
 def test_one_byte_is_enough(story: Story, label: str) -> None:
     """One byte changed anywhere is seen: the object is named, or its neighbour in the chain."""
     name = story.name(label)
-    data = story.log.held[name]
+    data = story.log.stored[name]
     anchor = story.anchor("last")
     for place in range(0, len(data), 7):
         changed = bytearray(data)
         changed[place] ^= 1
-        story.log.held[name] = bytes(changed)
+        story.log.stored[name] = bytes(changed)
         seen = story.named(anchor if label == LAST else None)
         assert name in seen, (place, bytes(changed[place - 9 : place + 9]))
 
@@ -152,7 +152,7 @@ def test_a_missing_object_is_named(story: Story, label: str) -> None:
     """Each object is missed, but the last closing record: that run seems to be running still."""
     anchor = story.anchor("last")
     name = story.name(label)
-    del story.log.held[name]
+    del story.log.stored[name]
     if label == LAST:
         assert story.named() == set()
         assert any(story.runs["last"] in note for note in verify(story.log).notes)
@@ -165,9 +165,9 @@ def test_a_missing_object_is_named(story: Story, label: str) -> None:
 def test_a_missing_run_is_named(story: Story, run: str) -> None:
     """A run that is gone is named by what later runs saw of it; the last one by ``since`` alone."""
     anchor = story.anchor("last")
-    gone = {name for name in story.log.held if name.startswith(story.runs[run])}
+    gone = {name for name in story.log.stored if name.startswith(story.runs[run])}
     for name in gone:
-        del story.log.held[name]
+        del story.log.stored[name]
     seen = story.named()
     if run == "last":
         assert seen == set()
@@ -183,14 +183,14 @@ def test_a_run_cut_short_is_named(story: Story, run: str) -> None:
     """A run without outcome and closing looks interrupted; what later runs saw gives it away."""
     anchor = story.anchor("last")
     for seq in ("000001", CLOSING):
-        del story.log.held[story.name(f"{run}/{seq}")]
+        del story.log.stored[story.name(f"{run}/{seq}")]
     assert story.named(anchor if run == "last" else None) == {story.name(f"{run}/{CLOSING}")}
 
 
 @pytest.mark.parametrize("other", ["first/000001", f"first/{CLOSING}", "left/000000", LAST])
 def test_two_objects_swapped_are_both_named(story: Story, other: str) -> None:
     """An object in another's place is not taken for it."""
-    held, one, two = story.log.held, story.name("first/000000"), story.name(other)
+    held, one, two = story.log.stored, story.name("first/000000"), story.name(other)
     held[one], held[two] = held[two], held[one]
     assert {one, two} <= story.named()
 
@@ -200,24 +200,24 @@ def test_a_renamed_object_is_named(label: str) -> None:
     """Under a free number of its own run, or another run's, an object is named."""
     for target in ("first/000007", "last/000007"):
         other = Story()
-        other.log.held[other.name(target)] = other.log.held.pop(other.name(label))
+        other.log.stored[other.name(target)] = other.log.stored.pop(other.name(label))
         assert other.name(target) in other.named()
 
 
 def test_added_objects_are_all_named(story: Story) -> None:
     """Objects that a run's closing record does not know are named, each of them."""
     run = story.runs["first"]
-    last = story.log.held[story.name("first/000001")]
+    last = story.log.stored[story.name("first/000001")]
     for seq in (2, 3):
         last = encode({**decode(last, "x"), "seq": seq, "prev_hash": digest(last)})
-        story.log.held[f"{run}{seq:06}.json"] = last
+        story.log.stored[f"{run}{seq:06}.json"] = last
     assert {f"{run}000002.json", f"{run}000003.json"} <= story.named()
 
 
 def test_what_is_no_object_is_named(story: Story) -> None:
     """A file that no run writes is named, wherever it lies."""
     names = {"log/junk", "log/2026/03/01/12/junk", f"{story.runs['first']}junk.json"}
-    story.log.held |= dict.fromkeys(names, b"junk")
+    story.log.stored |= dict.fromkeys(names, b"junk")
     assert story.named() == names
 
 
@@ -226,7 +226,7 @@ def test_a_copied_run_is_named(story: Story) -> None:
     old = story.runs["first"]
     copy = old.replace(old.split("/")[-2], new_run_id())
     for seq in ("000000", "000001", CLOSING):
-        story.log.held[f"{copy}{seq}.json"] = story.log.held[f"{old}{seq}.json"]
+        story.log.stored[f"{copy}{seq}.json"] = story.log.stored[f"{old}{seq}.json"]
     assert story.named() == {f"{copy}{seq}.json" for seq in ("000000", "000001", CLOSING)}
 
 

@@ -37,11 +37,11 @@ def checked(log: MemoryObjects, clock: Hands) -> Report:
 
 def added_to(log: MemoryObjects, prefix: str, seq: int) -> str:
     """Add a record to a run as its writer would have, and return the object's name."""
-    before = log.held[f"{prefix}{seq - 1:06}.json"]
+    before = log.stored[f"{prefix}{seq - 1:06}.json"]
     record = {**decode(before, "x"), "type": "outcome", "seq": seq, "prev_hash": digest(before)}
     record.pop("actions", None)
     name = f"{prefix}{seq:06}.json"
-    log.held[name] = encode({**record, "results": [done("other-key")]})
+    log.stored[name] = encode({**record, "results": [done("other-key")]})
     return name
 
 
@@ -72,7 +72,7 @@ def test_a_closing_record_added_to_a_recovered_run_is_named(
     began = clock.now
     clock.pass_(hours=3)
     write_run(log, clock)
-    hashes = [digest(log.held[f"{prefix}00000{seq}.json"]) for seq in (0, 1)]
+    hashes = [digest(log.stored[f"{prefix}00000{seq}.json"]) for seq in (0, 1)]
     Forger(log, began + after).closing(prefix, objects=hashes, prev_hash=hashes[-1])
     report = verify(log, now=clock.now + 3 * DAY)
     assert {p.name for p in report.problems} == {f"{prefix}999999.json"}
@@ -97,10 +97,10 @@ def test_a_slow_run_that_ended_after_all_is_no_problem(log: MemoryObjects, clock
 def test_a_gap_is_one_problem(log: MemoryObjects, clock: Hands, first: int, last: int) -> None:
     """However many numbers are missing."""
     prefix = write_run(log, clock, closing=False)
-    held = [log.held.pop(f"{prefix}00000{seq}.json") for seq in (0, 1)]
+    held = [log.stored.pop(f"{prefix}00000{seq}.json") for seq in (0, 1)]
     for seq in range(min(first, 2)):
-        log.held[f"{prefix}{seq:06}.json"] = held[seq]
-    log.held[f"{prefix}{last + 1:06}.json"] = b"x"
+        log.stored[f"{prefix}{seq:06}.json"] = held[seq]
+    log.stored[f"{prefix}{last + 1:06}.json"] = b"x"
     report = checked(log, clock)
     missing = [p for p in report.problems if p.what.startswith("is missing")]
     assert [p.name for p in missing] == [f"{prefix}{first:06}.json"]
@@ -116,7 +116,7 @@ def test_objects_at_the_end_of_the_numbers_make_a_short_report(
         write_run(log, clock, closing=False),
         Forger(log, clock.now).folder(),
     ):
-        log.held[f"{prefix}999998.json"] = b"x"
+        log.stored[f"{prefix}999998.json"] = b"x"
     report = checked(log, clock)
     assert len([p for p in report.problems if p.name.endswith("999998.json")]) >= 3
     assert len(json.dumps(report.to_dict())) < 5_000
@@ -129,7 +129,7 @@ def test_an_object_larger_than_a_record_is_named_unread(
     """Its size in the listing is enough; and where a listing has none, a part of it is."""
     write_run(log, clock)
     name = f"{Forger(log, clock.now).folder()}{seq}.json"
-    log.held[name] = b"x" * (MAX_OBJECT + 1)
+    log.stored[name] = b"x" * (MAX_OBJECT + 1)
     for size in (2 << 30, None):
         if size is None:
             log.sizes.clear()
@@ -162,7 +162,7 @@ def test_more_than_a_run_writes_is_named(
 def test_many_problems_of_a_kind_are_counted(log: MemoryObjects, clock: Hands) -> None:
     """The first are named, and the report says how many more there are."""
     for number in range(10_000):
-        log.held[f"log/junk-{number:05}"] = b""
+        log.stored[f"log/junk-{number:05}"] = b""
     report = checked(log, clock)
     assert len(report.problems) == 51
     assert "9,950 more" in report.problems[-1].what
@@ -200,7 +200,7 @@ def peak(runs: int) -> int:
         writer.outcome([done(new=f"v{number}")])
         writer.close(Tail(saw=saw), [], {})
         name = f"{writer.prefix}999999.json"
-        saw = {name: digest(log.held[name])}
+        saw = {name: digest(log.stored[name])}
         clock.pass_(minutes=10)
     tracemalloc.start()
     try:

@@ -55,7 +55,7 @@ def test_an_anchor_of_another_hash(log: MemoryObjects, clock: Hands) -> None:
     prefix = write_run(log, clock)
     kept = anchor(log, prefix)
     name = f"{prefix}999999.json"
-    log.held[name] = edited(log.held[name], counts={"rotated": 2})
+    log.stored[name] = edited(log.stored[name], counts={"rotated": 2})
     assert verify(log).ok
     assert {p.name for p in verify(log, since=kept).problems} == {name}
 
@@ -67,8 +67,8 @@ def test_an_anchor_that_is_gone(log: MemoryObjects, clock: Hands, later: int) ->
     clock.pass_(hours=2)
     prefix = write_run(log, clock)
     kept = anchor(log, prefix)
-    for name in [name for name in log.held if name.startswith(prefix)]:
-        del log.held[name]
+    for name in [name for name in log.stored if name.startswith(prefix)]:
+        del log.stored[name]
     for _ in range(later):
         clock.pass_(hours=3)
         write_run(log, clock)
@@ -78,7 +78,7 @@ def test_an_anchor_that_is_gone(log: MemoryObjects, clock: Hands, later: int) ->
 def test_an_anchor_and_an_emptied_log(log: MemoryObjects, clock: Hands) -> None:
     """A log that is gone altogether is seen."""
     kept = anchor(log, write_run(log, clock))
-    log.held.clear()
+    log.stored.clear()
     assert not verify(log, since=kept).ok
 
 
@@ -172,8 +172,8 @@ def test_an_altered_intent_does_not_stop_the_check(log: MemoryObjects, clock: Ha
     name = f"{prefix}000000.json"
     actions: object
     for actions in ([{"key": "some-key", "kind": "rotate", "base": 7}], [7], 7, {}):
-        record = {**decode(log.held[f"{prefix}000001.json"], "x"), "type": "intent", "seq": 0}
-        log.held[name] = encode({**record, "actions": actions})
+        record = {**decode(log.stored[f"{prefix}000001.json"], "x"), "type": "intent", "seq": 0}
+        log.stored[name] = encode({**record, "actions": actions})
         report = verify(log, [a_key(version(VersionState.CURRENT, "v1"))])
         assert name in {p.name for p in report.problems}
         assert len(report.findings) == 1

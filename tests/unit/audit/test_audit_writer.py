@@ -28,14 +28,14 @@ def test_records_are_numbered_and_chained(log: MemoryObjects) -> None:
     clock.pass_(minutes=3)
     writer.outcome([done()])
     writer.close(Tail(), [], {"rotated": 1})
-    names = sorted(log.held)
+    names = sorted(log.stored)
     assert names == [f"{writer.prefix}{seq:06}.json" for seq in (0, 1, 2, CLOSING_SEQ)]
     assert writer.prefix == f"log/2026/03/01/12/{writer.run_id}/"
     records = log.records()
     assert [r["type"] for r in records] == ["recovery", "intent", "outcome", "closing"]
     assert [r["seq"] for r in records] == [0, 1, 2, CLOSING_SEQ]
     assert {r["run"] for r in records} == {writer.run_id}
-    hashes = [digest(log.held[name]) for name in names]
+    hashes = [digest(log.stored[name]) for name in names]
     assert [r["prev_hash"] for r in records] == [None, *hashes[:3]]
     assert records[3]["objects"] == hashes[:3]
     assert [r["time"][14:16] for r in records] == ["00", "00", "03", "03"]
@@ -61,7 +61,7 @@ def test_a_run_stays_in_the_hour_it_began(log: MemoryObjects) -> None:
     writer.intent([action()])
     clock.pass_(minutes=2)
     writer.close(Tail(), [], {})
-    assert {name[: len("log/2026/12/31/23/")] for name in log.held} == {"log/2026/12/31/23/"}
+    assert {name[: len("log/2026/12/31/23/")] for name in log.stored} == {"log/2026/12/31/23/"}
     assert log.records()[1]["time"].startswith("2027-01-01T00:01")
 
 
@@ -73,10 +73,10 @@ def test_the_closing_record_holds_what_the_run_saw(log: MemoryObjects) -> None:
     second = write_run(log, clock, closing=False)
     clock.pass_(minutes=1)
     third = write_run(log, clock, unresolved=({**action(), "at": "2026-03-01T12:02:00Z"},))
-    closing = decode(log.held[f"{third}999999.json"], "x")
-    assert closing["saw"] == {f"{first}999999.json": digest(log.held[f"{first}999999.json"])}
+    closing = decode(log.stored[f"{third}999999.json"], "x")
+    assert closing["saw"] == {f"{first}999999.json": digest(log.stored[f"{first}999999.json"])}
     assert closing["open"] == {
-        second: [digest(log.held[f"{second}00000{seq}.json"]) for seq in (0, 1)]
+        second: [digest(log.stored[f"{second}00000{seq}.json"]) for seq in (0, 1)]
     }
     assert [row["key"] for row in closing["unresolved"]] == ["some-key"]
     assert closing["counts"] == {"rotated": 1}
@@ -129,7 +129,7 @@ def test_anybody_elses_object_is_a_conflict(log: MemoryObjects) -> None:
     log.put_new(f"{writer.prefix}000000.json", b"theirs")
     with pytest.raises(AuditUnavailable, match=f"{writer.run_id}/000000.json exists"):
         writer.intent([action()])
-    assert log.held == {f"{writer.prefix}000000.json": b"theirs"}
+    assert log.stored == {f"{writer.prefix}000000.json": b"theirs"}
 
 
 def test_two_writers_never_share_a_folder(log: MemoryObjects) -> None:

@@ -77,7 +77,7 @@ class Place(MemoryObjects):
 
     def put_new(self, name: str, data: bytes) -> None:
         """End so, or write over it."""
-        assert self.held[name] == data, "only what is there is put"
+        assert self.stored[name] == data, "only what is there is put"
         if self.end is not None:
             raise self.end
 
@@ -103,19 +103,19 @@ def silent(error: AuditUnavailable) -> AuditUnavailable:
 def test_create_if_absent(end: Exception | None, status: Status, words: str) -> None:
     """Only a refusal for the object that is there proves it; nothing new is ever written."""
     place = Place()
-    place.held["n"] = b"{}"
+    place.stored["n"] = b"{}"
     place.end = end
     found = create_if_absent(place, "n", "log", NEEDS)
     assert (found.status, found.name) == (status, "log: create if absent")
     assert words in found.found
-    assert place.held == {"n": b"{}"}
+    assert place.stored == {"n": b"{}"}
 
 
 @pytest.mark.parametrize("data", [b"<html>", b"", b'{"half', b"[1]", b"[" * 100_000])
 def test_only_our_own_object_is_put_again(data: bytes) -> None:
     """What a proxy sent in its place is not, not even where the condition would be ignored."""
     place = Place()
-    place.held["n"] = data
+    place.stored["n"] = data
     place.put_new = pytest.fail  # type: ignore[assignment, method-assign]  # it must not be called
     found = create_if_absent(place, "n", "log", NEEDS)
     assert found.status is Status.UNKNOWN

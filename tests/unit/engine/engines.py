@@ -128,12 +128,12 @@ class World:
 
     def records(self, kind: str | None = None) -> list[dict[str, Any]]:
         """Return the records in the order in which they were written."""
-        found = [decode(data, name) for name, data in list(self.objects.held.items())]
+        found = [decode(data, name) for name, data in list(self.objects.stored.items())]
         return [record for record in found if kind in {None, record["type"]}]
 
     def clear_log(self) -> None:
         """Forget what the setting up has written."""
-        self.objects.held.clear()
+        self.objects.stored.clear()
         self.log.puts = 0
 
     def count(self, key_id: str) -> int:

@@ -51,12 +51,12 @@ def leaked(world: World, after: timedelta = HOUR) -> str:
 
 def closing_of(world: World, run_id: str | None) -> str:
     """Return the name of a run's closing record."""
-    return next(n for n in world.objects.held if f"/{run_id}/999999" in n)
+    return next(n for n in world.objects.stored if f"/{run_id}/999999" in n)
 
 
 def newest(world: World) -> str:
     """Return the name of the closing record that was written last."""
-    return [name for name in world.objects.held if name.endswith("999999.json")][-1]
+    return [name for name in world.objects.stored if name.endswith("999999.json")][-1]
 
 
 def forger(world: World, after: timedelta) -> Forger:
@@ -66,15 +66,15 @@ def forger(world: World, after: timedelta) -> Forger:
 
 def silent_about_all(world: World, after: timedelta) -> None:
     """Say that every closing record was seen, and nothing is unresolved."""
-    names = [name for name in world.objects.held if name.endswith("999999.json")]
-    saw = {name: digest(world.objects.held[name]) for name in names}
+    names = [name for name in world.objects.stored if name.endswith("999999.json")]
+    saw = {name: digest(world.objects.stored[name]) for name in names}
     forger(world, after).closing(saw=saw)
 
 
 def silent_about_the_last(world: World, after: timedelta) -> None:
     """The same, about the newest one alone."""
     name = newest(world)
-    forger(world, after).closing(saw={name: digest(world.objects.held[name])})
+    forger(world, after).closing(saw={name: digest(world.objects.stored[name])})
 
 
 def empty(world: World, after: timedelta) -> None:
@@ -151,7 +151,9 @@ def say_it_is_done(world: World, prefix: str) -> None:
 
 def say_it_is_recovered(world: World, prefix: str) -> None:
     """Report the run as one that another run recovered."""
-    hashes = [digest(data) for name, data in world.objects.held.items() if name.startswith(prefix)]
+    hashes = [
+        digest(data) for name, data in world.objects.stored.items() if name.startswith(prefix)
+    ]
     forger(world, HOUR).closing(open={prefix: hashes})
 
 
@@ -197,13 +199,13 @@ def unknown_intent(_world: World, action: dict[str, Any]) -> dict[str, Any]:
 
 def other_hash(world: World, action: dict[str, Any]) -> dict[str, Any]:
     """Name one that is there by another hash."""
-    intent = next(name for name in world.objects.held if name.endswith("000000.json"))
+    intent = next(name for name in world.objects.stored if name.endswith("000000.json"))
     return {**action, "intent": f"{intent}@{NOBODY}"}
 
 
 def other_action(world: World, action: dict[str, Any]) -> dict[str, Any]:
     """Name one that is there and intends something else."""
-    intent = next(name for name in world.objects.held if name.endswith("000000.json"))
+    intent = next(name for name in world.objects.stored if name.endswith("000000.json"))
     return {**action, "intent": named(world.objects, intent)}
 
 
@@ -215,7 +217,7 @@ def a_run_of_ours(world: World, action: dict[str, Any]) -> dict[str, Any]:
 
 def no_intent(world: World, action: dict[str, Any]) -> dict[str, Any]:
     """Name an outcome."""
-    name = next(name for name in world.objects.held if name.endswith("000001.json"))
+    name = next(name for name in world.objects.stored if name.endswith("000001.json"))
     return {**action, "intent": named(world.objects, name)}
 
 
@@ -285,7 +287,7 @@ def test_an_older_version_s_revocation_is_honoured(world: World, *, named_run: b
     prefix = action.pop("intent").rpartition("/")[0] + "/"
     if named_run:
         action["of_run"] = prefix
-    world.objects.held[name] = edited(world.objects.held[name], unresolved=[action])
+    world.objects.stored[name] = edited(world.objects.stored[name], unresolved=[action])
     for hours in (26, 50, 74):
         # Older versions passed it on as it was.
         forger(world, HOUR * hours).closing(unresolved=[action])
@@ -308,7 +310,7 @@ def test_who_lies_about_another_is_named_and_not_the_other(world: World) -> None
     assert {problem.name for problem in problems} == {f"{liar}999999.json"}
     for record in world.records("closing")[-2:]:
         assert record["open"].get(writer.prefix) == [
-            digest(world.objects.held[f"{writer.prefix}000000.json"])
+            digest(world.objects.stored[f"{writer.prefix}000000.json"])
         ]
 
 

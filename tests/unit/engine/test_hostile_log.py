@@ -50,15 +50,15 @@ class HostileWorld(World):
 
     def names_of(self, run_id: str) -> list[str]:
         """Return the names of a run's objects."""
-        return [name for name in self.objects.held if f"/{run_id}/" in name]
+        return [name for name in self.objects.stored if f"/{run_id}/" in name]
 
     def records_of(self, run_id: str) -> list[dict[str, Any]]:
         """Return a run's records."""
-        return [json.loads(self.objects.held[name]) for name in self.names_of(run_id)]
+        return [json.loads(self.objects.stored[name]) for name in self.names_of(run_id)]
 
     def hash_of(self, name: str) -> str:
         """Return the hash of an object that is there."""
-        return digest(self.objects.held[name])
+        return digest(self.objects.stored[name])
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_verify_names_it_in_a_short_report(
     world.run()
     after = verify(world.objects, world.store.inventory(), now=world.now + DAY)
     assert {f.status for f in after.findings} <= {"confirmed", "unconfirmed"}
-    mine = {name for name, data in world.objects.held.items() if b'"manual"' in data[-200:]}
+    mine = {name for name, data in world.objects.stored.items() if b'"manual"' in data[-200:]}
     assert not mine & {problem.name for problem in after.problems}, "an honest run is named"
 
 
@@ -116,7 +116,9 @@ def test_nothing_forged_is_passed_on(world: HostileWorld, attack: Callable[[Forg
     for action in closing["unresolved"]:
         name, _, hashed = action["intent"].partition("@")
         assert world.hash_of(name) == hashed
-    assert max(len(world.objects.held[n]) for n in world.names_of(str(summary.run_id))) < MAX_OBJECT
+    assert (
+        max(len(world.objects.stored[n]) for n in world.names_of(str(summary.run_id))) < MAX_OBJECT
+    )
 
 
 class Slow(Counted):

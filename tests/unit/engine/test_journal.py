@@ -62,22 +62,22 @@ def left_open(log: MemoryObjects, clock: Hands, **action: str | None) -> str:
 
 def recovered(log: MemoryObjects, clock: Hands, store: LocalStore) -> list[Mapping[str, Any]]:
     """Recover as a run does, close, and return what was written about earlier actions."""
-    before = set(log.held)
+    before = set(log.stored)
     journal = Journal.begin(log, CONTEXT, clock)
     journal.recover(store)
     journal.close({})
     new = [record for record in log.records() if record["run"] == journal.run_id]
-    assert set(log.held) - before
+    assert set(log.stored) - before
     return [row for record in new if record["type"] == "recovery" for row in record["results"]]
 
 
 def test_nothing_is_written_before_it_must(log: MemoryObjects, clock: Hands) -> None:
     """Beginning only reads; recovering an orderly log writes nothing."""
     write_run(log, clock)
-    count = len(log.held)
+    count = len(log.stored)
     journal = Journal.begin(log, CONTEXT, clock)
     assert journal.interrupted() == {}
-    assert len(log.held) == count
+    assert len(log.stored) == count
 
 
 @pytest.mark.parametrize("kind", ["rotate", "finish", "rollback"])

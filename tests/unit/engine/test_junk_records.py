@@ -38,7 +38,7 @@ class Honest:
         world.run(timedelta(hours=1), keys=["other-key"])
         self.now = datetime.now(UTC) + DUE
         self.objects = world.objects.copy()
-        self.names = sorted(self.objects.held)
+        self.names = sorted(self.objects.stored)
         self.versions = [v.id for key in world.store.inventory() for v in key.versions]
         world.store.close()
 
@@ -71,7 +71,7 @@ def junk(honest: Honest) -> st.SearchStrategy[list[tuple[str, bytes]]]:
         "log/{}".format, st.sampled_from(["x", "9999/99/99/99/x", "2026/", "a/b"])
     )
     refs = st.builds("{}@{}".format, names, st.just(f"sha256:{'0' * 64}"))
-    real = st.sampled_from([f"{n}@{digest(honest.objects.held[n])}" for n in honest.names])
+    real = st.sampled_from([f"{n}@{digest(honest.objects.stored[n])}" for n in honest.names])
     times = st.sampled_from([*TIMES, format_time(honest.now), format_time(honest.now - DUE)])
     scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=5) | times
     anything = st.recursive(
@@ -146,7 +146,7 @@ def test_junk_changes_nothing(honest: Honest, data: st.DataObject) -> None:
     """The two keys are rotated and no other, within the bounds; and verification never raises."""
     log = honest.objects.copy()
     for name, junked in data.draw(junk(honest)):
-        log.held.setdefault(name, junked)
+        log.stored.setdefault(name, junked)
     counted = Counted(log)
     with honest.store() as store:
         adapter = CloudKMSAdapter(store)

@@ -79,7 +79,7 @@ def test_an_emergency_names_keys_and_says_why(
     """Else nothing is changed, and nothing written."""
     with pytest.raises(ConfigError, match=words):
         world.run(compromised=True, **options)
-    assert (world.objects.held, world.store.changes) == ({}, [])
+    assert (world.objects.stored, world.store.changes) == ({}, [])
     assert world.run(compromised=True, keys=["some-key"], dry_run=True).actions
 
 
@@ -88,5 +88,5 @@ def test_a_pause_stops_runs_and_no_plans(world: World, monkeypatch: pytest.Monke
     monkeypatch.setenv("DAENA_KMS_PAUSED", "true")
     with pytest.raises(Paused):
         world.run()
-    assert (world.objects.held, world.store.changes) == ({}, [])
+    assert (world.objects.stored, world.store.changes) == ({}, [])
     assert world.run(dry_run=True).actions

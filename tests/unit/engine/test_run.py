@@ -173,7 +173,7 @@ def test_a_failing_key_does_not_stop_the_others(world: World) -> None:
     summary = world.run()
     assert (summary.rotated, summary.failed) == (["a-key", "c-key"], ["b-key"])
     assert "an unexpected RuntimeError" in str(summary.errors["b-key"])
-    assert canary not in str(summary.to_dict()) + repr(summary) + repr(world.objects.held)
+    assert canary not in str(summary.to_dict()) + repr(summary) + repr(world.objects.stored)
     assert summary.errors["b-key"].__cause__ is summary.errors["b-key"].__context__ is None
     assert summary.overdue == 1
     world.store.before = lambda _name, _key: None
@@ -206,7 +206,7 @@ def test_no_value_is_in_the_log_or_the_summary(world: World) -> None:
     values = [world.adapter.get_key("due-key")]
     summary = world.run()
     values.append(world.adapter.get_key("due-key"))
-    shown = repr(world.objects.held) + repr(summary) + str(summary.to_dict())
+    shown = repr(world.objects.stored) + repr(summary) + str(summary.to_dict())
     assert not [value for value in values if value in shown]
 
 

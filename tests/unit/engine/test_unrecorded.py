@@ -24,7 +24,7 @@ class Torn(MemoryObjects):
 
     def __init__(self, log: MemoryObjects) -> None:
         super().__init__()
-        self.held = log.held
+        self.stored = log.stored
         self._written = False
 
     def put_new(self, name: str, data: bytes) -> None:

@@ -72,7 +72,7 @@ def test_bad_input_changes_nothing(service: Service, how: str) -> None:
     with pytest.raises(kind, match=words) as caught:
         call(service.kms)
     assert caught.value.todo
-    assert service.memory.held == {}
+    assert service.memory.stored == {}
     assert service.adapter.list_keys() == []
 
 
@@ -81,7 +81,7 @@ def test_the_value_as_the_operator(service: Service) -> None:
     kms = service.open(operator=VALUE)
     with pytest.raises(ConfigError, match="its operator contains the value itself"):
         kms.record_rotation(VALUE, "some-key")
-    assert service.memory.held == {}
+    assert service.memory.stored == {}
 
 
 def test_a_log_that_can_t_be_written_stops_it(service: Service) -> None:
@@ -120,11 +120,11 @@ def test_nonsense_among_the_manifests_is_found_before_a_value_is_stored(
     )
     for number in range(102, 202):
         service.memory.put_new(f"manifests/{number:012}.json", nonsense)
-    objects = len(service.memory.held)
+    objects = len(service.memory.stored)
     with pytest.raises(AuditUnavailable, match=r"last 100 objects in .* are not manifests"):
         service.kms.record_rotation("one-more-value", "some-key")
     assert fingerprint(service.adapter.get_key("some-key")) == fingerprint("another-value")
-    assert len(service.memory.held) == objects
+    assert len(service.memory.stored) == objects
 
 
 def test_a_manifest_that_can_t_be_written_is_told_with_what_happened(service: Service) -> None:
@@ -223,15 +223,15 @@ def test_an_import_is_whole_or_nothing(service: Service, tmp_path: Path) -> None
     write_old(tmp_path / "old", old)
     with pytest.raises(ManifestInvalid, match="signature"):
         service.kms.import_manifests(tmp_path / "old", "wrong")
-    assert service.memory.held == {}
+    assert service.memory.stored == {}
     assert service.kms.import_manifests(tmp_path / "old", "secret") == 3
     assert service.kms.verify_chain()
     assert service.kms.verify_chain(hmac_key="secret")
     assert service.kms.verify_manifest(old[1], hmac_key="secret")
-    held = dict(service.memory.held)
+    held = dict(service.memory.stored)
     with pytest.raises(ConfigError, match="holds other manifests already"):
         service.kms.import_manifests(tmp_path / "old", "secret")
-    assert service.memory.held == held
+    assert service.memory.stored == held
 
 
 def test_the_time_is_the_caller_s(tmp_path: Path) -> None:
@@ -258,5 +258,5 @@ def test_nothing_shows_a_value(service: Service) -> None:
     record = service.kms.record_rotation(VALUE, "some-key")
     manifest = service.kms.load_last_manifest()
     assert manifest is not None
-    shown = [record, service.kms, manifest, manifest.to_dict(), service.memory.held]
+    shown = [record, service.kms, manifest, manifest.to_dict(), service.memory.stored]
     assert VALUE not in "".join(map(repr, shown))

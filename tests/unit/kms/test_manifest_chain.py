@@ -29,7 +29,7 @@ def test_they_follow_each_other() -> None:
     found = list(chain.manifests())
     assert [manifest.seq for manifest in found] == [1, 2, 3]
     assert [m.prev_manifest_hash for m in found] == [None, *(m.manifest_hash for m in found[:2])]
-    assert sorted(objects.held) == [f"manifests/00000000000{n}.json" for n in (1, 2, 3)]
+    assert sorted(objects.stored) == [f"manifests/00000000000{n}.json" for n in (1, 2, 3)]
     assert chain.end().manifest == found[2]
 
 
@@ -64,7 +64,7 @@ def test_a_lost_answer_is_found_again() -> None:
 
     chain = Chain(Twice(inner))
     entry = attest(one_signer(), chain, rotation())
-    assert (entry.manifest.seq, len(inner.held)) == (1, 1)
+    assert (entry.manifest.seq, len(inner.stored)) == (1, 1)
 
 
 def test_the_loser_goes_on_after_the_winner() -> None:
@@ -86,8 +86,8 @@ def test_the_loser_goes_on_after_the_winner() -> None:
 def test_nonsense_in_the_way_stops_nobody() -> None:
     """A name that is taken by no manifest is passed over, and named by the verification."""
     chain, objects = chain_of(2)
-    objects.held["manifests/000000000003.json"] = b"nonsense"
-    objects.held["manifests/999999999999.json"] = b"nonsense"
+    objects.stored["manifests/000000000003.json"] = b"nonsense"
+    objects.stored["manifests/999999999999.json"] = b"nonsense"
     assert chain.end().number == 2
     made = add(chain)
     assert made.seq == 4
@@ -98,14 +98,14 @@ def test_nonsense_in_the_way_stops_nobody() -> None:
 def test_one_that_was_moved_is_no_end() -> None:
     """The end is the last manifest that stands under its own number."""
     chain, objects = chain_of(2)
-    objects.held["manifests/000000000007.json"] = objects.held["manifests/000000000001.json"]
+    objects.stored["manifests/000000000007.json"] = objects.stored["manifests/000000000001.json"]
     assert chain.end().number == 2
 
 
 def test_a_hole_is_not_filled() -> None:
     """What was deleted stays missing: the next goes to the end."""
     chain, objects = chain_of(4)
-    del objects.held["manifests/000000000002.json"]
+    del objects.stored["manifests/000000000002.json"]
     assert add(chain).seq == 5
     report = verify_chain(chain, public_key=KEY)
     assert [p.name for p in report.problems] == ["manifests/000000000002.json"]
@@ -115,8 +115,8 @@ def test_a_hole_is_not_filled() -> None:
 def test_a_number_far_ahead_stops_nobody(number: int) -> None:
     """One manifest in the right form, by whoever may add objects: it is named, and passed over."""
     chain, objects = chain_of(1)
-    raw = json.loads(objects.held["manifests/000000000001.json"])
-    objects.held[chain.name(number)] = encode(resigned(raw, signer(), seq=number))
+    raw = json.loads(objects.stored["manifests/000000000001.json"])
+    objects.stored[chain.name(number)] = encode(resigned(raw, signer(), seq=number))
     assert [add(chain).seq, add(chain).seq] == [2, 3]
     problems = verify_chain(chain, public_key=KEY).problems
     assert [p.name for p in problems] == [chain.name(4), chain.name(number)]
@@ -127,7 +127,7 @@ def test_numbers_that_are_cut_out_are_not_filled() -> None:
     """Who deletes some of the middle has the next one follow the end all the same."""
     chain, objects = chain_of(5)
     for number in (2, 3):
-        del objects.held[chain.name(number)]
+        del objects.stored[chain.name(number)]
     assert add(chain).seq == 6
 
 
@@ -210,8 +210,8 @@ def test_more_nonsense_is_found_before_anything_is_done(
 def test_a_broken_one_is_named_when_they_are_read() -> None:
     """Reading goes as far as it is right."""
     chain, objects = chain_of(3)
-    objects.held["manifests/README"] = b"x"
-    objects.held["manifests/000000000002.json"] = b"x"
+    objects.stored["manifests/README"] = b"x"
+    objects.stored["manifests/000000000002.json"] = b"x"
     read = chain.manifests()
     assert next(read).seq == 1
     with pytest.raises(ManifestInvalid, match=r"000000000002.json: it is not a manifest"):
@@ -227,7 +227,7 @@ def test_what_goes_while_it_is_read_is_no_manifest() -> None:
 
     _, objects = chain_of(3)
     ghost = Ghost()
-    ghost.held = objects.held
+    ghost.stored = objects.stored
     report = verify_chain(Chain(ghost), public_key=KEY)
     assert [p.name for p in report.problems] == ["manifests/000000000002.json"]
 
@@ -280,7 +280,7 @@ def test_a_chain_is_begun_with_old_ones_once() -> None:
     with pytest.raises(ConfigError, match="holds other manifests already"):
         chain.fill(old_chain("key", 3))
     add(chain)
-    held = dict(objects.held)
+    held = dict(objects.stored)
     with pytest.raises(ConfigError, match="Import before the first rotation"):
         chain.fill(old)
-    assert objects.held == held
+    assert objects.stored == held

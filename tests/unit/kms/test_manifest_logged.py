@@ -74,7 +74,7 @@ def test_rotations_under_way_are_no_problem(service: Service, moment: int) -> No
 @pytest.mark.parametrize("name", [FIRST, SECOND, THIRD])
 def test_a_manifest_cut_off_is_missed(service: Service, name: str) -> None:
     """The log names it: nothing has to be kept elsewhere for that."""
-    del service.memory.held[name]
+    del service.memory.stored[name]
     assert (name, "is missing, but the audit log names it") in wrong(service)
     problems = verify(service.log).problems
     assert [p.name for p in problems] == [name]
@@ -83,9 +83,9 @@ def test_a_manifest_cut_off_is_missed(service: Service, name: str) -> None:
 
 def test_a_manifest_rewritten_by_who_holds_the_key(service: Service) -> None:
     """Its signature is right, and the log knows better."""
-    raw = json.loads(service.memory.held[THIRD])
+    raw = json.loads(service.memory.stored[THIRD])
     forged = resigned(raw, one_signer(), operator="mallory")
-    service.memory.held[THIRD] = encode_manifest(forged)
+    service.memory.stored[THIRD] = encode_manifest(forged)
     assert (THIRD, "was changed: the audit log names another hash") in wrong(service)
     assert (
         verify(service.log).problems[0].what
@@ -123,14 +123,14 @@ def test_one_of_a_rotation_made_elsewhere_without_a_row(service: Service) -> Non
 )
 def test_a_row_that_says_otherwise(service: Service, field: str, value: Any, said: str) -> None:
     """Where the log's row differs from the manifest that it names, both are in question."""
-    for name, data in service.memory.held.items():
+    for name, data in service.memory.stored.items():
         record = decode(data, name) if name.startswith("log/") else {}
         for row in record.get("results", ()):
             if str(row.get("manifest", "")).startswith(SECOND):
                 row[field] = value
                 if value is None:
                     del row[field]
-                service.memory.held[name] = encode(record)
+                service.memory.stored[name] = encode(record)
                 assert verify(service.log).problems
     assert [name for name, _ in wrong(service)] == [SECOND]
     assert f"names another {said} than the audit log's run" in wrong(service)[0][1]
@@ -138,22 +138,22 @@ def test_a_row_that_says_otherwise(service: Service, field: str, value: Any, sai
 
 def test_a_row_moved_to_another_run(service: Service) -> None:
     """The manifest names the run that it belongs to."""
-    raw = json.loads(service.memory.held[SECOND])
-    assert raw["run"] != json.loads(service.memory.held[FIRST])["run"]
-    for name, data in list(service.memory.held.items()):
+    raw = json.loads(service.memory.stored[SECOND])
+    assert raw["run"] != json.loads(service.memory.stored[FIRST])["run"]
+    for name, data in list(service.memory.stored.items()):
         if raw["run"] in name:
             record = json.loads(data)
             record["run"] = "ab" * 16
-            service.memory.held[name] = encode(record)
+            service.memory.stored[name] = encode(record)
     assert "names another run" in wrong(service)[0][1]
 
 
 def test_broken_records_are_left_to_the_log_s_own_verification(service: Service) -> None:
     """They stop nothing here; what they named is then unknown to the log."""
-    for name in list(service.memory.held):
+    for name in list(service.memory.stored):
         if name.startswith("log/"):
-            service.memory.held[name] = b"nonsense"
-    service.memory.held[FIRST] = b"nonsense"
+            service.memory.stored[name] = b"nonsense"
+    service.memory.stored[FIRST] = b"nonsense"
     found = wrong(service)
     assert (FIRST, "is not a manifest") in found
     assert (SECOND, "attests a rotation that is not in the audit log") in found
@@ -191,7 +191,7 @@ def test_a_rotation_that_was_interrupted_after_its_manifest(tmp_path: Path) -> N
 
 def test_a_name_that_leads_out_of_the_log_is_no_record(service: Service) -> None:
     """Whoever may add records can't make a reader get what lies elsewhere."""
-    for name, data in list(service.memory.held.items()):
+    for name, data in list(service.memory.stored.items()):
         if name.startswith("log/") and b'"manifest"' in data:
             record = json.loads(data)
             for bad in ("../../etc/passwd@sha256:" + "0" * 64, "x", 7, [FIRST]):

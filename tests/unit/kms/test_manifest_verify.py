@@ -33,48 +33,48 @@ def name(number: int) -> str:
 
 def edit(objects: MemoryObjects, number: int, **changes: object) -> None:
     """Change fields of a manifest, and leave its hash and signature."""
-    raw = json.loads(objects.held[name(number)])
-    objects.held[name(number)] = encode(Manifest({**raw, **changes}))
+    raw = json.loads(objects.stored[name(number)])
+    objects.stored[name(number)] = encode(Manifest({**raw, **changes}))
 
 
 def rehash(objects: MemoryObjects, number: int, **changes: object) -> None:
     """Change a manifest, and make its hash right again, as who has no key can."""
-    raw = json.loads(objects.held[name(number)])
+    raw = json.loads(objects.stored[name(number)])
     changed = resigned(raw, one_signer(), **changes).to_dict()
-    objects.held[name(number)] = encode(Manifest({**changed, "signature": raw["signature"]}))
+    objects.stored[name(number)] = encode(Manifest({**changed, "signature": raw["signature"]}))
 
 
 def swap(objects: MemoryObjects, one: int, two: int) -> None:
     """Exchange two manifests."""
-    held = objects.held
+    held = objects.stored
     held[name(one)], held[name(two)] = held[name(two)], held[name(one)]
 
 
 def close_gap(objects: MemoryObjects, gone: int) -> None:
     """Delete a manifest and let the others move up."""
     for number in range(gone, LENGTH):
-        objects.held[name(number)] = objects.held[name(number + 1)]
-    del objects.held[name(LENGTH)]
+        objects.stored[name(number)] = objects.stored[name(number + 1)]
+    del objects.stored[name(LENGTH)]
 
 
 def forge(objects: MemoryObjects, number: int) -> None:
     """Put a manifest by another key in the place of one."""
-    raw = json.loads(objects.held[name(number)])
+    raw = json.loads(objects.stored[name(number)])
     thief = signer()
     forged = resigned(raw, thief, operator="mallory", signed_by=thief.public_key)
-    objects.held[name(number)] = encode(forged)
+    objects.stored[name(number)] = encode(forged)
 
 
 def pretend(objects: MemoryObjects, number: int) -> None:
     """Forge one that claims to be signed by the trusted key."""
-    raw = json.loads(objects.held[name(number)])
-    objects.held[name(number)] = encode(resigned(raw, signer(), operator="mallory"))
+    raw = json.loads(objects.stored[name(number)])
+    objects.stored[name(number)] = encode(resigned(raw, signer(), operator="mallory"))
 
 
 def resign(objects: MemoryObjects, number: int) -> None:
     """Replace one with the right key but other content: a writer who rewrites history."""
-    raw = json.loads(objects.held[name(number)])
-    objects.held[name(number)] = encode(resigned(raw, one_signer(), operator="mallory"))
+    raw = json.loads(objects.stored[name(number)])
+    objects.stored[name(number)] = encode(resigned(raw, one_signer(), operator="mallory"))
 
 
 TAMPERING: dict[str, tuple[Callable[[MemoryObjects], object], int, str]] = {
@@ -88,19 +88,19 @@ TAMPERING: dict[str, tuple[Callable[[MemoryObjects], object], int, str]] = {
     "another key": (lambda o: forge(o, 4), 4, "by a key that is not trusted"),
     "a claimed key": (lambda o: pretend(o, 4), 4, "has a wrong signature"),
     "rewritten": (lambda o: resign(o, 3), 4, "does not follow manifests/000000000003.json"),
-    "deleted": (lambda o: o.held.pop(name(3)), 3, "is missing"),
-    "the first deleted": (lambda o: o.held.pop(name(1)), 1, "is missing"),
+    "deleted": (lambda o: o.stored.pop(name(3)), 3, "is missing"),
+    "the first deleted": (lambda o: o.stored.pop(name(1)), 1, "is missing"),
     "closed gap": (lambda o: close_gap(o, 2), 2, "is manifest number 3"),
     "swapped": (lambda o: swap(o, 2, 4), 2, "is manifest number 4"),
-    "copied": (lambda o: o.held.update({name(6): o.held[name(5)]}), 6, "is manifest number 5"),
-    "nonsense": (lambda o: o.held.update({name(6): b"{}"}), 6, "is not a manifest"),
-    "empty": (lambda o: o.held.update({name(2): b""}), 2, "is not a manifest"),
+    "copied": (lambda o: o.stored.update({name(6): o.stored[name(5)]}), 6, "is manifest number 5"),
+    "nonsense": (lambda o: o.stored.update({name(6): b"{}"}), 6, "is not a manifest"),
+    "empty": (lambda o: o.stored.update({name(2): b""}), 2, "is not a manifest"),
     "spaced": (
-        lambda o: o.held.update({name(2): o.held[name(2)].replace(b":", b": ", 1)}),
+        lambda o: o.stored.update({name(2): o.stored[name(2)].replace(b":", b": ", 1)}),
         2,
         "not in the form in which manifests are written",
     ),
-    "far ahead": (lambda o: o.held.update({name(9_000): b"{}"}), 6, "is missing"),
+    "far ahead": (lambda o: o.stored.update({name(9_000): b"{}"}), 6, "is missing"),
 }
 
 
@@ -147,8 +147,8 @@ def test_foreign_files_are_passed_over_with_a_note() -> None:
     """What has no manifest's name is none, and harms nothing."""
     chain, objects = chain_of(2)
     for foreign in ("manifests/README", "manifests/1.json", "manifests/a/000000000001.json"):
-        objects.held[foreign] = b"x"
-    objects.held[name(0)] = b"x"
+        objects.stored[foreign] = b"x"
+    objects.stored[name(0)] = b"x"
     report = verify_chain(chain, public_key=KEY)
     assert report.ok
     assert len(report.notes) == 4
@@ -161,7 +161,7 @@ def test_a_cut_end_shows_against_what_was_kept(cut: int) -> None:
     chain, objects = chain_of(LENGTH)
     kept = verify_chain(chain, public_key=KEY).newest
     for number in range(LENGTH - cut + 1, LENGTH + 1):
-        del objects.held[name(number)]
+        del objects.stored[name(number)]
     assert verify_chain(chain, public_key=KEY)
     report = verify_chain(chain, public_key=KEY, since=kept)
     assert [problem.name for problem in report.problems] == [name(LENGTH)]
@@ -210,7 +210,7 @@ def test_a_public_key_that_is_none(key: object) -> None:
 def test_one_manifest() -> None:
     """It verifies as an object and as plain data; changed, it does not, and is named."""
     chain, objects = chain_of(1)
-    manifest = decode(objects.held[name(1)])
+    manifest = decode(objects.stored[name(1)])
     assert verify_manifest(manifest, public_key=KEY)
     assert verify_manifest(manifest.to_dict(), public_key=[KEY])
     changed = {**manifest.to_dict(), "operator": "mallory"}
@@ -273,7 +273,7 @@ def test_an_old_one_is_not_forged_into_the_chain() -> None:
     chain, objects = with_old(1)
     last = attest(one_signer(), chain, rotation()).manifest
     late = old_manifest(HMAC, last.manifest_hash)
-    objects.held[name(3)] = encode(late)
+    objects.stored[name(3)] = encode(late)
     report = verify_chain(chain, public_key=KEY, hmac_key=HMAC)
     assert [problem.name for problem in report.problems] == [name(3)]
     assert "follows a manifest that is not" in report.problems[0].what

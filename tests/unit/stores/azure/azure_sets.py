@@ -140,4 +140,4 @@ class World:
     @property
     def free(self) -> bool:
         """Whether the claim was given back."""
-        return "vault/key/base/0.free" in self.objects.held
+        return "vault/key/base/0.free" in self.objects.stored

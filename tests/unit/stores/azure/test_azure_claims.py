@@ -56,9 +56,9 @@ def test_the_first_has_it(claims: Claims, objects: MemoryObjects) -> None:
     claim = take(claims)
     assert claim == Claim(PLACE, 0, END)
     assert not claim.taken_over
-    (name,) = objects.held
+    (name,) = objects.stored
     assert name == PLACE + "0"
-    content = json.loads(objects.held[name])
+    content = json.loads(objects.stored[name])
     assert content.pop("claim")
     assert content == {"from": format_time(NOW), "until": format_time(END)}
 
@@ -88,7 +88,7 @@ def test_keys_bases_and_vaults_are_apart(claims: Claims, objects: MemoryObjects)
         Claims(objects, "other").take("some-key", BASE, NOW),
     ]
     assert [claim.attempt for claim in others] == [0, 0, 0]
-    assert len(objects.held) == 4
+    assert len(objects.stored) == 4
 
 
 def test_what_was_given_back_is_free_at_once(claims: Claims) -> None:
@@ -160,7 +160,7 @@ def test_ones_own_object_is_ones_own() -> None:
     claim = take(Claims(objects, "vault"))
     assert claim.attempt == 0
     Claims(objects, "vault").give_back(claim)
-    assert set(objects.held) == {PLACE + "0", PLACE + "0.free"}
+    assert set(objects.stored) == {PLACE + "0", PLACE + "0.free"}
 
 
 class Overtaken(MemoryObjects):
@@ -179,7 +179,7 @@ def test_who_is_overtaken_between_look_and_put_has_lost() -> None:
     put(objects, "0", until(NOW - SECOND))
     with pytest.raises(RotationConflict, match="another rotation has claimed it"):
         take(Claims(objects, "vault"))
-    assert len(objects.held) == 2
+    assert len(objects.stored) == 2
 
 
 class Dated(MemoryObjects):
@@ -247,11 +247,11 @@ def test_more_objects_than_rotations_make_are_named() -> None:
     """One bounded look, one error that says what to delete, and nothing is taken."""
     objects = Dated()
     for number in range(5_001):
-        objects.held[f"{PLACE}{number}"] = b""
+        objects.stored[f"{PLACE}{number}"] = b""
     with pytest.raises(ConfigError, match=rf"more than 5,000 objects.*{PLACE}.*delete") as caught:
         take(Claims(objects, "vault"), END + HOUR)
     assert caught.value.key_id == "some-key"
-    assert (objects.asked, len(objects.held)) == (1, 5_001)
+    assert (objects.asked, len(objects.stored)) == (1, 5_001)
 
 
 @pytest.mark.parametrize("name", ["²", "٣", "x", "-7", "1.5", "0.free.x", "7/x", "007", "9" * 20])
@@ -275,4 +275,4 @@ def test_a_container_that_does_not_answer(
     monkeypatch.setattr(objects, method, fail)
     with pytest.raises(StoreUnavailable, match="the place for claims"):
         take(claims)
-    assert len(objects.held) == 1
+    assert len(objects.stored) == 1

@@ -273,4 +273,4 @@ def test_the_time_of_the_claim_is_the_runs() -> None:
     world = World()
     when = datetime.fromisoformat("2031-01-01T00:00:00Z")
     world.setter.take(world.new, "base", when)
-    assert b"2031-01-01T00:00:00Z" in world.objects.held["vault/key/base/0"]
+    assert b"2031-01-01T00:00:00Z" in world.objects.stored["vault/key/base/0"]
