@@ -1,8 +1,12 @@
 """What is wrong with a log, in a report that stays short however much is wrong."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from daena_kms.audit.records import ROOT
+from daena_kms.objects.base import ascii_name
+from daena_kms.rules.plan import Outcome
 
 #: So many problems of one kind are named; the rest is counted.
 _NAMED = 50
@@ -75,6 +79,42 @@ class PassedOver:
             f"passed over {self._count:,} objects that no run wrote so, and their entries are not "
             f"shown: {', '.join(self._names)}{more}. Run audit verify"
         )
+
+
+class GivenUp:
+    """The actions that runs have given up: for a week nothing showed what became of them."""
+
+    def __init__(self) -> None:
+        self._notes: list[str] = []
+        self._count = 0
+
+    def add(self, name: str, row: Mapping[str, Any]) -> None:
+        """Note a result of a run, if it is such a one.
+
+        Args:
+            name: The object that holds it.
+            row: The result.
+        """
+        if row["result"] != Outcome.GONE:
+            return
+        self._count += 1
+        if len(self._notes) >= _NAMED:
+            return
+        leaked = row.get("compromised") is True
+        what = "revocation" if leaked else ascii_name(str(row["kind"]))
+        version = f" (version {ascii_name(str(row['version']))})" if row.get("version") else ""
+        note = (
+            f"{name}: the {what} of {ascii_name(str(row['key']))}{version} was left unresolved, "
+            "and for a week the store showed neither that it was done nor that it was not: no run "
+            "looks any more"
+        )
+        if leaked:
+            note += ". If the key comes back, look at that version with show"
+        self._notes.append(note)
+
+    def notes(self) -> list[str]:
+        """Return a note on each of them, up to a number."""
+        return shortened(self._notes, self._count)
 
 
 def shortened(notes: list[str], count: int) -> list[str]:

@@ -14,7 +14,7 @@ from daena_kms.audit.folders import hour_of
 from daena_kms.audit.generation import Claims
 from daena_kms.audit.intents import LONGEST_RUN, Intents, cleaned, identity
 from daena_kms.audit.policies import PolicyWatch
-from daena_kms.audit.problems import Problem, Problems, shortened
+from daena_kms.audit.problems import GivenUp, Problem, Problems, shortened
 from daena_kms.audit.records import (
     CLOSING,
     CLOSING_SEQ,
@@ -140,6 +140,7 @@ class _Verification:
         self._horizon = (now or datetime.now(UTC)) + CLOCK_SKEW
         self._problems = Problems()
         self._policies = PolicyWatch()
+        self._given_up = GivenUp()
         self._witnesses = Witnesses(objects, self._problems)
         self._intents = Intents(
             BoundedLog(objects, ReadBudget(calls=_PROOF_CALLS, size=_PROOF_BYTES))
@@ -190,6 +191,7 @@ class _Verification:
         report = self._report
         report.notes += self._witnesses.notes()
         report.notes += self._policies.notes()
+        report.notes += self._given_up.notes()
         report.notes += shortened(self._full, self._full_count)
         if self._blind > _FEW:
             what = f"{self._blind:,} runs saw no run before them, and there were some"
@@ -231,6 +233,8 @@ class _Verification:
             self._witnesses.listed(entry.name, record["runs"], when, recovery=True)
             named = [row for row in record["results"] if row.get("intent")]
             self._check_proved(entry.name, named, "says what became of")
+            for row in record["results"]:
+                self._given_up.add(entry.name, row)
         elif record["type"] == CLOSING:
             self._check_proved(entry.name, record["unresolved"], "passes on")
             self._note_counts(entry.name, record["counts"])

@@ -11,15 +11,14 @@ from daena_kms.audit.reader import Tail, is_unresolved, read_tail, revokes, unre
 from daena_kms.audit.records import Context, encode
 from daena_kms.audit.writer import RunWriter
 from daena_kms.engine.generation import check_not_anew, check_not_older, counts_of
-from daena_kms.errors import DaenaKMSError, KeyNotFound
+from daena_kms.engine.settling import MAX_LOOKS, Looks, hides_versions, settled
+from daena_kms.errors import KeyNotFound
 from daena_kms.objects.base import Objects
-from daena_kms.rules.durations import format_time
+from daena_kms.rules.durations import about, format_time
 from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
 from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
-from daena_kms.rules.policy import HOLD
-from daena_kms.rules.policy_change import policy_was_set
 from daena_kms.rules.summary import Result
-from daena_kms.stores.base import Store
+from daena_kms.stores.base import Absence, Store
 
 logger = logging.getLogger("daena_kms")
 
@@ -27,10 +26,8 @@ Clock = Callable[[], datetime]
 
 #: No run takes longer than this from an intent to the action.
 STILL_RUNNING = timedelta(hours=1)
-#: An action is not looked for any longer if nothing in a store has shown its key or version.
+#: An action is given up if for so long nothing in a store has shown what became of it.
 _GIVEN_UP = timedelta(days=7)
-#: At most this many keys are looked at, and this many results written, for what earlier runs left.
-_MAX_LOOKS = 1000
 
 
 class Journal:
@@ -50,6 +47,8 @@ class Journal:
         self._unresolved: list[dict[str, Any]] = []
         self._recovered = False
         self._store: Store | None = None
+        #: The ids of keys whose look did not show what became of an action.
+        self._unseen: set[str] = set()
         #: The intents of this run's actions that have no result yet.
         self._intents: dict[tuple[Any, ...], str] = {}
         #: Results that earlier runs could not write: their versions did become current, or their
@@ -114,12 +113,12 @@ class Journal:
         """
         check_not_older(store, self._tail.counts)
         self._store = store
-        looks = _Looks(store, over)
+        looks = Looks(store, over)
         results: list[dict[str, Any]] = []
         unresolved = unresolved_actions(self._tail)
         for action in sorted(unresolved, key=lambda action: not revokes(action)):
             outcome, again = None, True
-            if len(results) < _MAX_LOOKS:
+            if len(results) < MAX_LOOKS:
                 outcome, again = self._look(action, looks)
             if outcome is not None:
                 result = {**action, "recovered": True, "ended": format_time(self._clock())}
@@ -142,39 +141,60 @@ class Journal:
             self._writer.recovery(runs, results)
 
     def _look(
-        self, action: Mapping[str, Any], looks: "_Looks"
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """Return what became of an action, if that is known, and whether a later run must look."""
-        old = self._age(action) >= _GIVEN_UP
-        gone = {"result": Outcome.GONE}
-        if not self._concerns(action):
-            return (gone, False) if old else (None, True)
-        key = looks.at(action["key"])
-        if isinstance(key, DaenaKMSError):
-            if not isinstance(key, KeyNotFound):
-                return (gone, False) if old and not revokes(action) else (None, True)
-            return (gone if old else {"result": Outcome.NOT_DONE}), False
-        if key is None:
-            return None, True
-        outcome = _what_became(action, key)
-        if old and outcome["result"] is Outcome.DONE and _shows_nothing(action, key):
-            return gone, False
-        pending = revokes(action) and not _is_current(action, key)
-        again = pending or self._age(action) < STILL_RUNNING
-        return outcome, outcome["result"] is Outcome.NOT_DONE and again
+        self, action: Mapping[str, Any], looks: Looks
+    ) -> tuple[Mapping[str, Any] | None, bool]:
+        """Return what became of an action, if that was seen, and whether a later run must look.
 
-    def _stands(self, action: Mapping[str, Any], looks: "_Looks") -> bool:
+        What nothing has shown for a week is given up. That is a result of its own, and warned of.
+        """
+        given_up = self._age(action) >= _GIVEN_UP
+        outcome: Mapping[str, Any] | None = None
+        if self._concerns(action):
+            key = looks.at(action["key"])
+            if isinstance(key, Key):
+                outcome = settled(action, key, lambda: self._absence(action, key, looks))
+                if outcome is not None:
+                    pending = revokes(action) and not _is_current(action, key)
+                    again = pending or self._age(action) < STILL_RUNNING
+                    return outcome, outcome["result"] is Outcome.NOT_DONE and again
+                self._unseen.add(action["key"])
+            elif isinstance(key, KeyNotFound):
+                self._unseen.add(action["key"])
+            else:
+                # No look was taken, or it got no answer: that says nothing of a revocation.
+                given_up = given_up and key is not None and not revokes(action)
+        if not given_up:
+            return None, True
+        logger.warning(
+            "run %s: the %s of %s was left unresolved %s, and nothing has shown since what became "
+            "of it. No run looks any more",
+            *(self.run_id, action["kind"], action["key"], f"{about(self._age(action))} ago"),
+        )
+        return {"result": Outcome.GONE}, False
+
+    def _absence(self, action: Mapping[str, Any], key: Key, looks: Looks) -> Absence:
+        """Return what it means that a look does not show an action's version."""
+        # A version that was made a moment ago may be missing from any listing.
+        if self._age(action) < STILL_RUNNING:
+            return Absence.UNSEEN
+        return looks.absence(key, str(action.get("version")))
+
+    def _stands(self, action: Mapping[str, Any], looks: Looks) -> bool:
         """Whether a revocation that a closing record left out must be made all the same.
 
         The store alone decides. A version that was current an hour after the revocation was asked
         for was not rotated away from by that run: the revocation was given up, and what happened
         to the version later had another reason.
         """
+        unseen = self._age(action) < _GIVEN_UP
         key = looks.at(action["key"])
-        if key is None or isinstance(key, DaenaKMSError):
-            return not isinstance(key, KeyNotFound)
+        if not isinstance(key, Key):
+            return unseen or not isinstance(key, KeyNotFound)
         version = key.version(str(action.get("version")))
-        if version is None or version.over:
+        if version is None:
+            erased = self._absence(action, key, looks) is Absence.ERASED
+            return hides_versions(key) or (unseen and not erased)
+        if version.over:
             return False
         if version.state is VersionState.CURRENT:
             return self._age(action) < STILL_RUNNING
@@ -211,24 +231,35 @@ class Journal:
     def record_rows(self, rows: list[dict[str, Any]]) -> None:
         """Write what became of some actions, as they stand in the log."""
         unknown = {"at": format_time(self._clock()), "provider": self._writer.provider}
-        settled = {(row["key"], row.get("version")) for row in rows if revokes(row)}
-        self._unresolved = [
-            action
-            for action in self._unresolved
-            if not revokes(action) or (action["key"], action.get("version")) not in settled
-        ]
+        revoked = {(row["key"], row.get("version")) for row in rows if revokes(row)}
+        created = {row["key"] for row in rows if _creates(row) and row["result"] == Outcome.DONE}
+        before, self._unresolved, not_created = self._unresolved, [], []
+        for action in before:
+            if _creates(action) and action["key"] in created and self._concerns(action):
+                # A store creates no key that exists, so the earlier run had not created it.
+                not_created.append(action)
+            elif not revokes(action) or (action["key"], action.get("version")) not in revoked:
+                self._unresolved.append(action)
         for row in rows:
             intent = self._intents.pop(identity(row), None)
             if is_unresolved(row):
                 ref = {"intent": intent} if intent is not None else {}
                 self._unresolved.append({**row, **unknown, **ref})
         self._writer.outcome(rows)
+        if not_created:
+            ended = {"recovered": True, "ended": format_time(self._clock())}
+            not_done = {**ended, "result": Outcome.NOT_DONE}
+            self._writer.recovery({}, [{**action, **not_done} for action in not_created])
 
     def close(self, counts: Mapping[str, int]) -> None:
         """Write the closing record."""
-        # What another store's log may prove here, and what is large, may be forged: it goes last.
+        # What another store's log may prove here, what the store does not show, and what is large,
+        # may be forged: it goes last.
         self._unresolved.sort(
-            key=lambda one: (not self._concerns(one), not revokes(one), len(encode(one)))
+            key=lambda one: (
+                *(not self._concerns(one), one["key"] in self._unseen, not revokes(one)),
+                len(encode(one)),
+            )
         )
         counts = {**counts, **counts_of(self._store)}
         left = self._writer.close(self._tail, self._unresolved, counts)
@@ -241,73 +272,14 @@ class Journal:
             )
 
 
-class _Looks:
-    """Looks at keys for what earlier runs left: one each, a bounded number, while there is time."""
-
-    def __init__(self, store: Store, over: Callable[[], bool]) -> None:
-        self._store = store
-        self._over = over
-        self._seen: dict[str, Key | DaenaKMSError] = {}
-
-    def at(self, key_id: str) -> Key | DaenaKMSError | None:
-        """Return the key or the error of the look; ``None``: no look was taken."""
-        if key_id not in self._seen:
-            if len(self._seen) >= _MAX_LOOKS or self._over():
-                return None
-            try:
-                self._seen[key_id] = self._store.describe(key_id, exact=True)
-            except DaenaKMSError as error:
-                self._seen[key_id] = error
-        return self._seen[key_id]
-
-
 def _at(action: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(action["at"]))
 
 
-def _shows_nothing(action: Mapping[str, Any], key: Key) -> bool:
-    """Whether an action is about a version that the store does not show at all."""
-    version = action.get("version")
-    return isinstance(version, str) and key.version(version) is None
-
-
-def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
-    """Return the result of an earlier run's action, as the key shows it now."""
-    kind, version_id = action["kind"], action.get("version")
-    version = key.version(version_id) if isinstance(version_id, str) else None
-    if kind in {"delete", "restore"}:
-        done = (key.deleted is not None) == (kind == "delete")
-    elif kind == "adopt":
-        done = key.tags.get("daena.managed") == "true" and key.enrolled
-    elif kind == Kind.ENROL:
-        done = key.enrolled
-    elif kind in {"hold", "release"}:
-        done = (key.tags.get(HOLD, "false") != "false") == (kind == "hold")
-    elif kind == "policy":
-        done = policy_was_set(action, key)
-    elif revokes(action):
-        # Not every store shows a deleted key's versions, and they come back with the key.
-        done = key.deleted is None and (version is None or version.over)
-    elif kind == Kind.RETIRE:
-        over = {VersionState.RETIRED, VersionState.DESTROYED}
-        done = version is None or version.state in over or version.retired is not None
-    elif kind == Kind.DESTROY:
-        done = version is None or version.state is VersionState.DESTROYED
-    else:
-        new_version = _version_made_from(action.get("base"), key)
-        if new_version is not None:
-            return {"result": Outcome.DONE, "new_version": new_version}
-        done = False
-    return {"result": Outcome.DONE if done else Outcome.NOT_DONE}
+def _creates(action: Mapping[str, Any]) -> bool:
+    return bool(action["kind"] == "create")
 
 
 def _is_current(action: Mapping[str, Any], key: Key) -> bool:
     """Whether the version that an action is about is the key's current one."""
     return key.current is not None and key.current.id == action.get("version")
-
-
-def _version_made_from(base: object, key: Key) -> str | None:
-    """Return the version that was made from ``base`` and became current; there is at most one."""
-    ref = base if isinstance(base, str) else None
-    promoted = (v.id for v in key.versions if v.was_current and key.made_from(v, ref))
-    return next(promoted, None)

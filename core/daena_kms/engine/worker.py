@@ -189,8 +189,12 @@ class Worker:
             for now in again:
                 if now.error is not None:
                     raise now.error
-            if again and (version is None or version.over):
-                raise _NoLonger(f"version {action.version} is already retired, or gone")
+            if again and version is None:
+                msg = f"the store does not show its compromised version {action.version} now"
+                todo = "The next run looks again; look at it with show"
+                raise StoreUnavailable(msg, key_id=key.id, todo=todo)
+            if again and version is not None and version.over:
+                raise _NoLonger(f"version {action.version} is already retired")
             msg = (
                 "it is deleted or no longer managed, so its compromised version "
                 f"{action.version} is not retired"

@@ -50,7 +50,7 @@ claim
     The right to rotate one key now, where the store can't decide a race by itself.
 unresolved
     An action whose result nobody knows: it has an intent and no outcome, or the store did not
-    answer. A later run looks at the key and writes the result.
+    answer. A later run looks at the key and writes the result, once the look shows it.
 interrupted
     A rotation that began and did not end. If its base is still current, the next rotation of the
     key *finishes* it: with a fresh value, never by promoting the pending version.

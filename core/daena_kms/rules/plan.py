@@ -73,7 +73,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     #: A later run looked, and the change had not taken effect.
     NOT_DONE = "not-done"
-    #: For a week nothing in a store has shown the key or the version, so no run looks any more.
+    #: For a week nothing in a store has shown what became of the action, so no run looks any more.
     GONE = "gone"
 
 

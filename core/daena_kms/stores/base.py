@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum, auto
 from typing import ClassVar
 
 from daena_kms.errors import ConfigError, KeyNotFound
@@ -34,6 +35,18 @@ class Staged:
     material: str = field(repr=False)
     #: What the store itself must remember of it, such as a claim; opaque to others.
     handle: object = field(default=None, repr=False, compare=False)
+
+
+class Absence(Enum):
+    """What it means that an exact look at a key does not show one version of it."""
+
+    #: Nothing: the store shows every version for as long as the key exists, so the look lags behind
+    #: or is one at another key of that name. Or the store can't tell.
+    UNSEEN = auto()
+    #: The store does not name it any more, and may still have it.
+    RELEASED = auto()
+    #: The store does not have it any more.
+    ERASED = auto()
 
 
 class Store(ABC):
@@ -75,6 +88,19 @@ class Store(ABC):
         Raises:
             KeyNotFound: There is no such key.
         """
+
+    def absence(self, key: Key, version: str) -> Absence:
+        """Return what it means that an exact look does not show a version.
+
+        Nothing is settled because something was not found. A store whose looks leave out versions
+        that are destroyed, as far as it destroys, says here what it knows of one.
+
+        Args:
+            key: The look.
+            version: The id of a version that it does not show.
+        """
+        del key, version
+        return Absence.UNSEEN
 
     def inventory(self) -> Iterator[Key]:
         """Yield every key that carries the tag, with all its versions.

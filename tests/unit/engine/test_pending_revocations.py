@@ -7,6 +7,7 @@ from daena_kms.engine.journal import Journal
 from daena_kms.errors import StoreUnavailable
 from daena_kms.rules.model import Key
 from daena_kms.rules.plan import Outcome
+from daena_kms.stores.base import Absence
 from daena_kms.stores.local.store import LocalStore
 
 from tests.unit.engine import test_journal as journals
@@ -129,27 +130,54 @@ def test_what_is_current_is_given_up_after_an_hour(
     assert pending(log, clock) == {}
 
 
-def test_a_deleted_key_keeps_it_and_one_that_is_gone_does_not(
+def test_a_deleted_key_keeps_it_for_as_long_as_it_is_seen(
     log: MemoryObjects, clock: Hands, store: LocalStore
 ) -> None:
     """What is deleted may be restored, readable versions and all."""
     version = old(store)
     begun(log, clock, version)
-    RunWriter(log, CONTEXT, clock).intent([row("any", key="no-key")])
     store.delete(store.describe(KEY), clock())
-    clock.pass_(minutes=70)
-    assert [r["result"] for r in recovered(log, clock, store)] == ["not-done", "not-done"]
-    assert pending(log, clock) == {KEY: {version}}
+    for _ in range(3):
+        clock.pass_(days=5)
+        assert [r["result"] for r in recovered(log, clock, store)] == ["not-done"]
+        assert pending(log, clock) == {KEY: {version}}
 
 
-def test_a_version_that_is_gone_is_done(
-    log: MemoryObjects, clock: Hands, store: LocalStore
+@pytest.mark.parametrize(("key", "version"), [("no-key", "any"), (KEY, "no-version")])
+def test_what_is_not_found_keeps_it_for_a_week(
+    log: MemoryObjects, clock: Hands, store: LocalStore, key: str, version: str
 ) -> None:
-    """Nobody reads it any more."""
-    begun(log, clock, "some-version-that-is-gone")
-    clock.pass_(minutes=70)
-    assert [r["result"] for r in recovered(log, clock, store)] == ["done"]
+    """A name on its way, or a version that a listing lacks, is not one that is gone."""
+    RunWriter(log, CONTEXT, clock).intent([row(version, key=key)])
+    for _ in range(6):
+        clock.pass_(days=1)
+        assert recovered(log, clock, store) == []
+        assert pending(log, clock) == {key: {version}}
+    clock.pass_(days=1)
+    assert [r["result"] for r in recovered(log, clock, store)] == ["gone"]
     assert pending(log, clock) == {}
+
+
+@pytest.mark.parametrize(
+    ("absence", "results"),
+    [(Absence.UNSEEN, []), (Absence.RELEASED, []), (Absence.ERASED, ["done"])],
+)
+def test_a_version_that_the_store_no_longer_has_is_done(
+    log: MemoryObjects,
+    clock: Hands,
+    store: LocalStore,
+    monkeypatch: pytest.MonkeyPatch,
+    absence: Absence,
+    results: list[str],
+) -> None:
+    """Nobody reads it any more; one without a name may still be read by its id."""
+    monkeypatch.setattr(store, "absence", lambda *_: absence)
+    begun(log, clock, "some-version")
+    clock.pass_(minutes=59)
+    assert recovered(log, clock, store) == []  # so young, it may be missing from any listing
+    clock.pass_(minutes=11)
+    assert [r["result"] for r in recovered(log, clock, store)] == results
+    assert pending(log, clock) == ({} if results else {KEY: {"some-version"}})
 
 
 def test_a_store_that_does_not_answer_loses_nothing(

@@ -75,17 +75,22 @@ def unavailable(key_id: str, *, exact: bool = False) -> None:
     raise StoreUnavailable("no answer", key_id=key_id)
 
 
-def test_a_key_that_is_gone_is_settled(world: World) -> None:
-    """An unknown result for a key that no longer exists is not done, and not asked for again."""
+def test_a_key_that_is_not_found_is_not_settled(world: World) -> None:
+    """An unknown result for a key that the store does not show is asked for again, for a week."""
     world.create("a-key")
     world.store.lose_answer("a-key")
     world.run()
     other = World(world.store._db.path.parent / "other")
     other.objects, other.log = world.objects, world.log
     other.run(DUE + timedelta(hours=2))
+    assert other.records("recovery") == []
+    assert [a["key"] for a in other.records("closing")[-1]["unresolved"]] == ["a-key"]
+    other.run(DUE + 8 * DAY)
     results = other.records("recovery")[-1]["results"]
-    assert [(r["key"], r["result"]) for r in results] == [("a-key", "not-done")]
+    assert [(r["key"], r["result"]) for r in results] == [("a-key", "gone")]
     assert other.records("closing")[-1]["unresolved"] == []
+    (note,) = [note for note in other.verify().notes if "no run looks any more" in note]
+    assert "the rotate of a-key was left unresolved" in note
 
 
 def test_a_lost_race_is_no_failure(world: World) -> None:

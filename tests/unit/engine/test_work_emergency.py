@@ -2,15 +2,18 @@
 
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from daena_kms.audit.reader import is_unresolved
 from daena_kms.engine import run
 from daena_kms.engine.clock import Budget
 from daena_kms.engine.worker import Worker
 from daena_kms.errors import RotationConflict
 from daena_kms.objects.files import FileObjects
+from daena_kms.rules.model import Key
 from daena_kms.rules.plan import Action, Outcome, plan_key
 from daena_kms.rules.policy import Defaults
 from daena_kms.stores.adapter import CloudKMSAdapter
@@ -142,3 +145,21 @@ def test_what_is_over_by_now_is_skipped_whatever_else_is_marked(store: HookedSto
     results = {r.action.version: r.result for r in worker(store)(actions)}
     assert results == {marked[0]: Outcome.SKIPPED, marked[1]: Outcome.DONE}
     assert store.changes == [("retire", KEY)]
+
+
+def test_a_version_that_is_not_shown_is_not_retired(store: HookedStore) -> None:
+    """A listing may lag: the next run looks again, and nobody says that it is done."""
+    _, retirement = planned(store)
+    describe, now = store.describe, datetime.now(UTC)
+    key = describe(KEY)
+    store.promote(key, store.stage(key, "new", now), now)
+
+    def lagging(key_id: str, *, exact: bool = False) -> Key:
+        key = describe(key_id, exact=exact)
+        return replace(key, versions=tuple(v for v in key.versions if v.id != retirement.version))
+
+    store.describe = lagging  # type: ignore[method-assign] # for this test
+    (result,) = worker(store, named=True)([retirement])
+    assert result.result is Outcome.UNKNOWN
+    assert "does not show its compromised version" in str(result.error)
+    assert is_unresolved(result.record())

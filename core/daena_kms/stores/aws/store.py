@@ -41,7 +41,7 @@ from daena_kms.stores.aws.labels import (
 from daena_kms.stores.aws.looks import check_replicas, check_tagged, unless_made
 from daena_kms.stores.aws.random import KmsRandom
 from daena_kms.stores.aws.state import labels_of, to_key, with_label
-from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.base import Absence, Staged, Store
 from daena_kms.stores.randomness import Pool
 
 if TYPE_CHECKING:
@@ -112,6 +112,21 @@ class AWSStore(Store):
         pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
         created = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
         return to_key(answer, self.aws.region, created.get(current.id))
+
+    def absence(self, key: Key, version: str) -> Absence:
+        """List all versions: looks show those with a label, and destroying removes the label.
+
+        AWS deletes such versions only while a secret has more than 100, and none younger than a
+        day. https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
+        """
+        asked = {"SecretId": key.id, "MaxResults": 100, "IncludeDeprecated": True}
+        pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
+        listed = {v["VersionId"] for page in pages for v in page["Versions"]}
+        if version in listed:
+            return Absence.RELEASED
+        # A listing that does not show the current version lags behind the look.
+        whole = key.current is not None and key.current.id in listed
+        return Absence.ERASED if whole else Absence.UNSEEN
 
     def read(self, key_id: str, version: str | None = None) -> str:
         """Return a value. A retired version stays readable by its id."""
