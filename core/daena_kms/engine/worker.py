@@ -155,8 +155,9 @@ class Worker:
             return self._do(action, look[0])
         if action.kind is Kind.DESTROY:
             return self._do(action, self._look_before_destroying(action))
-        # Where a listing shows no versions, a retirement needs the closer look in any case.
-        exact = action.kind is Kind.RETIRE and not self._store.can.lists_versions
+        # Where neither a listing nor a look shows the versions, a retirement needs the closer look.
+        can = self._store.can
+        exact = action.kind is Kind.RETIRE and not (can.lists_versions or can.fenced)
         return self._do(
             action, look_at(self._store, action.key_id, self._defaults, self._clock, exact=exact)
         )

@@ -196,9 +196,9 @@ def test_a_run_goes_through_conflicts(script: Script, log: Objects) -> None:
                 script.next["PUT"] = [conflict] if number == at else []
                 put()
     assert len(script.held) == 3 * 2 * 3
-    held = MemoryObjects()
-    held.held = dict(sorted(script.held.items()))
-    assert verify(held).problems == []
+    log = MemoryObjects()
+    log.stored = dict(sorted(script.held.items()))
+    assert verify(log).problems == []
 
 
 @pytest.mark.parametrize("stores", [False, True])
