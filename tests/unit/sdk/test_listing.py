@@ -107,13 +107,20 @@ def of_objects(
 def s3(items: list[str], token: str) -> str:
     """Write a page of S3's form."""
     keys = "".join(f"<Contents><Key>here/log/{item}</Key></Contents>" for item in items)
-    return f"<L>{keys}<NextContinuationToken>{token}</NextContinuationToken></L>"
+    more = f"<IsTruncated>{'true' if token else 'false'}</IsTruncated>"
+    following = f"<NextContinuationToken>{token}</NextContinuationToken>" if token else ""
+    return f"<ListBucketResult>{more}{keys}{following}</ListBucketResult>"
 
 
 def blobs(items: list[str], token: str) -> str:
     """Write a page of Blob Storage's form."""
-    names = "".join(f"<Blob><Name>here/log/{item}</Name></Blob>" for item in items)
-    return f"<E><Blobs>{names}</Blobs><NextMarker>{token}</NextMarker></E>"
+    modified = "<Last-Modified>Mon, 30 Nov 2026 07:00:00 GMT</Last-Modified>"
+    names = "".join(
+        f"<Blob><Name>here/log/{item}</Name><Properties>{modified}</Properties></Blob>"
+        for item in items
+    )
+    end = f"<Blobs>{names}</Blobs><NextMarker>{token}</NextMarker>"
+    return f"<EnumerationResults>{end}</EnumerationResults>"
 
 
 LISTINGS: dict[str, tuple[Callable[[Pages], Iterator[Any]], type[DaenaKMSError]]] = {
