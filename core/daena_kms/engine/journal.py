@@ -290,9 +290,10 @@ def _what_became(action: Mapping[str, Any], key: Key) -> dict[str, Any]:
         done = key.deleted is None and (version is None or version.over)
     elif kind == Kind.RETIRE:
         over = {VersionState.RETIRED, VersionState.DESTROYED}
-        done = version is None or version.state in over or version.retired is not None
+        retired = version is not None and version.retired is not None
+        done = version is None or version.unlabelled or version.state in over or retired
     elif kind == Kind.DESTROY:
-        done = version is None or version.state is VersionState.DESTROYED
+        done = version is None or version.unlabelled or version.state is VersionState.DESTROYED
     else:
         new_version = _version_made_from(action.get("base"), key)
         if new_version is not None:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.request import Request
@@ -47,6 +48,10 @@ class Worker:
     #: The results of each key, until the run has entered them. A future is not enough: Ctrl-C may
     #: come after the pool has taken the work and before it has returned the future.
     ended: deque[list[Result]] = field(default_factory=deque)
+    #: The ids of keys whose next action is a rotation.
+    _rotating_next: set[str] = field(default_factory=set, init=False)
+    #: By key id, what a retirement left for the rotation that follows it, instead of a look.
+    _retired: dict[str, Key] = field(default_factory=dict, init=False)
     _active: int = field(default=0, init=False)
     _idle: threading.Condition = field(default_factory=threading.Condition, init=False)
 
@@ -61,8 +66,11 @@ class Worker:
             self._active += 1
         try:
             results: list[Result] = []
-            for action in actions:
+            for action, following in zip(actions, [*actions[1:], None], strict=True):
+                if following is not None and following.kind in ROTATIONS:
+                    self._rotating_next.add(following.key_id)
                 results.append(self._timed(action, results))
+            self._complete_retirement(results)
             self.ended.append(results)
         finally:
             with self._idle:
@@ -90,6 +98,18 @@ class Worker:
         result = replace(self._one(action, before), started=started, ended=self._clock())
         self.request.budget.took(timedelta(seconds=time.monotonic() - began))
         return result
+
+    def _complete_retirement(self, results: list[Result]) -> None:
+        """Do the rest of a retirement that was left to a rotation which did not come about."""
+        for at, (retirement, rotation) in enumerate(pairwise(results)):
+            retired = retirement.action.kind is Kind.RETIRE and retirement.result is Outcome.DONE
+            rotates = rotation.action.kind in ROTATIONS
+            if retired and rotates and rotation.result is not Outcome.DONE:
+                self._rotating_next.discard(retirement.action.key_id)
+                self._retired.pop(retirement.action.key_id, None)
+                rest = self._one(retirement.action, ())
+                if rest.result is not Outcome.SKIPPED:  # then it is complete already
+                    results[at] = replace(rest, started=retirement.started, ended=self._clock())
 
     def _one(self, action: Action, before: Sequence[Result]) -> Result:
         """Do one action and return what became of it; ``before`` are the key's results so far."""
@@ -138,6 +158,9 @@ class Worker:
     def _look_and_do(self, action: Action, *, first: bool) -> Result:
         look = self.looks.pop(action.key_id, None) if first else None
         fenced = self._store.can.fenced and action.kind in ROTATIONS
+        retired = self._retired.pop(action.key_id, None)
+        if retired is not None:
+            look = retired, self._clock.elapsed
         if look is not None and fenced:
             # The store refuses a rotation from a look that is out of date.
             with contextlib.suppress(RotationConflict, _NoLonger):
@@ -196,7 +219,10 @@ class Worker:
     def _do(self, action: Action, key: Key) -> Result:
         agreed = self._check(action, key)
         if action.kind is Kind.RETIRE and action.version is not None:
-            self._store.retire(key, action.version, self._clock())
+            if key.id not in self._rotating_next:
+                self._store.retire(key, action.version, self._clock())
+            elif after := self._store.retire_before_rotating(key, action.version, self._clock()):
+                self._retired[key.id] = after
         elif action.kind is Kind.DESTROY and action.version is not None:
             self._store.destroy(key, action.version, self._clock())
         else:
@@ -204,7 +230,8 @@ class Worker:
             if action.compromised:
                 key, unmarked = self._mark(key)
             made = rotate(self._store, key, generate(spec, self.random), self._clock)
-            return Result(action, Outcome.DONE, made, message=unmarked, policy=agreed.policy)
+            message = unmarked or agreed.warning
+            return Result(action, Outcome.DONE, made, message=message, policy=agreed.policy)
         return Result(action, Outcome.DONE)
 
     def _mark(self, key: Key) -> tuple[Key, str | None]:

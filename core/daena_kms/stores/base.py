@@ -137,6 +137,19 @@ class Store(ABC):
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Make a previous version unreadable, as far as the store can. Idempotent."""
 
+    def retire_before_rotating(self, key: Key, version: str, now: datetime) -> Key | None:
+        """Retire a version as :meth:`retire` does, right before a rotation of the same key.
+
+        A store may leave a part of it to that rotation, which saves calls. If the rotation does not
+        come about, the caller calls :meth:`retire` for the rest.
+
+        Returns:
+            The key as it is then, if the store refuses a rotation from it should it have changed
+            meanwhile (``can.fenced``); ``None``: look at it again.
+        """
+        self.retire(key, version, now)
+        return None
+
     @abstractmethod
     def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
         """Mark a version as compromised, before the rotation away from it. Idempotent.
