@@ -72,7 +72,10 @@ def _runs(cloud: Cloud, world: InCloud, spec: str | None) -> Iterator[Figure]:
             # From the second run on, what the one before superseded is retired, too.
             each = Counter(calls).most_common()
             context = ", ".join(f"{count / rotated:.3g} {name}" for name, count in each)
-            yield Figure(f"{name}: calls per rotation, {spec}", per_rotation, context=context)
+            target = cloud.with_retirement if turn > 1 else cloud.per_rotation
+            must = Must.BE_AT_MOST if target is not None else None
+            text = f"{name}: calls per rotation, {spec}"
+            yield Figure(text, per_rotation, must, target, context=context)
             continue
         yield Figure(
             f"{name}: calls per rotation", per_rotation, Must.BE_AT_MOST, cloud.per_rotation

@@ -54,6 +54,8 @@ class Cloud(ABC):
     #: Targets: calls for one key on demand, and calls and claims for each of many due keys.
     on_demand: ClassVar[int]
     per_rotation: ClassVar[float]
+    #: The same where each rotation follows the retirement of an older version; None: no target.
+    with_retirement: ClassVar[float | None] = None
     claims: ClassVar[int | None] = None
 
     @contextmanager

@@ -42,6 +42,7 @@ class Aws(Cloud):
     #: https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
     quota: ClassVar[Quota] = Quota(50, (1_000, 200), {})
     on_demand, per_rotation = 4, 3.1
+    with_retirement: ClassVar[float | None] = 5.1
 
     def settings(self, world: Any) -> dict[str, str]:
         """Return them, and that nothing else is looked for."""

@@ -102,34 +102,6 @@ def test_a_secret_without_a_value_is_reported(aws: AwsWorld) -> None:
     assert "no current version" in str(summary.errors["empty-key"])
 
 
-def test_a_full_secret_is_reported_and_not_rotated(aws: AwsWorld) -> None:
-    """With no label left for one more readable version the key fails; no version is pushed out."""
-    first = aws.adapter.create_key(KEY)
-    oldest = next(iter(labels(aws).values()))
-    values, rotations = {oldest: first}, 0
-    while not (summary := aws.run((rotations + 1) * 91 * DAY)).failed:
-        assert len(labels(aws)) <= 20
-        rotations += 1
-        values[summary.new_versions[KEY]] = aws.adapter.get_key(KEY)
-    assert 10 < rotations < 20
-    assert "no room for one more readable version" in str(summary.errors[KEY])
-    before = aws.state()
-    for later in (1, 2):
-        assert aws.run((rotations + later) * 91 * DAY).failed == [KEY]
-    with pytest.raises(ConfigError, match=r"no room.*daena\.grace"):
-        aws.adapter.rotate_key(KEY)
-    with pytest.raises(ConfigError, match="no room"):
-        aws.adapter.rollback_key(KEY)
-    assert aws.state() == before
-    for version_id, material in values.items():
-        assert aws.adapter.get_key(KEY, version_id) == material
-        assert version_id in labels(aws).values(), "AWS may drop what has no label"
-    aws.tag(KEY, grace="30d", destroy_after="30d")
-    retired = aws.run((rotations + 3) * 91 * DAY)
-    assert retired.retired == [KEY]
-    assert aws.run((rotations + 4) * 91 * DAY).rotated == [KEY]
-
-
 def test_a_policy_that_needs_more_versions_than_fit_is_refused(aws: AwsWorld) -> None:
     """Grace over interval may not exceed the labels that a secret can have."""
     tags = {"daena.grace": "30d", "daena.rotate-after": "1d"}

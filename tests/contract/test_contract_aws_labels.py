@@ -60,21 +60,30 @@ def leak(aws: AwsWorld, after: timedelta) -> Summary:
     return summary
 
 
-def test_a_full_secret_takes_two_emergencies_and_then_says_what_to_do(aws: AwsWorld) -> None:
-    """Ordinary rotations stop before; no version loses its place, and the answer names the way."""
+def test_a_full_secret_takes_emergencies_and_rotations_in_turn(aws: AwsWorld) -> None:
+    """Each emergency leaves one label for good; no version is lost."""
     ids = fill(aws)
-    after = len(ids) * HOUR
-    assert "no room" in str(aws.run(after, keys=[KEY]).errors[KEY])
-    for number in (1, 2):
-        leak(aws, after + number * HOUR)
-        assert "no room" in str(aws.run(after + number * HOUR, keys=[KEY]).errors[KEY])
-    summary = aws.run(after + 3 * HOUR, keys=[KEY], compromised=True, reason=WHY)
-    assert isinstance(summary.errors[KEY], ConfigError)
-    assert "daena.destroy-after" in str(summary.errors[KEY])
-    # Where the policy lets one go, the next emergency has room.
+    for number in range(6):
+        after = (len(ids) + 2 * number) * HOUR
+        leak(aws, after)
+        assert aws.run(after + HOUR, keys=[KEY]).errors == {}
+        assert len(labels(aws)) < MAX_LABELS
+
+
+def test_a_secret_full_of_marks_says_what_to_do(aws: AwsWorld) -> None:
+    """No mark gives way, so many emergencies use up the labels; a policy can let them go."""
+    aws.operations().create(KEY)
+    runs = (
+        aws.run(number * HOUR, keys=[KEY], compromised=True, reason=WHY) for number in range(1, 30)
+    )
+    refused = next(summary for summary in runs if summary.errors)
+    marked = [v for v in aws.look(KEY).versions if v.compromised]
+    assert len(marked) >= 15
+    assert isinstance(refused.errors[KEY], ConfigError)
+    assert "daena.destroy-after" in str(refused.errors[KEY])
     aws.tag(KEY, grace="7d", destroy_after="1h", rotate_after="90d")
-    assert aws.run(after + 8 * DAY).released == [KEY]
-    leak(aws, after + 8 * DAY + HOUR)
+    assert aws.run(8 * DAY).released == [KEY]
+    leak(aws, 8 * DAY + HOUR)
 
 
 def test_a_label_of_others_on_a_full_secret_is_in_no_emergency_s_way(aws: AwsWorld) -> None:

@@ -87,6 +87,7 @@ _VERSION = _complete(
     id=TEXT,
     state={"enum": ["current", "previous", "pending", "abandoned", "retired", "destroyed"]},
     compromised=FLAG,
+    unlabelled=FLAG,
     **dict.fromkeys(("created", "superseded", "retired", "to_be_destroyed", "expires"), MAYBE_TIME),
 )
 KEY_LIST = Schema("KeyList", record("keys", keys=_list(_complete(**_LISTED)), next=TEXT))

@@ -6,6 +6,7 @@ from typing import Any
 
 from daena_kms.audit.intents import identity
 from daena_kms.audit.problems import shortened
+from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key, Version
 from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
 
@@ -13,6 +14,8 @@ CONFIRMED, UNCONFIRMED, OUT_OF_BAND = "confirmed", "unconfirmed", "out-of-band"
 
 #: The kinds of actions that explain a version.
 _MAKING = {*ROTATIONS, Kind.ENROL, "rollback", "create", "adopt"}
+#: The kinds of actions that take over a key with the versions that it has.
+_TAKING = {Kind.ENROL, "adopt"}
 #: The kinds of actions that say whether the store has the key.
 _LIFE = {*_MAKING, "delete", "restore"}
 #: The results after which an action explains no further version, or names its version by id.
@@ -90,6 +93,8 @@ class Comparison:
         key = self._keys.get(key_id)
         if key is not None:
             versions = {result.get("new_version"), *result.get("versions", ())}
+            if result["kind"] in _TAKING:
+                versions |= _there_before(key, str(result.get("started") or time))
             self._confirmed |= {(key_id, v.id) for v in key.versions if v.id in versions}
         if result["kind"] in _LIFE:
             change = str(result.get("ended") or time), str(result["kind"])
@@ -99,3 +104,12 @@ class Comparison:
         if (key.id, version.id) in self._confirmed:
             return CONFIRMED
         return UNCONFIRMED if (key.id, version.id) in self._explained else OUT_OF_BAND
+
+
+def _there_before(key: Key, time: str) -> set[str]:
+    """Return the versions of others that a store keeps by their ids, and made before ``time``.
+
+    The store's own date says so. A look at the time may have shown only what had a name.
+    """
+    theirs = (v for v in key.versions if v.unlabelled and v.base_mark is None)
+    return {v.id for v in theirs if format_time(v.created) < time}

@@ -100,7 +100,9 @@ def keys_table(rows: Iterable[tuple["Key", "Policy | str"]], now: datetime) -> T
                 cell(format_duration(policy.grace)),
             )
         )
-        page.add_row(cell(key.id), *words, age, str(len(key.versions)))
+        # Where labels are short, a listing does not show the versions that have none.
+        more = " or more" if any(version.gives_way for version in key.versions) else ""
+        page.add_row(cell(key.id), *words, age, f"{len(key.versions)}{more}")
     return page
 
 
@@ -146,6 +148,7 @@ def versions_table(key: "Key", now: datetime) -> Table:
         times = (version.created, version.superseded, version.retired)
         ages = (f"{about(now - t)} ago" if t is not None else "" for t in times)
         state = f"{version.state}, compromised" if version.compromised else str(version.state)
+        state = f"{state}, kept by its id" if version.unlabelled else state
         if version.to_be_destroyed is not None:
             state = f"to be {state} in {about(version.to_be_destroyed - now)}"
         page.add_row(cell(version.id), cell(state, "red" if version.to_revoke else ""), *ages)

@@ -104,6 +104,13 @@ def keys(summary: Summary) -> Iterator[Check]:
             found = f"it carries our tags alone, and the next run enrols it: {action.reason}"
             todo = f"Run daena-kms adopt {action.key_id} --spec SPEC, which checks its value"
             yield Check(f"key {action.key_id}", Status.WARNING, found, f"{todo}; or remove the tag")
+    for action in summary.actions:
+        if action.warning is not None:
+            todo = (
+                "Re-encrypt what needs its oldest versions, then set daena.grace and "
+                "daena.destroy-after; or go on with a new key"
+            )
+            yield Check(f"key {action.key_id}", Status.WARNING, action.warning, todo)
     for action in failing:
         error = action.error
         what = action.reason if error is None else error.what

@@ -44,6 +44,7 @@ def _version(version: Version) -> dict[str, Any]:
         "id": version.id,
         "state": version.state.value,
         "compromised": version.compromised,
+        "unlabelled": version.unlabelled,
         **{name: format_time(time) if time else None for name, time in times.items()},
     }
 

@@ -115,9 +115,10 @@ def _on_version(action: Mapping[str, Any], key: Key, absent: Absent) -> bool | N
         if revokes(action):
             return version.over
         if action["kind"] == Kind.DESTROY:
-            return version.state is VersionState.DESTROYED
+            return version.unlabelled or version.state is VersionState.DESTROYED
         over = {VersionState.RETIRED, VersionState.DESTROYED}
-        return version.state in over or version.retired is not None
+        # One without labels lost them after it was retired, or to younger versions.
+        return version.unlabelled or version.state in over or version.retired is not None
     if not isinstance(version_id, str) or hides_versions(key):
         return None
     # A compromised version that has no name any more may still be read by its id.

@@ -45,7 +45,8 @@ class Survey:
         closer: list[Key] = []
         for listed in store.scan():
             must = listed.id in self.pending_revocations
-            if must or needs_detail(listed, defaults, store.can, clock()):
+            asks = self.request.dry_run and any(v.gives_way for v in listed.versions)
+            if must or asks or needs_detail(listed, defaults, store.can, clock()):
                 closer.append(listed)
             else:
                 yield from self._seen(listed, clock.elapsed)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from itertools import pairwise
 
 from daena_kms.engine.clock import RunClock
 from daena_kms.engine.request import Request
@@ -69,6 +70,7 @@ class Worker:
                 if following is not None and following.kind in ROTATIONS:
                     self._rotating_next.add(following.key_id)
                 results.append(self._timed(action, results))
+            self._complete_retirement(results)
             self.ended.append(results)
         finally:
             with self._idle:
@@ -96,6 +98,18 @@ class Worker:
         result = replace(self._one(action, before), started=started, ended=self._clock())
         self.request.budget.took(timedelta(seconds=time.monotonic() - began))
         return result
+
+    def _complete_retirement(self, results: list[Result]) -> None:
+        """Do the rest of a retirement that was left to a rotation which did not come about."""
+        for at, (retirement, rotation) in enumerate(pairwise(results)):
+            retired = retirement.action.kind is Kind.RETIRE and retirement.result is Outcome.DONE
+            rotates = rotation.action.kind in ROTATIONS
+            if retired and rotates and rotation.result is not Outcome.DONE:
+                self._rotating_next.discard(retirement.action.key_id)
+                self._retired.pop(retirement.action.key_id, None)
+                rest = self._one(retirement.action, ())
+                if rest.result is not Outcome.SKIPPED:  # then it is complete already
+                    results[at] = replace(rest, started=retirement.started, ended=self._clock())
 
     def _one(self, action: Action, before: Sequence[Result]) -> Result:
         """Do one action and return what became of it; ``before`` are the key's results so far."""
@@ -225,7 +239,8 @@ class Worker:
             if action.compromised:
                 key, unmarked = self._mark(key)
             made = rotate(self._store, key, generate(spec, self.random), self._clock)
-            return Result(action, Outcome.DONE, made, message=unmarked, policy=agreed.policy)
+            message = unmarked or agreed.warning
+            return Result(action, Outcome.DONE, made, message=message, policy=agreed.policy)
         return Result(action, Outcome.DONE)
 
     def _mark(self, key: Key) -> tuple[Key, str | None]:

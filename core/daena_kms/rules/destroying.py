@@ -36,7 +36,7 @@ def destroyable(key: Key, policy: Policy) -> Iterator[tuple[datetime, Version]]:
 
     The one that may be destroyed first comes first.
     """
-    spare = sum(v.state in _KEPT for v in key.versions) - policy.keep
+    spare = sum(v.state in _KEPT and not v.unlabelled for v in key.versions) - policy.keep
     times = ((destroy_time(v, policy), v) for v in key.versions if v.state in _UNREADABLE)
     timed = [(when, version) for when, version in times if when is not None]
     for when, version in sorted(timed, key=lambda pair: (pair[0], pair[1].id)):
@@ -129,6 +129,10 @@ def outlook(version: Version, policy: Policy) -> Outlook:
 
 
 def oldest_previous(key: Key) -> Version | None:
-    """Return the readable version that was superseded first, or ``None``."""
-    previous = [v for v in key.versions if v.state is VersionState.PREVIOUS]
+    """Return the readable version that was superseded first, or ``None``.
+
+    Not one that is kept by its id alone, which is never retired.
+    """
+    named = (v for v in key.versions if not v.unlabelled)
+    previous = [v for v in named if v.state is VersionState.PREVIOUS]
     return min(previous, key=lambda v: (v.superseded or v.created, v.created), default=None)

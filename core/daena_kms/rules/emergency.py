@@ -32,7 +32,9 @@ def revoked(key: Key, version: str, revoking: Revoking, *, protects: bool) -> st
     """
     readable = revoking.readable or "nobody"
     text = f"version {version} is retired: {revoking.means}. Who can still read it: {readable}"
-    others = [v.id for v in key.versions if v.state in _READABLE and v.id != version]
+    others = [
+        v.id for v in key.versions if v.state in _READABLE and v.id != version and not v.unlabelled
+    ]
     if others:
         text += f". Versions that were not current stay readable: {', '.join(others)}"
     if protects:

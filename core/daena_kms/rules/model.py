@@ -31,8 +31,10 @@ retire
 destroy
     Erase a version for good.
 unlabelled
-    An AWS version whose last label we removed, because AWS can't destroy one version. AWS deletes
-    it later, if ever. A run's summary counts it as ``released``.
+    An AWS version without a label: we removed its last one, because AWS can't destroy one version
+    (a run's summary counts it as ``released``), or because a newer version needed the label. It is
+    kept by its id and readable by it. AWS removes such versions only while a secret has more than
+    100 versions. One that was current counts as previous.
 revoke
     Retire a version at once, without grace, because its value is *compromised*: others know it.
 mark
@@ -117,6 +119,10 @@ class Version:
     #: Whether it was revoked since. A person who makes it readable again after that has decided so:
     #: one mark leads to one revocation.
     revoked: bool = False
+    #: Whether nothing in the store names it but its id; see *unlabelled*. It is never retired.
+    unlabelled: bool = False
+    #: Whether the store can keep it by its id alone, which makes room for a newer version.
+    gives_way: bool = False
 
     @property
     def to_revoke(self) -> bool:
@@ -155,6 +161,9 @@ class Key:
     room: int | None = None
     #: How many more than that an emergency rotation may add.
     reserve: int = 0
+    #: Where the store also keeps versions by their ids alone: how many more for sure. ``None``: not
+    #: looked up, or there is no such limit. ``versions`` holds all of them where it is known.
+    more_kept: int | None = None
     #: Where only a closer look shows the versions before the current one: when the oldest of them
     #: that may still be readable stopped being current. ``None``: ``versions`` holds all versions.
     older_since: datetime | None = None
@@ -187,8 +196,12 @@ class Key:
 
     @property
     def previous(self) -> Version | None:
-        """The version that was current right before the current one, if it is still readable."""
-        readable = [v for v in self.versions if v.state is VersionState.PREVIOUS]
+        """The version that was current right before the current one, if it is still readable.
+
+        Never one that is kept by its id alone: it may be there only because the store can't erase.
+        """
+        named = (v for v in self.versions if not v.unlabelled)
+        readable = [v for v in named if v.state is VersionState.PREVIOUS]
         current = self.current
         if current is not None and current.base_mark is not None:
             for version in readable:

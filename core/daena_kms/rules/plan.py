@@ -23,6 +23,7 @@ from daena_kms.rules.adoption import (
     known_versions,
 )
 from daena_kms.rules.changeable import check_key, managed, revocable
+from daena_kms.rules.crowding import has_room, no_room, warning
 from daena_kms.rules.destroying import destroy_note, destroyable
 from daena_kms.rules.due import CLOCK_SKEW, due_at, due_reason, is_due
 from daena_kms.rules.durations import about, format_duration, format_time
@@ -98,6 +99,8 @@ class Action:
     compromised: bool = False
     #: The policy that asked for it, for the audit log; ``None`` where nothing is changed.
     policy: Policy | None = field(default=None, compare=False)
+    #: What a person should see to before the key can't be rotated any more.
+    warning: str | None = field(default=None, compare=False)
 
     @property
     def revokes(self) -> bool:
@@ -179,7 +182,7 @@ def plan_key(
         why = "asked for by name"
         actions = [
             *revocations,
-            *_rotations(key, policy, why, interrupted=interrupted, compromised=leaked),
+            *_rotations(key, policy, why, now, interrupted=interrupted, compromised=leaked),
         ]
     else:
         actions = _regular(key, policy, now, revocations, interrupted=interrupted, leaked=leaked)
@@ -215,7 +218,7 @@ def _regular(
         why = _UNFINISHED if unfinished else due_reason(key, policy, due, now)
         why += destroy_note(key, policy, now, bound_only=True)
         rotations = _rotations(
-            key, policy, why, interrupted=interrupted, compromised=leaked, freed=freed
+            key, policy, why, now, interrupted=interrupted, compromised=leaked, freed=freed
         )
         if unfinished and due > now:
             rotations[0] = replace(rotations[0], due=now)
@@ -229,7 +232,10 @@ def _regular(
         if _pending(key) is not None:
             reason += "; an interrupted rotation left a pending version, which is never promoted"
         reason += destroy_note(key, policy, now)
-        actions.append(Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due))
+        warned = warning(key, policy)
+        reason += f"; {warned}" if warned else ""
+        nothing = Action(key.id, Kind.NOTHING, reason, key.current_ref, due=due, warning=warned)
+        actions.append(nothing)
     return actions
 
 
@@ -250,7 +256,7 @@ def _enrolment(
     except DaenaKMSError as refused:
         return [Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)]
     why = "asked for by name"
-    rotations = _rotations(key, policy, why, interrupted=False, compromised=compromised)
+    rotations = _rotations(key, policy, why, now, interrupted=False, compromised=compromised)
     if rotations[0].error is not None:  # no room: enrolling it would not help
         return rotations
     due = first_due_by_tag(key.id, enrolment_hour(now), policy.rotate_after)
@@ -285,6 +291,7 @@ def _rotations(
     key: Key,
     policy: Policy,
     why: str,
+    now: datetime,
     *,
     interrupted: bool,
     compromised: bool,
@@ -293,27 +300,26 @@ def _rotations(
     """Return the rotation of the key and, if its current version leaked, that one's retirement."""
     # An emergency rotation may use what ordinary ones leave free.
     spare = freed + (key.reserve if compromised else 0)
-    rotation = _rotation(key, policy, why, interrupted=interrupted, spare=spare)
+    rotation = _rotation(key, policy, why, now, interrupted=interrupted, spare=spare)
     if compromised and key.current is not None:
         return _away_from(key.current, rotation)
     return [rotation]
 
 
-def _rotation(key: Key, policy: Policy, why: str, *, interrupted: bool, spare: int) -> Action:
+def _rotation(
+    key: Key, policy: Policy, why: str, now: datetime, *, interrupted: bool, spare: int
+) -> Action:
     due = due_at(key, policy)
-    if key.room is not None and key.room + spare < 1:
-        todo = (
-            "If no data needs the older versions, set daena.grace and daena.destroy-after; "
-            "otherwise re-encrypt that data first"
-        )
-        msg = "the store has no room for one more readable version"
-        error = ConfigError(msg, key_id=key.id, todo=todo)
+    if not has_room(key, policy, now, spare):
+        error = no_room(key, policy)
         return Action(key.id, Kind.FAILING, str(error), key.current_ref, due=due, error=error)
     kind = Kind.ROTATE
     if interrupted or _pending(key) is not None:
         kind = Kind.FINISH
         why = f"an earlier rotation was interrupted; {why}"
-    return Action(key.id, kind, why, key.current_ref, due=due)
+    warned = warning(key, policy)
+    why = f"{why}; {warned}" if warned else why
+    return Action(key.id, kind, why, key.current_ref, due=due, warning=warned)
 
 
 def _away_from(current: Version, rotation: Action) -> list[Action]:
@@ -348,6 +354,7 @@ def _retirements(key: Key, policy: Policy, now: datetime) -> Iterator[Action]:
         return
     for version in key.versions:
         noted = version.state is VersionState.ABANDONED and version.retired is not None
+        noted = noted or version.unlabelled  # no name is left that could be taken away
         if version.state in _OUTDATED and version.superseded is not None and not noted:
             over = now - (version.superseded + policy.grace)
             if over >= timedelta():

@@ -91,7 +91,8 @@ class Summary:
     destroyed: list[str] = field(default_factory=list)
     #: Carried only our tags until now: enrolled, and not rotated.
     enrolled: list[str] = field(default_factory=list)
-    #: A retired version is unlabelled now, where the store can't destroy one: AWS deletes it later.
+    #: A retired version is unlabelled now, where the store can't destroy one. It stays readable by
+    #: its id; AWS deletes it while the secret has more than 100 versions.
     released: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     #: Due, and not begun before the deadline; the next run takes these keys first.

@@ -166,7 +166,8 @@ class Store(ABC):
     def retire_before_rotating(self, key: Key, version: str, now: datetime) -> Key | None:
         """Retire a version as :meth:`retire` does, right before a rotation of the same key.
 
-        A store may leave it to that rotation to note the retirement, which saves it a call.
+        A store may leave a part of it to that rotation, which saves calls. If the rotation does not
+        come about, the caller calls :meth:`retire` for the rest.
 
         Returns:
             The key as it is then, if the store refuses a rotation from it should it have changed

@@ -12,7 +12,10 @@ _OWN_LABELS = 4
 CAN = Capabilities(
     retired_readable="by its version id, for anybody who may read the secret",
     destroys_version=False,
-    destroy_means="its label is removed; AWS deletes unlabelled versions later, if ever",
+    destroy_means=(
+        "its label is removed; it stays readable by its id, and AWS deletes versions without a "
+        "label only while a secret has more than 100 versions"
+    ),
     restores_key=True,
     delete_means=f"kept for {RECOVERY_DAYS} days",
     revoking=Revoking(

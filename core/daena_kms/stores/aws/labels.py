@@ -3,8 +3,9 @@
 Secrets Manager shows only a version's id and its staging labels. Our version ids say when a
 version was made and from which base; labels of our own say the rest::
 
-    daena-made-<stamp>-<mark>     made by us; pins the version from the start, so that it never
-                                  becomes unlabelled: AWS deletes unlabelled versions
+    daena-made-<stamp>-<mark>     made by us; pins the version from the start. Where the labels
+                                  run short, the next version takes over the label of the oldest
+                                  one: then stamp and mark are those of the first that had it
     daena-keep-<stamp>-<mark>     pinned by us when it was current or previous
     daena-keep-<stamp>-enrolled-<mark>  the same, when a run enrolled the secret by its tags; the
                                   stamp is the hour of that
@@ -23,14 +24,24 @@ neither.
 A version was current once if it is AWSCURRENT or AWSPREVIOUS, if we pinned or retired it, or if a
 later version was made from it. A version of ours for which none of this is true lost a race or was
 left by an interrupted run; it is never promoted.
+
+A version without a label is in no listing and in no answer of ``DescribeSecret``, but readable by
+its id, and ``ListSecretVersionIds`` shows it with ``IncludeDeprecated``. AWS removes such versions
+only while a secret has more than 100 versions. Where that list was taken, it proves more: ids of
+unlabelled versions show from which ones they were made.
+
+https://docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html
+https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_ListSecretVersionIds.html
 """
 
+import functools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from daena_kms.rules import names
 from daena_kms.rules.model import PROMOTION_BOUND, VersionState
-from daena_kms.rules.names import PLAUSIBLE_YEARS, ParsedId, mark, parse_version_id
+from daena_kms.rules.names import PLAUSIBLE_YEARS, ParsedId, parse_version_id
 
 CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 MADE, KEEP, RETIRED = "daena-made-", "daena-keep-", "daena-retired-"
@@ -40,12 +51,18 @@ MAX_LABELS = 20
 _STAMP = "%Y%m%dT%H%M%SZ"
 _STAMPED = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _STAMP_LENGTH = len("20261124T155018Z")
+#: Two clocks differ by less than this.
+_SKEW = timedelta(minutes=5)
 #: A mark is a whole minute old at most when it is written, and the retirement follows at once.
 _RECENT = timedelta(minutes=5)
 _MARK_LENGTH = len("daena-retired-20261124T155018Z-compromised-0f1e2d3c4b")
 #: A label of ours. Somebody else may use labels that begin with daena, too.
 _OURS = re.compile(r"daena-[a-z]+-\d{8}T\d{6}Z-.*", re.ASCII)
 _BY_TAG = re.compile(r"daena-keep-\d{8}T\d{6}Z-enrolled-.*", re.ASCII)
+
+
+#: The marks of one secret's versions are needed again and again.
+mark = functools.lru_cache(maxsize=1024)(names.mark)
 
 
 def label(prefix: str, version_id: str, at: datetime) -> str:
@@ -70,23 +87,52 @@ def enrolled_label(version_id: str, hour: datetime) -> str:
 
 
 class Labels:
-    """The labels of one secret, as one answer showed them."""
+    """The labels of one secret, as one answer showed them.
 
-    def __init__(self, stages: Mapping[str, Sequence[str]]) -> None:
+    Args:
+        stages: The labels by version, of the versions that have any.
+        listed: When each version was made, the unlabelled ones included, where that was looked up.
+    """
+
+    def __init__(
+        self, stages: Mapping[str, Sequence[str]], listed: Mapping[str, datetime] | None = None
+    ) -> None:
         self.stages = stages
-        pairs = ((v, parse_version_id(v)) for v in stages)
+        self.listed = listed
+        self.unlabelled = frozenset(listed or ()) - stages.keys()
+        pairs = ((v, parse_version_id(v)) for v in (*stages, *sorted(self.unlabelled)))
         self._parsed: dict[str, ParsedId] = {v: p for v, p in pairs if p is not None}
+        self._made_from: dict[str, list[str]] = {}
+        for version_id, parsed in self._parsed.items():
+            self._made_from.setdefault(parsed.base_mark, []).append(version_id)
+        self._children: dict[str, str | None] = {}
 
     @property
     def used(self) -> int:
         """How many labels there are."""
-        return sum(len(stages) for stages in self.stages.values())
+        return len({stage for stages in self.stages.values() for stage in stages})
+
+    @property
+    def total(self) -> int | None:
+        """How many versions the secret has, labelled or not; ``None``: not looked up."""
+        return None if self.listed is None else len(self.stages.keys() | self.unlabelled)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the labels show every version that ever was current.
+
+        Each labelled version is of ours, and the version that it was made from is labelled, too.
+        What came before a version of others, nothing shows.
+        """
+        shown = {mark(None), *map(mark, self.stages)}
+        ours = (self._parsed.get(version_id) for version_id in self.stages)
+        return all(parsed is not None and parsed.base_mark in shown for parsed in ours)
 
     @property
     def enrolled(self) -> bool:
         """Whether we ever wrote to the secret: a version id or a label of ours shows it."""
         every = (stage for stages in self.stages.values() for stage in stages)
-        return bool(self._parsed) or any(map(_OURS.fullmatch, every))
+        return bool(self._parsed.keys() & self.stages.keys()) or any(map(_OURS.fullmatch, every))
 
     @property
     def enrolled_by_tag(self) -> datetime | None:
@@ -97,6 +143,19 @@ class Labels:
     def holder(self, stage: str) -> str | None:
         """Return the id of the version that carries ``stage``."""
         return next((v for v, stages in self.stages.items() if stage in stages), None)
+
+    def made(self, version_id: str) -> datetime | None:
+        """Return when a version was made, as far as its id or a list of the versions says so."""
+        parsed = self._parsed.get(version_id)
+        return parsed.made if parsed is not None else (self.listed or {}).get(version_id)
+
+    def made_or_first(self, version_id: str) -> datetime:
+        """Return when a version was made; before all others if that is unknown."""
+        return self.made(version_id) or datetime.min.replace(tzinfo=UTC)
+
+    def of_ours(self) -> Iterator[tuple[str, ParsedId]]:
+        """Yield each labelled version of ours with what its id says."""
+        return ((v, p) for v, p in self._parsed.items() if v in self.stages)
 
     def ours(self, version_id: str, *prefixes: str) -> list[str]:
         """Return the labels on a version that begin with one of ``prefixes``."""
@@ -136,16 +195,6 @@ class Labels:
             None,
         )
 
-    def dead(self, now: datetime) -> dict[str, list[str]]:
-        """Return the labels of ours, by version, that pin versions that can never be current."""
-        dead = {}
-        for version_id, parsed in self._parsed.items():
-            stale = parsed.made + PROMOTION_BOUND < now
-            pending = self.state(version_id) is VersionState.PENDING
-            if self._gives_way(version_id) and (stale or not pending):
-                dead[version_id] = self.ours(version_id, MADE)
-        return {version_id: labels for version_id, labels in dead.items() if labels}
-
     def unpinned(self) -> list[str]:
         """Return the versions that only AWS's own labels show to be, or to have been, current.
 
@@ -163,7 +212,7 @@ class Labels:
 
     def orphans(self, *version_ids: str) -> list[str]:
         """Return the versions that only these versions prove to have been current."""
-        lost = {p.base_mark for p in self._parsed.values()} - self._proofs(version_ids)
+        lost = {p.base_mark for _, p in self.of_ours()} - self._proofs(version_ids)
         return [
             v
             for v, stages in self.stages.items()
@@ -177,64 +226,45 @@ class Labels:
         """
         return {
             parsed.base_mark
-            for version_id, parsed in self._parsed.items()
+            for version_id, parsed in self.of_ours()
             if version_id not in without and set(self.stages[version_id]) - {PENDING}
         }
-
-    def room(self) -> int:
-        """Return how many more versions can be made and labelled; dead ones make room."""
-        used = self.used
-        # One stays in reserve: a retirement adds its label before it removes the others.
-        used += (self.holder(PENDING) is None) + (self.holder(PREVIOUS) is None) + 1
-        used += len(self.unpinned())
-        return MAX_LABELS - used + self._reclaimable()
-
-    @property
-    def tight(self) -> bool:
-        """Whether a rotation has room only if dead versions lose their labels."""
-        return self.room() - self._reclaimable() < 1
-
-    def reserve(self) -> int:
-        """Return how many more versions than :meth:`room` an emergency rotation may make.
-
-        It may also use the labels that :meth:`spare` returns, and the one that ordinary rotations
-        keep in reserve: it marks the version before it retires it.
-        """
-        current = self.holder(CURRENT)
-        if current is None:
-            return 0
-        used = self.used + (self.holder(PREVIOUS) is None)
-        used += len([v for v in self.unpinned() if v != current])
-        spared = len(self.spare(current))
-        if not self.marks(current):  # it will be, and then its other labels can go
-            used += 1
-            spared += len(self.ours(current, MADE, KEEP))
-        return max(0, MAX_LABELS - used + spared - self.room())
-
-    def spare(self, base: str) -> list[tuple[str, str]]:
-        """Return labels, with their versions, that an emergency rotation from ``base`` may remove.
-
-        First those on versions that can never become current, or that another rotation is only
-        about to promote: a promotion does not need the label. Then AWSPENDING, which nothing needs
-        either. Last those that pin the base, if its mark pins it as well.
-        """
-        idle = ((v, s) for v in self._parsed if self._gives_way(v) for s in self.ours(v, MADE))
-        spare = [(v, s) for v, s in idle if v != base]
-        pending = self.holder(PENDING)
-        spare += [(pending, PENDING)] if pending is not None else []
-        pins = self.ours(base, MADE, KEEP) if self.marks(base) else []
-        return spare + [(base, s) for s in pins]
 
     def without(self, *removed: tuple[str, str]) -> "Labels":
         """Return the labels without some, each given with its version."""
         left = {v: [s for s in st if (v, s) not in removed] for v, st in self.stages.items()}
-        return Labels({v: stages for v, stages in left.items() if stages})
+        return Labels({v: stages for v, stages in left.items() if stages}, self.listed)
 
-    def _reclaimable(self) -> int:
-        return sum(len(self.ours(v, MADE)) for v in self._parsed if self._gives_way(v))
+    def plus(self, version_id: str, stage: str) -> "Labels":
+        """Return the labels with one more, on a version that has some."""
+        stages = {v: [*s, stage] if v == version_id else s for v, s in self.stages.items()}
+        return Labels(stages, self.listed)
+
+    def named_after(self, version_id: str) -> list[tuple[str, str]]:
+        """Return the labels that end in a version's mark and are on others, with those."""
+        end = f"-{mark(version_id)}"
+        return [
+            (v, s)
+            for v, stages in self.stages.items()
+            for s in stages
+            if v != version_id and _OURS.fullmatch(s) and s.endswith(end)
+        ]
+
+    def lost(self, version_id: str) -> bool:
+        """Whether a version of ours never was current and can never become so.
+
+        Another one that was made from its base became current, so this one lost its race; or it is
+        only pending, and nobody has moved AWSCURRENT by hand.
+        """
+        state = self.state(version_id)
+        abandoned = state is VersionState.ABANDONED and self._has_sibling(version_id)
+        return abandoned or (state is VersionState.PENDING and self._undisturbed())
 
     def state(self, version_id: str) -> VersionState:
-        """Return the state of a version."""
+        """Return the state of a version. One without a label was current once, or is abandoned."""
+        if version_id in self.unlabelled:
+            was = self._was_current(version_id)
+            return VersionState.PREVIOUS if was else VersionState.ABANDONED
         stages = self.stages.get(version_id, ())
         if CURRENT in stages:
             return VersionState.CURRENT
@@ -252,20 +282,40 @@ class Labels:
 
     def superseded(self, version_id: str) -> datetime | None:
         """Return the latest moment at which a version can have stopped being current."""
-        promoted = {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
+        promoted = self._promoted
         # An operator may have moved AWSCURRENT back to it, so that it was superseded twice.
         own = mark(version_id)
-        ended = [at for v, at in promoted.items() if self._parsed[v].base_mark == own]
+        ended = [promoted[v] for v in self._made_from.get(own, ()) if v in promoted]
         if ended:
             return max(ended) + PROMOTION_BOUND
-        since = _stamped(self.ours(version_id, MADE)) or _stamped(self.ours(version_id, KEEP))
+        since = self.made(version_id) if self._is_pinned(version_id) else None
+        own_labels = [s for s in self.ours(version_id, MADE) if s.endswith(own)]
+        since = since or _stamped(own_labels) or _stamped(self.ours(version_id, KEEP))
         if since is None:
             return None  # the next rotation pins it, and the pin's time serves from then on
         # Stamps have seconds: a version of the same second may have been current before this one.
         later = [made for v, made in promoted.items() if v != version_id and made > since]
         return min(later) + PROMOTION_BOUND if later else None
 
+    def _is_pinned(self, version_id: str) -> bool:
+        """Whether a version's own time says since when it may have been current."""
+        return version_id in self.unlabelled or bool(self.ours(version_id, MADE))
+
+    @functools.cached_property
+    def _promoted(self) -> dict[str, datetime]:
+        """When each version of ours was made that was current once."""
+        return {v: p.made for v, p in self._parsed.items() if self._was_current(v)}
+
+    def stays_previous(self, version_id: str) -> bool:
+        """Whether a version would show that it was current without its labels."""
+        return self._child(version_id) is not None or self._perhaps(version_id)
+
     def _was_current(self, version_id: str) -> bool:
+        if version_id in self.unlabelled:
+            return self._proved(version_id) or self._perhaps(version_id)
+        return self._proved(version_id)
+
+    def _proved(self, version_id: str) -> bool:
         stages = self.stages.get(version_id, ())
         return (
             CURRENT in stages
@@ -273,6 +323,29 @@ class Labels:
             or self._noted(version_id)
             or self._child(version_id) is not None
         )
+
+    def _perhaps(self, version_id: str) -> bool:
+        """Whether nothing speaks against it that an unlabelled version was current once.
+
+        To show a version as previous that never was current does less harm than not to offer one
+        that was. Others make versions current with the put itself. Of ours, one that lost a race
+        shows by what won it: another version made from the same base, or a version that others
+        made in the minutes in which this one was written.
+        """
+        parsed = self._parsed.get(version_id)
+        if parsed is None:
+            return True
+        current = self.holder(CURRENT)
+        if (current is not None and parsed.base_mark == mark(current)) or self._has_sibling(
+            version_id
+        ):
+            return False
+        theirs = (
+            at - parsed.made
+            for v, at in (self.listed or {}).items()
+            if v not in self._parsed and mark(v) != parsed.base_mark
+        )
+        return not any(-_SKEW <= after <= PROMOTION_BOUND for after in theirs)
 
     def _noted(self, version_id: str) -> bool:
         """Whether a label of ours alone says that a version was current.
@@ -286,15 +359,13 @@ class Labels:
     def _child(self, version_id: str) -> str | None:
         """Return a version made from this one, which proves that this one was current."""
         own = mark(version_id)
-        children = [v for v, p in self._parsed.items() if p.base_mark == own]
-        promoted = (v for v in children if v == self.holder(CURRENT) or self._child(v) is not None)
-        return next(promoted, children[0] if children else None)
-
-    def _gives_way(self, version_id: str) -> bool:
-        """Whether a version never was current and can never become so."""
-        state = self.state(version_id)
-        lost = state is VersionState.ABANDONED and self._has_sibling(version_id)
-        return lost or (state is VersionState.PENDING and self._undisturbed())
+        if own not in self._children:
+            made = self._made_from.get(own, [])
+            self._children[own] = made[0] if made else None
+            current = self.holder(CURRENT)
+            promoted = (v for v in made if v == current or self._child(v) is not None)
+            self._children[own] = next(promoted, self._children[own])
+        return self._children[own]
 
     def _undisturbed(self) -> bool:
         """Whether the labels are as rotations alone leave them: nobody has moved them by hand.
@@ -308,10 +379,7 @@ class Labels:
 
     def _has_sibling(self, version_id: str) -> bool:
         base_mark = self._parsed[version_id].base_mark
-        return any(
-            v != version_id and p.base_mark == base_mark and self._was_current(v)
-            for v, p in self._parsed.items()
-        )
+        return any(v != version_id and self._proved(v) for v in self._made_from[base_mark])
 
 
 def _stamped(labels: Sequence[str]) -> datetime | None:

@@ -7,7 +7,7 @@ already. The code of that refusal also stands for changes that AWS never makes.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daena_kms.errors import ConfigError
+from daena_kms.errors import ConfigError, DaenaKMSError, RotationConflict, StoreUnavailable
 from daena_kms.rules.model import Key
 from daena_kms.sdk.aws.answers import no_answer
 from daena_kms.sdk.aws.errors import RefusedError
@@ -60,3 +60,44 @@ def check_replicas(answer: Mapping[str, Any], key_id: str) -> None:
         f"--secret-id {key_id} --remove-replica-regions {' '.join(regions)}"
     )
     raise ConfigError(msg, key_id=key_id, todo=todo)
+
+
+def is_deleted(look: Callable[[], Key]) -> bool:
+    """Whether a look shows a key as deleted; a look that fails shows nothing."""
+    try:
+        return look().deleted is not None
+    except DaenaKMSError:
+        return False
+
+
+def settle(look: Callable[[], Key], base: str, mine: str | None, error: DaenaKMSError) -> None:
+    """Resolve a call that was refused, or whose answer was lost, by what is current.
+
+    Returns when ``mine`` is current, or was: others may have rotated on since, and the SDK's own
+    repetition of the call is refused then.
+
+    Args:
+        look: Looks at the key.
+        base: The version that the rotation began from.
+        mine: The version that it made, if it was to become current by the call.
+        error: What the call raised.
+
+    Raises:
+        RotationConflict: Neither ``mine`` nor the base is current, and ``mine`` never was.
+        StoreUnavailable: The look failed too, so it is not known whether ``mine`` became current.
+        DaenaKMSError: ``error``: the base still is current.
+    """
+    try:
+        key = look()
+    except DaenaKMSError:
+        if mine is None or isinstance(error, StoreUnavailable):
+            raise error from None
+        msg = f"whether version {mine} became current is not known: {error.what}"
+        raise StoreUnavailable(msg, key_id=error.key_id, todo="Look at it with show") from None
+    version = key.version(mine) if mine is not None else None
+    if version is not None and version.was_current:
+        return
+    if key.current is None or key.current.id != base:
+        msg = "another rotation was faster"
+        raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
+    raise error

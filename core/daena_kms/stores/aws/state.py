@@ -10,6 +10,7 @@ from daena_kms.rules.model import Key, Version, VersionState
 from daena_kms.rules.names import parse_version_id
 from daena_kms.rules.policy import PREFIX
 from daena_kms.stores.aws.labels import Labels
+from daena_kms.stores.aws.room import Room
 
 _REGION = re.compile(r"[a-z0-9-]{1,40}", re.ASCII)
 _ACCOUNT = re.compile(r"arn:[a-z0-9-]+:secretsmanager:[a-z0-9-]*:([0-9]{12}):", re.ASCII)
@@ -24,22 +25,26 @@ def labels_of(key: Key) -> Labels:
 
 
 def to_key(
-    answer: Mapping[str, Any], region: str | None, current_created: datetime | None = None
+    answer: Mapping[str, Any], region: str | None, listed: Mapping[str, datetime] | None = None
 ) -> Key:
     """Return the key that an entry of ``ListSecrets`` or an answer of ``DescribeSecret`` shows.
 
-    ``current_created`` is when the current version was made, where that was looked up.
+    Args:
+        answer: The entry, or the answer.
+        region: The client's region.
+        listed: When each version was made, the unlabelled ones included, where that was looked up.
     """
-    labels = Labels(answer.get("SecretVersionsToStages") or answer.get("VersionIdsToStages") or {})
+    stages = answer.get("SecretVersionsToStages") or answer.get("VersionIdsToStages") or {}
+    labels = Labels(stages, listed)
+    room = Room(labels)
+    giving = room.giving()
     created = answer["CreatedDate"].astimezone(UTC)
     changed = answer.get("LastChangedDate", created).astimezone(UTC)
     versions = []
-    for version_id in labels.stages:
+    for version_id in (*sorted(labels.unlabelled, key=labels.made_or_first), *labels.stages):
         parsed = parse_version_id(version_id)
         state = labels.state(version_id)
-        exact = parsed.made if parsed is not None else current_created
-        if state is not VersionState.CURRENT and parsed is None:
-            exact = None
+        exact = labels.made(version_id)
         versions.append(
             Version(
                 id=version_id,
@@ -54,6 +59,8 @@ def to_key(
                 compromised=bool(labels.marks(version_id)),
                 # A version that is current again was not retired for good.
                 revoked=bool(labels.marks(version_id)) and state is VersionState.RETIRED,
+                unlabelled=version_id in labels.unlabelled,
+                gives_way=version_id in giving,
             )
         )
     deleted = answer.get("DeletedDate")
@@ -67,8 +74,9 @@ def to_key(
         versions=tuple(versions),
         owner=_owner(answer, region),
         deleted=deleted.astimezone(UTC) if deleted is not None else None,
-        room=labels.room(),
-        reserve=labels.reserve(),
+        room=room.ordinary(),
+        reserve=room.reserve(),
+        more_kept=room.more_kept(),
         drift=_drift(labels),
         enrolled=labels.enrolled,
         enrolled_by_tag=labels.enrolled_by_tag,
@@ -76,12 +84,26 @@ def to_key(
     )
 
 
+def is_partial(key: Key, *, exact: bool = False) -> bool:
+    """Whether the labels of a key do not say enough, so that its versions must be listed.
+
+    Args:
+        key: The key, as its labels show it.
+        exact: Whether every version is wanted that was current, with its time. Otherwise only what
+            a rotation needs: where the labels run short, how many versions there are.
+    """
+    labels = labels_of(key)
+    if Room(labels).tight:
+        return True
+    bounded = key.current is not None and key.current.created_earliest is not None
+    return exact and (bounded or not labels.complete)
+
+
 def with_label(key: Key, version_id: str, label: str) -> Key:
     """Return the key of a look as it is after a version got one more label: its mark."""
     labels = labels_of(key)
-    stages = {v: [*s, label] if v == version_id else s for v, s in labels.stages.items()}
     versions = (replace(v, compromised=True) if v.id == version_id else v for v in key.versions)
-    return replace(key, versions=tuple(versions), handle=Labels(stages))
+    return replace(key, versions=tuple(versions), handle=labels.plus(version_id, label))
 
 
 def _drift(labels: Labels) -> str | None:

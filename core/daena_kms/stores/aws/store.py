@@ -2,21 +2,21 @@
 
 import contextlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from daena_kms.errors import (
+    AccessDenied,
     ConfigError,
-    DaenaKMSError,
     KeyExists,
     KeyNotFound,
-    RotationConflict,
     StoreUnavailable,
 )
 from daena_kms.rules.adoption import enrolment_hour
-from daena_kms.rules.model import PROMOTION_BOUND, Capabilities, Key, Revoking
+from daena_kms.rules.model import NEVER_CURRENT, PROMOTION_BOUND, Capabilities, Key, Revoking
 from daena_kms.rules.names import new_version_id
 from daena_kms.rules.policy import MANAGED
 from daena_kms.rules.specs import Randomness
@@ -33,14 +33,15 @@ from daena_kms.stores.aws.labels import (
     PENDING,
     PREVIOUS,
     RETIRED,
-    Labels,
     compromised_label,
     enrolled_label,
     label,
 )
-from daena_kms.stores.aws.looks import check_replicas, check_tagged, unless_made
+from daena_kms.stores.aws.looks import check_replicas, check_tagged, is_deleted, settle, unless_made
+from daena_kms.stores.aws.moves import Moves
 from daena_kms.stores.aws.random import KmsRandom
-from daena_kms.stores.aws.state import labels_of, to_key, with_label
+from daena_kms.stores.aws.room import Room
+from daena_kms.stores.aws.state import is_partial, labels_of, to_key, with_label
 from daena_kms.stores.base import Absence, Staged, Store
 from daena_kms.stores.randomness import Pool
 
@@ -59,7 +60,8 @@ class AWSStore(Store):
 
     Permissions, on the secrets: ``secretsmanager:DescribeSecret``, ``PutSecretValue``,
     ``UpdateSecretVersionStage``; ``ListSecrets`` on ``*``; ``ListSecretVersionIds`` for secrets
-    that others write too; ``GetSecretValue`` for reading, rolling back and adopting;
+    that others write too, and for those whose labels are short; ``GetSecretValue`` for reading,
+    rolling back and adopting;
     ``CreateSecret``, ``TagResource``, ``UntagResource``, ``DeleteSecret``, ``RestoreSecret`` for
     the commands of those names; ``GetResourcePolicy`` and ``PutResourcePolicy`` only to block
     what is compromised. On the KMS key: ``kms:GenerateDataKey`` and ``kms:Decrypt``. Without
@@ -87,6 +89,7 @@ class AWSStore(Store):
         self._kms_key_id = kms_key_id
         clients = {"secretsmanager": secrets_client, "kms": kms_client}
         self.aws = AWS(region, profile, clients, session)
+        self._moves = Moves(self.aws, lambda key_id: labels_of(self.describe(key_id)))
         self._blocks = Blocks(self.aws) if block_compromised else None
 
     def scan(self) -> Iterator[Key]:
@@ -102,16 +105,35 @@ class AWSStore(Store):
                     yield to_key(entry, region)
 
     def describe(self, key_id: str, *, exact: bool = False) -> Key:
-        """Return the secret; ``exact`` takes a second call where others wrote the current value."""
+        """Return the secret; a second call lists its versions where the labels do not say enough.
+
+        They don't for a rotation where they run short, and for an ``exact`` look where others wrote
+        the current value, or where versions may be kept by their ids alone.
+        """
         answer = self._call("describe_secret", key_id)
         key = to_key(answer, self.aws.region)
-        current = key.current
-        if not exact or current is None or current.created_earliest is None:
+        if key.deleted is not None or not is_partial(key, exact=exact):
             return key
-        asked = {"SecretId": key_id, "MaxResults": 100}
+        return to_key(answer, self.aws.region, self._versions(key_id))
+
+    def inventory(self) -> Iterator[Key]:
+        """Yield every key that carries the tag, with the versions that are kept by their ids."""
+        for key in self.scan():
+            if labels_of(key).complete and not is_partial(key):
+                yield key
+                continue
+            with contextlib.suppress(KeyNotFound):  # gone since it was listed
+                yield self.describe(key.id, exact=True)
+
+    def _versions(self, key_id: str) -> dict[str, datetime]:
+        """Return when each version was made, the unlabelled ones included."""
+        asked = {"SecretId": key_id, "MaxResults": 100, "IncludeDeprecated": True}
         pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
-        created = {v["VersionId"]: v["CreatedDate"] for page in pages for v in page["Versions"]}
-        return to_key(answer, self.aws.region, created.get(current.id))
+        return {
+            v["VersionId"]: v["CreatedDate"].astimezone(UTC)
+            for page in pages
+            for v in page["Versions"]
+        }
 
     def absence(self, key: Key, version: str) -> Absence:
         """List all versions: looks show those with a label, and destroying removes the label.
@@ -119,9 +141,7 @@ class AWSStore(Store):
         AWS deletes such versions only while a secret has more than 100, and none younger than a
         day. https://docs.aws.amazon.com/secretsmanager/latest/userguide/whats-in-a-secret.html
         """
-        asked = {"SecretId": key.id, "MaxResults": 100, "IncludeDeprecated": True}
-        pages = self.aws.pages("secretsmanager", "list_secret_version_ids", **asked)
-        listed = {v["VersionId"] for page in pages for v in page["Versions"]}
+        listed = self._versions(key.id)
         if version in listed:
             return Absence.RELEASED
         # A listing that does not show the current version lags behind the look.
@@ -160,7 +180,9 @@ class AWSStore(Store):
                 **kms,
             )
         except RefusedError as error:
-            if error.reason != "InvalidRequestException" or not self._is_deleted(key_id):
+            if error.reason != "InvalidRequestException" or not is_deleted(
+                partial(self.describe, key_id)
+            ):
                 raise
             msg = "it exists already, deleted but recoverable"
             raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
@@ -168,25 +190,38 @@ class AWSStore(Store):
         # found right after its creation; then its first rotation pins the version.
         created = str(answer["VersionId"])
         with contextlib.suppress(KeyNotFound, StoreUnavailable):
-            self._move(key_id, label(MADE, created, now), to=created)
+            self._moves.move(key_id, label(MADE, created, now), to=created)
         return created
 
     def stage(self, key: Key, material: str, now: datetime) -> Staged:
-        """Put a pending version; AWSPENDING moves off the version that an interrupted run left."""
+        """Put a pending version; AWSPENDING moves off the version that an interrupted run left.
+
+        Where the labels run short, the put also moves the label of the oldest version to the new
+        one: "Secrets Manager removes the label from the other version and attaches it to this
+        version". So no moment has a label too many, and no further call is needed.
+
+        https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_PutSecretValue.html
+        """
         labels = labels_of(key)
         base = labels.holder(CURRENT) or ""
         emergency = bool(labels.marks(base))
         more = 1 + (labels.holder(PREVIOUS) is None) + len(labels.unpinned())
-        if emergency:
-            labels = self._free(key.id, labels, base, labels.used + more - MAX_LABELS)
         # If there is room, an interrupted run's version stays: somebody may have made it current.
-        dying = labels.dead(now) if labels.tight and not emergency else {}
-        self._keep(key.id, labels, [*labels.orphans(*dying), *labels.unpinned()], now)
-        for dead, stale in dying.items():
-            for stage in stale:
-                self._remove_label(key.id, stage, dead)
+        shed = Room(labels).begun(now) if emergency else Room(labels).shed(now)
+        moving = next(((v, s) for v, s in shed if s.startswith(MADE)), None)
+        if emergency:
+            labels = labels.without(*shed)
+            labels = self._moves.free(key.id, labels, base, labels.used + more - MAX_LABELS)
+        left = labels.without(*shed)
+        losing = [v for v, _ in shed if v not in left.stages]
+        orphans = [v for v in labels.orphans(*losing) if v not in losing]
+        self._moves.keep(key.id, labels, orphans, now)
+        for version, stage in shed:
+            if (version, stage) != moving:
+                self._moves.remove(key.id, stage, version)
+        self._moves.keep(key.id, left, left.unpinned(), now)
         version_id = new_version_id(base, now)
-        pin = label(MADE, version_id, now)
+        pin = moving[1] if moving is not None else label(MADE, version_id, now)
         full = labels.used + more + (labels.holder(PENDING) is None) > MAX_LABELS
         stages = [pin] if emergency and full else [PENDING, pin]
         put = {"ClientRequestToken": version_id, "VersionStages": stages}
@@ -194,7 +229,7 @@ class AWSStore(Store):
             self._call("put_secret_value", key.id, SecretString=material, **put)
         except StoreUnavailable as error:
             # Many rotations at once can use up the labels; then one of them has won.
-            self._settle(key.id, base, None, error)
+            settle(partial(self.describe, key.id), base, None, error)
         return Staged(version_id, base, now, material, pin)
 
     def promote(self, key: Key, staged: Staged, now: datetime) -> str:
@@ -207,20 +242,22 @@ class AWSStore(Store):
             msg = "writing the new version took too long, so it was abandoned"
             raise StoreUnavailable(msg, key_id=key.id, todo="The next run tries again")
         try:
-            self._move(key.id, CURRENT, to=staged.version_id, off=staged.base)
-        except (RefusedError, StoreUnavailable, KeyNotFound) as error:
-            self._settle(key.id, staged.base, staged.version_id, error)
+            self._moves.move(key.id, CURRENT, to=staged.version_id, off=staged.base)
+        except (RefusedError, StoreUnavailable, KeyNotFound, AccessDenied) as error:
+            settle(partial(self.describe, key.id), staged.base, staged.version_id, error)
         return staged.version_id
 
     def abandon(self, key: Key, staged: Staged) -> None:
         """Remove AWSPENDING and our own label from a version that lost its race."""
         # The version may be the only proof that its base was current.
         labels = labels_of(self.describe(key.id))
-        self._keep(key.id, labels, labels.orphans(staged.version_id), staged.at)
+        if labels.state(staged.version_id) not in NEVER_CURRENT:
+            return  # it did become current, and others have rotated on since
+        self._moves.keep(key.id, labels, labels.orphans(staged.version_id), staged.at)
         for stage in (PENDING, str(staged.handle)):
             # Another rotation's put may have moved the label already.
             with contextlib.suppress(RefusedError, KeyNotFound):
-                self._move(key.id, stage, off=staged.version_id)
+                self._moves.move(key.id, stage, off=staged.version_id)
 
     def retire(self, key: Key, version: str, now: datetime) -> None:
         """Label the version retired, then remove the labels that kept it."""
@@ -228,7 +265,22 @@ class AWSStore(Store):
         labels = labels_of(key)
         marked = labels.marks(version)
         fresh = compromised_label(version, now) if marked else label(RETIRED, version, now)
-        self._retire(key.id, labels, version, fresh)
+        after = self._moves.retire(key.id, labels, version, fresh)
+        for oldest, stage in Room(after).surplus():
+            self._moves.remove(key.id, stage, oldest)
+
+    def retire_before_rotating(self, key: Key, version: str, now: datetime) -> None:
+        """Label the version retired; the rotation moves the labels that kept it.
+
+        The put moves our own one to the new version, the promotion moves AWSPREVIOUS to the base.
+        Until then the version does not count as retired.
+        """
+        labels = labels_of(key)
+        own = labels.ours(version, MADE, KEEP, RETIRED)
+        if labels.used < MAX_LABELS and len(own) == 1 and own[0].startswith(MADE):
+            self._moves.move(key.id, label(RETIRED, version, now), to=version)
+        else:
+            self.retire(key, version, now)
 
     def mark_compromised(self, key: Key, version: str, now: datetime) -> Key:
         """Label the version: what its retirement begins with, before the promotion.
@@ -239,9 +291,9 @@ class AWSStore(Store):
         if labels.marks(version):
             return key
         if labels.used >= MAX_LABELS:
-            labels = self._free(key.id, labels, version, 1)
+            labels = self._moves.free(key.id, labels, version, 1)
         fresh = compromised_label(version, now)
-        self._move(key.id, fresh, to=version)
+        self._moves.move(key.id, fresh, to=version)
         return with_label(replace(key, handle=labels), version, fresh)
 
     def revoke(self, key: Key, version: str, now: datetime) -> None:
@@ -250,11 +302,13 @@ class AWSStore(Store):
         if self._blocks is not None:
             # AWSPREVIOUS goes first; until the version is blocked it does not count as retired.
             if labels.holder(PREVIOUS) == version and labels.ours(version, MADE, KEEP):
-                self._remove_label(key.id, PREVIOUS, version)
+                self._moves.remove(key.id, PREVIOUS, version)
                 labels = labels.without((version, PREVIOUS))
+            # The block is also by the version's mark.
+            self._moves.rename(key.id, labels, version, now)
             self._blocks.block(key.id, version)
         fresh = labels.recent_mark(version, now) or compromised_label(version, now)
-        self._retire(key.id, labels, version, fresh)
+        self._moves.retire(key.id, labels, version, fresh)
 
     @property
     def revoking(self) -> Revoking:
@@ -262,14 +316,14 @@ class AWSStore(Store):
         return self.can.revoking if self._blocks is None else BLOCKED
 
     def destroy(self, key: Key, version: str, now: datetime) -> None:
-        """Remove the version's label; AWS deletes unlabelled versions later, if ever."""
+        """Remove the version's label. It stays readable by its id until AWS removes it, if ever."""
         labels = labels_of(key)
         orphans = labels.orphans(version)
         if orphans and labels.used >= MAX_LABELS:
-            labels = self._free(key.id, labels, labels.holder(CURRENT) or "", 1)
-        self._keep(key.id, labels, orphans, now)
+            labels = self._moves.free(key.id, labels, labels.holder(CURRENT) or "", 1)
+        self._moves.keep(key.id, labels, orphans, now)
         for stage in labels.ours(version, RETIRED):
-            self._remove_label(key.id, stage, version)
+            self._moves.remove(key.id, stage, version)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Set and remove tags; other tags on the secret stay."""
@@ -291,7 +345,7 @@ class AWSStore(Store):
             self.tag(key, tags)
         holders = (labels.holder(stage) for stage in (CURRENT, PREVIOUS))
         theirs = [v for v in holders if v and not labels.ours(v, MADE, KEEP)]
-        self._keep(key.id, labels, theirs, now)
+        self._moves.keep(key.id, labels, theirs, now)
         if MANAGED not in key.tags:
             self.tag(key, tags)
 
@@ -308,9 +362,9 @@ class AWSStore(Store):
             raise KeyNotFound(msg, key_id=key.id, todo="Give it a value first")
         # First, because any label of ours shows the secret as enrolled. Runs that enrol it at the
         # same time write the same label.
-        self._move(key.id, enrolled_label(current, enrolment_hour(now)), to=current)
+        self._moves.move(key.id, enrolled_label(current, enrolment_hour(now)), to=current)
         if previous is not None:
-            self._keep(key.id, labels, [previous], now)
+            self._moves.keep(key.id, labels, [previous], now)
 
     def delete(self, key: Key, now: datetime) -> None:
         """Schedule the secret for deletion, recoverable for 30 days."""
@@ -338,75 +392,8 @@ class AWSStore(Store):
         """Return a pool that KMS fills, up to 1,024 bytes a call for all keys of a run."""
         return Pool(KmsRandom(self.aws, self._kms_key_id), expected)
 
-    def _retire(self, key_id: str, labels: Labels, version: str, fresh: str) -> None:
-        """Leave the label ``fresh`` on a version, and remove the others that keep it."""
-        others = [PREVIOUS] if labels.holder(PREVIOUS) == version else []
-        others += [s for s in labels.ours(version, MADE, KEEP, RETIRED) if s != fresh]
-        if fresh not in labels.stages.get(version, ()):
-            if labels.used >= MAX_LABELS and len(others) > 1:
-                self._remove_label(key_id, others.pop(0), version)  # it keeps another one
-            elif labels.used >= MAX_LABELS:
-                self._free(key_id, labels, labels.holder(CURRENT) or "", 1)
-            self._move(key_id, fresh, to=version)
-        for stage in others:
-            self._remove_label(key_id, stage, version)
-
-    def _free(self, key_id: str, labels: Labels, base: str, count: int) -> Labels:
-        """Remove up to ``count`` labels that an emergency rotation from ``base`` can spare."""
-        removed = labels.spare(base)[: max(0, count)]
-        for version, stage in removed:
-            self._remove_label(key_id, stage, version)
-        return labels.without(*removed)
-
     def _call(self, operation: str, key_id: str, **arguments: object) -> Mapping[str, object]:
         answer: Mapping[str, object] = self.aws.call(
             "secretsmanager", operation, key_id, SecretId=key_id, **arguments
         )
         return answer
-
-    def _move(
-        self, key_id: str, stage: str, *, to: str | None = None, off: str | None = None
-    ) -> None:
-        where = {"MoveToVersionId": to, "RemoveFromVersionId": off}
-        given = {name: version for name, version in where.items() if version is not None}
-        self._call("update_secret_version_stage", key_id, VersionStage=stage, **given)
-
-    def _remove_label(self, key_id: str, stage: str, version: str) -> None:
-        """Remove a label, if nobody else has done so."""
-        unless_made(
-            lambda: self._move(key_id, stage, off=version),
-            lambda: labels_of(self.describe(key_id)).holder(stage) != version,
-        )
-
-    def _is_deleted(self, key_id: str) -> bool:
-        try:
-            return self.describe(key_id).deleted is not None
-        except DaenaKMSError:
-            return False
-
-    def _keep(self, key_id: str, labels: Labels, versions: Iterable[str], now: datetime) -> None:
-        """Pin versions that are or were current."""
-        for version in dict.fromkeys(versions):
-            # A version that is no longer current is dated before a version of this second.
-            at = now if labels.holder(CURRENT) == version else now - timedelta(seconds=1)
-            self._move(key_id, label(KEEP, version, at), to=version)
-
-    def _settle(self, key_id: str, base: str, mine: str | None, error: DaenaKMSError) -> None:
-        """Resolve a call that was refused, or whose answer was lost, by the current version.
-
-        Returns when ``mine`` is current.
-
-        Raises:
-            RotationConflict: Neither ``mine`` nor the base is current.
-            DaenaKMSError: ``error``: the base still is current, or the store can't be read.
-        """
-        try:
-            current = self.describe(key_id).current
-        except DaenaKMSError:
-            raise error from None
-        if current is not None and current.id == mine:
-            return
-        if current is None or current.id != base:
-            msg = "another rotation was faster"
-            raise RotationConflict(msg, key_id=key_id, todo="Read it again; nothing was lost")
-        raise error

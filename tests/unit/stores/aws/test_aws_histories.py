@@ -4,7 +4,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, cast
 
 from daena_kms.errors import RotationConflict, StoreUnavailable
-from daena_kms.rules.model import PROMOTION_BOUND, Key, VersionState
+from daena_kms.rules.crowding import has_room
+from daena_kms.rules.model import PROMOTION_BOUND, Key, Version, VersionState
+from daena_kms.rules.names import base_mark_of
+from daena_kms.rules.policy import Defaults, parse_policy
+from daena_kms.stores.aws.capabilities import CAN
 from daena_kms.stores.aws.labels import (
     MAX_LABELS,
     Labels,
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from botocore.client import BaseClient
 
 GRACE = timedelta(days=1)
+NEVER = parse_policy({}, Defaults(), CAN)
 EVER_CURRENT = {VersionState.CURRENT, VersionState.PREVIOUS, VersionState.RETIRED}
 
 
@@ -69,7 +74,7 @@ class Histories(RuleBasedStateMachine):
     def rotate(self, takes: int, dies: int, *, after: bool) -> None:
         """Rotate, whole or up to some call."""
         key = self.look()
-        if key.room is None or key.room < 1:
+        if not has_room(key, NEVER, self.clock(), 0):
             return
         self.secret.die_at, self.secret.after = dies, after
         try:
@@ -130,9 +135,7 @@ class Histories(RuleBasedStateMachine):
         """Retire what is due for it, whole or up to some call."""
         key = self.look()
         for version in key.versions:
-            if version.state is not VersionState.PREVIOUS or version.superseded is None:
-                continue
-            if self.clock() < version.superseded + GRACE:
+            if not self.is_over(version):
                 continue
             self.secret.die_at, self.secret.after = dies, after
             try:
@@ -194,6 +197,37 @@ class Histories(RuleBasedStateMachine):
         left = [v.state for v in self.look().versions if v.to_revoke]
         assert set(left) <= {VersionState.CURRENT}
 
+    @rule(dies=st.integers(0, 8), after=st.booleans())
+    def retire_and_rotate(self, dies: int, *, after: bool) -> None:
+        """Rotate right after a retirement, which leaves a part of itself to that."""
+        due = [v.id for v in self.look().versions if self.is_over(v)]
+        if not due:
+            return
+        self.secret.die_at, self.secret.after = dies, after
+        try:
+            self.store.retire_before_rotating(self.look(), due[0], self.clock())
+            key = self.look()
+            if not has_room(key, NEVER, self.clock(), 0):
+                return
+            staged = self.store.stage(key, "value", self.clock())
+            self.changed(key)
+            self.store.promote(key, staged, self.clock())
+        except Killed:
+            return
+        except StoreUnavailable:
+            assert len(self.secret.labels) >= MAX_LABELS - 1
+            return
+        finally:
+            self.secret.die_at = 0
+        found = self.look().version(due[0])
+        assert found is None or found.unlabelled or found.state is VersionState.RETIRED
+
+    def is_over(self, version: Version) -> bool:
+        """Whether the grace of a version is over."""
+        superseded = None if version.unlabelled else version.superseded
+        previous = version.state is VersionState.PREVIOUS and superseded is not None
+        return previous and self.clock() >= (superseded or version.created) + GRACE
+
     @rule()
     def destroy(self) -> None:
         """Let go what was retired first, keeping two."""
@@ -215,7 +249,19 @@ class Histories(RuleBasedStateMachine):
     def the_labels_are_true(self) -> None:
         """What never was current is never taken for it, and what we saw current always is."""
         stages, happened = self.secret.stages(), self.secret.superseded
-        labels = Labels(stages)
+        listed = Labels(stages)
+        for version in stages:
+            if version in self.seen:
+                assert listed.state(version) in EVER_CURRENT
+        labels = Labels(stages, self.secret.made)
+        for version in labels.unlabelled:
+            # Nobody's version is lost by us, and what lost a race to one of ours is not offered.
+            state = labels.state(version)
+            assert version in self.released or version not in self.seen or state in EVER_CURRENT
+            if version not in happened and state in EVER_CURRENT:
+                assert not any(
+                    base_mark_of(v) == base_mark_of(version) for v in happened if v != version
+                )
         for version in stages:
             state = labels.state(version)
             assert version in happened or state not in EVER_CURRENT
@@ -224,7 +270,6 @@ class Histories(RuleBasedStateMachine):
                 ended, known = happened[version], labels.superseded(version)
                 assert known is None or (ended is not None and known >= ended)
             assert version not in self.leaked - self.released or labels.marks(version)
-        assert self.seen - self.released <= stages.keys()
         assert self.leaked - self.released <= stages.keys()
         assert len(self.secret.labels) <= MAX_LABELS
 

@@ -17,6 +17,7 @@ from daena_kms.stores.aws.labels import (
     Labels,
     label,
 )
+from daena_kms.stores.aws.room import Room
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -109,7 +110,11 @@ def test_a_child_proves_its_base() -> None:
 def test_no_version_at_all() -> None:
     """A secret without a value has no versions and all its room."""
     labels = Labels({})
-    assert (labels.holder(CURRENT), labels.dead(NOW), labels.unpinned() or None) == (None, {}, None)
+    assert (labels.holder(CURRENT), Room(labels).dead(NOW), labels.unpinned() or None) == (
+        None,
+        {},
+        None,
+    )
     assert labels.state("unknown") is VersionState.PENDING
 
 
@@ -178,7 +183,7 @@ def test_what_gives_way() -> None:
         **on(recent, MADE),
         **on(perhaps, MADE),
     }
-    assert Labels(stages).dead(NOW) == {
+    assert Room(Labels(stages)).dead(NOW) == {
         loser: stages[loser],
         crashed: [stages[crashed][0]],
     }
@@ -192,12 +197,12 @@ def test_room() -> None:
     first = a_version(None, NOW - HOUR)
     current = a_version(first, NOW)
     stages = {**on(first, MADE, PREVIOUS), **on(current, MADE, CURRENT, PENDING)}
-    room = Labels(stages).room()
+    room = Room(Labels(stages)).ordinary()
     assert MAX_LABELS - 5 - room in {0, 1}
     fill = {f"{n:036}": [f"theirs-{n}"] for n in range(room)}
-    assert Labels({**stages, **fill}).room() == 0
+    assert Room(Labels({**stages, **fill})).ordinary() == 0
     loser = on(a_version(first), MADE)
-    assert Labels({**stages, **fill, **loser}).room() == 0
+    assert Room(Labels({**stages, **fill, **loser})).ordinary() == 0
     # What may have been current is not thrown away for room.
     perhaps = on(a_version("e" * 36), MADE)
-    assert Labels({**stages, **fill, **perhaps}).room() == -1
+    assert Room(Labels({**stages, **fill, **perhaps})).ordinary() == -1

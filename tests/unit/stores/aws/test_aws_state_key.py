@@ -36,7 +36,7 @@ def test_ages_are_exact_or_bounded() -> None:
     key = to_key(answer({**on(ours, PREVIOUS), **on(OTHER, CURRENT)}), None)
     found = {v.id: (v.created, v.created_earliest) for v in key.versions}
     assert found == {ours: (NOW + timedelta(minutes=5), None), OTHER: (NOW + HOUR, NOW)}
-    exact = to_key(answer(on(OTHER, CURRENT)), None, NOW + HOUR / 2)
+    exact = to_key(answer(on(OTHER, CURRENT)), None, {OTHER: NOW + HOUR / 2})
     assert (exact.versions[0].created, exact.versions[0].created_earliest) == (NOW + HOUR / 2, None)
     never_changed = to_key(answer(on(OTHER, CURRENT), LastChangedDate=NOW), None)
     assert (never_changed.versions[0].created, never_changed.versions[0].created_earliest) == (

@@ -38,6 +38,8 @@ class TinySecret:
         self.clock = clock
         self.created = clock()
         self.labels: dict[str, str] = {}
+        #: When each version was made, labelled or not.
+        self.made: dict[str, datetime] = {}
         self.tags: dict[str, str] = {}
         #: When each version that was ever current last stopped being so; None: it still is.
         self.superseded: dict[str, datetime | None] = {}
@@ -69,6 +71,14 @@ class TinySecret:
             "Tags": [{"Key": name, "Value": value} for name, value in self.tags.items()],
             "VersionIdsToStages": self.stages(),
         }
+
+    def list_secret_version_ids(
+        self, *, IncludeDeprecated: bool = False, **_: object
+    ) -> Mapping[str, object]:
+        """Answer every version on one page; the unlabelled ones only if they are asked for."""
+        stages = self.stages()
+        shown = [v for v in self.made if IncludeDeprecated or v in stages]
+        return {"Versions": [{"VersionId": v, "CreatedDate": self.made[v]} for v in shown]}
 
     def put_secret_value(
         self,
@@ -136,6 +146,7 @@ class TinySecret:
             refuse("LimitExceededException")
         old = self.labels.get(CURRENT)
         self.labels = moved
+        self.made.setdefault(version, self.clock())
         if CURRENT in labels and old != version:
             self.superseded[version] = None
             if old is not None:
