@@ -15,6 +15,9 @@ from daena_kms.rules.policy import SPEC
 from daena_kms.rules.specs import DEFAULT, parse_spec
 from daena_kms.stores.base import Store
 
+#: So many looks are kept for changes: about as many as are fresh when the work begins.
+_KEPT = 2_000
+
 
 @dataclass(kw_only=True)
 class Survey:
@@ -97,13 +100,19 @@ class Survey:
         """Look at each of the keys that were named, and plan it, in the order of their names."""
         for look in in_order(self._look, ids, self.request.workers):
             if look.key is not None:
-                self.looks[look.key_id] = look.key, look.taken
+                self._keep(look.key, look.taken)
                 yield self._plan(look.key)
             elif look.error is None:
                 yield [Action(look.key_id, Kind.ROTATE, "no time was left to look at the key")]
             # A key that does not exist can't be due.
             elif self.request.named or not isinstance(look.error, KeyNotFound):
                 yield [look.failing()]
+
+    def _keep(self, key: Key, taken: timedelta) -> None:
+        """Keep a look for the change. Where one serves only while it is fresh, keep the newest."""
+        self.looks[key.id] = key, taken
+        if len(self.looks) > _KEPT and not self._store.can.fenced:
+            del self.looks[next(iter(self.looks))]
 
     def _look(self, key_id: str) -> "_Look":
         """Look at a key that was named, if there is time."""

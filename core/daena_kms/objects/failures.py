@@ -37,6 +37,8 @@ _ELSEWHERE = frozenset(
 )
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_PLACE = frozenset({"NoSuchBucket", "ContainerNotFound"})
+#: The codes of a 409 after which S3 says to try again.
+_AGAIN = frozenset({"ConditionalRequestConflict", "OperationAborted"})
 _NO_OBJECT = frozenset({"NoSuchKey", "BlobNotFound", "ResourceNotFound"})
 #: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes and
 #: https://cloud.google.com/storage/docs/xml-api/reference-status
@@ -196,7 +198,7 @@ def failure(error: BaseException, what: str, url: str, use: Use) -> DaenaKMSErro
 
 def contended(code: str, url: str, use: Use) -> DaenaKMSError:
     """Return our error for an object that others kept from being created, by the service's code."""
-    return _error(code, _CONTENDED, "written", url, use)
+    return _error(code, _CONTENDED if code in _AGAIN else _REFUSED, "written", url, use)
 
 
 def foreign(name: str, what: str, url: str, use: Use) -> DaenaKMSError:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from daena_kms.engine import survey as survey_module
 from daena_kms.engine.looks import in_order
 from daena_kms.errors import AccessDenied
 from daena_kms.rules.model import Key
@@ -110,6 +111,20 @@ def test_a_run_names_many_keys_in_order(world: Planned) -> None:
     assert world.run(DUE, keys=ids, workers=2).rotated
     (intent,) = world.records("intent")
     assert [action["key"] for action in intent["actions"]] == ids
+
+
+@pytest.mark.parametrize("fenced", [False, True])
+def test_only_so_many_looks_are_kept(
+    world: Planned, monkeypatch: pytest.MonkeyPatch, *, fenced: bool
+) -> None:
+    """The newest, where a look serves only while it is fresh; the others are taken again."""
+    monkeypatch.setattr(survey_module, "_KEPT", 3)
+    monkeypatch.setattr(Together, "can", replace(Together.can, fenced=fenced))
+    ids = tuple(f"key-{number:03}" for number in range(KEYS))
+    survey = world.survey(key_ids=ids, workers=WORKERS)
+    assert len(list(survey.plans())) == KEYS
+    assert list(survey.looks) == list(ids if fenced else ids[-3:])
+    assert len(world.run(DUE, keys=ids, workers=WORKERS).rotated) == KEYS
 
 
 def test_no_more_are_taken_ahead_than_fit() -> None:

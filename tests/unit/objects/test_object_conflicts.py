@@ -91,6 +91,13 @@ def test_a_conflict_that_does_not_end(bucket: tuple[Script, Open], use: Use) -> 
     assert sum(script.waits) < RETRY_TIMEOUT.total_seconds()
 
 
+def test_a_place_that_is_being_deleted(script: Script, log: Objects) -> None:
+    """That is a 409 as well, and nobody's conflict: the service's code is told."""
+    script.always["PUT"] = refusal(409, "ContainerBeingDeleted")
+    with pytest.raises(AuditUnavailable, match=r"\(ContainerBeingDeleted\): the service refused"):
+        log.put_new(NAME, OURS)
+
+
 def test_the_time_for_tries_is_bounded(script: Script, log: Objects) -> None:
     """A service that is slow with each of them gets fewer."""
     script.always["PUT"] = refusal(409, "ConditionalRequestConflict")
