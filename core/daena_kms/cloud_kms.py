@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from daena_kms.errors import ConfigError
 from daena_kms.rules.due import regular_due
 from daena_kms.rules.policy import Defaults, parse_policy
 from daena_kms.settings import Settings, check_provider, expand_home
 from daena_kms.stores.adapter import CloudKMSAdapter
 
 if TYPE_CHECKING:
+    import boto3
     from azure.core.credentials import TokenCredential
     from azure.keyvault.secrets import SecretClient
     from botocore.client import BaseClient
@@ -37,13 +39,23 @@ class AWSKMSAdapter(CloudKMSAdapter):
     With ``DAENA_KMS_AWS_BLOCK_COMPROMISED=true`` the resource policy of a secret denies reading a
     compromised version.
 
+    A ``session`` brings its own region, profile, credentials and endpoint settings. Where it sets
+    a region, ``AWS_REGION`` does not count, and ``AWS_PROFILE`` never does. Calls go through the
+    botocore session beneath it, never through boto3 itself: the functions ship botocore alone, for
+    the cold start.
+
     Args:
-        region: By default ``AWS_REGION``, then the SDK's own settings.
+        region: By default the session's, then ``AWS_REGION``, then the SDK's own settings.
         key_id: A KMS key id, ARN or alias; by default ``AWS_KMS_KEY_ID``.
-        profile: By default ``AWS_PROFILE``.
+        profile: By default ``AWS_PROFILE``. Not together with ``session``, which has its own.
+        session: A ``boto3.Session`` that you made yourself. A client that is given goes first; the
+            session then serves the other service and, by ``self.aws.session()``, the audit log.
         secrets_client: A boto3 client that you made yourself.
         kms_client: A boto3 client that you made yourself.
         defaults: The policy of keys whose tags say nothing; by default the environment's.
+
+    Raises:
+        ConfigError: ``session`` is no ``boto3.Session``, or ``profile`` is given beside it.
     """
 
     def __init__(
@@ -52,21 +64,28 @@ class AWSKMSAdapter(CloudKMSAdapter):
         key_id: str | None = None,
         profile: str | None = None,
         *,
+        session: "boto3.Session | None" = None,
         secrets_client: "BaseClient | None" = None,
         kms_client: "BaseClient | None" = None,
         defaults: Defaults | None = None,
     ) -> None:
+        from daena_kms.sdk.aws.sessions import beneath
         from daena_kms.sdk.forms import check_kms_key
         from daena_kms.stores.aws.store import AWSStore
 
         settings = Settings.load()
+        own = None if session is None else beneath(session)
+        if own is not None and profile is not None:
+            msg = "session and profile are both given, and a session has its own profile"
+            raise ConfigError(msg, todo="Pass session=boto3.Session(profile_name=…) alone")
         kms_key = key_id or settings.get("AWS_KMS_KEY_ID")
         store = AWSStore(
-            region or settings.get("AWS_REGION"),
+            region or (own and own.get_config_variable("region")) or settings.get("AWS_REGION"),
             None if kms_key is None else check_kms_key(kms_key),
             profile or settings.get("AWS_PROFILE"),
             secrets_client=secrets_client,
             kms_client=kms_client,
+            session=own,
             block_compromised=settings.flag("DAENA_KMS_AWS_BLOCK_COMPROMISED"),
         )
         super().__init__(store, defaults)

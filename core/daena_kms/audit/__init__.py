@@ -6,6 +6,7 @@ from daena_kms.objects.base import AUDIT, Objects
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.session import Session
 
     from daena_kms.sdk.azure.login import Login
@@ -17,7 +18,7 @@ def open_log(
     *,
     region: str | None = None,
     profile: str | None = None,
-    session: "Session | None" = None,
+    session: "Session | boto3.Session | None" = None,
     login: "Login | GcpLogin | None" = None,
 ) -> Objects:
     """Return the audit log at ``url``; no call is made yet.
@@ -27,11 +28,11 @@ def open_log(
             ``gs://bucket/prefix``; by default ``DAENA_KMS_AUDIT_URL``.
         region: For S3; by default ``AWS_REGION``.
         profile: For S3, whose credentials are used; by default ``AWS_PROFILE``.
-        session: For S3, a botocore session instead of ``profile`` and ``region``.
+        session: For S3, a session of boto3 or botocore instead of ``profile`` and ``region``.
         login: For Azure and Google Cloud, an adapter's login; by default one from the environment.
 
     Raises:
-        ConfigError: There is no address, or it is malformed.
+        ConfigError: There is no address, or it is malformed; or ``session`` is no session.
     """
     from daena_kms.objects.address import Access, open_objects
 

@@ -15,6 +15,7 @@ from daena_kms.objects.base import Objects, Use
 from daena_kms.settings import Settings
 
 if TYPE_CHECKING:
+    import boto3
     from botocore.session import Session
 
     from daena_kms.sdk.azure.login import Login
@@ -55,7 +56,7 @@ class Access:
 
     region: str | None = None
     profile: str | None = None
-    session: "Session | None" = None
+    session: "Session | boto3.Session | None" = None
     login: "Login | GcpLogin | None" = None
 
 
@@ -145,12 +146,15 @@ def _s3(url: str, bucket: str, prefix: str, use: Use, access: Access) -> Objects
     from daena_kms.objects.s3 import s3_objects
     from daena_kms.sdk.aws.client import AWS, credentials_of
     from daena_kms.sdk.aws.endpoint import s3_endpoint
+    from daena_kms.sdk.aws.sessions import settled
 
     settings = Settings.load()
-    used = access.session
-    if used is None:
+    given, region = access.session, access.region
+    if given is None:
         used = AWS(None, access.profile or settings.get("AWS_PROFILE"), {}).session()
-    region = access.region or settings.get("AWS_REGION") or used.get_config_variable("region")
+    else:
+        used, region = settled(given, region)
+    region = region or settings.get("AWS_REGION") or used.get_config_variable("region")
     where = s3_endpoint(used, region, bucket)
     return s3_objects(
         url,

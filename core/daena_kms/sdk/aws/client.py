@@ -35,11 +35,12 @@ class AWS:
         region: str | None,
         profile: str | None,
         clients: Mapping[str, "BaseClient | None"],
+        session: "Session | None" = None,
     ) -> None:
         self._region = region
         self._profile = profile
         self._clients = {name: client for name, client in clients.items() if client is not None}
-        self._session: Session | None = None
+        self._session = session
         self._lock = threading.Lock()
         self._pacer = Pacer(_WRITES_PER_SECOND)
         if self._clients:

@@ -44,6 +44,7 @@ from daena_kms.stores.randomness import Pool
 
 if TYPE_CHECKING:
     from botocore.client import BaseClient
+    from botocore.session import Session
 
 # The SDK's retries of one call take less than this, so a promotion ends within its bound.
 _FLIP_TAKES = timedelta(minutes=5)
@@ -76,10 +77,12 @@ class AWSStore(Store):
         *,
         secrets_client: "BaseClient | None" = None,
         kms_client: "BaseClient | None" = None,
+        session: "Session | None" = None,
         block_compromised: bool = False,
     ) -> None:
         self._kms_key_id = kms_key_id
-        self.aws = AWS(region, profile, {"secretsmanager": secrets_client, "kms": kms_client})
+        clients = {"secretsmanager": secrets_client, "kms": kms_client}
+        self.aws = AWS(region, profile, clients, session)
         self._blocks = Blocks(self.aws) if block_compromised else None
 
     def scan(self) -> Iterator[Key]:
