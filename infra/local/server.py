@@ -187,7 +187,7 @@ class SimServer(LocalCloud):
                 self.pause(self.latency)
             with self._lock:
                 return service.perform(operation, request)
-        caller = _access_key(request) if operation.caller is None else operation.caller
+        caller = access_key(request) if operation.caller is None else operation.caller
         call = self.calls.add(operation.service, operation.name, operation.params, caller)
         fault = self.faults.next(operation.service, operation.name, operation.group)
         response = None
@@ -267,7 +267,7 @@ def _planner(plan: Callable[..., None]) -> Callable[..., None]:
     return planned
 
 
-def _access_key(request: Request) -> str:
+def access_key(request: Request) -> str:
     """Return the access key that signed the request. The signature is not checked."""
     match = re.search(r"Credential=([^/]+)/", request.headers.get("authorization", ""))
     return match[1] if match else ""

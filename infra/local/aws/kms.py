@@ -4,6 +4,7 @@ Nothing is encrypted here: a ciphertext blob is random bytes.
 """
 
 import base64
+import re
 import secrets
 import uuid
 from dataclasses import dataclass
@@ -29,6 +30,13 @@ class KmsKey:
     deletion: datetime | None = None
     imported: bool = False
     """Its material is the customer's own, and no rotation can be switched on."""
+    denied: frozenset[str] = frozenset()
+    """The actions on it that nobody may use: its policy does not allow them."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it encrypts and decrypts: enabled, and not waiting for its deletion."""
+        return self.enabled and self.deletion is None
 
 
 class Kms(JsonService):
@@ -69,16 +77,16 @@ class Kms(JsonService):
         reference = params.required(name)
         key = self.find(reference)
         if key is None:
+            # Recorded by localstack, test_get_key_invalid_uuid.
+            if "/" not in reference and not _is_uuid(reference):
+                raise AwsError("NotFoundException", f"Invalid keyId '{reference}'")
             what = "Alias" if "alias/" in reference else "Key"
             raise AwsError("NotFoundException", f"{what} '{reference}' does not exist")
         return key
 
-    def _usable(self, params: Params) -> KmsKey:
+    def _usable(self, params: Params, action: str) -> KmsKey:
         key = self._key(params)
-        if key.deletion is not None:
-            raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
-        if not key.enabled:
-            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        _check_use(key, action)
         return key
 
     def _create_key(self, params: Params) -> Json:
@@ -111,7 +119,7 @@ class Kms(JsonService):
 
     def _enable_rotation(self, params: Params) -> Json:
         days = params.number("RotationPeriodInDays", 90, 2560) or 365
-        key = self._usable(params)
+        key = self._usable(params, "EnableKeyRotation")
         key.rotation_days, key.rotation_started = days, self._clock()
         return {}
 
@@ -143,7 +151,7 @@ class Kms(JsonService):
             count = DATA_KEY_BYTES.get(spec)
         if count is None:
             raise AwsError("ValidationException", "KeySpec must be AES_256 or AES_128")
-        key, blob = self._usable(params), _random(count + 152)
+        key, blob = self._usable(params, "GenerateDataKey"), _random(count + 152)
         _check_dry_run(params)
         self._sealed[blob] = key.key_id
         return {"KeyId": key.arn, "Plaintext": _random(count), "CiphertextBlob": blob}
@@ -153,32 +161,47 @@ class Kms(JsonService):
         key = self.keys.get(self._sealed.get(params.required("CiphertextBlob", 8192), ""))
         if key is None:
             raise AwsError("InvalidCiphertextException", "")
-        if not key.enabled:
-            raise AwsError("DisabledException", f"{key.arn} is disabled.")
+        _check_use(key, "Decrypt")
         _check_dry_run(params)
         raise AwsError("ValidationException", "Decrypt without DryRun is not modelled")
 
     def _schedule_deletion(self, params: Params) -> Json:
         days = params.number("PendingWindowInDays", 7, 30) or 30
-        key = self._usable(params)
+        key = self._usable(params, "ScheduleKeyDeletion")
         key.deletion = self._clock() + timedelta(days=days)
         return {"KeyId": key.arn, "DeletionDate": epoch(key.deletion), "KeyState": _state(key)}
 
     def _generate_random(self, params: Params) -> Json:
         count = params.number("NumberOfBytes", 1, MAX_BYTES)
         if count is None:
-            raise AwsError("ValidationException", "NumberOfBytes must not be null")
+            # Recorded by localstack, test_generate_random_invalid_number_of_bytes.
+            raise AwsError("ValidationException", "NumberOfBytes is required.")
         return {"Plaintext": _random(count)}
 
 
 def _check_dry_run(params: Params) -> None:
     """Refuse what would have succeeded, where it was only to be tried.
 
-    docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html
+    docs.aws.amazon.com/kms/latest/developerguide/testing-permissions.html; the status and the words
+    are those that localstack recorded, test_generate_data_key_pair_dry_run.
     """
     if params.flag("DryRun"):
-        message = "The request would have succeeded, but the DryRun parameter is set."
-        raise AwsError("DryRunOperationException", message, 412)
+        message = "The request would have succeeded, but the DryRun option is set."
+        raise AwsError("DryRunOperationException", message)
+
+
+def _check_use(key: KmsKey, action: str) -> None:
+    if action in key.denied:
+        message = f"User is not authorized to perform: kms:{action} on resource: {key.arn}"
+        raise AwsError("AccessDeniedException", message)
+    if key.deletion is not None:
+        raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
+    if not key.enabled:
+        raise AwsError("DisabledException", f"{key.arn} is disabled.")
+
+
+def _is_uuid(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text) is not None
 
 
 def _state(key: KmsKey) -> str:

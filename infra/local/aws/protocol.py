@@ -18,11 +18,12 @@ REDACTED = "(not recorded)"
 class AwsError(Exception):
     """An error as the service answers it; the message must not hold a value."""
 
-    def __init__(self, code: str, message: str, status: int = 400) -> None:
+    def __init__(self, code: str, message: str, status: int = 400, **more: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.more = more
 
 
 def epoch(moment: datetime) -> float:
@@ -111,9 +112,24 @@ class JsonService:
     """A service of the AWS JSON protocol; subclasses fill the table of operations."""
 
     def __init__(
-        self, name: str, target: str, internal_error: str, redacted: frozenset[str] = frozenset()
+        self,
+        name: str,
+        target: str,
+        internal_error: str,
+        redacted: frozenset[str] = frozenset(),
+        message_member: str = "message",
     ) -> None:
+        """Serve a service.
+
+        Args:
+            name: as it is called in permissions.
+            target: how its targets begin.
+            internal_error: the code of its own failure.
+            redacted: the params that hold secret values.
+            message_member: where an error has its text, which services write differently.
+        """
         self.name = name
+        self._message_member = message_member
         self._target = target + "."
         self._internal_error = internal_error
         self._redacted = redacted
@@ -134,11 +150,11 @@ class JsonService:
         """Carry the operation out and word its result or error."""
         raw = _parse(request)
         if raw is None:
-            return _error(AwsError("SerializationException", "The body is not a JSON object."))
+            return self._error(AwsError("SerializationException", "The body is not a JSON object."))
         try:
             return _answer(200, self.run(operation.name, raw))
         except AwsError as error:
-            return _error(error)
+            return self._error(error)
 
     def run(self, operation: str, raw: Mapping[str, object]) -> Json:
         """Carry an operation out in process."""
@@ -158,11 +174,16 @@ class JsonService:
             case Refusal.DENIED:
                 action = f"{self.name}:{operation.name}"
                 message = f"User is not authorized to perform: {action}"
-                return _error(AwsError("AccessDeniedException", message))
+                return self._error(AwsError("AccessDeniedException", message))
             case Refusal.THROTTLED:
-                return _error(AwsError("ThrottlingException", "Rate exceeded"))
+                return self._error(AwsError("ThrottlingException", "Rate exceeded"))
             case Refusal.INTERNAL:
-                return _error(AwsError(self._internal_error, "An internal error occurred.", 500))
+                message = "An internal error occurred."
+                return self._error(AwsError(self._internal_error, message, 500))
+
+    def _error(self, error: AwsError) -> Response:
+        body: Json = {"__type": error.code, self._message_member: error.message}
+        return _answer(error.status, body, error.code)
 
 
 def _parse(request: Request) -> Json | None:
@@ -171,10 +192,6 @@ def _parse(request: Request) -> Json | None:
     except ValueError:
         return None
     return raw if isinstance(raw, dict) else None
-
-
-def _error(error: AwsError) -> Response:
-    return _answer(error.status, {"__type": error.code, "message": error.message}, error.code)
 
 
 def _answer(status: int, body: Json, error: str = "") -> Response:

@@ -3,12 +3,22 @@
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from infra.local.aws.protocol import AwsError, Json, Params, epoch
 from infra.local.aws.secrets_state import Secret
 
 MAX_PAGE = 100
 DEFAULT_PAGE = 100
+
+
+class Entry(NamedTuple):
+    """One secret of a listing."""
+
+    sequence: int
+    #: The end of its recovery window, if it is deleted.
+    ends: datetime | None
+    shown: Json
 
 
 class Listing:
@@ -19,43 +29,52 @@ class Listing:
     """
 
     def __init__(self) -> None:
-        self._frozen: list[tuple[int, Json]] | None = None
+        self._frozen: list[Entry] | None = None
 
     def freeze(self, secrets: Iterable[Secret]) -> None:
         """Answer from these secrets as they are now, until ``unfreeze``."""
-        self._frozen = [(s.sequence, s.as_json("SecretVersionsToStages")) for s in secrets]
+        self._frozen = [_entry(secret) for secret in secrets]
 
     def unfreeze(self) -> None:
         """Answer live again."""
         self._frozen = None
 
     def page(self, secrets: Mapping[str, Secret], params: Params, now: datetime) -> Json:
-        """Return one page, in order of creation."""
+        """Return one page, in order of creation.
+
+        A page is filtered after it was cut, so it may hold nothing while there is more: NextToken
+        "can occur even when the response includes no values at all, such as when you ask for a
+        filtered view of a long list" (API_ListSecrets). How the service cuts pages it does not say.
+        """
         size = params.number("MaxResults", 1, MAX_PAGE) or DEFAULT_PAGE
-        after = _position(params)
         wanted = [_filter(item) for item in params.objects("Filters")]
         planned = params.flag("IncludePlannedDeletion")
-        found: list[tuple[int, Json]] = []
-        for sequence, entry in self._from(secrets, after):
-            deleted = entry.get("DeletedDate")
-            # One whose recovery window is over is gone; one inside it shows only when asked for.
-            gone = isinstance(deleted, float) and (not planned or deleted <= epoch(now))
-            if not gone and all(matches(entry) for matches in wanted):
-                found.append((sequence, entry))
-            if len(found) > size:
-                break
-        answer: Json = {"SecretList": [entry for _, entry in found[:size]]}
-        if len(found) > size:
-            answer["NextToken"] = f"after:{found[size - 1][0]}"
+        # A secret whose window is over is gone; it is not looked at.
+        there = [
+            e for e in self._from(secrets, _position(params)) if e.ends is None or e.ends > now
+        ]
+        found = [
+            entry.shown
+            for entry in there[:size]
+            # One that is deleted shows only when asked for.
+            if (planned or entry.ends is None) and all(matches(entry.shown) for matches in wanted)
+        ]
+        answer: Json = {"SecretList": found}
+        if len(there) > size:
+            answer["NextToken"] = f"after:{there[size - 1].sequence}"
         return answer
 
-    def _from(self, secrets: Mapping[str, Secret], after: int) -> Iterable[tuple[int, Json]]:
+    def _from(self, secrets: Mapping[str, Secret], after: int) -> Iterable[Entry]:
         if self._frozen is not None:
-            start = bisect_right(self._frozen, after, key=lambda item: item[0])
-            return iter(self._frozen[start:])
+            start = bisect_right(self._frozen, after, key=lambda entry: entry.sequence)
+            return self._frozen[start:]
         live = list(secrets.values())
         start = bisect_right(live, after, key=lambda secret: secret.sequence)
-        return ((s.sequence, s.as_json("SecretVersionsToStages")) for s in live[start:])
+        return (_entry(secret) for secret in live[start:])
+
+
+def _entry(secret: Secret) -> Entry:
+    return Entry(secret.sequence, secret.delete_at, secret.as_json("SecretVersionsToStages"))
 
 
 def list_versions(secret: Secret, params: Params) -> Json:
@@ -73,6 +92,7 @@ def list_versions(secret: Secret, params: Params) -> Json:
                 "VersionId": version.version_id,
                 "CreatedDate": epoch(version.created),
                 "KmsKeyIds": [version.kms_key_id or "DefaultEncryptionKey"],
+                **_day("LastAccessedDate", secret.last_read(version.version_id)),
                 **(
                     {"VersionStages": stages[version.version_id]}
                     if version.version_id in stages
@@ -85,6 +105,11 @@ def list_versions(secret: Secret, params: Params) -> Json:
     if len(shown) > start + size:
         answer["NextToken"] = f"after:{start + size}"
     return answer
+
+
+def _day(member: str, day: float | None) -> Json:
+    """Return the member, or nothing where there is no date."""
+    return {} if day is None else {member: day}
 
 
 def _position(params: Params) -> int:
@@ -101,7 +126,8 @@ def _filter(item: Params) -> Callable[[Json], bool]:
     """Return the test of one filter: any of its values is a prefix; ``!`` before one negates it.
 
     name, tag-key, tag-value and owning-service: "Prefix match, case-sensitive"; description:
-    "Prefix match, not case-sensitive" (API_Filter).
+    "Prefix match, not case-sensitive" (API_Filter), of words: each word of the value begins a word
+    of the description (localstack, test_list_secrets_filtering; moto, list_secrets with words).
     """
     key, values = item.required("Key"), item.texts("Values") or []
     if not values:
@@ -111,7 +137,8 @@ def _filter(item: Params) -> Callable[[Json], bool]:
 
     def starts(attribute: str, prefix: str) -> bool:
         if key == "description":
-            attribute, prefix = attribute.lower(), prefix.lower()
+            words = attribute.lower().split()
+            return all(any(w.startswith(p) for w in words) for p in prefix.lower().split())
         return attribute.startswith(prefix)
 
     def matches(entry: Json) -> bool:
@@ -125,7 +152,7 @@ def _filter(item: Params) -> Callable[[Json], bool]:
 
 
 def _tags(entry: Json, member: str) -> list[str]:
-    tags = entry["Tags"]
+    tags = entry.get("Tags")
     return [str(tag[member]) for tag in tags] if isinstance(tags, list) else []
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from infra.local.aws.protocol import AwsError, Json, epoch
 
-CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
+CURRENT, PREVIOUS, PENDING = "AWSCURRENT", "AWSPREVIOUS", "AWSPENDING"
 
 # docs.aws.amazon.com/secretsmanager/latest/userguide/reference_limits.html: "Staging labels
 # attached across all versions of a secret: 20", "Versions per secret: 100".
@@ -14,6 +14,9 @@ MAX_LABELS = 20
 MAX_VERSIONS = 100
 # The same page: Secrets Manager "does not remove versions created less than 24 hours ago".
 KEPT_FOR = timedelta(hours=24)
+# The dates that one call gives are a few milliseconds apart: recorded in cloud-custodian's placebo
+# files test_secrets_manager_delete (DeletionDate .599, DeletedDate .637, LastChangedDate .655).
+APART = timedelta(milliseconds=18)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +57,28 @@ class Secret:
     tags: dict[str, str] = field(default_factory=dict)
     versions: dict[str, Version] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    #: Whether it ever had a tag: then Tags is shown, also when it is empty.
+    tagged: bool = False
+    #: When DeleteSecret was called, and the end of the window that it gave.
+    deleted: datetime | None = None
     delete_at: datetime | None = None
     owning_service: str | None = None
+    #: Of a partner's secret (a managed external secret).
+    kind: str | None = None
     rotation_enabled: bool | None = None
     rotation_lambda: str | None = None
     rotation_rules: Json = field(default_factory=dict)
     policy: str | None = None
     #: The regions of its replicas.
     replicas: tuple[str, ...] = ()
+    #: The region of its primary: then it is a replica, which nobody can write.
+    primary_region: str | None = None
+    #: The ARN of its primary in another account, in this region: then it is a replica as well.
+    cross_account_primary: str | None = None
+    #: The day on which each version was last read. Reading is no change of the secret.
+    read: dict[str, date] = field(default_factory=dict, compare=False, repr=False)
+    #: How many calls will not find it yet.
+    unseen: int = field(default=0, compare=False, repr=False)
 
     def stages(self) -> dict[str, list[str]]:
         """Return the labels of each version that has any."""
@@ -103,6 +120,17 @@ class Secret:
             raise AwsError("LimitExceededException", message)
         self.versions, self.labels = kept, moved
 
+    @property
+    def is_replica(self) -> bool:
+        """Whether it is a copy of a secret in another region or account."""
+        return bool(self.primary_region or self.cross_account_primary)
+
+    def last_read(self, version_id: str | None = None) -> float | None:
+        """Return the day on which a version, or the secret, was last read."""
+        days = self.read.values() if version_id is None else [self.read.get(version_id)]
+        found = [day for day in days if day is not None]
+        return epoch(datetime.combine(max(found), time(), UTC)) if found else None
+
     def as_json(self, stages_member: str) -> Json:
         """Return the metadata as DescribeSecret and ListSecrets show it."""
         answer: Json = {
@@ -110,10 +138,17 @@ class Secret:
             "Name": self.name,
             "CreatedDate": epoch(self.created),
             "LastChangedDate": epoch(self.changed),
-            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
-            stages_member: self.stages(),
         }
+        tags = [{"Key": key, "Value": value} for key, value in self.tags.items()]
+        primary = self.arn.split(":")[3] if self.replicas else None
         optional: Json = {
+            # Recorded by localstack, test_secret_tags: there is none until the first tag, and an
+            # empty list after the last one went.
+            "Tags": tags if self.tagged or tags else None,
+            # Recorded by localstack, test_create_secret_version_from_empty_secret.
+            stages_member: self.stages() or None,
+            "LastAccessedDate": self.last_read(),
+            "Type": self.kind,
             "Description": self.description,
             "KmsKeyId": self.kms_key_id,
             "OwningService": self.owning_service,
@@ -122,11 +157,12 @@ class Secret:
             "RotationEnabled": self.rotation_enabled,
             "RotationLambdaARN": self.rotation_lambda,
             "RotationRules": self.rotation_rules or None,
-            "DeletedDate": epoch(self.delete_at) if self.delete_at else None,
-            "PrimaryRegion": self.arn.split(":")[3] if self.replicas else None,
-            "ReplicationStatus": [
-                {"Region": region, "Status": "InSync"} for region in self.replicas
-            ]
-            or None,
+            "DeletedDate": epoch(self.deleted) if self.deleted else None,
+            "PrimaryRegion": self.primary_region or primary,
         }
+        # DescribeSecret alone has these: they are no members of SecretListEntry.
+        if stages_member == "VersionIdsToStages":
+            optional["CrossAccountPrimary"] = self.cross_account_primary
+            status = [{"Region": region, "Status": "InSync"} for region in self.replicas]
+            optional["ReplicationStatus"] = status or None
         return answer | {name: value for name, value in optional.items() if value is not None}

@@ -3,11 +3,12 @@
 import base64
 import binascii
 import re
+from datetime import UTC
 
 from infra.local.aws import policy as aws_policy
 from infra.local.aws.protocol import AwsError, Json, Params, epoch
-from infra.local.aws.secrets_state import CURRENT, MAX_LABELS, Secret, Value, Version
-from infra.local.aws.secrets_store import SecretStore, not_found
+from infra.local.aws.secrets_state import CURRENT, MAX_LABELS, PENDING, Secret, Value, Version
+from infra.local.aws.secrets_store import SecretStore, need_token, not_found
 from infra.local.aws.secrets_tags import read_tags
 
 MAX_VALUE_BYTES = 65_536
@@ -35,6 +36,7 @@ class ValueOperations:
         secret.description = params.text("Description", 0)
         secret.kms_key_id = params.text("KmsKeyId", 0) or None
         secret.tags = read_tags(params, {})
+        secret.tagged = bool(secret.tags)
         answer: Json = {"ARN": secret.arn, "Name": name}
         if value is not None:
             self._add(secret, version_id, value, [CURRENT])
@@ -55,8 +57,7 @@ class ValueOperations:
         secret = self._store.own(params)
         known = secret.versions.get(version_id)
         if known is not None and known.value != value:
-            message = f"You can't use ClientRequestToken {version_id} because that value is already"
-            raise AwsError("ResourceExistsException", message + " in use for a version.")
+            raise _used(version_id, secret)
         # The same token and value: "the operation succeeds but does nothing" (API_PutSecretValue),
         # so the labels in the request don't move either.
         if known is None:
@@ -65,7 +66,12 @@ class ValueOperations:
             # automatically attaches the staging label AWSCURRENT to it" (API_PutSecretValue).
             if not secret.versions and CURRENT not in wanted:
                 wanted = [*wanted, CURRENT]
+            demoted = secret.labels.get(CURRENT)
             self._add(secret, version_id, value, wanted)
+            # Recorded by localstack, test_update_secret_version_stages_current_pending: a put
+            # without stages leaves AWSPREVIOUS alone on the version that also had AWSPENDING.
+            if labels is None and demoted is not None and secret.labels.get(PENDING) == demoted:
+                del secret.labels[PENDING]
         return {
             "ARN": secret.arn,
             "Name": secret.name,
@@ -107,7 +113,9 @@ class ValueOperations:
             message = "not authorized: explicit deny in a resource-based policy"
             raise AwsError("AccessDeniedException", message)
         version = _chosen(secret, version_id, stage)
-        self._store.need_key(version.kms_key_id, "DecryptionFailure")
+        self._store.need_key(version.kms_key_id, "Decrypt", "DecryptionFailure")
+        # By the day, recorded in cloud-custodian's placebo files: midnight in UTC.
+        secret.read[version.version_id] = self._store.clock().astimezone(UTC).date()
         return {
             "ARN": secret.arn,
             "Name": secret.name,
@@ -118,7 +126,7 @@ class ValueOperations:
         }
 
     def _add(self, secret: Secret, version_id: str, value: Value, labels: list[str]) -> None:
-        self._store.need_key(secret.kms_key_id, "EncryptionFailure")
+        self._store.need_key(secret.kms_key_id, "GenerateDataKey", "EncryptionFailure")
         version = Version(version_id, value, self._store.clock(), secret.kms_key_id)
         secret.add(version, labels)
         self._store.changed(secret)
@@ -133,6 +141,8 @@ def _create_again(existing: Secret, value: Value | None, version_id: str) -> Jso
     # values are the same as those in the request, then the request is ignored" (API_CreateSecret).
     if known is not None and known.value == value:
         return {"ARN": existing.arn, "Name": existing.name, "VersionId": version_id}
+    if known is not None:
+        raise _used(version_id, existing)
     message = f"The operation failed because the secret {existing.name} already exists."
     raise AwsError("ResourceExistsException", message)
 
@@ -151,8 +161,11 @@ def _check_move(label: str, holder: str | None, target: str | None, source: str 
         message = f"RemoveFromVersionId must be the version that has the staging label {label}."
         raise AwsError("InvalidParameterException", message)
     if source is None and holder not in (None, target):
+        # Word for word as moto's test_update_secret_version_stage_dont_specify_current_stage, which
+        # was run against AWS.
         message = f"The parameter RemoveFromVersionId can't be empty. Staging label {label} is "
-        message += f"currently attached to version {holder}."
+        message += f"currently attached to version {holder}, so you must explicitly reference that "
+        message += "version in RemoveFromVersionId."
         raise AwsError("InvalidParameterException", message)
     # Not in the API reference; it is what the service answers, as the Terraform provider notes
     # (hashicorp/terraform-provider-aws, resource aws_secretsmanager_secret_version).
@@ -174,7 +187,14 @@ def _chosen(secret: Secret, version_id: str | None, stage: str | None) -> Versio
     return version
 
 
+def _used(version_id: str, secret: Secret) -> AwsError:
+    """Return the error for a token of another value, as moto's tests have it that ran on AWS."""
+    message = f"You can't use ClientRequestToken {version_id} because that value is already in use "
+    return AwsError("ResourceExistsException", f"{message}for a version of secret {secret.arn}.")
+
+
 def _token(params: Params) -> str:
+    need_token(params, "InvalidRequestException")
     token = params.text("ClientRequestToken", 0)
     least, most = TOKEN_LENGTHS
     if token is None or not least <= len(token) <= most:
