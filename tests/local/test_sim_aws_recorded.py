@@ -315,14 +315,20 @@ def test_a_primary_shows_its_region_and_its_replicas(
 def test_a_replica_of_another_account_shows_in_its_description_alone(
     sim: AwsSimulator, aws: Clients, create: Create
 ) -> None:
-    """doc: CrossAccountPrimary, which the SDK of this environment does not read yet."""
+    """doc: CrossAccountPrimary in API_DescribeSecret, newer than the SDK that is locked here.
+
+    That its versions can't be changed is inferred: "Secrets Manager propagates the new value".
+    """
     version = create(KEY)
     secret = sim.secrets.secret(KEY)
     secret.cross_account_primary = (
         "arn:aws:secretsmanager:eu-central-1:210987654321:secret:k-AbCdEf"
     )
     described = sim.secrets.run("DescribeSecret", {"SecretId": KEY})
-    assert described["CrossAccountPrimary"] == secret.cross_account_primary
+    assert described["CrossAccountPrimary"] == {
+        "PrimarySecretArn": secret.cross_account_primary,
+        "ReplicationStatus": "InSync",
+    }
     listed = json.dumps(sim.secrets.run("ListSecrets", {}))
     assert "CrossAccountPrimary" not in listed
     assert "PrimaryRegion" not in listed

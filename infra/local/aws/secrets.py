@@ -82,7 +82,7 @@ class SecretsManager(JsonService):
         """Carry an operation out, if its caller's permission covers the secret.
 
         Policies are evaluated before the secret is looked for, and one that is not there has no
-        tag: https://github.com/jenkinsci/aws-secrets-manager-credentials-provider-plugin/issues/65
+        tag: https://github.com/jenkinsci/aws-secrets-manager-credentials-provider-plugin/pull/65
         """
         for condition in self.conditions:
             if operation.name not in condition.operations:

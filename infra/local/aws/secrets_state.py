@@ -71,9 +71,11 @@ class Secret:
     policy: str | None = None
     #: The regions of its replicas.
     replicas: tuple[str, ...] = ()
-    #: The region of its primary: then it is a replica, which nobody can write.
+    #: The region of its primary: then it is a replica, of which nobody can change anything.
     primary_region: str | None = None
-    #: The ARN of its primary in another account, in this region: then it is a replica as well.
+    #: The ARN of its primary in another account, in this region: it is "an independent secret that
+    #: has its own access policies, KMS key, and lifecycle" (userguide/cross-account-replicate-
+    #: secrets), but its value comes from there.
     cross_account_primary: str | None = None
     #: The day on which each version was last read. Reading is no change of the secret.
     read: dict[str, date] = field(default_factory=dict, compare=False, repr=False)
@@ -120,11 +122,6 @@ class Secret:
             raise AwsError("LimitExceededException", message)
         self.versions, self.labels = kept, moved
 
-    @property
-    def is_replica(self) -> bool:
-        """Whether it is a copy of a secret in another region or account."""
-        return bool(self.primary_region or self.cross_account_primary)
-
     def last_read(self, version_id: str | None = None) -> float | None:
         """Return the day on which a version, or the secret, was last read."""
         days = self.read.values() if version_id is None else [self.read.get(version_id)]
@@ -162,7 +159,9 @@ class Secret:
         }
         # DescribeSecret alone has these: they are no members of SecretListEntry.
         if stages_member == "VersionIdsToStages":
-            optional["CrossAccountPrimary"] = self.cross_account_primary
+            arn = self.cross_account_primary
+            primary_elsewhere = {"PrimarySecretArn": arn, "ReplicationStatus": "InSync"}
+            optional["CrossAccountPrimary"] = primary_elsewhere if arn else None
             status = [{"Region": region, "Status": "InSync"} for region in self.replicas]
             optional["ReplicationStatus"] = status or None
         return answer | {name: value for name, value in optional.items() if value is not None}

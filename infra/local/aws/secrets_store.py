@@ -82,14 +82,16 @@ class SecretStore:
         secret = self.usable(params)
         # https://github.com/gruntwork-io/cloud-nuke/issues/435 has it of DeleteSecret, and
         # https://github.com/lgallard/terraform-aws-secrets-manager/issues/188 of PutResourcePolicy.
-        if secret.is_replica:
-            message = "Operation not permitted on a replica secret. Call must be made in primary "
-            raise AwsError("InvalidParameterException", message + "secret's region.")
+        if secret.primary_region is not None:
+            raise _replica()
         return secret
 
     def own(self, params: Params) -> Secret:
-        """Return a writable secret that no other service manages."""
+        """Return a writable secret whose versions are nobody else's."""
         secret = self.writable(params)
+        # That a replica of another account refuses this too, and in these words, is inferred.
+        if secret.cross_account_primary is not None:
+            raise _replica()
         # "The secret is managed by another service, and you must use that service to update it"
         # (InvalidRequestException in API_PutSecretValue).
         if secret.owning_service is not None:
@@ -116,6 +118,11 @@ class SecretStore:
         if key is None or not key.usable:
             message = "Check that the KMS key is available, enabled, and not in an invalid state."
             raise AwsError(error, message)
+
+
+def _replica() -> AwsError:
+    message = "Operation not permitted on a replica secret. Call must be made in primary secret's "
+    return AwsError("InvalidParameterException", message + "region.")
 
 
 def not_found(what: str) -> AwsError:
