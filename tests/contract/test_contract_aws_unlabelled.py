@@ -7,14 +7,14 @@ last 24 hours (reference_limits.html). They read by their ids, and IncludeDeprec
 
 import json
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from daena_kms.audit.verify import CONFIRMED, verify
 from daena_kms.doctor.portable import keys
 from daena_kms.engine import run
-from daena_kms.errors import ConfigError, KeyNotFound
-from daena_kms.rules.model import VersionState
+from daena_kms.errors import ConfigError, KeyNotFound, StoreUnavailable
+from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.names import mark, parse_version_id
 from daena_kms.stores.aws.labels import MAX_LABELS
 from daena_kms.stores.aws.room import KEPT_FOR_SURE, MAX_VERSIONS
@@ -315,6 +315,34 @@ def test_a_released_version_is_shown_and_compared(aws: AwsWorld) -> None:
     assert report.problems == []
     assert {f.version for f in report.findings} >= {*key.values}
     assert {f.status for f in report.findings} == {CONFIRMED}
+
+
+@pytest.mark.parametrize("name", ["destroy", "retire"])
+def test_what_lost_its_answer_and_then_its_label_is_done(
+    aws: AwsWorld, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A version without a label is over, for a run that looks what became of it."""
+    key = Aged(aws, "token", grace="1d", destroy_after="1d", rotate_after="30d")
+    key.run(3, 31 * DAY)
+    store, change = aws.adapter.store, getattr(aws.adapter.store, name)
+
+    def lost(look: Key, version: str, now: datetime) -> None:
+        change(look, version, now)
+        for label in [s for s, holder in labels(aws).items() if holder == version]:
+            del labels(aws)[label]
+        raise StoreUnavailable("down", key_id=KEY, todo="Wait")
+
+    key.pass_(10 * DAY)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, name, lost)
+        summary = aws.run(key.now)
+    (version,) = {action.version for action in summary.actions if action.kind == name}
+    assert summary.failed == [KEY]
+    aws.run(key.now + timedelta(hours=2))
+    documents = [json.loads(aws.log.get(entry.name) or b"{}") for entry in aws.log.entries("log/")]
+    results = [r for document in documents for r in document.get("results", ())]
+    became = [r["result"] for r in results if r.get("recovered") and r.get("version") == version]
+    assert became == ["done"]
 
 
 def test_versions_of_before_the_adoption_are_not_out_of_band(aws: AwsWorld) -> None:

@@ -55,7 +55,7 @@ def test_a_key_that_is_not_usable(aws: Clients, under_key: str, state: str) -> N
 
 
 def test_a_caller_needs_the_key_as_well(sim: AwsSimulator, aws: Clients, under_key: str) -> None:
-    """rep: aws-kms-developer-guide#36, external-secrets#838: the words of Secrets Manager."""
+    """rep: aws-kms-developer-guide#36, kubernetes-external-secrets#838: its own words."""
     words = "Access to KMS is not allowed"
     sim.kms.keys[under_key].denied = frozenset({"Decrypt"})
     with refused("AccessDeniedException", words):

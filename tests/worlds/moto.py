@@ -1,28 +1,33 @@
-"""A world on moto, AWS as others wrote it, in this process: boto3 calls it as it calls AWS."""
+"""A world on moto, AWS as others wrote it, in this process: boto3 calls it as it calls AWS.
+
+It is loaded on use: that takes a second, and each test process imports this module.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from daena_kms.audit import open_log
 from daena_kms.cloud_kms import AWSKMSAdapter
-from moto import mock_aws
-from moto.secretsmanager.models import secretsmanager_backends
 
 from tests.worlds.aws import AwsWorld
 from tests.worlds.base import World
+
+if TYPE_CHECKING:
+    import boto3
 
 REGION = "eu-central-1"
 ACCOUNT = "123456789012"
 
 
 @cache
-def session() -> boto3.Session:
+def session() -> "boto3.Session":
     """Make the session once: it keeps the descriptions of the services."""
+    import boto3
+
     return boto3.Session("AKIDMOTO", "unused", region_name=REGION)
 
 
@@ -56,8 +61,7 @@ class MotoWorld(World):
     @property
     def held_secrets(self) -> dict[str, Any]:
         """Moto's own state, for what no call can show or change."""
-        backend: Any = secretsmanager_backends[ACCOUNT][REGION]
-        return dict(backend.secrets)
+        return dict(_backend().secrets)
 
     def wait(self, time: timedelta) -> None:
         """Make everything older: moto's clock is the real one."""
@@ -124,6 +128,12 @@ class MotoWorld(World):
         return []
 
 
+def _backend() -> Any:
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    return secretsmanager_backends[ACCOUNT][REGION]
+
+
 def _older(secret: Any, age: timedelta) -> None:
     secret.created_date -= age.total_seconds()
     secret.last_changed_date -= age.total_seconds()
@@ -136,9 +146,11 @@ def _older(secret: Any, age: timedelta) -> None:
 @contextmanager
 def open_moto(folder: Path) -> Iterator[MotoWorld]:
     """Give an AWS without secrets as moto has it."""
+    from moto import mock_aws
+
     mock = mock_aws()
     mock.start(reset=False)
-    secretsmanager_backends[ACCOUNT][REGION].reset()
+    _backend().reset()
     try:
         yield MotoWorld(folder)
     finally:
