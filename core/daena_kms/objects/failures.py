@@ -29,12 +29,9 @@ _CLOCK = frozenset({"RequestTimeTooSkewed", "RequestExpired", "RequestInTheFutur
 _MAYBE_CLOCK = frozenset(
     {"SignatureDoesNotMatch", "AuthenticationFailed", "InvalidAuthenticationInfo"}
 )
-_ELSEWHERE = frozenset(
-    {
-        *("PermanentRedirect", "TemporaryRedirect"),
-        *("AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
-    }
-)
+_ELSEWHERE = frozenset({"PermanentRedirect", "TemporaryRedirect"}) | {
+    *("AuthorizationHeaderMalformed", "IllegalLocationConstraintException"),
+}
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _NO_PLACE = frozenset({"NoSuchBucket", "ContainerNotFound"})
 #: The codes of a 409 after which S3 says to try again.

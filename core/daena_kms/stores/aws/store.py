@@ -61,10 +61,10 @@ class AWSStore(Store):
     Permissions, on the secrets: ``secretsmanager:DescribeSecret``, ``PutSecretValue``,
     ``UpdateSecretVersionStage``; ``ListSecrets`` on ``*``; ``ListSecretVersionIds`` for secrets
     that others write too, for those whose labels are short, and for versions without a label;
-    ``GetSecretValue`` for reading, rolling back and adopting; ``CreateSecret``, ``TagResource``, ``UntagResource``,
-    ``DeleteSecret``, ``RestoreSecret`` for the commands of those names; ``GetResourcePolicy`` and
-    ``PutResourcePolicy`` only to block what is compromised. On the KMS key:
-    ``kms:GenerateDataKey`` and ``kms:Decrypt``. Without a KMS key of your own:
+    ``GetSecretValue`` for reading, rolling back and adopting; ``CreateSecret``, ``TagResource``,
+    ``UntagResource``, ``DeleteSecret``, ``RestoreSecret`` for the commands of those names;
+    ``GetResourcePolicy`` and ``PutResourcePolicy`` only to block what is compromised. On the KMS
+    key: ``kms:GenerateDataKey`` and ``kms:Decrypt``. Without a KMS key of your own:
     ``kms:GenerateRandom`` on ``*``.
 
     https://docs.aws.amazon.com/service-authorization/latest/reference/list_awssecretsmanager.html
