@@ -90,13 +90,16 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         self._elsewhere = claims
         self.client = sim.secrets_client(wire=wire)
         self.adapter = self.again()
-        self.log = container(sim, "audit")
+        self.log = self._opened("audit")
         self._saved: tuple[Any, ...] = ()
 
     def again(self) -> AzureKeyVaultAdapter:
         """Return an adapter with clients of its own."""
-        opened = self._elsewhere or (lambda: container(self.sim, "claims", CLAIMS))
+        opened = self._elsewhere or (lambda: self._opened("claims", CLAIMS))
         return Adapter(self.sim, opened(), self.sim.secrets_client(**self._options))
+
+    def _opened(self, name: str, use: Use = AUDIT) -> CloudObjects:
+        return self.listed_here(container(self.sim, name, use), wire=self._options["wire"])
 
     @property
     def environment(self) -> dict[str, str]:
