@@ -31,7 +31,8 @@ include_patterns = [
     "core/DESIGN.md",
     "infra/**/README.md",
 ]
-exclude_patterns = ["**/.*", "build", "dist", "docs/_*"]
+# What is not looked into; of ``**/.*`` the root's own folders are none.
+exclude_patterns = [".*", "**/.*", "build", "dist", "docs/_*"]
 
 html_theme = "furo"
 html_title = f"daena-kms {version}"

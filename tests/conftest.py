@@ -1,9 +1,11 @@
 """What every test runs under: no real cloud, no network but loopback, repeatable examples."""
 
+import gc
 import os
 import sys
 from collections.abc import Generator
 
+import coverage
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -55,7 +57,18 @@ descriptions.share()
 #: the others cover too. Being watched, a test takes nearly twice as long, SDKs and all.
 _UNWATCHED = (
     *("tests/contract/", "tests/docs/", "tests/faults/", "tests/infra/", "tests/local/"),
-    *("tests/functions/test_api_fuzz.py", "tests/unit/engine/test_machine.py"),
+    "tests/simulation/",
+    *("tests/functions/test_api_fuzz.py", "tests/functions/test_api_same.py"),
+    *("tests/functions/test_azure_telemetry.py", "tests/functions/test_deployed.py"),
+    *("tests/unit/audit/test_audit_bounds.py", "tests/unit/audit/test_audit_verify_hostile.py"),
+    *("tests/unit/cli/test_bytes.py", "tests/unit/cli/test_terminal.py"),
+    *("tests/unit/doctor/test_doctor_document.py", "tests/unit/doctor/test_doctor_places.py"),
+    *("tests/unit/engine/test_hostile_log.py", "tests/unit/engine/test_junk_records.py"),
+    *("tests/unit/engine/test_machine.py", "tests/unit/engine/test_run_faults.py"),
+    *("tests/unit/engine/test_run_limits.py", "tests/unit/rules/test_plan_properties.py"),
+    *("tests/unit/rules/test_text.py", "tests/unit/stores/aws/test_aws_histories.py"),
+    *("tests/unit/test_architecture.py", "tests/unit/test_locks.py"),
+    "tests/unit/test_repository.py",
 )
 #: By which coverage watches child processes.
 _WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"
@@ -67,6 +80,27 @@ _LONG = (
     *("tests/faults/test_kms_matrix.py", "tests/faults/test_races.py", "tests/infra/"),
     *("tests/unit/engine/test_machine.py", "tests/docs/"),
 )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect the tests in peace, which every worker does for all of them.
+
+    Being watched, it takes half as long again, and shows no more than that modules can be imported:
+    ``tests/unit/test_every_module.py`` has that watched, once.
+    """
+    measured = coverage.Coverage.current()
+    if measured is not None:
+        measured.stop()
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        # What has been collected stays to the end.
+        gc.freeze()
+        if measured is not None:
+            measured.start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

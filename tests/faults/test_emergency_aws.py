@@ -193,7 +193,7 @@ def test_a_policy_that_does_not_stay_is_told(
     assert blocking.run(DAY).revoked == [KEY]
 
 
-@pytest.mark.parametrize("effect", list(Effect))
+@pytest.mark.parametrize("effect", matrix.EFFECTS)
 def test_it_comes_right(blocking: AwsWorld, effect: Effect) -> None:
     """After a fault at any call, those on the policy included, as in the matrix of all faults."""
     matrix.test_it_comes_right(blocking, Compromised, effect)

@@ -16,9 +16,19 @@ from tests.worlds.base import FaultWorld
 from tests.worlds.kinds import InCloud
 from tests.worlds.seam import Effect, Killed
 
+#: What a process that was killed right before a call leaves behind is what one leaves that was
+#: killed right after the change before it; before the first change there is nothing. So the one is
+#: tried with every operation, and the other with a run alone.
+EFFECTS = tuple(effect for effect in Effect if effect is not Effect.KILLED_BEFORE)
 
-@pytest.mark.parametrize("effect", list(Effect))
-@pytest.mark.parametrize("kind", [*OPERATIONS, Compromised])
+
+@pytest.mark.parametrize(
+    ("kind", "effect"),
+    [
+        *((kind, effect) for kind in (*OPERATIONS, Compromised) for effect in EFFECTS),
+        (Run, Effect.KILLED_BEFORE),
+    ],
+)
 def test_it_comes_right(world: FaultWorld, kind: type[Operation], effect: Effect) -> None:
     """After a fault at any call: the same again, one more run, and every invariant holds.
 

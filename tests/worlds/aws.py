@@ -14,7 +14,8 @@ from obstore.store import S3Store
 from infra.local.aws.secrets_state import Secret
 from infra.local.aws.sim import ACCESS_KEY, BUCKET, OTHERS_KEY, REGION, AwsSimulator
 from tests.worlds.base import DAY, merged
-from tests.worlds.cloud import CloudWorld
+from tests.worlds.cloud import CloudWorld, stored
+from tests.worlds.memory import MemoryObjects
 
 _PROMOTION = ("UpdateSecretVersionStage", "AWSCURRENT")
 
@@ -55,7 +56,7 @@ class AwsWorld(CloudWorld[AwsSimulator]):
         self.kms_key = self.kms.create_key()["KeyMetadata"]["KeyId"]
         self.clients = sim.clients(**self._options)
         self.adapter = self.adapter_of(self.clients.secrets, self.clients.kms)
-        self.log = CloudObjects(bucket(sim.url), f"s3://{BUCKET}")
+        self.log = self.listed_here(CloudObjects(bucket(sim.url), f"s3://{BUCKET}"), wire=wire)
         self._saved: tuple[Any, Any] = ({}, {})
 
     def adapter_of(self, secrets_client: Any, kms_client: Any) -> AWSKMSAdapter:
@@ -79,6 +80,11 @@ class AwsWorld(CloudWorld[AwsSimulator]):
             "AWS_KMS_KEY_ID": self.kms_key,
             "DAENA_KMS_AUDIT_URL": f"s3://{BUCKET}/daena",
         }
+
+    def held(self) -> MemoryObjects:
+        """Return the objects of the log."""
+        objects = self.sim.s3.buckets[BUCKET]
+        return stored((name, one.body) for name, one in objects.items())
 
     def state(self) -> dict[str, Secret]:
         """Return every secret with everything in it."""

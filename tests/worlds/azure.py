@@ -102,12 +102,12 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         self._elsewhere = claims
         self.client = sim.secrets_client(wire=wire)
         self.adapter = self.again()
-        self.log = container(sim, "audit")
+        self.log = self._opened("audit")
         self._saved: tuple[Any, ...] = ()
 
     def again(self) -> AzureKeyVaultAdapter:
         """Return an adapter with clients of its own."""
-        opened = self._elsewhere or (lambda: container(self.sim, "claims", CLAIMS))
+        opened = self._elsewhere or (lambda: self._opened("claims", CLAIMS))
         if self._production:
             client = make_client(self.sim.vault_url, self.sim.credential(), self.sim.transport())
         else:
@@ -119,6 +119,9 @@ class AzureWorld(CloudWorld[AzureSimulator]):
         super().enter(patch, **further)
         assert isinstance(self.adapter, AzureKeyVaultAdapter)
         self.adapter.keyvault.go_by(self.sim.elapsed, self.sim.pass_by)
+
+    def _opened(self, name: str, use: Use = AUDIT) -> CloudObjects:
+        return self.listed_here(container(self.sim, name, use), wire=self._options["wire"])
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,13 +1,19 @@
 """What the worlds of simulated clouds share: numbered calls, faults, a clock, stale listings."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Protocol
+from http.client import RemoteDisconnected
+from typing import Any, ClassVar, Protocol
+from urllib.parse import urlsplit
 
 from daena_kms.errors import DaenaKMSError
+from daena_kms.objects.cloud import CloudObjects
+from daena_kms.sdk.rest import Answer
 
 from infra.local.faults import CallLog, Faults, How, Predicate
+from infra.local.http_server import Request, Response
 from tests.worlds.base import FaultWorld
 from tests.worlds.memory import MemoryObjects
 from tests.worlds.seam import Effect
@@ -23,6 +29,9 @@ class Simulator(Protocol):
     calls: CallLog
     faults: Faults
 
+    def ask(self, request: Request) -> Response | None:
+        """Answer a client in this process as one on the wire."""
+
     def now(self) -> datetime:
         """Return the simulated time."""
 
@@ -37,6 +46,24 @@ class Simulator(Protocol):
 
     def unfreeze_listing(self) -> None:
         """Let listings answer live again."""
+
+
+class _Here:
+    """Sends what lists objects to a simulator in this process: a call instead of a connection."""
+
+    def __init__(self, ask: Callable[[Request], Response | None]) -> None:
+        self._ask = ask
+
+    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
+        """Send one GET; what it asks and how it is authorized is as on the wire."""
+        parts = urlsplit(url)
+        headers = {"Host": parts.netloc, **headers}
+        sent = Request.sent("GET", f"{parts.path}?{parts.query}", headers, b"")
+        got = self._ask(replace(sent, waits=False))
+        if got is None:
+            raise RemoteDisconnected("the simulator ended the connection")
+        answered = {name.lower(): text for name, text in got.sent_headers().items()}
+        return Answer(got.status, answered, got.body)
 
 
 class CloudWorld[S: Simulator](FaultWorld):
@@ -55,6 +82,16 @@ class CloudWorld[S: Simulator](FaultWorld):
         super().__init__()
         self.sim = sim
         self._moving = threading.Lock()
+
+    def listed_here(self, log: CloudObjects, *, wire: bool) -> CloudObjects:
+        """Return a place of objects that is listed by a call, unless everything is on the wire.
+
+        A run asks for many more listings than it puts and reads objects.
+        """
+        if not wire:
+            asker: Any = log._listed()._ask
+            asker._way = _Here(self.sim.ask)
+        return log
 
     def at(self, after: timedelta = timedelta()) -> datetime:
         """Return this time, and move the simulated clock to it where its dates matter."""

@@ -58,7 +58,7 @@ class GcpWorld(CloudWorld[GcpSimulator]):
         self._wire = wire
         self.client = sim.client(wire=wire)
         self.adapter = self.again()
-        self.log = bucket(sim)
+        self.log = self.listed_here(bucket(sim), wire=wire)
         self._saved: tuple[Any, Any] = ({}, {})
 
     def again(self) -> GCPSecretManagerAdapter:

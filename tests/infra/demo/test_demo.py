@@ -102,7 +102,6 @@ GCP_LINES = (
     ("part", "lines", "confirmed"),
     [
         ("local", LOCAL_LINES, 8),
-        ("azure", AZURE_LINES, 6),
         ("gcp", GCP_LINES, 5),
         ("all", LOCAL_LINES + AWS_LINES + AZURE_LINES + GCP_LINES, 24),
     ],
@@ -121,19 +120,16 @@ def test_it_shows_what_it_says_and_leaves_nothing(
     assert eventually(lambda: running(tmp_path) == [])
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("DAENA_KMS_ROTATE_AFTER", "1h"),
-        ("DAENA_KMS_GRACE", "never"),
-        ("DAENA_KMS_MASTER_KEY", "not a key"),
-    ],
-)
-def test_a_persons_own_settings_do_not_reach_the_demo(
-    tmp_path: Path, name: str, value: str
-) -> None:
+def test_a_persons_own_settings_do_not_reach_the_demo(tmp_path: Path) -> None:
     """It shows the same on a machine where the real thing is set up."""
-    assert start(tmp_path, "local", **{name: value}).stderr == ""
+    own = {
+        "DAENA_KMS_ROTATE_AFTER": "1h",
+        "DAENA_KMS_GRACE": "never",
+        "DAENA_KMS_MASTER_KEY": "not a key",
+    }
+    done = start(tmp_path, "local", **own)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in LOCAL_LINES if line not in done.stdout] == []
 
 
 def test_the_readme_shows_lines_that_the_demo_prints() -> None:
