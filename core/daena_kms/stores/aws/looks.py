@@ -11,7 +11,11 @@ from daena_kms.errors import ConfigError, DaenaKMSError, RotationConflict, Store
 from daena_kms.rules.model import Key
 from daena_kms.sdk.aws.answers import no_answer
 from daena_kms.sdk.aws.errors import RefusedError
-from daena_kms.stores.aws.state import replicas_in
+from daena_kms.stores.aws.labels import MAX_LABELS
+from daena_kms.stores.aws.state import labels_of, replicas_in
+
+#: So many labels a put may add.
+_PUT = 2
 
 
 def unless_made(change: Callable[[], object], is_made: Callable[[], bool]) -> None:
@@ -83,7 +87,8 @@ def settle(look: Callable[[], Key], base: str, mine: str | None, error: DaenaKMS
         error: What the call raised.
 
     Raises:
-        RotationConflict: Neither ``mine`` nor the base is current, and ``mine`` never was.
+        RotationConflict: Neither ``mine`` nor the base is current, and ``mine`` never was; or
+            there is no label left for it, although there were some when the rotation began.
         StoreUnavailable: The look failed too, so it is not known whether ``mine`` became current.
         DaenaKMSError: ``error``: the base still is current.
     """
@@ -100,4 +105,7 @@ def settle(look: Callable[[], Key], base: str, mine: str | None, error: DaenaKMS
     if key.current is None or key.current.id != base:
         msg = "another rotation was faster"
         raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
+    if mine is None and labels_of(key).used > MAX_LABELS - _PUT:
+        msg = "other rotations of it are under way, and have taken the last of its labels"
+        raise RotationConflict(msg, key_id=key.id, todo="Read it again", undecided=True)
     raise error
