@@ -78,7 +78,7 @@ class TinySecret:
         """Answer every version on one page; the unlabelled ones only if they are asked for."""
         stages = self.stages()
         shown = [v for v in self.made if IncludeDeprecated or v in stages]
-        return {"Versions": [{"VersionId": v, "CreatedDate": self.made[v]} for v in shown]}
+        return {**NAMED, "Versions": [{"VersionId": v, "CreatedDate": self.made[v]} for v in shown]}
 
     def put_secret_value(
         self,
