@@ -61,7 +61,6 @@ _UNWATCHED = (
     *("tests/functions/test_api_fuzz.py", "tests/functions/test_api_same.py"),
     *("tests/functions/test_azure_telemetry.py", "tests/functions/test_deployed.py"),
     *("tests/unit/audit/test_audit_bounds.py", "tests/unit/audit/test_audit_verify_hostile.py"),
-    *("tests/unit/cli/test_bytes.py", "tests/unit/cli/test_terminal.py"),
     *("tests/unit/doctor/test_doctor_document.py", "tests/unit/doctor/test_doctor_places.py"),
     *("tests/unit/engine/test_hostile_log.py", "tests/unit/engine/test_junk_records.py"),
     *("tests/unit/engine/test_machine.py", "tests/unit/engine/test_run_faults.py"),

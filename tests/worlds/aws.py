@@ -84,7 +84,9 @@ class AwsWorld(CloudWorld[AwsSimulator]):
     def held(self) -> MemoryObjects:
         """Return the objects of the log."""
         objects = self.sim.s3.buckets[BUCKET]
-        return stored((name, one.body) for name, one in objects.items())
+        root = getattr(self.log, "_root", "")  # of a log that is opened by its address
+        found = ((name, one.body) for name, one in objects.items() if name.startswith(root))
+        return stored((name.removeprefix(root), body) for name, body in found)
 
     def state(self) -> dict[str, Secret]:
         """Return every secret with everything in it."""

@@ -6,12 +6,14 @@ from collections.abc import Callable
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float = 60) -> bool:
-    """Wait for what another process is about to do."""
+    """Wait for what another process is about to do; ask the less often the longer it takes."""
     deadline = time.monotonic() + seconds
+    pause = 0.01
     while not condition():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.2 * pause, 0.5)
     return True
 
 
