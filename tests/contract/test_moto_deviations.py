@@ -216,3 +216,10 @@ def test_a_value_has_no_limit(secrets: Any) -> None:
         secrets.put_secret_value(SecretId=KEY, SecretString="x" * 65_537)
     except ClientError as error:
         pytest.fail(str(error))
+
+
+def test_the_list_of_versions_is_dated_now(moto: MotoWorld) -> None:
+    """AWS dates each version by its creation, as DescribeSecret does a secret of one version."""
+    moto.foreign(KEY, value(), age=100 * DAY)
+    (listed,) = moto.secrets.list_secret_version_ids(SecretId=KEY)["Versions"]
+    assert datetime.now(UTC) - listed["CreatedDate"] < DAY
