@@ -317,7 +317,8 @@ def test_a_secret_in_the_way(aws: Patient) -> None:
         handler = aws.sim.secrets.operations[name]
         aws.sim.secrets.operations[name] = handler._replace(run=refused)
     aws.sim.secrets.operations["DescribeSecret"] = Handler(
-        lambda _: {"ARN": "x", "Name": "x"}, "SecretId"
+        lambda asked: {"ARN": "x", "Name": asked.required("SecretId"), "CreatedDate": 1.0},
+        "SecretId",
     )
     aws.sim.calls.clear()
     odd = aws.odd()

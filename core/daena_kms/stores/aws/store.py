@@ -56,7 +56,7 @@ _FLIP_TAKES = timedelta(minutes=5)
 class AWSStore(Store):
     """Keys in Secrets Manager, encrypted under the customer's KMS key.
 
-    Where the caller may also call ``kms:DescribeKey``, an error about a KMS key names its state.
+    Where the caller may also describe KMS keys, an error about a KMS key names its state.
 
     Permissions, on the secrets: ``secretsmanager:DescribeSecret``, ``PutSecretValue``,
     ``UpdateSecretVersionStage``; ``ListSecrets`` on ``*``; ``ListSecretVersionIds`` for secrets

@@ -167,7 +167,7 @@ class Looker:
         """Return the deleted secret of that name. Raises :class:`KeyNotFound`: there is none."""
         deleted = self._deleted.find(key_id)
         if deleted is None:
-            msg = "there is no such key, nor a deleted one"
+            msg = "there is no such key or version"
             todo = (
                 "Check the name and the vault; a key that was deleted or restored in the last "
                 "minutes shows as neither"
