@@ -51,6 +51,7 @@ def test_nothing_is_ok_and_nothing_is_wrong(
 ) -> None:
     """Whatever every service answers beside the logins. A date in it sets no clock."""
     monkeypatch.setattr("daena_kms.sdk.aws.client._ATTEMPTS", 1)  # the SDK waits in between
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
     with patient(cloud, tmp_path, monkeypatch) as one:
         for status, body, kind in SENT:
             headers = {"Content-Type": kind, "Date": "Sun, 01 Mar 2026 12:00:00 GMT"}
