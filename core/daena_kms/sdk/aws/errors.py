@@ -57,6 +57,7 @@ class FailedError(StoreUnavailable):
 
 _POLICY = "Look at it with aws secretsmanager get-resource-policy"
 _KMS_KEY = "Check the KMS key's policy, and that the key is enabled"
+AT_LIMIT = "it is at a limit of Secrets Manager (20 labels and 100 versions for each secret)"
 #: What an error code means. https://docs.aws.amazon.com/secretsmanager/latest/apireference/
 #: lists the codes by operation, and https://docs.aws.amazon.com/AmazonS3/latest/API/
 #: ErrorResponses.html those of S3.
@@ -69,7 +70,7 @@ _ERRORS: Mapping[str, Meaning] = {
     "ResourceExistsException": Meaning(KeyExists, "it exists already", "Use it, or another id"),
     "LimitExceededException": Meaning(
         StoreUnavailable,
-        "it is at a limit of Secrets Manager (20 labels and 100 versions for each secret)",
+        AT_LIMIT,
         "Remove labels from versions that nobody needs, or try again later",
     ),
     "DecryptionFailure": Meaning(AccessDenied, "its KMS key can't decrypt it", _KMS_KEY),

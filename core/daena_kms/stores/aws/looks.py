@@ -10,7 +10,7 @@ from typing import Any
 from daena_kms.errors import ConfigError, DaenaKMSError, RotationConflict, StoreUnavailable
 from daena_kms.rules.model import Key
 from daena_kms.sdk.aws.answers import no_answer
-from daena_kms.sdk.aws.errors import RefusedError
+from daena_kms.sdk.aws.errors import AT_LIMIT, RefusedError
 from daena_kms.stores.aws.labels import MAX_LABELS
 from daena_kms.stores.aws.state import labels_of, replicas_in
 
@@ -105,7 +105,8 @@ def settle(look: Callable[[], Key], base: str, mine: str | None, error: DaenaKMS
     if key.current is None or key.current.id != base:
         msg = "another rotation was faster"
         raise RotationConflict(msg, key_id=key.id, todo="Read it again; nothing was lost")
-    if mine is None and labels_of(key).used > MAX_LABELS - _PUT:
+    taken = mine is None and labels_of(key).used > MAX_LABELS - _PUT
+    if taken and error.what == AT_LIMIT:
         msg = "other rotations of it are under way, and have taken the last of its labels"
         raise RotationConflict(msg, key_id=key.id, todo="Read it again", undecided=True)
     raise error
