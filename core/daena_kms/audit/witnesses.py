@@ -220,8 +220,7 @@ class Witnesses:
         if facts.closed is None:
             if listing.recovery and facts.count > count:
                 # It may have been under way while the other looked, and have ended after that.
-                known = facts.latest is not None and listing.at is not None
-                if known and not _is_odd(facts.latest or UNREADABLE, listing):
+                if listing.at and facts.latest and not _is_odd(facts.latest, listing):
                     self._went_on.add(facts.prefix)
                     return
                 self._grown[facts.prefix] = min(count, self._grown.get(facts.prefix, count))

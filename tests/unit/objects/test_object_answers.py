@@ -1,6 +1,6 @@
 """An answer that is no listing never reads as an empty log, nor a page as an object."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from daena_kms.audit.bounds import BoundedLog, ReadBudget
@@ -11,7 +11,6 @@ from daena_kms.objects.base import AUDIT, CLAIMS, Entry, Objects
 from daena_kms.stores.azure.claims import Claims
 
 from tests.unit.objects.scripted import (
-    KINDS,
     PAGE,
     Open,
     Reply,
@@ -25,21 +24,6 @@ from tests.worlds.memory import START
 NAME = "log/2026/03/01/12/0123456789abcdef0123456789abcdef/000000.json"
 FOREIGN = "what answers there is not the service"
 MADE = {"Last-Modified": "Sun, 01 Mar 2026 12:00:00 GMT"}
-
-
-@pytest.fixture(params=KINDS)
-def bucket(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Script, Open]]:
-    """Give an empty bucket of each cloud."""
-    with scripted(request.param, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def script(bucket: tuple[Script, Open]) -> Script:
-    """Give what the bucket holds and answers."""
-    return bucket[0]
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """What an answer to a conditional put says: there, again, or nothing at all."""
 
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 from daena_kms.audit.reader import read_tail
@@ -18,15 +18,16 @@ from tests.unit.kms.manifests import one_signer, rotation
 from tests.unit.logs import CONTEXT, Hands, action
 from tests.unit.objects.scripted import (
     EXISTS,
-    KINDS,
     PAGE,
     Open,
     Reply,
     Script,
     refusal,
-    scripted,
 )
 from tests.worlds.memory import START, MemoryObjects
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NAME = "log/2026/03/01/12/run/000000.json"
 OURS, THEIRS = b"ours", b"theirs"
@@ -34,21 +35,6 @@ OURS, THEIRS = b"ours", b"theirs"
 #: upload". OperationAborted as users have met it: apache/arrow-rs-object-store#138. The last is a
 #: service whose code nobody here knows.
 AGAIN = [refusal(409, "ConditionalRequestConflict"), refusal(409, "OperationAborted"), Reply(409)]
-
-
-@pytest.fixture(params=KINDS)
-def bucket(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[Script, Open]]:
-    """Give an empty bucket of each cloud."""
-    with scripted(request.param, monkeypatch) as made:
-        yield made
-
-
-@pytest.fixture
-def script(bucket: tuple[Script, Open]) -> Script:
-    """Give what the bucket holds and answers."""
-    return bucket[0]
 
 
 @pytest.fixture
