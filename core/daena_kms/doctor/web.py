@@ -1,5 +1,6 @@
 """One request over HTTP, for questions that no SDK among our dependencies asks."""
 
+import functools
 import http.client
 import json
 import ssl
@@ -77,10 +78,7 @@ def ask(
     if data is not None:
         sent["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, sent)  # noqa: S310 - the scheme was checked
-    trusted = ssl.create_default_context()
-    bundle = bundle_in(Settings.load().environ, *BUNDLES)
-    if bundle is not None:
-        trusted.load_verify_locations(cadata=bundle.decode("ascii", "ignore"))
+    trusted = _trusted(bundle_in(Settings.load().environ, *BUNDLES))
     https = urllib.request.HTTPSHandler(context=trusted)
     opener = urllib.request.build_opener(_NoRedirect, https)
     try:
@@ -96,6 +94,15 @@ def ask(
             raise StoreUnavailable(msg, todo=todo) from None
         msg = f"{parts.hostname} did not answer ({type(error).__name__})"
         raise StoreUnavailable(msg, todo="Check the network and its proxies") from None
+
+
+@functools.lru_cache(maxsize=1)
+def _trusted(bundle: bytes | None) -> ssl.SSLContext:
+    """Return whom to trust. To read the system's certificates takes longer than an answer."""
+    trusted = ssl.create_default_context()
+    if bundle is not None:
+        trusted.load_verify_locations(cadata=bundle.decode("ascii", "ignore"))
+    return trusted
 
 
 def _answer(status: int, headers: Message, body: bytes) -> Answer:
