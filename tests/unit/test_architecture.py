@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
 import daena_kms
-import pytest
 from daena_kms.settings import PROVIDERS
+
+from tests.each import for_each
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
@@ -156,7 +157,7 @@ def test_every_part_has_its_place() -> None:
     assert {_part(name) for name in MODULES if name != "daena_kms"} == set(ORDER)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name != "daena_kms"])
+@for_each([name for name in MODULES if name != "daena_kms"])
 def test_a_part_imports_only_what_is_beneath_it(name: str) -> None:
     """No import runs upwards, so that there is no circle of folders either."""
     above = ORDER[ORDER.index(_part(name)) + 1 :]
@@ -164,7 +165,7 @@ def test_a_part_imports_only_what_is_beneath_it(name: str) -> None:
     assert _forbidden(name, {*above, *apart}) == set()
 
 
-@pytest.mark.parametrize("name", _parts("rules"))
+@for_each(_parts("rules"))
 def test_what_decides_has_no_effects(name: str) -> None:
     """Rules touch no store, log, file, clock, environment or randomness."""
     tree = ast.parse(PATHS[name].read_text())
@@ -175,22 +176,20 @@ def test_what_decides_has_no_effects(name: str) -> None:
     assert attributes & {"now", "utcnow", "today", "monotonic"} == set()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if _cloud(name)])
+@for_each([name for name in MODULES if _cloud(name)])
 def test_a_cloud_knows_no_other(name: str) -> None:
     """What stands for one cloud or store imports nothing of another's."""
     others = [other for other in MODULES if _cloud(other) not in {None, _cloud(name)}]
     assert _forbidden(name, {other.removeprefix("daena_kms.") for other in others}) == set()
 
 
-@pytest.mark.parametrize("name", STORES)
+@for_each(STORES)
 def test_a_store_decides_nothing(name: str) -> None:
     """A store holds no policy of its own: it never plans."""
     assert _forbidden(name, {"rules.plan", "rules.due", "rules.summary", "stores.adapter"}) == set()
 
 
-@pytest.mark.parametrize(
-    "name", _parts("engine", "operations", "audit", "kms.manifests", "stores.adapter")
-)
+@for_each(_parts("engine", "operations", "audit", "kms.manifests", "stores.adapter"))
 def test_engine_and_audit_know_no_cloud(name: str) -> None:
     """They see a store through its base: no module of one cloud, and no cloud's name."""
     concrete = {other.removeprefix("daena_kms.") for other in MODULES if _cloud(other)}
@@ -203,14 +202,14 @@ def _is_word(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
-@pytest.mark.parametrize("name", _parts("objects", "stores", "sdk"))
+@for_each(_parts("objects", "stores", "sdk"))
 def test_beneath_the_adapter_only_factories_read_settings(name: str) -> None:
     """Where a store or the log keeps objects, it is told so."""
     if name not in {"daena_kms.objects.address", "daena_kms.stores.adapter"}:
         assert _forbidden(name, {"settings", "cloud_kms"}) == set()
 
 
-@pytest.mark.parametrize("name", _parts("notify"))
+@for_each(_parts("notify"))
 def test_the_way_to_an_endpoint_is_imported_only_when_one_is_set(name: str) -> None:
     """Its modules alone know the network, and the package imports them on use."""
     way = {"daena_kms.notify.webhook", "daena_kms.notify.wire"}
@@ -220,19 +219,19 @@ def test_the_way_to_an_endpoint_is_imported_only_when_one_is_set(name: str) -> N
         assert {i.target for i in found} & way == set()
 
 
-@pytest.mark.parametrize("name", _parts("notify.events", "notify.guard", "notify.endpoint"))
+@for_each(_parts("notify.events", "notify.guard", "notify.endpoint"))
 def test_what_is_told_and_where_it_may_go_is_decided_without_effects(name: str) -> None:
     """No clock, no file, no look-up: the same summary and settings give the same answer."""
     assert {i.target for i in IMPORTS[name]} & EFFECTS == set()
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if _part(name) != "cli"])
+@for_each([name for name in MODULES if _part(name) != "cli"])
 def test_the_command_line_alone_knows_the_terminal(name: str) -> None:
     """Functions leave out what tables and options need."""
     assert {i.target.split(".")[0] for i in IMPORTS[name]} & TERMINAL == set()
 
 
-@pytest.mark.parametrize("name", _parts("doctor"))
+@for_each(_parts("doctor"))
 def test_the_doctor_chooses_a_cloud_in_one_place(name: str) -> None:
     """Outside of its factory no module of it names a provider to decide by it."""
     tree = ast.parse(PATHS[name].read_text())
@@ -242,13 +241,13 @@ def test_the_doctor_chooses_a_cloud_in_one_place(name: str) -> None:
     assert words & (CLOUDS | schemes) == set()
 
 
-@pytest.mark.parametrize("name", HANDLERS)
+@for_each(HANDLERS)
 def test_handlers_hold_no_policy(name: str) -> None:
     """A handler goes through settings and the engine, never to a policy or a store by itself."""
     assert _forbidden(name, {"rules", "stores", "sdk", "kms", "cli", "doctor"}) == set()
 
 
-@pytest.mark.parametrize("name", [*MODULES, *HANDLERS])
+@for_each([*MODULES, *HANDLERS])
 def test_a_public_name_comes_from_its_module(name: str) -> None:
     """The package's lazy names are for users: what packs a function does not follow them."""
     lazy = {
@@ -260,7 +259,7 @@ def test_a_public_name_comes_from_its_module(name: str) -> None:
     assert lazy & {*daena_kms.__all__} == set()
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_each(MODULES)
 def test_package_knows_nothing_outside(name: str) -> None:
     """The package imports no function, no test, and nothing that packs or shows it."""
     roots = {target.split(".")[0] for target, _ in IMPORTS[name]}
@@ -270,7 +269,7 @@ def test_package_knows_nothing_outside(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("name", MODULES)
+@for_each(MODULES)
 def test_sdks_are_imported_on_use_and_by_their_owner(name: str) -> None:
     """A cloud's SDK is imported in a function, in the modules that stand for that cloud."""
     sdks = {i for i in IMPORTS[name] if i.target.split(".")[0] in OWNERS}
@@ -300,7 +299,7 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     assert set(TopologicalSorter(graph).static_order()) >= set(MODULES)
 
 
-@pytest.mark.parametrize("name", sorted(set(MODULES) - {"daena_kms.sdk.quiet"}))
+@for_each(sorted(set(MODULES) - {"daena_kms.sdk.quiet"}))
 def test_the_package_logs_under_one_name(name: str) -> None:
     """Deployments filter by that name; only what a function itself logs has one of its own."""
     lines = [line.strip() for line in PATHS[name].read_text().splitlines() if "getLogger" in line]
