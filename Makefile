@@ -67,10 +67,22 @@ $(PACKAGED): $(READY) $(wildcard requirements/function-*.txt) $(shell find core 
 package: $(PACKAGED) ## build what each cloud deploys into dist/, with bills of materials and sizes
 	@cat dist/sizes.md
 
+PYTEST = $(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	--hypothesis-profile ci --durations 10
+# They run programs of others, which take their time: package builds, Terraform, a stack, the site.
+DELIVERY := tests/docs tests/infra tests/local/test_make_local.py
+
 .PHONY: test
-test: $(READY) $(PACKAGED) $(INFRA) ## run the tests, with the ten slowest; fails under 95 % branch coverage
-	@$(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --hypothesis-profile ci --durations 10 \
-		--cov --cov-fail-under 95 $(PYTEST_ARGS)
+test: $(READY) ## run the tests of the code, with the ten slowest; fails under 95 % branch coverage
+	@$(PYTEST) $(addprefix --ignore=,$(DELIVERY)) --cov --cov-fail-under 95 $(PYTEST_ARGS)
+
+.PHONY: test-delivery
+test-delivery: $(READY) $(PACKAGED) $(INFRA) ## run the tests of packages, templates, demo and documents
+	@$(PYTEST) $(DELIVERY) $(PYTEST_ARGS)
+
+.PHONY: matrix
+matrix: $(READY) ## break every call of every operation in every way on every store, one at a time
+	@WHOLE_MATRIX=1 $(PYTEST) tests/faults/test_matrix.py tests/faults/test_kms_matrix.py $(PYTEST_ARGS)
 
 # Histories of many faults at once, on a simulated clock: make torture STORE=aws SEEDS=1-5000
 STORE ?= all
