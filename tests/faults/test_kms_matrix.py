@@ -9,8 +9,7 @@ from daena_kms.errors import DaenaKMSError
 
 from tests.faults.operations import KEY, Create, Operation, Rollback
 from tests.faults.services import chain, service
-from tests.faults.test_matrix import EFFECTS
-from tests.faults.test_matrix import test_it_comes_right as comes_right
+from tests.faults.test_matrix import EFFECTS, comes_right
 from tests.worlds.base import DAY, FaultWorld
 from tests.worlds.seam import Effect
 
@@ -98,8 +97,13 @@ def check_manifests(world: FaultWorld) -> None:
             assert kms.matches(manifest, world.adapter.store.read(KEY, manifest.version))
 
 
-@pytest.mark.parametrize("effect", EFFECTS)
-@pytest.mark.parametrize("kind", [Recorded, First, RolledBack])
+@pytest.mark.parametrize(
+    ("kind", "effect"),
+    [
+        *((Recorded, effect) for effect in EFFECTS),
+        *((kind, Effect.KILLED_AFTER) for kind in (First, RolledBack)),
+    ],
+)
 def test_a_recorded_rotation_comes_right(
     world: FaultWorld, kind: type[Operation], effect: Effect
 ) -> None:
