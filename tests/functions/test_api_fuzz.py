@@ -43,7 +43,7 @@ OPERATIONS = {
 # or deletes a key.
 LEFT_OUT = {"ignored_auth", "use_after_free", "ensure_resource_availability"}
 EXAMPLES = settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     database=None,

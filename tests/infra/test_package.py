@@ -17,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 from infra import package
 from infra.packages import sizes
+from infra.packages.build import Built
 from infra.packages.targets import ROOT, targets
 from tests.infra.built import DIST, path
 
@@ -195,8 +196,11 @@ def test_the_table_of_sizes_adds_up() -> None:
 def test_a_package_that_is_too_large_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The build says which, and fails."""
-    monkeypatch.setenv("UV_OFFLINE", "1")
+    """The command says which, and fails, once it is built."""
+    (target,) = targets("aws", ("x86_64",))
+    archive = path("aws/daena-kms-x86_64.zip")
+    there = Built(target, archive.with_suffix(""), archive, ())
+    monkeypatch.setattr(package, "package", lambda *_given: [there])
     monkeypatch.setattr(package, "LAMBDA_LIMIT", 1000)
     assert package.main(["aws", "--arch", "x86_64", "--out", str(tmp_path)]) == 1
     assert "over 1000 bytes unzipped: daena-kms-x86_64" in capsys.readouterr().err

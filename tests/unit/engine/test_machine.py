@@ -227,5 +227,5 @@ class Machine(World):
         self.settled = False
 
 
-Machine.TestCase.settings = settings(max_examples=30, stateful_step_count=25)
+Machine.TestCase.settings = settings(max_examples=15, stateful_step_count=25)
 TestMachine = Machine.TestCase
