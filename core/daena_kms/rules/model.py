@@ -123,6 +123,8 @@ class Version:
     unlabelled: bool = False
     #: Whether the store can keep it by its id alone, which makes room for a newer version.
     gives_way: bool = False
+    #: Whether it never was current, where its state no longer says so: it is destroyed.
+    orphan: bool = False
 
     @property
     def to_revoke(self) -> bool:
@@ -132,7 +134,7 @@ class Version:
     @property
     def was_current(self) -> bool:
         """Whether it is current, or once was."""
-        return self.state not in NEVER_CURRENT
+        return self.state not in NEVER_CURRENT and not self.orphan
 
     @property
     def over(self) -> bool:

@@ -74,5 +74,5 @@ def test_a_version_holds_no_value() -> None:
     assert set(Version.__slots__) == {
         *("id", "alias", "state", "created", "created_earliest", "base_mark", "superseded"),
         *("retired", "to_be_destroyed", "expires", "compromised", "revoked"),
-        *("unlabelled", "gives_way"),
+        *("unlabelled", "gives_way", "orphan"),
     }

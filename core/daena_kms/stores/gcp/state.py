@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from daena_kms.errors import ConfigError
 from daena_kms.rules.durations import format_time, parse_time
-from daena_kms.rules.model import Key, Version, VersionState
+from daena_kms.rules.model import NEVER_CURRENT, Key, Version, VersionState
 from daena_kms.rules.names import mark
 from daena_kms.rules.policy import MANAGED, PREFIX
 
@@ -318,7 +318,8 @@ def _as_shown(version: Version, shown: "SecretVersion | None") -> Version:
     if state == "DESTROYED" or is_scheduled(shown):
         # For us one that is scheduled is gone: whatever we did to it would cancel that.
         when = shown.scheduled_destroy_time.astimezone(UTC) if is_scheduled(shown) else None
-        return replace(version, state=VersionState.DESTROYED, to_be_destroyed=when)
+        orphan = version.state in NEVER_CURRENT
+        return replace(version, state=VersionState.DESTROYED, to_be_destroyed=when, orphan=orphan)
     if state == "DISABLED" and version.state is VersionState.PENDING:
         return replace(version, state=VersionState.ABANDONED)  # no record says it ever was current
     if state == "DISABLED" and version.state is not VersionState.ABANDONED:

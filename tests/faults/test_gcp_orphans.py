@@ -1,0 +1,53 @@
+"""What a rotation on Google Cloud left when it died: cleaned up, and never shown as more."""
+
+from datetime import timedelta
+
+import pytest
+from daena_kms.audit.verify import CONFIRMED, verify
+from daena_kms.rules.model import VersionState
+
+from infra.local.faults import only
+from tests.worlds.base import DAY
+from tests.worlds.gcp import GcpWorld
+from tests.worlds.seam import Effect
+
+KEY = "app-key"
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def orphaned(gcp: GcpWorld) -> GcpWorld:
+    """Give a token of which a rotation added version 2 and died; a later one made version 3."""
+    gcp.operations().create(
+        KEY, spec="token", tags={"daena.grace": "1d", "daena.destroy-after": "1d"}
+    )
+    gcp.arm_at(Effect.KILLED_AFTER, only("secretmanager", "AddSecretVersion"))
+    assert gcp.died(91 * DAY, KEY)
+    assert gcp.run(91 * DAY + HOUR).failed == []
+    assert gcp.current(KEY) == "3"
+    return gcp
+
+
+def states(world: GcpWorld) -> dict[str, VersionState]:
+    """Return the state of each version."""
+    return {version.id: version.state for version in world.look(KEY).versions}
+
+
+def test_an_orphan_that_was_cleaned_up_never_was_current(orphaned: GcpWorld) -> None:
+    """Destroyed in its time, it is no version that nobody can explain."""
+    for days in range(92, 130):
+        assert orphaned.run(days * DAY).failed == []
+    assert orphaned.sim.secrets[KEY].versions[2].state.name == "DESTROYED"
+    assert states(orphaned)["2"] is VersionState.DESTROYED
+    report = verify(orphaned.held(), orphaned.adapter.store.inventory())
+    assert report.problems == []
+    assert {f.version: f.status for f in report.findings} == {"1": CONFIRMED, "3": CONFIRMED}
+
+
+def test_nor_one_that_a_person_destroyed(orphaned: GcpWorld) -> None:
+    """Whoever cleans up by hand is told nothing of it either."""
+    name = f"{orphaned.name(KEY)}/versions/2"
+    orphaned.client.destroy_secret_version(request={"name": name})
+    assert states(orphaned)["2"] is VersionState.DESTROYED
+    report = verify(orphaned.held(), orphaned.adapter.store.inventory())
+    assert {f.version for f in report.findings} == {"1", "3"}
