@@ -16,11 +16,11 @@ from daena_kms.sdk.gcp.errors import Moved, Unanswered
 from daena_kms.stores.base import Staged, Store
 from daena_kms.stores.gcp.claim import Claims, OwnClaim
 from daena_kms.stores.gcp.create import Creator
+from daena_kms.stores.gcp.deleted import Deletion
 from daena_kms.stores.gcp.secret import Secrets, with_record
 from daena_kms.stores.gcp.state import (
     CLAIM,
     CURRENT,
-    DELETED,
     LABEL,
     MAX_VERSIONS,
     PENDING_MARK,
@@ -28,7 +28,6 @@ from daena_kms.stores.gcp.state import (
     Record,
     is_scheduled,
     read_records,
-    retired_in,
     secret_of,
     to_key,
     with_mark,
@@ -37,14 +36,12 @@ from daena_kms.stores.gcp.state import (
 from daena_kms.stores.gcp.values import material_of
 
 if TYPE_CHECKING:
-    from google.cloud.secretmanager_v1 import Secret, SecretVersion
+    from google.cloud.secretmanager_v1 import Secret
 
 #: A retirement that was noted so recently is another run's, at the same moment.
 _SAME = timedelta(minutes=1)
 #: How often a key is looked at again that changed while it was looked at.
 _TORN_LOOKS = 3
-#: The annotation that lists the versions that a deletion disabled, and that restoring enables.
-_DISABLED = "daena-disabled"
 _LOST = (
     f"it has the label {LABEL} but no daena annotations, perhaps because a Terraform apply removed "
     "them: write them again, and let that tool ignore annotations"
@@ -101,6 +98,7 @@ class GCPStore(Store):
     def __init__(self, manager: SecretManager, new: Mapping[str, Any]) -> None:
         self._secrets = Secrets(manager)
         self._claims = Claims(self._secrets)
+        self._deletion = Deletion(self._secrets)
         self._creator = Creator(self._secrets, self._claims, new)
 
     def scan(self) -> Iterator[Key]:
@@ -323,44 +321,12 @@ class GCPStore(Store):
         self._secrets.change(key.id, change)
 
     def delete(self, key: Key, now: datetime) -> None:
-        """Mark the secret, then disable its versions; Secret Manager's own deletion is final."""
-        if key.deleted is not None and not self._secrets.list_enabled(key.id):
-            return
-        enabled = self._secrets.list_enabled(key.id)
-
-        def change(secret: "Secret") -> dict[str, object]:
-            annotations = dict(secret.annotations)
-            disabled = {*annotations.get(_DISABLED, "").split(), *enabled}
-            annotations[DELETED] = annotations.get(DELETED) or format_time(now)
-            annotations[_DISABLED] = " ".join(sorted(disabled, key=int))
-            return {"annotations": annotations}
-
-        self._secrets.change(key.id, change)
-        for version, etag in enabled.items():
-            self._secrets.disable(key.id, version, etag)
+        """Mark the secret and disable its versions; see :class:`Deletion`."""
+        self._deletion.delete(key, now)
 
     def restore(self, key: Key) -> str | None:
-        """Enable the versions that the deletion disabled, then remove the mark.
-
-        One that a run has retired or revoked since stays so. One whose destruction somebody has
-        asked for meanwhile stays as it is, and the result says so: to enable it would cancel that.
-        """
-        secret = self._secrets.get(key.id)
-        over = retired_in(secret)
-        left = []
-        for version in secret.annotations.get(_DISABLED, "").split():
-            if version in over:  # a run retired it while the key was being deleted
-                continue
-            shown = self._secrets.enable(key.id, version)
-            if shown.state.name != "ENABLED":
-                left.append(_left(key.id, version, shown, secret))
-
-        def change(secret: "Secret") -> dict[str, object]:
-            kept = dict(secret.annotations)
-            return {"annotations": {n: t for n, t in kept.items() if n not in {DELETED, _DISABLED}}}
-
-        self._secrets.change(key.id, change)
-        return "; ".join(left) or None
+        """Enable what the deletion disabled, and remove its mark; see :class:`Deletion`."""
+        return self._deletion.restore(key)
 
     def _certain(self, key: Key) -> Key:
         """Return the key; where others made its current version, its date is looked up."""
@@ -378,18 +344,6 @@ def _retired(now: datetime) -> Callable[[Record], Record]:
         return record if before and abs(now - before) < _SAME else replace(record, retired=now)
 
     return retired
-
-
-def _left(key_id: str, version: str, shown: "SecretVersion", secret: "Secret") -> str:
-    """Return, in words for people, why a version was not enabled."""
-    word = "current version" if secret.version_aliases.get(CURRENT) == int(version) else "version"
-    if not is_scheduled(shown):
-        return f"its {word} {version} is destroyed"
-    return (
-        f"its {word} {version} stays disabled, because somebody has asked for its destruction, "
-        f"at {format_time(shown.scheduled_destroy_time)}: to keep it, run gcloud secrets versions "
-        f"enable {version} --secret={key_id}"
-    )
 
 
 def _own_claim(staged: Staged) -> OwnClaim:
