@@ -1,9 +1,11 @@
-"""What a rotation on Google Cloud left when it died: cleaned up, and never shown as more."""
+"""What a process that died left behind on Google Cloud: shown as what it is."""
 
+import contextlib
 from datetime import timedelta
 
 import pytest
 from daena_kms.audit.verify import CONFIRMED, verify
+from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.model import VersionState
 
 from infra.local.faults import only
@@ -51,3 +53,18 @@ def test_nor_one_that_a_person_destroyed(orphaned: GcpWorld) -> None:
     assert states(orphaned)["2"] is VersionState.DESTROYED
     report = verify(orphaned.held(), orphaned.adapter.store.inventory())
     assert {f.version for f in report.findings} == {"1", "3"}
+
+
+def test_a_deletion_that_ended_halfway_is_not_done(gcp: GcpWorld) -> None:
+    """The log says so while a version still reads; deleting it again ends it."""
+    gcp.operations().create(KEY)
+    gcp.arm_at(Effect.KILLED_AFTER, only("secretmanager", "UpdateSecret"))
+    with contextlib.suppress(DaenaKMSError):
+        gcp.operations(HOUR).delete(KEY)
+    gcp.mend()
+    assert gcp.run(3 * HOUR).failed == []
+    assert gcp.readable(KEY)
+    assert [r["result"] for r in gcp.held().results() if r["kind"] == "delete"] == ["not-done"]
+    gcp.operations(4 * HOUR).delete(KEY)
+    assert not gcp.readable(KEY)
+    assert [r["result"] for r in gcp.held().results()][-1] == "done"

@@ -93,8 +93,10 @@ def settled(action: Mapping[str, Any], key: Key, absent: Absent) -> Mapping[str,
 def _on_key(action: Mapping[str, Any], key: Key) -> bool:
     """Whether an action on a key as a whole was done: the look shows its tags and whether it is."""
     kind = str(action["kind"])
-    if kind in {"delete", "restore"}:
-        return (key.deleted is not None) is (kind == "delete")
+    if kind == "delete":
+        return key.deleted is not None and not key.half_deleted
+    if kind == "restore":
+        return key.deleted is None
     if kind == "adopt":
         return key.tags.get(MANAGED) == "true" and key.enrolled
     if kind == Kind.ENROL:

@@ -159,6 +159,8 @@ class Key:
     #: The other rotation that owns the key (``"Secrets Manager rotation"``), or ``None``.
     owner: str | None = None
     deleted: datetime | None = None
+    #: Whether its deletion was begun and never ended: it counts as deleted, and some version reads.
+    half_deleted: bool = False
     #: How many more versions the store can keep readable; ``None``: no limit that matters.
     room: int | None = None
     #: How many more than that an emergency rotation may add.

@@ -109,6 +109,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         versions=versions,
         owner=_owner(secret),
         deleted=deleted,
+        half_deleted=deleted is not None and _reads(shown),
         room=MAX_VERSIONS - len(records),
         reserve=RESERVE,
         trouble=trouble,
@@ -308,6 +309,11 @@ def _versions(
         yield Version(
             id=current, state=VersionState.CURRENT, created=created, created_earliest=created
         )
+
+
+def _reads(shown: "Mapping[str, SecretVersion] | None") -> bool:
+    """Return whether some version is enabled."""
+    return any(version.state.name == "ENABLED" for version in (shown or {}).values())
 
 
 def _as_shown(version: Version, shown: "SecretVersion | None") -> Version:
