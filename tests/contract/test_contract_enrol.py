@@ -302,3 +302,18 @@ def test_a_key_with_the_timers_interval_rotates_at_each_firing(world: FaultWorld
         assert world.run(after - 3 * MINUTE, dry_run=True).overdue == 0
         assert world.run(after).rotated == [KEY]
         assert KEY not in world.run(after + MINUTE).rotated
+
+
+def test_what_was_ours_before_is_ours_again(world: FaultWorld) -> None:
+    """A key that was released and is adopted anew keeps what is known of its versions."""
+    operations = world.operations()
+    operations.create("our-key")
+    first = world.adapter.get_key("our-key")
+    assert world.run(91 * DAY, keys=["our-key"]).rotated == ["our-key"]
+    before = world.look("our-key").versions
+    world.retag("our-key", {"daena.managed": "false"})
+    world.operations(92 * DAY).adopt("our-key", spec="aes-256")
+    assert world.look("our-key").versions == before
+    assert world.adapter.get_key("our-key", "previous") == first
+    assert world.run(183 * DAY).failed == []
+    assert {finding.status for finding in world.verify().findings} == {"confirmed"}

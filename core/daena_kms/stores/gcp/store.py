@@ -311,7 +311,7 @@ class GCPStore(Store):
                     "its alias current was moved meanwhile", key_id=key.id, todo="Adopt it again"
                 )
             wanted: dict[str, str | None] = {**dict(secret.annotations), CLAIM: None, **tags}
-            wanted[VERSIONS] = write_records({current.id: Record(at=current.created)})
+            wanted[VERSIONS] = write_records(_known(annotations, current))
             return {
                 "annotations": {n: t for n, t in wanted.items() if t is not None},
                 "labels": {**dict(secret.labels), LABEL: "true"},
@@ -334,6 +334,15 @@ class GCPStore(Store):
         if current is None or (current.created_earliest is None and current.retired is None):
             return key
         return to_key(secret_of(key), self._secrets.list_versions(key.id))
+
+
+def _known(annotations: Mapping[str, str], current: Version) -> dict[str, Record]:
+    """Return the records of a key that is taken over: what was ours before keeps its own."""
+    known: dict[str, Record] = {}
+    with contextlib.suppress(ConfigError):  # what nobody can read is begun anew
+        known = dict(read_records(annotations))
+    made = known.get(current.id, Record(at=current.created))
+    return {**known, current.id: replace(made, until=None, retired=None, orphan=False)}
 
 
 def _retired(now: datetime) -> Callable[[Record], Record]:
