@@ -9,11 +9,11 @@ from tests.simulation.calls import Fault
 HOUR, DAY = 3600.0, 86400.0
 _QUIET = 7
 #: How often each is drawn.
-_WHAT = {
+WHAT = {
     "run": 8, "rotate": 4, "emergency": 4, "rollback": 3,
     "hold": 1, "release": 1, "delete": 1, "restore": 1,
 }  # fmt: skip
-_FAULTS = {
+FAULTS = {
     Fault.LOST: 3, Fault.ANSWER_LOST: 6, Fault.ERROR: 2, Fault.THROTTLED: 2,
     Fault.KILLED: 2, Fault.KILLED_AFTER: 3, Fault.SLOW: 2,
 }  # fmt: skip
@@ -102,12 +102,12 @@ def draw(store: str, seed: int, outsiders: tuple[str, ...]) -> History:
 
 
 def _step(pick: random.Random, at: float) -> Step:
-    what = pick.choices(list(_WHAT), list(_WHAT.values()))[0]
+    what = pick.choices(list(WHAT), list(WHAT.values()))[0]
     begin = at + pick.choice((pick.uniform(0, 1), pick.uniform(0, 5), pick.uniform(0, 600)))
     faults: dict[int, Fault] = {}
     if pick.random() < 0.7:
         for _ in range(pick.randint(1, 3)):
-            kind = pick.choices(list(_FAULTS), list(_FAULTS.values()))[0]
+            kind = pick.choices(list(FAULTS), list(FAULTS.values()))[0]
             first = pick.randint(1, 22)
             for number in range(first, first + pick.choice((1, 1, 2, 3, 6))):
                 faults[number] = kind
