@@ -122,7 +122,10 @@ def test_many_emergencies_at_once(calm: FaultWorld) -> None:
         assert done or isinstance(summary.errors[KEY], StoreUnavailable)
     assert 1 <= rotated == len(lived(calm)) - 1
     later = HOUR + 17 * MINUTE
-    assert calm.run(later).failed == []
+    # One that looked late meant what was current by then; if it was too busy, a run ends it.
+    ended = calm.run(later)
+    assert ended.failed == []
+    rotated += len(ended.rotated + ended.finished)
     assert states(calm) == [RETIRED] * rotated + [CURRENT]
     assert lived(calm)[0].id == first
     assert calm.adapter.get_key(KEY)
