@@ -133,8 +133,8 @@ class RetireAndRotate(Run):
 
 #: The three go through the same calls, so they share the effects between them.
 SHORT = [
-    *((ShortRun, effect) for effect in (Effect.BEFORE, Effect.AFTER, Effect.KILLED_AFTER)),
-    *((ShortEmergency, effect) for effect in (Effect.AFTER, Effect.KILLED_AFTER)),
+    *((ShortRun, effect) for effect in (Effect.AFTER, Effect.KILLED_AFTER)),
+    (ShortEmergency, Effect.KILLED_AFTER),
     (ShortRollback, Effect.BEFORE),
 ]
 
