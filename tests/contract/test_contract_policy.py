@@ -50,7 +50,26 @@ def test_a_policy_that_the_store_can_t_do_is_refused(world: World) -> None:
     if can.max_versions is not None:
         with refused(world, ConfigError, "versions readable, but this store can keep"):
             world.operations().set_policy(KEY, {"rotate_after": "1h", "grace": "30d"})
+    if can.counts_retired:
+        with refused(world, ConfigError, "keep 121 versions, but this store can keep 100"):
+            policy = {"rotate_after": "1d", "grace": "30d", "destroy_after": "90d"}
+            world.operations().set_policy(KEY, policy)
     assert world.records() == []
+
+
+def test_no_policy_keeps_a_leaked_value_in_use(world: World) -> None:
+    """One that the store has no room for in the long run stops rotations, and no emergency."""
+    world.adapter.create_key(KEY, spec="token")
+    if world.adapter.store.can.max_versions is None:
+        return
+    world.tag(KEY, rotate_after="1h", grace="30d")
+    leaked = world.current(KEY)
+    ordinary = world.run(DAY)
+    assert ordinary.failed == [KEY]
+    assert "but this store can keep" in str(ordinary.errors[KEY])
+    summary = world.run(DAY, keys=[KEY], compromised=True, reason="seen in a log")
+    assert (summary.rotated, summary.revoked_versions) == ([KEY], {KEY: [leaked]})
+    assert world.current(KEY) != leaked
 
 
 def test_no_tag_makes_a_value_that_is_easy_to_guess(world: World) -> None:

@@ -1,5 +1,6 @@
 """Which keys may be changed at all: managed ones with a policy that nobody else rotates. Pure."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from daena_kms.errors import ConfigError, InvalidKeyId, KeyNotFound, NotManaged
@@ -9,8 +10,17 @@ from daena_kms.rules.names import check_key_id
 from daena_kms.rules.policy import Defaults, Policy, is_managed, on_hold, parse_policy
 
 
-def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
+def check_key(
+    key: Key, defaults: Defaults, can: Capabilities, *, emergency: bool = False
+) -> Policy:
     """Return the policy of a key that may be changed, whether it is on hold or not.
+
+    Args:
+        key: The key.
+        defaults: The policy of a key whose tags say nothing.
+        can: What the store can do.
+        emergency: Accept a policy for which the store has no room in the long run: that keeps no
+            leaked value in use.
 
     Raises:
         KeyNotFound: The key is deleted.
@@ -26,8 +36,9 @@ def check_key(key: Key, defaults: Defaults, can: Capabilities) -> Policy:
         msg = "it does not carry daena.managed=true"
         raise NotManaged(msg, key_id=key.id, todo=todo)
     check_key_id(key.id)
+    asked_of = replace(can, max_versions=None) if emergency else can
     try:
-        policy = parse_policy(key.tags, defaults, can)
+        policy = parse_policy(key.tags, defaults, asked_of)
     except ConfigError as error:
         raise ConfigError(error.what, key_id=key.id, todo=error.todo) from error
     if key.owner is not None:

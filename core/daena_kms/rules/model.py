@@ -165,8 +165,9 @@ class Key:
     room: int | None = None
     #: How many more than that an emergency rotation may add.
     reserve: int = 0
-    #: Where the store also keeps versions by their ids alone: how many more for sure. ``None``: not
-    #: looked up, or there is no such limit. ``versions`` holds all of them where it is known.
+    #: How many more versions the store keeps for sure, in whatever state, by their ids alone where
+    #: it also does that. ``None``: not looked up, or there is no such limit. ``versions`` holds all
+    #: of them where it is known.
     more_kept: int | None = None
     #: Where only a closer look shows the versions before the current one: when the oldest of them
     #: that may still be readable stopped being current. ``None``: ``versions`` holds all versions.
@@ -263,6 +264,8 @@ class Capabilities:
     revoking: Revoking
     #: How many undestroyed versions one key can have; ``None``: no limit that matters.
     max_versions: int | None = None
+    #: Whether a retired version counts among them until it is destroyed.
+    counts_retired: bool = False
     #: The largest ``daena.keep``.
     max_keep: int = 100
     #: Whether a listing shows a key's versions before the current one.

@@ -162,7 +162,7 @@ def plan_key(
     try:
         if not named and (key.deleted is not None or not managed(key)):
             return []
-        policy = check_key(key, defaults, can)
+        policy = check_key(key, defaults, can, emergency=compromised or bool(pending))
         _check_clock(key, now)
     except DaenaKMSError as refused:
         failing = Action(key.id, Kind.FAILING, str(refused), key.current_ref, error=refused)

@@ -255,12 +255,23 @@ def _hold(tags: Mapping[str, str]) -> bool | datetime:
 def _check_room(policy: Policy, can: Capabilities) -> None:
     if can.max_versions is None or policy.grace is None:
         return
+    often = f"at rotate-after {format_duration(policy.rotate_after)}"
     # Readable at once: one version for each interval that begins in the grace, and the current one.
     readable = -(-policy.grace // policy.rotate_after) + 1
     if readable > can.max_versions:
         msg = (
-            f"grace {format_duration(policy.grace)} at rotate-after "
-            f"{format_duration(policy.rotate_after)} keeps {readable} versions readable, "
+            f"grace {format_duration(policy.grace)} {often} keeps {readable} versions readable, "
             f"but this store can keep {can.max_versions}"
         )
         raise ConfigError(msg, todo=f"Shorten {GRACE} or lengthen {ROTATE_AFTER}")
+    if policy.destroy_after is None or not can.counts_retired:
+        return  # without an end there is no such number: a plan warns when little room is left
+    kept_for = max(policy.grace + policy.destroy_after, policy.kept_for)
+    kept = -(-kept_for // policy.rotate_after) + 1
+    if kept > can.max_versions:
+        msg = (
+            f"grace {format_duration(policy.grace)} and destroy-after "
+            f"{format_duration(policy.destroy_after)} {often} keep {kept} versions, "
+            f"but this store can keep {can.max_versions}"
+        )
+        raise ConfigError(msg, todo=f"Shorten {DESTROY_AFTER} or lengthen {ROTATE_AFTER}")

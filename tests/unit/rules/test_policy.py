@@ -203,6 +203,25 @@ def test_a_store_must_hold_every_version_in_grace(grace: str, held: int) -> None
     assert refused.value.todo == "Shorten daena.grace or lengthen daena.rotate-after"
 
 
+@pytest.mark.parametrize(
+    ("grace", "destroy", "kept"),
+    [("7d", "30d", 20), ("1d", "1h", 5), ("6d", "1d", 5), ("10d", "1d", 7)],
+)
+def test_where_retired_versions_count_the_store_must_hold_them_too(
+    grace: str, destroy: str, kept: int
+) -> None:
+    """Until they are destroyed, which is seven days after they were superseded at the earliest."""
+    tags = {"daena.spec": "token", "daena.grace": grace, "daena.destroy-after": destroy}
+    tags["daena.rotate-after"] = "2d"
+    counting = replace(CAN, counts_retired=True)
+    assert parse_policy(tags, DEFAULTS, replace(CAN, max_versions=kept - 1)).grace
+    assert parse_policy(tags, DEFAULTS, replace(counting, max_versions=kept)).grace
+    with pytest.raises(ConfigError) as refused:
+        parse_policy(tags, DEFAULTS, replace(counting, max_versions=kept - 1))
+    assert f"at rotate-after 2d keep {kept} versions, but" in refused.value.what
+    assert refused.value.todo == "Shorten daena.destroy-after or lengthen daena.rotate-after"
+
+
 def test_keep_is_limited_by_the_store() -> None:
     """A store that can label few versions allows a smaller keep, and says which."""
     few = replace(CAN, max_keep=16)

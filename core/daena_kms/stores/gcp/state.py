@@ -111,6 +111,7 @@ def to_key(secret: "Secret", listed: "Iterable[SecretVersion] | None" = None) ->
         deleted=deleted,
         half_deleted=deleted is not None and _reads(shown),
         room=MAX_VERSIONS - len(records),
+        more_kept=MAX_VERSIONS - len(records),
         reserve=RESERVE,
         trouble=trouble,
         drift=broken or _drift(secret, records, current, shown),

@@ -86,6 +86,7 @@ class GCPStore(Store):
             undo="enable it with gcloud secrets versions enable VERSION --secret=KEY",
         ),
         max_versions=MAX_VERSIONS,
+        counts_retired=True,
         max_keep=MAX_VERSIONS,
         fenced=True,
         lists_versions=False,
