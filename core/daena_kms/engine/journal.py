@@ -116,7 +116,9 @@ class Journal:
         looks = Looks(store, over)
         results: list[dict[str, Any]] = []
         unresolved = unresolved_actions(self._tail)
-        for action in sorted(unresolved, key=lambda action: not revokes(action)):
+        unresolved = sorted(unresolved, key=lambda action: not revokes(action))
+        looks.take(a["key"] for a in (*unresolved, *self._tail.left_out) if self._concerns(a))
+        for action in unresolved:
             outcome, again = None, True
             if len(results) < MAX_LOOKS:
                 outcome, again = self._look(action, looks)

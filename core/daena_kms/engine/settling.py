@@ -5,10 +5,11 @@ between deleted and live answers "not found" on both sides, a new key may not be
 listing may lag. So a look can also leave the question open.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from daena_kms.audit.reader import revokes
+from daena_kms.engine.looks import in_order
 from daena_kms.errors import DaenaKMSError
 from daena_kms.rules.model import Key, VersionState
 from daena_kms.rules.plan import ROTATIONS, Kind, Outcome
@@ -18,6 +19,8 @@ from daena_kms.stores.base import Absence, Store
 
 #: At most this many looks are taken for what earlier runs left.
 MAX_LOOKS = 1000
+#: So many at once: as many as a run's workers are by default.
+_WORKERS = 16
 
 #: Returns what it means that an exact look does not show a version.
 type Absent = Callable[[], Absence]
@@ -46,16 +49,26 @@ class Looks:
         self._seen: dict[str, Key | DaenaKMSError] = {}
         self._absent: dict[tuple[str, str], Absence] = {}
 
+    def take(self, key_ids: Iterable[str]) -> None:
+        """Look at all of these side by side, so that many of them delay nothing."""
+        wanted = list(dict.fromkeys(k for k in key_ids if k not in self._seen))[:MAX_LOOKS]
+        for key_id, seen in zip(wanted, in_order(self._look, wanted, _WORKERS), strict=True):
+            if seen is not None:
+                self._seen[key_id] = seen
+
     def at(self, key_id: str) -> Key | DaenaKMSError | None:
         """Return the key or the error of the look; ``None``: no look was taken."""
-        if key_id not in self._seen:
-            if not self._may_look():
-                return None
-            try:
-                self._seen[key_id] = self._store.describe(key_id, exact=True)
-            except DaenaKMSError as error:
-                self._seen[key_id] = error
-        return self._seen[key_id]
+        if key_id not in self._seen and self._may_look():
+            self.take([key_id])
+        return self._seen.get(key_id)
+
+    def _look(self, key_id: str) -> Key | DaenaKMSError | None:
+        if self._over():
+            return None
+        try:
+            return self._store.describe(key_id, exact=True)
+        except DaenaKMSError as error:
+            return error
 
     def absence(self, key: Key, version: str) -> Absence:
         """Return what it means that a look does not show a version."""

@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from daena_kms.audit.writer import RunWriter
 from daena_kms.engine import survey as survey_module
+from daena_kms.engine.journal import STILL_RUNNING, Journal
 from daena_kms.engine.looks import in_order
 from daena_kms.errors import AccessDenied
 from daena_kms.rules.model import Key
@@ -15,6 +17,8 @@ from daena_kms.rules.plan import Kind
 
 from tests.unit.engine.engines import DAY, DUE
 from tests.unit.engine.test_planning import CountingStore, Planning
+from tests.unit.logs import CONTEXT, Hands
+from tests.worlds.memory import MemoryObjects
 
 WORKERS, KEYS = 4, 12
 #: Seconds after which a test fails in which nothing is side by side.
@@ -111,6 +115,20 @@ def test_a_run_names_many_keys_in_order(world: Planned) -> None:
     assert world.run(DUE, keys=ids, workers=2).rotated
     (intent,) = world.records("intent")
     assert [action["key"] for action in intent["actions"]] == ids
+
+
+def test_what_earlier_runs_left_is_looked_at_side_by_side(world: Planned) -> None:
+    """However much they left, it delays an emergency by little."""
+    clock = Hands(datetime.now(UTC))
+    log, count = MemoryObjects(clock), 16
+    ids = [f"key-{number:03}" for number in range(count)]
+    world.create(*ids[KEYS:])
+    rows = [{"key": key_id, "kind": "rotate", "base": None, "why": "due"} for key_id in ids]
+    RunWriter(log, CONTEXT, clock).intent(rows)
+    clock.now += 2 * STILL_RUNNING
+    world.store.barrier = threading.Barrier(count)
+    Journal.begin(log, CONTEXT, clock).recover(world.store)
+    assert len(world.store.threads) == count
 
 
 @pytest.mark.parametrize("fenced", [False, True])
