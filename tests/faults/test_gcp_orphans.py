@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from daena_kms.audit.verify import CONFIRMED, verify
-from daena_kms.errors import DaenaKMSError
+from daena_kms.errors import DaenaKMSError, RotationConflict
 from daena_kms.rules.model import VersionState
 
 from infra.local.faults import only
@@ -68,3 +68,31 @@ def test_a_deletion_that_ended_halfway_is_not_done(gcp: GcpWorld) -> None:
     gcp.operations(4 * HOUR).delete(KEY)
     assert not gcp.readable(KEY)
     assert [r["result"] for r in gcp.held().results()][-1] == "done"
+
+
+def test_what_a_run_revoked_meanwhile_is_not_enabled_again(
+    gcp: GcpWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deletion that was undone takes back its own disabling, and not that of anybody else."""
+    gcp.operations().create(KEY, spec="token")
+    gcp.run(91 * DAY, keys=[KEY])
+    deleting, others = gcp.adapter.store, gcp.again().store
+    secrets = deleting._deletion._secrets  # type: ignore[attr-defined] # of this store
+    disable = secrets.disable
+    done: list[str] = []
+
+    def then_restored(key_id: str, version: str, etag: str = "") -> object:
+        shown = disable(key_id, version, etag)
+        done.append(version)
+        if len(done) == 2:
+            others.restore(others.describe(KEY, exact=True))
+            others.revoke(others.describe(KEY, exact=True), "1", gcp.at(92 * DAY))
+            name = f"{gcp.name(KEY)}/versions/2"
+            gcp.client.disable_secret_version(request={"name": name})
+        return shown
+
+    monkeypatch.setattr(secrets, "disable", then_restored)
+    with pytest.raises(RotationConflict, match="restored while it was being deleted"):
+        deleting.delete(deleting.describe(KEY, exact=True), gcp.at(92 * DAY))
+    shown = gcp.sim.secrets[KEY].versions
+    assert [shown[n].state.name for n in (1, 2)] == ["DISABLED", "DISABLED"]

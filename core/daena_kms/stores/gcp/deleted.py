@@ -1,8 +1,11 @@
 """Delete a key so that it can be brought back, which Secret Manager itself does not offer.
 
-Every enabled version is disabled, and annotations say so. Neither side takes more than one call at
-a time, so a deletion and a restoration may overlap. Each looks once more when it is done: whichever
-comes last puts right what the other one undid.
+Every enabled version is disabled, and annotations say so. A deletion and a restoration may overlap.
+The restoration removes the mark only if nobody has changed the secret since it looked, and else
+begins again. The deletion changes the secret once more when it is done: either that makes the
+restoration begin again, or it finds the mark gone and takes back what it did itself. Nothing is
+enabled in a key that is live but by the etag of that very disabling: a run may retire a version in
+the same moment.
 """
 
 from collections.abc import Iterable
@@ -12,6 +15,7 @@ from typing import TYPE_CHECKING
 from daena_kms.errors import RotationConflict
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
+from daena_kms.sdk.gcp.errors import Moved
 from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import CURRENT, DELETED, is_scheduled, retired_in
 
@@ -20,6 +24,11 @@ if TYPE_CHECKING:
 
 #: The annotation that lists the versions that a deletion disabled, and that restoring enables.
 _DISABLED = "daena-disabled"
+#: The annotation that a deletion removes when it is done.
+_DELETING = "daena-deleting"
+_OURS = frozenset({DELETED, _DELETING, _DISABLED})
+#: How often a restoration begins again.
+_TRIES = 10
 
 
 class Deletion:
@@ -48,14 +57,25 @@ class Deletion:
             disabled = {**_disabled(secret), **enabled}
             annotations[DELETED] = annotations.get(DELETED) or format_time(now)
             annotations[_DISABLED] = " ".join(sorted(disabled, key=int))
+            annotations[_DELETING] = format_time(now)
             return {"annotations": annotations}
 
         self._secrets.change(key.id, change)
-        for version, etag in enabled.items():
-            self._secrets.disable(key.id, version, etag)
-        after = self._secrets.get(key.id)
-        if DELETED not in after.annotations:
-            self._enable(key.id, enabled, after)
+        done = {v: self._secrets.disable(key.id, v, etag) for v, etag in enabled.items()}
+        restored = False
+
+        def end(secret: "Secret") -> dict[str, object]:
+            nonlocal restored
+            annotations = dict(secret.annotations)
+            restored = DELETED not in annotations
+            ended = annotations.pop(_DELETING, None)
+            return {} if restored or ended is None else {"annotations": annotations}
+
+        self._secrets.change(key.id, end)
+        if restored:
+            for version, shown in done.items():
+                if shown.state.name == "DISABLED" and not is_scheduled(shown):
+                    self._secrets.enable_unchanged(key.id, version, shown.etag)
             msg = "it was restored while it was being deleted"
             raise RotationConflict(msg, key_id=key.id, todo="Delete it again if it is to go")
 
@@ -66,29 +86,23 @@ class Deletion:
         asked for meanwhile stays as it is, and the result says so: to enable it would cancel that.
 
         Raises:
-            RotationConflict: Somebody deleted it again meanwhile.
+            Moved: Somebody else changes the secret all the time.
         """
-        secret = self._secrets.get(key.id)
-        disabled = _disabled(secret)
-        self._enable(key.id, disabled, secret)
-
-        def change(secret: "Secret") -> dict[str, object]:
-            kept = dict(secret.annotations)
-            # A deletion may have begun since the first look.
-            disabled.update(_disabled(secret))
-            if not {DELETED, _DISABLED} & kept.keys():
-                return {}
-            return {"annotations": {n: t for n, t in kept.items() if n not in {DELETED, _DISABLED}}}
-
-        self._secrets.change(key.id, change)
-        if not disabled:
-            return None
-        # A deletion that was still under way may have disabled them once more.
-        after = self._secrets.get(key.id)
-        if DELETED in after.annotations:
-            msg = "it was deleted while it was being restored"
-            raise RotationConflict(msg, key_id=key.id, todo="Restore it again if it is to stay")
-        return "; ".join(self._enable(key.id, disabled, after)) or None
+        stays: list[str] = []
+        for left in reversed(range(_TRIES)):
+            secret = self._secrets.get(key.id)
+            stays = self._enable(key.id, _disabled(secret), secret)
+            kept = {n: t for n, t in secret.annotations.items() if n not in _OURS}
+            if len(kept) == len(secret.annotations):
+                break
+            try:
+                self._secrets.update(secret, key.id, {"annotations": kept})
+            except Moved:
+                if not left:
+                    raise
+            else:
+                break
+        return "; ".join(stays) or None
 
     def _enable(self, key_id: str, versions: Iterable[str], secret: "Secret") -> list[str]:
         """Enable versions, and return in words for people which of them stay as they are."""

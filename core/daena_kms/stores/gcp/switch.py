@@ -7,6 +7,7 @@ is switched without knowing its state: by an etag of a look that showed it. A ve
 with each of its changes, and with nothing else.
 """
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from daena_kms.sdk.gcp.client import SecretManager
@@ -69,6 +70,13 @@ class Switches:
             The version as it then is: enabled, destroyed, or to be destroyed.
         """
         return self._switch("enable", _GONE, key_id, version, etag)
+
+    def enable_unchanged(self, key_id: str, version: str, etag: str) -> None:
+        """Enable a version if nobody has changed it since it had this etag."""
+        name = self._manager.version(key_id, version)
+        with contextlib.suppress(Moved):
+            enabled = self._manager.write("enable_secret_version", key_id, name=name, etag=etag)
+            switched_version(enabled, name, key_id, _AFTER["enable"])
 
     def destroy(self, key_id: str, version: str) -> "SecretVersion":
         """Destroy a version that is disabled, at once or after the secret's delay.
