@@ -71,10 +71,16 @@ PYTEST = $(BIN)/python -m pytest -W error --numprocesses $(WORKERS) --dist loadf
 	--hypothesis-profile ci --durations 10
 # They run programs of others, which take their time: package builds, Terraform, a stack, the site.
 DELIVERY := tests/docs tests/infra tests/local/test_make_local.py
+# They try the same code again, with one call after the other broken, and what answers the calls.
+FAULTS := tests/faults tests/local
 
 .PHONY: test
 test: $(READY) ## run the tests of the code, with the ten slowest; fails under 95 % branch coverage
-	@$(PYTEST) $(addprefix --ignore=,$(DELIVERY)) --cov --cov-fail-under 95 $(PYTEST_ARGS)
+	@$(PYTEST) $(addprefix --ignore=,$(DELIVERY) $(FAULTS)) --cov --cov-fail-under 95 $(PYTEST_ARGS)
+
+.PHONY: test-faults
+test-faults: $(READY) ## run the tests that break calls, race processes and try the local clouds
+	@$(PYTEST) $(FAULTS) $(addprefix --ignore=,$(DELIVERY)) $(PYTEST_ARGS)
 
 .PHONY: test-delivery
 test-delivery: $(READY) $(PACKAGED) $(INFRA) ## run the tests of packages, templates, demo and documents

@@ -13,30 +13,24 @@ import pytest
 #: Where the same code runs thousands of times over, or in packages and processes: what they cover,
 #: the others cover too. Being watched, a test takes nearly twice as long, SDKs and all.
 _UNWATCHED = (
-    *("tests/contract/", "tests/docs/", "tests/faults/", "tests/infra/", "tests/local/"),
-    *("tests/simulation/", "tests/functions/test_api_fuzz.py", "tests/functions/test_api_same.py"),
-    *("tests/functions/test_azure_telemetry.py", "tests/functions/test_deployed.py"),
-    *("tests/unit/doctor/test_doctor_document", "tests/unit/doctor/test_doctor_places"),
-    *("tests/unit/doctor/test_doctor_odd", "tests/unit/doctor/test_doctor_function_url"),
-    *("tests/unit/engine/test_hostile_log.py", "tests/unit/engine/test_junk_records.py"),
-    *("tests/unit/engine/test_run_faults.py", "tests/unit/engine/test_run_limits.py"),
+    *("tests/contract/", "tests/simulation/", "tests/functions/test_api_fuzz.py"),
+    *("tests/functions/test_api_same.py", "tests/functions/test_azure_telemetry.py"),
+    *("tests/functions/test_deployed.py", "tests/unit/doctor/test_doctor_document"),
+    *("tests/unit/doctor/test_doctor_places", "tests/unit/doctor/test_doctor_odd"),
+    *("tests/unit/doctor/test_doctor_function_url", "tests/unit/engine/test_hostile_log.py"),
+    *("tests/unit/engine/test_junk_records.py", "tests/unit/engine/test_run_faults.py"),
+    *("tests/unit/engine/test_run_limits.py", "tests/unit/engine/test_machine.py"),
     *("tests/unit/audit/test_audit_verify_hostile", "tests/unit/audit/test_audit_bounds"),
-    *("tests/unit/engine/test_machine.py", "tests/unit/rules/test_text.py"),
-    *("tests/unit/rules/test_plan_properties.py", "tests/unit/stores/aws/test_aws_histories.py"),
-    *("tests/unit/cli/test_terminal.py", "tests/unit/cli/test_readme.py"),
-    *("tests/unit/test_architecture.py", "tests/unit/test_locks.py"),
-    "tests/unit/test_repository.py",
+    *("tests/unit/rules/test_text.py", "tests/unit/rules/test_plan_properties.py"),
+    *("tests/unit/stores/aws/test_aws_histories.py", "tests/unit/cli/test_terminal.py"),
+    *("tests/unit/cli/test_readme.py", "tests/unit/test_architecture.py"),
+    *("tests/unit/test_locks.py", "tests/unit/test_repository.py"),
 )
-#: But these, which alone reach some of what one cloud's store does when calls fail.
+#: But these, which alone reach most of what the stores do on the wire.
 _WATCHED = (
-    *("tests/faults/test_aws_no", "tests/faults/test_aws_refusals", "tests/faults/test_aws_over"),
-    *("tests/faults/test_azure_no_answer", "tests/faults/test_gcp_answers"),
-    "tests/faults/test_gcp_takeover",
-    *(
-        "tests/faults/test_azure_transit",
-        "tests/faults/test_unseen",
-        "tests/contract/test_contract_gcp",
-    ),
+    *("tests/contract/test_contract_keys", "tests/contract/test_contract_runs"),
+    *("tests/contract/test_contract_kms", "tests/contract/test_contract_gcp"),
+    "tests/contract/test_contract_aws_labels",
 )
 #: By which coverage watches child processes.
 _WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"

@@ -160,7 +160,9 @@ def test_makefile_explains_what_it_offers() -> None:
 @pytest.mark.parametrize("name", [".ci/run", ".github/workflows/ci.yml"])
 def test_every_gate_runs_the_same_commands(name: str) -> None:
     """What passes on a developer's machine is what is asked for everywhere."""
-    assert {"test", "test-delivery", "check"} <= set(re.findall(r"make ([a-z-]+)", TEXTS[name]))
+    assert {"test", "test-faults", "test-delivery", "check"} <= set(
+        re.findall(r"make ([a-z-]+)", TEXTS[name])
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in TEXTS if TEXTS[name].startswith("#!")])
