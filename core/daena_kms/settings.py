@@ -205,6 +205,38 @@ class Settings:
         return url
 
     @property
+    def seal_url(self) -> str | None:
+        """The address of the place for seals, ``DAENA_KMS_SEAL_URL``; ``None`` for no seals."""
+        return self.get("DAENA_KMS_SEAL_URL")
+
+    @property
+    def seal_keys(self) -> list[str]:
+        """What ``DAENA_KMS_SEAL_KEY`` names: paths of PEM files and keys in a cloud's KMS."""
+        return (self.get("DAENA_KMS_SEAL_KEY") or "").split()
+
+    @property
+    def seal_origin(self) -> str | None:
+        """The name under which the log is sealed, by default the seals' address without its scheme.
+
+        Raises:
+            ConfigError: It is empty, or holds a space, a plus or what can't be printed.
+        """
+        address = self.seal_url
+        if address is None:
+            return None
+        origin = self.get("DAENA_KMS_SEAL_ORIGIN") or address.partition("://")[2].rstrip("/")
+        if not origin or not origin.isprintable() or re.search(r"[\s+]", origin):
+            msg = f"the log can't be sealed as {origin[:80]!r}"
+            todo = "Set DAENA_KMS_SEAL_ORIGIN to a name without spaces and +, like example.com/log"
+            raise ConfigError(msg, todo=todo)
+        return origin
+
+    @property
+    def checkpoint_copy(self) -> str | None:
+        """Where checkpoints go as well, ``DAENA_KMS_CHECKPOINT_COPY``; ``None`` for nowhere."""
+        return self.get("DAENA_KMS_CHECKPOINT_COPY")
+
+    @property
     def claims_url(self) -> str:
         """Where rotations on Azure are claimed: as set, or beside the audit log.
 

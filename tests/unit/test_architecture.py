@@ -104,13 +104,25 @@ CLOUDS = {path.parent.name for path in CORE.glob("daena_kms/stores/*/__init__.py
 #: From the ground up: a part imports of this package only itself and what stands before it.
 ORDER = (
     *("errors", "rules", "settings", "sdk", "objects", "stores", "cloud_kms"),
-    *("audit", "notify", "engine", "operations", "kms", "api", "doctor", "cli", "platforms"),
+    *(
+        "audit",
+        "seal",
+        "notify",
+        "engine",
+        "operations",
+        "kms",
+        "api",
+        "doctor",
+        "cli",
+        "platforms",
+    ),
 )
 #: What in addition one part of them leaves alone: apart from each other, though not above.
 APART = {
     "sdk": {"rules", "settings"},
     "audit": {"stores", "cloud_kms"},
     "kms.manifests": {"stores", "cloud_kms", "engine", "operations", "notify"},
+    "seal": {"stores", "cloud_kms"},
     "notify": {"sdk", "objects", "stores", "cloud_kms"},
     "doctor": {"api", "kms.service"},
     "platforms": {"cli", "doctor", "kms"},

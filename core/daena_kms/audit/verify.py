@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from daena_kms.audit.bounds import MAX_OBJECT, BoundedLog, ReadBudget, Spent
 from daena_kms.audit.chain import RunCheck
@@ -81,6 +81,33 @@ class Report:
         }
 
 
+class Seals(Protocol):
+    """What holds the log against its seals."""
+
+    def read(self, problems: Problems) -> None:
+        """Check the seals themselves."""
+
+    def see(self, log: Objects, entry: Entry, data: bytes | None, problems: Problems) -> None:
+        """Hold one object against them; ``data`` is ``None`` if it is larger than any record."""
+
+    def end(self, problems: Problems) -> list[str]:
+        """Name what is missing, and return what people should know."""
+
+
+class _Unsealed:
+    """There are no seals."""
+
+    def read(self, problems: Problems) -> None:
+        pass
+
+    def see(self, log: Objects, entry: Entry, data: bytes | None, problems: Problems) -> None:
+        pass
+
+    def end(self, problems: Problems) -> list[str]:
+        del problems
+        return []
+
+
 def verify(
     objects: Objects,
     keys: Iterable[Key] | None = None,
@@ -88,6 +115,7 @@ def verify(
     now: datetime | None = None,
     *,
     older: Callable[[Iterable[Mapping[str, object]]], str | None] | None = None,
+    seals: Seals | None = None,
 ) -> Report:
     """Check every object of the log, run by run. Of a run that was checked, little is kept.
 
@@ -101,6 +129,7 @@ def verify(
             default a few of them are noted, as a wrong clock writes them.
         older: Takes the counts of the closing records, and returns how the store is older than
             they say (:func:`daena_kms.engine.generation.older`).
+        seals: What holds the log against its seals (:class:`daena_kms.seal.check.SealCheck`).
 
     Raises:
         AuditUnavailable: The log can't be read.
@@ -109,7 +138,7 @@ def verify(
     anchor = check_anchor(since)
     # List the store first: the log then has at least the intent of each version in the listing.
     comparison = None if keys is None else Comparison(keys)
-    return _Verification(objects, comparison, now).report(anchor, older)
+    return _Verification(objects, comparison, now, seals).report(anchor, older)
 
 
 def check_anchor(since: str | None) -> tuple[str, str] | None:
@@ -132,9 +161,14 @@ class _Verification:
     """One verification, as it goes from object to object."""
 
     def __init__(
-        self, objects: Objects, comparison: Comparison | None, now: datetime | None
+        self,
+        objects: Objects,
+        comparison: Comparison | None,
+        now: datetime | None,
+        seals: Seals | None = None,
     ) -> None:
         self._objects = objects
+        self._seals = seals or _Unsealed()
         self._comparison = comparison
         self._strict = now is not None
         self._horizon = (now or datetime.now(UTC)) + CLOCK_SKEW
@@ -167,6 +201,7 @@ class _Verification:
     ) -> Report:
         """Read the log, and return what was found."""
         run: RunCheck | None = None
+        self._seals.read(self._problems)
         for entry in self._objects.scan(ROOT):
             parts = split_name(entry.name)
             if parts is None:
@@ -190,6 +225,7 @@ class _Verification:
         self._witnesses.end()
         report = self._report
         report.notes += self._witnesses.notes()
+        report.notes += self._seals.end(self._problems)
         report.notes += self._policies.notes()
         report.notes += self._given_up.notes()
         report.notes += shortened(self._full, self._full_count)
@@ -216,6 +252,7 @@ class _Verification:
                 return  # gone since it was listed
             data = data if len(data) <= MAX_OBJECT else None
         self._report.objects += 1
+        self._seals.see(self._objects, entry, data, self._problems)
         record = run.add(entry.name, data)
         if record is None:
             return

@@ -96,6 +96,11 @@ class Objects(ABC):
         data = self.get(name)
         return None if data is None else data[:limit]
 
+    def chunks(self, name: str) -> Iterator[bytes] | None:
+        """Return an object's bytes piece by piece, however many; ``None`` if it is absent."""
+        data = self.get(name)
+        return None if data is None else iter((data,))
+
     def get_listed(self, entry: Entry, limit: int) -> bytes | None:
         """Return at most the first ``limit`` bytes of an object that a listing has shown.
 

@@ -119,6 +119,26 @@ class CloudObjects(Objects):
         what = f"{len(data):,} bytes of {entry.name} came, and its listing shows {entry.size:,}"
         raise foreign(what, "read", self.url, self.use)
 
+    def chunks(self, name: str) -> Iterator[bytes] | None:
+        """Get one object, and stream it."""
+        import obstore
+
+        with self._errors("read"):
+            try:
+                found = obstore.get(self._store, name) if is_plain(name) else None
+            except FileNotFoundError as missing:
+                if is_absent(missing):
+                    return None
+                raise
+            if found is not None and not is_answer(self._store, found.meta):
+                raise Foreign
+        return None if found is None else self._streamed(found)
+
+    def _streamed(self, found: Any) -> Iterator[bytes]:
+        with self._errors("read"):
+            for chunk in found.stream():
+                yield bytes(chunk)
+
     def _get(self, name: str, limit: int | None) -> bytes | None:
         import obstore
 

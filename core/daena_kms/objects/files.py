@@ -17,6 +17,8 @@ _TEMPORARY = ".new-"
 #: Who else may read a folder may read what is written into it; nobody else may write to it.
 _READERS = 0o044
 _LISTERS = 0o055
+#: In bytes.
+_CHUNK = 1 << 20
 #: What a system says of a call that this kind of file system does not have.
 _NOT_THERE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 #: Links to folders that one listing follows: they may multiply what is listed.
@@ -91,6 +93,19 @@ class FileObjects(Objects):
     def get_up_to(self, name: str, limit: int) -> bytes | None:
         """Read the beginning of one file."""
         return self._read(name, limit)
+
+    def chunks(self, name: str) -> Iterator[bytes] | None:
+        """Read one file piece by piece."""
+        first = self._read(name, 0)
+        return None if first is None else self._chunks(name)
+
+    def _chunks(self, name: str) -> Iterator[bytes]:
+        path = self._root / name
+        with self._errors("read"):
+            if S_ISREG(path.stat().st_mode):
+                with path.open("rb") as file:
+                    while data := file.read(_CHUNK):
+                        yield data
 
     def _read(self, name: str, limit: int) -> bytes | None:
         if not is_plain(name):
