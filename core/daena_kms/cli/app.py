@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from daena_kms.cli import audit, changes, doctor, policy, rotate
+from daena_kms.cli import changes, doctor, policy, rotate, seal
 from daena_kms.cli.common import (
     FAILED,
     AsJson,
@@ -46,7 +46,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # drawing the help took longer than everything else
 )
-app.add_typer(audit.app, name="audit")
+app.add_typer(seal.app, name="audit")
 app.add_typer(policy.app, name="policy")
 
 

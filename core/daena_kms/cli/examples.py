@@ -46,7 +46,17 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = {
         "daena-kms audit log --key app-token",
         "daena-kms audit log --since 2026-11-24T00:00:00Z --json",
     ),
-    "audit verify": ("daena-kms audit verify", "daena-kms audit verify --log-only --json"),
+    "audit verify": (
+        "daena-kms audit verify",
+        "daena-kms audit verify --log-only --json",
+        "daena-kms audit verify handed-over",
+    ),
+    "audit seal": ("daena-kms audit seal",),
+    "audit key": ("daena-kms audit key",),
+    "audit export": ("daena-kms audit export handed-over",),
+    "audit prove": (
+        "daena-kms audit prove log/2026/11/24/15/RUN/000000.json --output one.tlog-proof",
+    ),
 }
 
 

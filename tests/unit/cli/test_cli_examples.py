@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import typer
@@ -46,8 +47,13 @@ def test_the_help_shows_them_whole(
 
 
 @pytest.fixture
-def prepared(shell: Shell) -> Shell:
-    """Keys for all examples: one with two versions, one on hold, one deleted, one of others."""
+def prepared(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """Keys for all examples: one with two versions, one on hold, one deleted, one of others.
+
+    And a place for seals.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAENA_KMS_SEAL_URL", (tmp_path / "seals").as_uri())
     shell.create("app-token", spec="token")
     shell.adapter.rotate_key("app-token")
     shell.create("held-token", spec="token", hold="true")
@@ -61,8 +67,14 @@ def prepared(shell: Shell) -> Shell:
 def test_an_example_runs(prepared: Shell, line: str) -> None:
     """It ends with 0; a log with versions made past it is the one that verify is right about."""
     _, *arguments = shlex.split(line)
-    result = prepared.run(*arguments)
-    past_the_log = arguments[:2] == ["audit", "verify"] and "--log-only" not in arguments
+    if arguments[0] == "audit":
+        prepared.run("rotate", "app-token", "--yes")
+        prepared.run("audit", "seal")
+    if "handed-over" in arguments and "verify" in arguments:
+        prepared.run("audit", "export", "handed-over")
+    name = prepared.log.entries("log/")[0].name if arguments[:2] == ["audit", "prove"] else ""
+    result = prepared.run(*(name if text.startswith("log/") else text for text in arguments))
+    past_the_log = arguments[1:] in ([], ["verify"]) and arguments[0] == "audit"
     assert result.exit_code == (1 if past_the_log else 0), result.output
 
 

@@ -47,7 +47,7 @@ def test_its_installation(shell: Shell, tmp_path: Path) -> None:
     ("typed", "offered"),
     [
         ("daena-kms ro", {"rotate", "rollback"}),
-        ("daena-kms audit ", {"log", "verify"}),
+        ("daena-kms audit ", {"log", "verify", "seal", "key", "export", "prove"}),
         ("daena-kms doctor --e", {"--expect-every"}),
     ],
 )
