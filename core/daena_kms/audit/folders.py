@@ -1,5 +1,6 @@
 """The log's hour folders: ``log/<YYYY/MM/DD/HH>/``."""
 
+import functools
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Protocol
@@ -45,8 +46,14 @@ def hours(
 
 def hour_of(folder: str) -> datetime | None:
     """Return the hour in the name of an hour's or a run's folder; ``None`` if there is none."""
+    return _hour(folder[: len("log/2026/03/01/12/")])
+
+
+@functools.lru_cache(maxsize=64)
+def _hour(folder: str) -> datetime | None:
+    # A verification asks for the same hour with each object, and parsing takes long.
     try:
-        return datetime.strptime(folder[: len("log/2026/03/01/12/")], _FORM).replace(tzinfo=UTC)
+        return datetime.strptime(folder, _FORM).replace(tzinfo=UTC)
     except ValueError:
         return None
 

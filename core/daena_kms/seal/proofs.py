@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from daena_kms.errors import AuditUnavailable, ConfigError
-from daena_kms.objects.base import AlreadyExists, Objects, Use
-from daena_kms.objects.files import FileObjects
+from daena_kms.objects.base import Objects
 from daena_kms.seal.check import SINGLE
 from daena_kms.seal.form import Leaf, Seal
 from daena_kms.seal.notes import MAX_NOTE, NotANote, read_checkpoint, read_note, unbased
@@ -24,7 +23,6 @@ _PROOF = re.compile(
     rf"{re.escape(_HEADER)}\n(?:extra \S+\n)?index (0|[1-9][0-9]{{0,18}})((?:\n\S+)*)", re.ASCII
 )
 _LOG = "log/"
-FOLDER = Use("the folder to export to", ConfigError)
 _SEAL_FIRST = "Run audit seal, then try again"
 
 
@@ -60,18 +58,17 @@ def export(log: Objects, place: Objects, folder: Path) -> tuple[int, Seal]:
     """
     seals = Seals(place)
     seal, note = signed(seals)
-    target = FileObjects(folder.absolute(), FOLDER)
     try:
         for name in _up_to(seals, seal):
-            _copy(place, target, name)
+            _copy(place, folder, name)
         copied = 0
         for entry in log.scan(_LOG):
-            _copy(log, target, entry.name)
+            _copy(log, folder, entry.name)
             copied += 1
-        _put(target, SINGLE, note)
-    except AlreadyExists as other:
-        msg = f"{folder} holds {other} already, with another content"
-        raise ConfigError(msg, todo="Export to a new folder") from None
+        _write(folder, SINGLE, note)
+    except OSError as error:
+        msg = f"{folder} can't be written: {error.strerror}"
+        raise ConfigError(msg, todo="Export to a new folder of your own") from error
     return copied, seal
 
 
@@ -88,16 +85,26 @@ def _up_to(seals: Seals, last: Seal) -> Iterator[str]:
         yield from [name for name, _ in growth.partial()]
 
 
-def _copy(source: Objects, target: Objects, name: str) -> None:
+def _copy(source: Objects, folder: Path, name: str) -> None:
     data = source.get(name)
     if data is not None:
-        _put(target, name, data)
+        _write(folder, name, data)
 
 
-def _put(target: Objects, name: str, data: bytes) -> None:
-    """Write an object. Raises :class:`AlreadyExists` if another one is there."""
-    if target.create(name, data, len(data) + 1) != data:
-        raise AlreadyExists(name)
+def _write(folder: Path, name: str, data: bytes) -> None:
+    """Write a file, or find it written: a copy may be made anew, and so is not synced.
+
+    ``name`` is plain: it leads nowhere else.
+    """
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("xb") as file:
+            file.write(data)
+    except FileExistsError:
+        if path.read_bytes() != data:
+            msg = f"{folder} holds {name} already, with another content"
+            raise ConfigError(msg, todo="Export to a new folder") from None
 
 
 def prove(place: Objects, name: str) -> bytes:
