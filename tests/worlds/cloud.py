@@ -54,11 +54,11 @@ class _Here:
     def __init__(self, ask: Callable[[Request], Response | None]) -> None:
         self._ask = ask
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """Send one GET; what it asks and how it is authorized is as on the wire."""
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request; what it asks and how it is authorized is as on the wire."""
         parts = urlsplit(url)
         headers = {"Host": parts.netloc, **headers}
-        sent = Request.sent("GET", f"{parts.path}?{parts.query}", headers, b"")
+        sent = Request.sent(method, f"{parts.path}?{parts.query}", headers, body or b"")
         got = self._ask(replace(sent, waits=False))
         if got is None:
             raise RemoteDisconnected("the simulator ended the connection")

@@ -1,4 +1,4 @@
-"""One GET of a service's REST interface, with the settings of an obstore store.
+"""One request to a service's REST interface, with the settings of an obstore store.
 
 The log's objects are put and read by obstore, and listed by us: to the same address, through the
 same proxy, trusting the same certificates, as the same caller.
@@ -7,6 +7,7 @@ same proxy, trusting the same certificates, as the same caller.
 import base64
 import contextlib
 import functools
+import json
 import re
 import select
 import socket
@@ -90,14 +91,14 @@ class NoAnswer(Exception):
         self.why = why
 
 
-#: Returns the headers that authorize a GET of an address.
+#: Returns the headers that authorize a request to an address.
 type Authorize = Callable[[str], Mapping[str, str]]
 #: Returns the path of a file with certificate authorities, for a Python that finds no system's.
 type Bundle = Callable[[], str]
 
 
 class Asker:
-    """Asks one address, each time with another query.
+    """Asks one address, each time with another query or document.
 
     Args:
         address: Without a query.
@@ -126,12 +127,21 @@ class Asker:
 
     def __call__(self, query: Mapping[str, str], /) -> Answer:
         """Send one GET. Raises :class:`NoAnswer`, and what ``authorize`` raises."""
+        asked = f"?{urlencode(query, quote_via=quote, safe='')}" if query else ""
+        return self._send("GET", f"{self._address}{asked}", None)
+
+    def post(self, document: Mapping[str, Any]) -> Answer:
+        """Send one POST of a JSON object. Raises as a GET does."""
+        return self._send("POST", self._address, json.dumps(document).encode())
+
+    def _send(self, method: str, url: str, body: bytes | None) -> Answer:
         if not self._address.startswith("https:") and not self._plain:
             raise NoAnswer("its address is not https", Why.SETTING)
-        url = f"{self._address}?{urlencode(query, quote_via=quote, safe='')}"
-        headers = self._authorize(url)
+        headers = dict(self._authorize(url))
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            return self._way.get(url, headers)
+            return self._way.send(method, url, headers, body)
         except (HTTPException, OSError, ValueError) as error:
             name, why = type(error).__name__, _why(error)
         raise NoAnswer(name, why)
@@ -176,32 +186,39 @@ class _Way:
         self._idle: list[HTTPConnection] = []
         weakref.finalize(self, _close, self._idle)
 
-    def get(self, url: str, headers: Mapping[str, str]) -> Answer:
-        """Send one GET, on a connection that is open already if there is one."""
+    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
+        """Send one request, on a connection that is open already if there is one."""
         with contextlib.suppress(IndexError):
             while True:
                 connection = self._idle.pop()
                 if not _dropped(connection):
-                    return self._send(connection, url, headers)
+                    return self._send(connection, method, url, headers, body)
                 connection.close()
-        return self._send(self._open(), url, headers)
+        return self._send(self._open(), method, url, headers, body)
 
-    def _send(self, connection: HTTPConnection, url: str, headers: Mapping[str, str]) -> Answer:
+    def _send(
+        self,
+        connection: HTTPConnection,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+    ) -> Answer:
         parts = urlsplit(url)
-        target = f"{parts.path or '/'}?{parts.query}"
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
         more: dict[str, str] = {}
         if self._proxy is not None and not self._secure:
             target, more = url, self._proxy_headers()
         try:
-            connection.request("GET", target, headers={**headers, **more})
+            connection.request(method, target, body, {**headers, **more})
             got = connection.getresponse()
-            body = got.read()
+            answer = got.read()
         except BaseException:
             connection.close()
             raise
         if not got.will_close:
             self._idle.append(connection)
-        return Answer(got.status, {name.lower(): text for name, text in got.getheaders()}, body)
+        return Answer(got.status, {name.lower(): text for name, text in got.getheaders()}, answer)
 
     def _open(self) -> HTTPConnection:
         reached: Any = self._reach()

@@ -1,6 +1,6 @@
-"""A simulated AWS KMS: keys, their states and rotation flags, data keys and randomness.
+"""A simulated AWS KMS: keys, their states and rotation flags, data keys, randomness, signatures.
 
-Nothing is encrypted here: a ciphertext blob is random bytes.
+Nothing is encrypted here: a ciphertext blob is random bytes. Signatures are true ones.
 """
 
 import base64
@@ -8,9 +8,11 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from infra.local.aws import kms_signing
+from infra.local.aws.kms_signing import Kind
 from infra.local.aws.protocol import AwsError, Clock, Handler, Json, JsonService, Params, epoch
 
 DATA_KEY_BYTES = {"AES_256": 32, "AES_128": 16}
@@ -19,7 +21,7 @@ MAX_BYTES = 1024
 
 @dataclass
 class KmsKey:
-    """A symmetric key without its material."""
+    """A symmetric key without its material, or an asymmetric one with it."""
 
     key_id: str
     arn: str
@@ -33,6 +35,7 @@ class KmsKey:
     """Its material is the customer's own, and no rotation can be switched on."""
     denied: frozenset[str] = frozenset()
     """The actions on it that nobody may use: its policy does not allow them."""
+    kind: Kind = field(default_factory=Kind)
 
     @property
     def usable(self) -> bool:
@@ -52,7 +55,7 @@ class Kms(JsonService):
         self._sealed: dict[str, str] = {}
         """The blobs that were given out, and the keys that they are under."""
         self.operations = {
-            "CreateKey": Handler(self._create_key, "Description"),
+            "CreateKey": Handler(self._create_key, "Description KeySpec KeyUsage"),
             "CreateAlias": Handler(self._create_alias, "AliasName TargetKeyId"),
             "DescribeKey": Handler(lambda p: {"KeyMetadata": _metadata(self._key(p))}, "KeyId"),
             "EnableKey": Handler(self._enable_key, "KeyId"),
@@ -65,11 +68,15 @@ class Kms(JsonService):
             "Decrypt": Handler(self._decrypt, "CiphertextBlob DryRun"),
             "ScheduleKeyDeletion": Handler(self._schedule_deletion, "KeyId PendingWindowInDays"),
             "GenerateRandom": Handler(self._generate_random, "NumberOfBytes"),
+            "GetPublicKey": Handler(self._get_public_key, "KeyId"),
+            "Sign": Handler(self._sign, "KeyId Message MessageType SigningAlgorithm"),
         }
 
     def find(self, reference: str) -> KmsKey | None:
         """Resolve a key id, key ARN, alias name or alias ARN."""
         reference = reference.removeprefix(self._arn_prefix)
+        if reference.startswith("arn:"):  # of another account or region
+            return next((key for key in self.keys.values() if key.arn == reference), None)
         if reference.startswith("alias/"):
             reference = self.aliases.get(reference, "")
         return self.keys.get(reference.removeprefix("key/"))
@@ -105,6 +112,7 @@ class Kms(JsonService):
             f"{self._arn_prefix}key/{key_id}",
             params.text("Description", 0, 8192) or "",
             self._clock(),
+            kind=kms_signing.new_kind(params),
         )
         self.keys[key_id] = key
         return {"KeyMetadata": _metadata(key)}
@@ -129,6 +137,7 @@ class Kms(JsonService):
     def _enable_rotation(self, params: Params) -> Json:
         days = params.number("RotationPeriodInDays", 90, 2560) or 365
         key = self._usable(params, "EnableKeyRotation")
+        _check_symmetric(key)
         key.rotation_days, key.rotation_started = days, self._clock()
         return {}
 
@@ -137,6 +146,7 @@ class Kms(JsonService):
         if "alias/" in params.required("KeyId"):
             raise AwsError("NotFoundException", "Invalid keyId: an alias is none.")
         key = self._key(params)
+        _check_symmetric(key)
         if key.imported:
             message = f"{key.arn} origin is EXTERNAL which is not valid for this operation."
             raise AwsError("UnsupportedOperationException", message)
@@ -161,6 +171,9 @@ class Kms(JsonService):
         if count is None:
             raise AwsError("ValidationException", "KeySpec must be AES_256 or AES_128")
         key, blob = self._usable(params, "GenerateDataKey"), _random(count + 152)
+        if key.kind.usage != kms_signing.ENCRYPT:
+            message = f"{key.arn} key usage is {key.kind.usage} which is not valid for this call."
+            raise AwsError("InvalidKeyUsageException", message)
         _check_dry_run(params)
         self._sealed[blob] = key.key_id
         return {"KeyId": key.arn, "Plaintext": _random(count), "CiphertextBlob": blob}
@@ -187,6 +200,25 @@ class Kms(JsonService):
             raise AwsError("ValidationException", "NumberOfBytes is required.")
         return {"Plaintext": _random(count)}
 
+    def _get_public_key(self, params: Params) -> Json:
+        # A disabled key refuses this as well: developerguide/key-state.html, the table.
+        key = self._usable(params, "GetPublicKey")
+        return {
+            "KeyId": key.arn,
+            "PublicKey": base64.b64encode(key.kind.public_der()).decode(),
+            "CustomerMasterKeySpec": key.kind.spec,
+            **_kind(key),
+        }
+
+    def _sign(self, params: Params) -> Json:
+        key = self._usable(params, "Sign")
+        signature = kms_signing.sign(key.kind, params)
+        return {
+            "KeyId": key.arn,
+            "Signature": base64.b64encode(signature).decode(),
+            "SigningAlgorithm": params.required("SigningAlgorithm"),
+        }
+
 
 def _check_dry_run(params: Params) -> None:
     """Refuse what would have succeeded, where it was only to be tried.
@@ -207,6 +239,17 @@ def _check_use(key: KmsKey, action: str) -> None:
         raise AwsError("KMSInvalidStateException", f"{key.arn} is pending deletion.")
     if not key.enabled:
         raise AwsError("DisabledException", f"{key.arn} is disabled.")
+
+
+def _check_symmetric(key: KmsKey) -> None:
+    """Refuse what is for symmetric keys alone: API_EnableKeyRotation, API_GetKeyRotationStatus."""
+    if key.kind.spec != kms_signing.SYMMETRIC:
+        raise AwsError("UnsupportedOperationException", f"{key.arn} is an asymmetric key.")
+
+
+def _kind(key: KmsKey) -> Json:
+    signs = {"SigningAlgorithms": key.kind.algorithms} if key.kind.algorithms else {}
+    return {"KeySpec": key.kind.spec, "KeyUsage": key.kind.usage, **signs}
 
 
 def _is_uuid(text: str) -> bool:
@@ -232,8 +275,7 @@ def _metadata(key: KmsKey) -> Json:
         "Enabled": key.enabled and key.deletion is None,
         "KeyState": _state(key),
         **({} if key.deletion is None else {"DeletionDate": epoch(key.deletion)}),
-        "KeyUsage": "ENCRYPT_DECRYPT",
-        "KeySpec": "SYMMETRIC_DEFAULT",
+        **_kind(key),
         "KeyManager": "CUSTOMER",
         "Origin": "EXTERNAL" if key.imported else "AWS_KMS",
         "MultiRegion": False,

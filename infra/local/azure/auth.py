@@ -27,6 +27,7 @@ OWNER = "rotator"
 
 VAULT = "vault"
 _SECRETS = "Microsoft.KeyVault/vaults/secrets"
+_KEYS = "Microsoft.KeyVault/vaults/keys"
 _BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers/blobs"
 READ_METADATA = f"{_SECRETS}/readMetadata/action"
 GET_SECRET = f"{_SECRETS}/getSecret/action"
@@ -37,6 +38,8 @@ RECOVER_SECRET = f"{_SECRETS}/recover/action"
 PURGE_SECRET = f"{_SECRETS}/purge/action"
 BACKUP_SECRET = f"{_SECRETS}/backup/action"
 RESTORE_SECRET = f"{_SECRETS}/restore/action"
+READ_KEY, SIGN_KEY = f"{_KEYS}/read", f"{_KEYS}/sign/action"
+CREATE_KEY, UPDATE_KEY = f"{_KEYS}/create/action", f"{_KEYS}/update/action"
 READ_BLOB, WRITE_BLOB = f"{_BLOBS}/read", f"{_BLOBS}/write"
 #: An action of the control plane, which Get Container Properties takes with a token.
 READ_CONTAINER = "Microsoft.Storage/storageAccounts/blobServices/containers/read"
@@ -48,7 +51,9 @@ ADD_BLOB, DELETE_BLOB = f"{_BLOBS}/add/action", f"{_BLOBS}/delete"
 ROLES = {
     "Key Vault Secrets Officer": (f"{_SECRETS}/*",),
     "Key Vault Secrets User": (GET_SECRET, READ_METADATA),
-    "Key Vault Reader": (READ_METADATA,),
+    "Key Vault Reader": (READ_METADATA, READ_KEY),
+    "Key Vault Crypto Officer": (f"{_KEYS}/*",),
+    "Key Vault Crypto User": (READ_KEY, UPDATE_KEY, SIGN_KEY),
     "Storage Blob Data Contributor": (READ_BLOB, WRITE_BLOB, ADD_BLOB, DELETE_BLOB, READ_CONTAINER),
     "Storage Blob Data Reader": (READ_BLOB, READ_CONTAINER),
 }
@@ -62,6 +67,11 @@ def container(name: str) -> str:
 def secret(name: str) -> str:
     """Return the scope of one secret."""
     return f"{VAULT}/secrets/{name.lower()}"
+
+
+def key(name: str) -> str:
+    """Return the scope of one key."""
+    return f"{VAULT}/keys/{name.lower()}"
 
 
 @dataclass

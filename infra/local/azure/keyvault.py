@@ -1,4 +1,4 @@
-"""A simulated vault: Key Vault's REST protocol for secrets, as strict as its reference.
+"""A simulated vault: Key Vault's REST protocol for secrets and keys, as strict as its reference.
 
 A request without a token is told how to get one, before anything of it is looked at, and is no
 call in the log. https://learn.microsoft.com/azure/key-vault/general/authentication-requests-and-responses
@@ -13,6 +13,7 @@ from typing import ClassVar, NamedTuple
 from infra.local.azure import auth
 from infra.local.azure.auth import Roles, Tokens
 from infra.local.azure.documents import REDACTED, AzureError, Clock, Json, answer, bad, error_answer
+from infra.local.azure.keys import Keys
 from infra.local.azure.secrets import Asked, Secrets
 from infra.local.azure.secrets_deleted import DeletedSecrets
 from infra.local.azure.secrets_documents import Forms, checked_name
@@ -42,6 +43,10 @@ PATHS = tuple(
         ("GET", "/deletedsecrets/*", "GetDeletedSecret"),
         ("DELETE", "/deletedsecrets/*", "PurgeDeletedSecret"),
         ("POST", "/deletedsecrets/*/recover", "RecoverDeletedSecret"),
+        ("POST", "/keys/*/create", "CreateKey"),
+        ("GET", "/keys/*(/(?P<version>[^/]+))?", "GetKey"),
+        ("PATCH", "/keys/*(/(?P<version>[^/]+))?", "UpdateKey"),
+        ("POST", "/keys/*/(?P<version>[^/]+)/sign", "Sign"),
     )
 )
 _MISSING = "AKV10000: Request is missing a Bearer or PoP token."
@@ -56,7 +61,7 @@ class Route(NamedTuple):
 
 
 class KeyVault(SecretsState):
-    """The service and its state; ``roles`` says who may do what."""
+    """The service and its state: secrets, and apart from them ``keys``. ``roles`` says who may."""
 
     name: ClassVar[str] = SERVICE
 
@@ -74,6 +79,7 @@ class KeyVault(SecretsState):
         """How often a request without a token was told to get one."""
         self.reading = live = Secrets(self)
         gone = DeletedSecrets(self, live)
+        self.keys = keys = Keys(clock)
         self._routes = {
             "GetSecret": Route(live.get, auth.GET_SECRET),
             "GetSecrets": Route(live.list, auth.READ_METADATA),
@@ -87,6 +93,10 @@ class KeyVault(SecretsState):
             "PurgeDeletedSecret": Route(gone.purge, auth.PURGE_SECRET, writes=True),
             "BackupSecret": Route(gone.backup, auth.BACKUP_SECRET),
             "RestoreSecret": Route(gone.restore, auth.RESTORE_SECRET),
+            "CreateKey": Route(keys.create, auth.CREATE_KEY),
+            "GetKey": Route(keys.get, auth.READ_KEY),
+            "UpdateKey": Route(keys.update, auth.UPDATE_KEY),
+            "Sign": Route(keys.sign, auth.SIGN_KEY),
         }
 
     def claim(self, request: Request) -> Operation | None:
@@ -141,7 +151,7 @@ class KeyVault(SecretsState):
         route = self._routes.get(operation.name)
         if route is None:
             raise AzureError(405, "MethodNotAllowed", "This request is not modelled.")
-        scope = auth.secret(name) if name else auth.VAULT
+        scope = _scope(request, name)
         if not self._roles.allow(caller, route.action, scope):
             if operation.name == "GetDeletedSecret" and name.lower() not in self.deleted:
                 # Of deleted secrets existence comes first: azure-keyvault-secrets, _polling.py.
@@ -187,6 +197,13 @@ def _named(request: Request) -> tuple[str, str, str]:
             parts = found.groupdict(default="")
             return operation, parts.get("name", ""), parts.get("version", "")
     return NOT_MODELLED, "", ""
+
+
+def _scope(request: Request, name: str) -> str:
+    """Return what a role must cover: a secret, a key, or the vault."""
+    if not name:
+        return auth.VAULT
+    return auth.key(name) if request.path.startswith("/keys/") else auth.secret(name)
 
 
 def _recorded(request: Request) -> Json:

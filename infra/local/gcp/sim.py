@@ -1,4 +1,4 @@
-"""Simulates Google Cloud: Secret Manager and Cloud Storage, with call log, faults and clock.
+"""Simulates Google Cloud: Secret Manager, Cloud Storage and Cloud KMS, with call log and faults.
 
 In a test::
 
@@ -21,6 +21,7 @@ from infra.local.gcp import iam as gcp_iam
 from infra.local.gcp.client import ROTATOR, connect
 from infra.local.gcp.grpc import GrpcFront, Message, Rpc, methods
 from infra.local.gcp.in_process import Channel
+from infra.local.gcp.kms import CloudKms
 from infra.local.gcp.metadata import Metadata
 from infra.local.gcp.names import PROJECT, PROJECT_NUMBER, GcpError, Parent, invalid
 from infra.local.gcp.quotas import Quotas
@@ -43,10 +44,10 @@ def utc_now() -> datetime:
 
 
 class GcpSimulator(SimServer):
-    """Secret Manager over gRPC at ``target``, Cloud Storage and the controls over HTTP at ``url``.
+    """Secret Manager over gRPC at ``target``; the rest and the controls over HTTP at ``url``.
 
-    ``secrets`` and ``storage`` hold their state. ``roles`` holds the IAM permissions of each
-    principal; a principal that is not in it may do everything.
+    ``secrets``, ``storage`` and ``kms`` hold their state. ``roles`` holds the IAM permissions of
+    each principal; a principal that is not in it may do everything.
 
     Args:
         location: the region whose secrets a client means that names none; by default the global
@@ -73,7 +74,8 @@ class GcpSimulator(SimServer):
         self.metadata = Metadata()
         self.projects = gcp_iam.ResourceManager(self.roles)
         self.policies = StorageJson(buckets, self.roles)
-        http = (self.metadata, self.projects, self.policies, self.storage)
+        self.kms = CloudKms(self.roles)
+        http = (self.metadata, self.projects, self.policies, self.kms, self.storage)
         super().__init__(http, monotonic=monotonic)
         table = methods(SecretOperations(self.secrets))
         table[gcp_iam.OPERATION] = gcp_iam.METHOD
@@ -92,6 +94,7 @@ class GcpSimulator(SimServer):
             "DAENA_KMS_AUDIT_URL": f"gs://{BUCKET}/audit",
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
+            "GCP_KMS_ENDPOINT": self.url,
             "GCP_PROJECT_ID": PROJECT,
             "GCP_RESOURCE_MANAGER_ENDPOINT": self.url,
             "GCP_SECRET_MANAGER_ENDPOINT": self.target,

@@ -57,12 +57,23 @@ ANSWERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"KeyMetadata": {"KeyId": "x", "Arn": "arn:x", "KeyState": "Enabled"}},
     ),
     "get_key_rotation_status": ({"KeyId": "x"}, {"KeyRotationEnabled": False}),
+    "get_public_key": (
+        {"KeyId": "x"},
+        {"KeyId": "x", "PublicKey": "AAAA", "KeySpec": "x", "KeyUsage": "x"},
+    ),
+    "sign": (
+        {"KeyId": "x", "Message": b"x", "SigningAlgorithm": "ED25519_SHA_512"},
+        {"KeyId": "x", "Signature": "AAAA", "SigningAlgorithm": "ED25519_SHA_512"},
+    ),
 }
 EMPTY: dict[str, dict[str, Any]] = {
     "tag_resource": {"SecretId": KEY, "Tags": []},
     "untag_resource": {"SecretId": KEY, "TagKeys": []},
 }
-OF_KMS = {"generate_random", "generate_data_key", "describe_key", "get_key_rotation_status"}
+OF_KMS = {
+    *("generate_random", "generate_data_key", "describe_key", "get_key_rotation_status"),
+    *("get_public_key", "sign"),
+}
 NO_ANSWERS = (
     *(b"<html>x</html>", b" <!DOCTYPE html>", b"", b'{"ARN": "arn:aws:sec', b"[]", b"5", b"null"),
     *(b'"ok"', b"true", b"{}", b'{"status": "ok"}', b"\xff\xfe\x00", b'{"a": ' * 60_000),
@@ -119,6 +130,13 @@ def test_a_whole_answer_is_one(line: Line, operation: str) -> None:
         for other in others(name):
             with pytest.raises(StoreUnavailable):
                 line.call(operation, asked, {**answer, name: other})
+
+
+def test_a_body_of_nothing_from_who_knows_where(line: Line) -> None:
+    """Without the headers of AWS the SDK takes ``null`` for an answer and trips over it."""
+    asked, _ = ANSWERS["describe_secret"]
+    with pytest.raises(StoreUnavailable, match="proxy in between"):
+        line.call("describe_secret", asked, b"null", headers={})
 
 
 @pytest.mark.parametrize("operation", [*ANSWERS, *EMPTY])

@@ -40,6 +40,15 @@ class Recorder(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        """Answer with what came."""
+        self.server.seen.append((self.path, dict(self.headers.items()), self.client_address))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def do_CONNECT(self) -> None:
         """Refuse a tunnel."""
         self.server.seen.append((self.path, dict(self.headers.items()), self.client_address))
@@ -86,6 +95,19 @@ def test_a_connection_is_kept() -> None:
             assert ask({"prefix": "a/b c&d=%é"}).body == b"<a/>"
         assert {path for path, _, _ in server.seen} == {"/bucket?prefix=a%2Fb%20c%26d%3D%25%C3%A9"}
         assert len({address for _, _, address in server.seen}) == 1
+
+
+def test_a_document_is_sent_by_post() -> None:
+    """As JSON, to the address itself, with the same authorization, and over the same connection."""
+    with recorder() as server:
+        ask = asker(f"{server.url}/v1/key:sign")
+        for _ in range(2):
+            assert ask.post({"data": "é"}).body == b'{"data": "\\u00e9"}'
+        ((path, headers, address), (_, _, again)) = server.seen
+        assert (path, address) == ("/v1/key:sign", again)
+        assert (headers["Authorization"], headers["Content-Type"]) == ("me", "application/json")
+        ask({})
+        assert server.seen[2][0] == "/v1/key:sign"
 
 
 def test_a_connection_that_was_closed_is_replaced() -> None:

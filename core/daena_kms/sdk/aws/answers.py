@@ -170,5 +170,7 @@ _RULES: Mapping[str, tuple[_Rule, ...]] = {
     ),
     "describe_key": (_is_metadata,),
     "get_key_rotation_status": (_is_status,),
+    "get_public_key": (_text("KeyId"), _bytes("PublicKey"), _text("KeySpec"), _text("KeyUsage")),
+    "sign": (_text("KeyId"), _bytes("Signature"), _same("SigningAlgorithm", "SigningAlgorithm")),
     "get_caller_identity": (_text("Arn"),),
 }

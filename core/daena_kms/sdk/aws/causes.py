@@ -18,6 +18,7 @@ OTHERS = (*IN_CALLS, KeyError, TypeError, AttributeError)
 IN_ANSWERS = (*OTHERS, RuntimeError, RecursionError)
 _CREDENTIALS_CODE = frozenset({"botocore.credentials", "botocore.tokens"})
 _ANSWERS_CODE = frozenset({"botocore.parsers"})
+_ENDPOINT_CODE = "botocore.endpoint"
 #: The beginning of botocore's text for new credentials that have expired already. It has no class.
 _EXPIRED = "Credentials were refreshed, but"
 
@@ -198,7 +199,16 @@ def is_of_credentials(error: BaseException) -> bool:
 
 def is_of_answer(error: BaseException) -> bool:
     """Return whether an error came up where botocore reads an answer."""
+    if isinstance(error, AttributeError) and _innermost(error) == _ENDPOINT_CODE:
+        return True  # a body of ``null`` is read as nothing at all
     return _is_from(error, _ANSWERS_CODE) and not is_of_credentials(error)
+
+
+def _innermost(error: BaseException) -> object:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return None if trace is None else trace.tb_frame.f_globals.get("__name__")
 
 
 def _is_from(error: BaseException, modules: frozenset[str]) -> bool:

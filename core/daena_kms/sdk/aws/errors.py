@@ -135,6 +135,41 @@ _ERRORS: Mapping[str, Meaning] = {
         ),
     ),
 }
+#: What a code means where a key signs: such a key is named in full, and AWS_KMS_KEY_ID is another.
+#: https://docs.aws.amazon.com/kms/latest/APIReference/API_Sign.html, API_GetPublicKey.html
+_SIGNING: Mapping[str, Meaning] = {
+    "NotFoundException": Meaning(
+        ConfigError, "the key that signs does not exist", "Check its ARN: region, account and id"
+    ),
+    "InvalidArnException": Meaning(
+        ConfigError, "KMS rejects the ARN of the key that signs", "Check its region and account"
+    ),
+    "DisabledException": Meaning(ConfigError, "the key that signs is disabled", "Enable it"),
+    "KMSInvalidStateException": Meaning(
+        ConfigError, "the key that signs is not usable", "Check its state"
+    ),
+    **dict.fromkeys(
+        ("InvalidKeyUsageException", "UnsupportedOperationException"),
+        Meaning(
+            ConfigError,
+            "the key is of a kind or usage that does not sign ({code})",
+            "Use a KMS key of the spec ECC_NIST_EDWARDS25519 with the usage SIGN_VERIFY",
+        ),
+    ),
+    "ValidationException": Meaning(
+        ConfigError,
+        "KMS rejected the arguments of {operation}",
+        "Check the key: its spec must be ECC_NIST_EDWARDS25519",
+    ),
+    "AccessDeniedException": Meaning(
+        AccessDenied,
+        "AWS refused {operation} ({code})",
+        "Allow kms:GetPublicKey and kms:Sign on the key in the caller's policy and in the key's. "
+        f"{_CREDENTIALS}",
+        by_policy=True,
+    ),
+}
+_SIGNS = frozenset({"get_public_key", "sign"})
 #: The codes of :class:`RefusedError`.
 _REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
 #: What Secrets Manager says of every change of a replica. Its code has many other meanings.
@@ -244,8 +279,9 @@ def _service_error(error: "ClientError", operation: str, key_id: str | None) -> 
         msg = "it is a replica of a secret elsewhere, and AWS allows no change of its value here"
         todo = "Rotate its primary, or make the replica a secret of its own"
         return NotManaged(msg, key_id=key_id, todo=todo)
-    if code in _ERRORS:
-        return _ERRORS[code].about(key_id, operation=operation, code=code)
+    meaning = (_SIGNING.get(code) if operation in _SIGNS else None) or _ERRORS.get(code)
+    if meaning is not None:
+        return meaning.about(key_id, operation=operation, code=code)
     if code in _REFUSED:
         return RefusedError(code, operation, key_id)
     # Without the header, a bare status may be that of a proxy, which wants a login.

@@ -87,7 +87,7 @@ _ERRORS: Mapping[str | int, Meaning] = {
     ),
 }
 #: Codes of a 403 for a role or an access policy; others are a firewall's, or a proxy's.
-_BY_POLICY = frozenset({"ForbiddenByRbac", "ForbiddenByPolicy", "AccessDenied", "Forbidden"})
+BY_POLICY = frozenset({"ForbiddenByRbac", "ForbiddenByPolicy", "AccessDenied", "Forbidden"})
 #: Any other answer: a status that blames the caller, and one that does not.
 _REJECTED = Meaning(
     ConfigError, "Key Vault rejected the call ({status} {code})", "Look at the key with show"
@@ -267,7 +267,7 @@ def _never_sent(error: "ServiceRequestError") -> bool:
 
 def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
     """Return our error for an answer of the vault."""
-    status, code = error.status_code or 0, _code(error)
+    status, code = error.status_code or 0, code_of(error)
     if status == _THROTTLED:
         return Throttled(key_id, _retry_after(error))
     if status == _NOT_FOUND and not code.endswith("NotFound"):
@@ -279,11 +279,11 @@ def _answered(error: "HttpResponseError", key_id: str | None) -> DaenaKMSError:
     if isinstance(ours, RotationConflict):
         ours.undecided = True  # what keeps the vault busy may fail
     if isinstance(ours, AccessDenied):
-        ours.by_policy = code in _BY_POLICY
+        ours.by_policy = code in BY_POLICY
     return ours
 
 
-def _code(error: "HttpResponseError") -> str:
+def code_of(error: "HttpResponseError") -> str:
     """Return the innermost code of an answer: a word of Microsoft's, never its text."""
     outer = error.error
     inner = outer.innererror if outer is not None else None

@@ -29,12 +29,13 @@ def asker(store: Any) -> Asker:
     return Asker(
         f"{endpoint}/{bucket}",
         authorize,
-        _bundle,
+        bundle,
         store.client_options,
     )
 
 
-def _bundle() -> str:
+def bundle() -> str:
+    """Return where Google's library finds certificate authorities, for a Python without any."""
     from google.auth.transport import requests
 
     library: Any = requests
