@@ -122,13 +122,16 @@ def test_a_label_that_somebody_else_took_off(aws: AwsWorld, proxy: Proxy) -> Non
         refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
         Response(200, b"<html></html>"),
         refusal("InternalServiceError", "An error occurred on the server side.", 500),
+        refusal("AccessDeniedException", "User is not authorized to perform this."),
+        refusal("InvalidRequestException", "You can't perform this operation on the secret."),
     ],
-    ids=["not found yet", "a page", "an error"],
+    ids=["not found yet", "a page", "an error", "denied", "refused"],
 )
 def test_a_secret_that_is_not_found_yet(aws: AwsWorld, proxy: Proxy, answered: Response) -> None:
     """What follows a creation can't undo it: the caller gets the value, and a rotation pins it.
 
     hashicorp/terraform-provider-aws#18406: a read right after a creation may not find the secret.
+    A role may be without the permission, or have it only where AWS already shows the tag.
     """
     proxy.answer("UpdateSecretVersionStage", answered, first=False)
     given = value()
