@@ -331,6 +331,23 @@ def test_a_key_that_is_deleted_right_after_it_was_changed(
     assert there.verify().problems == []
 
 
+def test_a_key_that_is_deleted_between_its_retirement_and_its_rotation(there: AzureWorld) -> None:
+    """The version is retired; that nothing shows that any more does not make it failed."""
+    assert there.run(keys=[KEY]).rotated == [KEY]
+    there.sim.configure(settle_seconds=90)
+    gone = there.sim.secrets
+
+    def delete_it_then(_service: str, operation: str) -> bool:
+        if operation == "SetSecret":
+            gone.delete(gone.secret(KEY))
+        return False
+
+    there.sim.faults.fail_before(when=delete_it_then)
+    assert there.run(91 * DAY).failed == [KEY]
+    rows = {row["kind"]: row["result"] for row in there.held().results()}
+    assert (rows["retire"], rows["rotate"]) == (Outcome.UNKNOWN, Outcome.FAILED)
+
+
 def change(world: AzureWorld, kind: str) -> None:
     """Change the key's tags through the log."""
     if kind == "hold":
