@@ -336,7 +336,7 @@ class AWSStore(Store):
         if unwanted:
             answers.append(self._call("untag_resource", key.id, TagKeys=unwanted))
         if not all(map(proves_itself, answers)):
-            check_tagged(self.describe(key.id), tags)
+            check_tagged(partial(self.describe, key.id), key.id, tags)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Pin the versions that somebody else made, and tag the secret."""
