@@ -16,7 +16,7 @@ from daena_kms.stores.aws.block import Blocks
 
 from infra.local.aws.sim import REGION
 from infra.local.http_server import Response
-from tests.faults.proxies import HTML, JSON, Proxy, with_member
+from tests.faults.proxies import HTML, JSON, Proxy, refusal, with_member
 from tests.worlds.aws import AwsWorld
 from tests.worlds.base import DAY
 
@@ -138,6 +138,22 @@ def test_an_answer_that_proves_nothing_is_looked_up(
     with contextlib.nullcontext() if done else pytest.raises(StoreUnavailable):
         aws.operations().hold(KEY)
     assert aws.look(KEY).tags.get("daena.hold") == ("true" if done else None)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_an_answer_that_proves_nothing_and_can_t_be_looked_up(
+    aws: AwsWorld, proxy: Proxy, code: str
+) -> None:
+    """Unknown, and never failed: the tag may be there."""
+
+    def blind(_theirs: Response) -> Response:
+        proxy.answer("DescribeSecret", refusal(code, "No."), first=False)
+        return PAGES["nothing"]
+
+    proxy.answer("TagResource", blind)
+    with pytest.raises(StoreUnavailable):
+        aws.operations().hold(KEY)
+    assert [row["result"] for row in results(aws)] == [Outcome.UNKNOWN]
 
 
 @pytest.mark.parametrize("status", [403, 404])

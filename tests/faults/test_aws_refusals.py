@@ -14,6 +14,7 @@ from daena_kms.errors import (
     KeyExists,
     KeyNotFound,
     NotManaged,
+    StoreUnavailable,
 )
 from daena_kms.rules.plan import Outcome
 from daena_kms.sdk.aws.errors import RefusedError
@@ -122,13 +123,16 @@ def test_a_label_that_somebody_else_took_off(aws: AwsWorld, proxy: Proxy) -> Non
         refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
         Response(200, b"<html></html>"),
         refusal("InternalServiceError", "An error occurred on the server side.", 500),
+        refusal("AccessDeniedException", "User is not authorized to perform this."),
+        refusal("InvalidRequestException", "You can't perform this operation on the secret."),
     ],
-    ids=["not found yet", "a page", "an error"],
+    ids=["not found yet", "a page", "an error", "denied", "refused"],
 )
 def test_a_secret_that_is_not_found_yet(aws: AwsWorld, proxy: Proxy, answered: Response) -> None:
     """What follows a creation can't undo it: the caller gets the value, and a rotation pins it.
 
     hashicorp/terraform-provider-aws#18406: a read right after a creation may not find the secret.
+    A role may be without the permission, or have it only where AWS already shows the tag.
     """
     proxy.answer("UpdateSecretVersionStage", answered, first=False)
     given = value()
@@ -157,6 +161,24 @@ def test_creating_what_is_deleted(aws: AwsWorld, proxy: Proxy) -> None:
     proxy.answer("CreateSecret", refusal("InvalidRequestException", "Something else."), first=False)
     with pytest.raises(RefusedError, match="InvalidRequestException"):
         aws.adapter.create_key(NEW)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
+def test_a_refusal_after_which_nothing_can_be_seen(aws: AwsWorld, proxy: Proxy, code: str) -> None:
+    """It may be that of the SDK's own repetition: unknown, and later done; never failed."""
+    aws.operations().create(KEY)
+
+    def blind(_theirs: Response) -> Response:
+        proxy.answer("DescribeSecret", refusal(code, "No."), first=False)
+        return refusal("InvalidRequestException", "It is scheduled for deletion.")
+
+    proxy.answer("DeleteSecret", blind)
+    with pytest.raises(StoreUnavailable, match="can't be seen"):
+        aws.operations().delete(KEY)
+    aws.run()
+    rows = [row for record in aws.records() for row in record.get("results", ())]
+    found = sorted(row["result"] for row in rows if row["kind"] == "delete")
+    assert found == [Outcome.DONE, Outcome.UNKNOWN]
 
 
 def test_a_deletion_that_is_made_already(aws: AwsWorld, proxy: Proxy) -> None:

@@ -296,6 +296,66 @@ def test_one_that_the_list_does_not_show(disabled: AzureWorld) -> None:
         disabled.adapter.store.describe(KEY)
 
 
+# A key that somebody else deletes while it is changed.
+
+
+@pytest.mark.parametrize("settles", [0, 90])
+@pytest.mark.parametrize("kind", ["hold", "policy", "retire"])
+def test_a_key_that_is_deleted_right_after_it_was_changed(
+    there: AzureWorld, kind: str, settles: float
+) -> None:
+    """The look after the change finds nothing: unknown, and later done; never failed."""
+    assert there.run(keys=[KEY]).rotated == [KEY]
+    there.sim.configure(settle_seconds=settles)
+
+    def delete_it_then(_service: str, operation: str) -> bool:
+        changed = there.sim.calls.counts()["UpdateSecret"]
+        if changed and operation == "GetSecret" and KEY in there.sim.secrets.live:
+            there.sim.secrets.delete(there.sim.secrets.secret(KEY))
+        return False
+
+    there.sim.calls.clear()
+    there.sim.faults.fail_before(when=delete_it_then)
+    if kind == "retire":
+        assert there.run(10 * DAY).failed == [KEY]
+    else:
+        with pytest.raises(Unanswered, match="it was changed"):
+            change(there, kind)
+    there.mend()
+    there.sim.pass_by(100)
+    there.run(10 * DAY + HOUR)
+    there.operations(11 * DAY).restore(KEY)
+    assert there.run(11 * DAY + HOUR).failed == []
+    rows = [row["result"] for row in there.held().results() if row["kind"] == kind]
+    assert rows == [Outcome.UNKNOWN, Outcome.DONE]
+    assert there.verify().problems == []
+
+
+def test_a_key_that_is_deleted_between_its_retirement_and_its_rotation(there: AzureWorld) -> None:
+    """The version is retired; that nothing shows that any more does not make it failed."""
+    assert there.run(keys=[KEY]).rotated == [KEY]
+    there.sim.configure(settle_seconds=90)
+    gone = there.sim.secrets
+
+    def delete_it_then(_service: str, operation: str) -> bool:
+        if operation == "SetSecret":
+            gone.delete(gone.secret(KEY))
+        return False
+
+    there.sim.faults.fail_before(when=delete_it_then)
+    assert there.run(91 * DAY).failed == [KEY]
+    rows = {row["kind"]: row["result"] for row in there.held().results()}
+    assert (rows["retire"], rows["rotate"]) == (Outcome.UNKNOWN, Outcome.FAILED)
+
+
+def change(world: AzureWorld, kind: str) -> None:
+    """Change the key's tags through the log."""
+    if kind == "hold":
+        world.operations(HOUR).hold(KEY)
+    else:
+        world.operations(HOUR).set_policy(KEY, {"grace": "3d"})
+
+
 # Names that were used before.
 
 

@@ -88,6 +88,12 @@ def page(_answer: Any) -> Any:
     return "<html><body>Sign in</body></html>"
 
 
+def without_an_etag(answer: Any) -> Any:
+    """Return the message without what the next change of it would be made by."""
+    answer.etag = ""
+    return answer
+
+
 SPOILED = [empty, of_another, half, page]
 
 
@@ -143,6 +149,30 @@ def test_a_rotation(
     assert again.failed == []
     assert (again.rotated + again.finished) == ([] if made else [KEY])
     assert between.world.verify().problems == []
+
+
+def test_a_promotion_that_can_t_be_looked_at(between: Between) -> None:
+    """It took effect, and no look shows that at first: unknown, then done."""
+
+    def blind(answer: Any) -> Any:
+        between.world.sim.faults.deny("GetSecret")
+        return empty(answer)
+
+    between.client.arm("update_secret", blind, 2, made=True)
+    assert between.run().failed == [KEY]
+    assert between.outcomes("rotate") == [Outcome.UNKNOWN]
+    between.world.mend()
+    between.run(LATER + DAY)
+    assert between.outcomes("rotate") == [Outcome.UNKNOWN, Outcome.DONE]
+
+
+def test_a_version_without_an_etag_is_not_switched(between: Between) -> None:
+    """A switch without a precondition would cancel a destruction."""
+    store = between.adapter.store
+    between.client.arm("get_secret_version", without_an_etag, 1, made=True)
+    with pytest.raises(StoreUnavailable, match="is not whole"):
+        store._secrets.disable(KEY, "1")  # type: ignore[attr-defined] # of this store
+    assert between.world.sim.secrets[KEY].versions[1].state.name == "ENABLED"
 
 
 @pytest.mark.parametrize("spoil", SPOILED)
@@ -238,7 +268,7 @@ def test_a_look(
     ("operation", "spoil"),
     [
         *(("list_secrets", spoil) for spoil in (empty, half)),  # another secret is one
-        *(("list_secret_versions", spoil) for spoil in (empty, of_another, half)),
+        *(("list_secret_versions", spoil) for spoil in (empty, of_another, half, without_an_etag)),
     ],
 )
 def test_a_listing(between: Between, operation: str, spoil: Callable[[Any], Any]) -> None:

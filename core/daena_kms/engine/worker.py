@@ -108,6 +108,8 @@ class Worker:
                 self._rotating_next.discard(retirement.action.key_id)
                 self._retired.pop(retirement.action.key_id, None)
                 rest = self._one(retirement.action, ())
+                if rest.result is Outcome.FAILED:  # a part of it is done, or all of it
+                    rest = replace(rest, result=Outcome.UNKNOWN)
                 if rest.result is not Outcome.SKIPPED:  # then it is complete already
                     results[at] = replace(rest, started=retirement.started, ended=self._clock())
 

@@ -4,10 +4,18 @@ The SDK repeats a call whose answer was lost, and then gets the refusal of a cha
 already. The code of that refusal also stands for changes that AWS never makes.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daena_kms.errors import ConfigError, DaenaKMSError, RotationConflict, StoreUnavailable
+from daena_kms.errors import (
+    AccessDenied,
+    ConfigError,
+    DaenaKMSError,
+    KeyNotFound,
+    RotationConflict,
+    StoreUnavailable,
+)
 from daena_kms.rules.model import Key
 from daena_kms.sdk.aws.answers import no_answer
 from daena_kms.sdk.aws.errors import AT_LIMIT, RefusedError
@@ -27,6 +35,8 @@ def unless_made(change: Callable[[], object], is_made: Callable[[], bool]) -> No
 
     Raises:
         RefusedError: It was refused, and is not made.
+        StoreUnavailable: It was refused, and so was the look, or that showed no such key: nobody
+            knows whether it is made.
     """
     try:
         change()
@@ -34,18 +44,28 @@ def unless_made(change: Callable[[], object], is_made: Callable[[], bool]) -> No
         refused = error
     else:
         return
-    if not is_made():
-        raise refused
+    try:
+        made = is_made()
+    except (AccessDenied, KeyNotFound) as blind:
+        msg = f"{refused.what}, and whether the change is made already can't be seen: {blind.what}"
+    else:
+        if not made:
+            raise refused
+        return
+    raise StoreUnavailable(msg, key_id=refused.key_id, todo="Look at it with show")
 
 
-def check_tagged(key: Key, wanted: Mapping[str, str | None]) -> None:
-    """Raise unless the key has these tags; ``None`` stands for one that it must not have.
+def check_tagged(look: Callable[[], Key], key_id: str, wanted: Mapping[str, str | None]) -> None:
+    """Raise unless a look shows these tags; ``None`` stands for one that it must not show.
 
     Raises:
-        StoreUnavailable: It has not, so what answered the change was not AWS, or AWS is behind.
+        StoreUnavailable: It does not, so what answered the change was not AWS, or AWS is behind.
     """
-    if any(key.tags.get(name) != value for name, value in wanted.items()):
-        raise no_answer("tag_resource", key.id)
+    with contextlib.suppress(AccessDenied, KeyNotFound):
+        tags = look().tags
+        if all(tags.get(name) == value for name, value in wanted.items()):
+            return
+    raise no_answer("tag_resource", key_id)
 
 
 def check_replicas(answer: Mapping[str, Any], key_id: str) -> None:

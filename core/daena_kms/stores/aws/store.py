@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from daena_kms.errors import (
     AccessDenied,
     ConfigError,
+    DaenaKMSError,
     KeyExists,
     KeyNotFound,
     StoreUnavailable,
@@ -186,10 +187,10 @@ class AWSStore(Store):
                 raise
             msg = "it exists already, deleted but recoverable"
             raise KeyExists(msg, key_id=key_id, todo="Restore it, or use another id") from None
-        # Pinned from the start, as every later version is by the put itself. A secret may not be
-        # found right after its creation; then its first rotation pins the version.
+        # Pinned from the start, as every later version is by the put itself. A secret, or its tag,
+        # may not be found right after its creation; then its first rotation pins the version.
         created = str(answer["VersionId"])
-        with contextlib.suppress(KeyNotFound, StoreUnavailable):
+        with contextlib.suppress(DaenaKMSError):
             self._moves.move(key_id, label(MADE, created, now), to=created)
         return created
 
@@ -335,7 +336,7 @@ class AWSStore(Store):
         if unwanted:
             answers.append(self._call("untag_resource", key.id, TagKeys=unwanted))
         if not all(map(proves_itself, answers)):
-            check_tagged(self.describe(key.id), tags)
+            check_tagged(partial(self.describe, key.id), key.id, tags)
 
     def adopt(self, key: Key, tags: Mapping[str, str | None], now: datetime) -> None:
         """Pin the versions that somebody else made, and tag the secret."""

@@ -4,7 +4,8 @@ A proxy, or an emulator, may answer a call with a message in which everything is
 another one's. Such an answer says nothing, neither that a change was made nor that something is
 absent or empty, so it counts as none (:class:`~daena_kms.sdk.gcp.errors.Unanswered`): whoever made
 the call looks again, or leaves the result open. An empty ``Secret`` is not harmless: without its
-etag, the next update would have no precondition.
+etag, the next update would have no precondition. So it is with a version, which is switched by its
+own.
 """
 
 import re
@@ -54,7 +55,8 @@ def whole_version(answer: Any, name: str, key_id: str) -> "SecretVersion":
     """Return the answer if it is a whole version; a name without a number means any of them."""
     if type(answer).__name__ != "SecretVersion" or not _is_version(answer.name, name):
         raise _none(key_id)
-    if getattr(answer.state, "name", "") not in _STATES or not answer.create_time:
+    known = getattr(answer.state, "name", "") in _STATES
+    if not (known and answer.create_time and answer.etag):
         raise _none(key_id)
     version: SecretVersion = answer
     return version

@@ -144,7 +144,7 @@ class Claims:
                     raise
                 previous = None  # the secret has 50 aliases: move current alone
             except (Moved, Unanswered) as error:
-                secret = self._secrets.get(own.key_id)
+                secret = self._look_after(error, own.key_id)
                 aliased = str(secret.version_aliases.get(CURRENT, ""))
                 if aliased == own.version:
                     return own.version  # the call whose answer was lost took effect
@@ -162,6 +162,15 @@ class Claims:
         msg = "Secret Manager refuses to move its aliases, although no other rotation was faster"
         todo = "Check the organization's policies, and whether a tool keeps writing the secret"
         raise ConfigError(msg, key_id=own.key_id, todo=todo)
+
+    def _look_after(self, error: Moved | Unanswered, key_id: str) -> "Secret":
+        """Return the secret after a write. Raises ``error`` where it leaves open what was done."""
+        try:
+            return self._secrets.get(key_id)
+        except DaenaKMSError:
+            if isinstance(error, Unanswered):
+                raise error from None
+            raise
 
     def disable_added(self, own: OwnClaim) -> None:
         """Disable the added version, so that nobody begins to use it."""
