@@ -11,6 +11,10 @@ mock_provider "google" {
   }
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
   project_id   = "my-project"
   package_path = "../../gcp/tests/fixtures/package.zip"
