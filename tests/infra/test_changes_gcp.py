@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.deployed import TREE, Tree, folders
+from tests.infra.deployed import ROOT, TREE, Tree, folders
 
 #: What holds the log, keys or the access to them, and the arguments that replace it.
 REPLACED_BY = {
@@ -263,6 +263,14 @@ def test_what_must_not_be_lost_is_guarded(folder: str) -> None:
     blocks = _blocks(TREE / folder)
     assert folder == "examples/gcp-minimal" or blocks
     assert [address for address, body in blocks.items() if GUARD not in body] == []
+
+
+@pytest.mark.parametrize("folder", folders("gcp"))
+def test_the_way_out_is_documented(folder: str) -> None:
+    """docs/DEPLOY.md names each guarded resource as `terraform state rm` takes it."""
+    guide = (ROOT / "docs" / "DEPLOY.md").read_text(encoding="utf-8")
+    before = "module.daena_kms." if folder == "gcp" else ""
+    assert [name for name in _blocks(TREE / folder) if f"{before}{name}" not in guide] == []
 
 
 def test_a_destroy_is_refused_before_anything_is_destroyed(tree: Tree) -> None:

@@ -27,9 +27,7 @@ resource "time_sleep" "roles" {
   create_duration = "120s"
 
   triggers = {
-    project = data.google_project.this.number
+    agents  = join(",", terraform_data.service_identities[*].id)
     builder = join(",", google_project_iam_member.builder[*].id)
   }
-
-  depends_on = [terraform_data.service_identities, google_project_iam_member.builder]
 }

@@ -78,5 +78,5 @@ resource "google_pubsub_topic_iam_member" "secret_manager" {
   role    = "roles/pubsub.publisher"
   member  = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
 
-  depends_on = [terraform_data.service_identities]
+  depends_on = [time_sleep.roles]
 }
