@@ -1,5 +1,14 @@
 locals {
-  audit_bucket = coalesce(var.audit_bucket_name, "${var.project_id}-${var.name}-audit")
+  # The id of an organisation's project may begin with a domain (example.com:my-project), and a bucket's
+  # name has neither a colon nor, unless the domain is verified, a dot. It has at most 63 characters.
+  bucket_project = replace(replace(var.project_id, ":", "-"), ".", "-")
+  bucket_names = { for what in ["audit", "source"] : what => (
+    length("${local.bucket_project}-${var.name}-${what}") <= 63 ? "${local.bucket_project}-${var.name}-${what}" : (
+      "${substr(local.bucket_project, 0, 29)}-${substr(sha256(var.project_id), 0, 6)}-${var.name}-${what}"
+    )
+  ) }
+
+  audit_bucket = coalesce(var.audit_bucket_name, local.bucket_names.audit)
   audit_url    = "gs://${local.audit_bucket}"
 }
 
@@ -17,6 +26,12 @@ resource "google_storage_bucket" "audit" {
   retention_policy {
     retention_period = var.audit_retention_days * 24 * 3600
     is_locked        = var.audit_retention_locked
+  }
+
+  # Another name, region or project, or a lock that is taken back, would replace it, and a destroy would
+  # stop half-way. How to keep it and remove the rest: docs/DEPLOY.md.
+  lifecycle {
+    prevent_destroy = true
   }
 
   depends_on = [google_project_service.this]

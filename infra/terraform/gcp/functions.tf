@@ -1,4 +1,7 @@
 locals {
+  # Whether there is a secret must be known when its name is not yet.
+  has_endpoint_secret = var.use_endpoint_secret != null ? var.use_endpoint_secret : var.endpoint_secret != null
+
   functions = { for name, function in {
     scheduled = {
       about = "Rotates the keys that are due.", account = "rotator", timeout = 540, instances = 1
@@ -22,7 +25,7 @@ resource "google_storage_bucket" "source" {
   #checkov:skip=CKV_GCP_78:each package has a name of its own, by its content
 
   project                     = var.project_id
-  name                        = "${var.project_id}-${var.name}-source"
+  name                        = local.bucket_names.source
   location                    = var.region
   labels                      = var.labels
   uniform_bucket_level_access = true
@@ -52,7 +55,7 @@ resource "google_cloudfunctions2_function" "this" {
   build_config {
     runtime         = "python313"
     entry_point     = each.value.entry
-    service_account = var.build_service_account
+    service_account = local.own_builder ? google_service_account.this["builder"].name : var.build_service_account
 
     source {
       storage_source {
@@ -71,9 +74,11 @@ resource "google_cloudfunctions2_function" "this" {
     available_cpu                    = "1"
     available_memory                 = var.memory
     environment_variables            = local.environment
+    vpc_connector                    = var.vpc_connector
+    vpc_connector_egress_settings    = var.vpc_connector == null ? null : var.vpc_egress
 
     dynamic "secret_environment_variables" {
-      for_each = var.endpoint_secret == null ? [] : [var.endpoint_secret]
+      for_each = local.has_endpoint_secret ? [var.endpoint_secret] : []
 
       content {
         key        = "DAENA_KMS_ENDPOINT_SECRET"
@@ -98,8 +103,8 @@ resource "google_cloudfunctions2_function" "this" {
 
   # A function that starts before its roles may do anything would only fail.
   depends_on = [
-    google_project_iam_member.list, google_project_iam_member.rotate,
-    google_storage_bucket_iam_member.log, google_secret_manager_secret_iam_member.endpoint,
+    google_project_iam_member.list, google_project_iam_member.rotate, google_project_iam_member.destroy,
+    google_storage_bucket_iam_member.log, google_secret_manager_secret_iam_member.endpoint, time_sleep.roles,
   ]
 }
 
@@ -109,6 +114,7 @@ locals {
     { scheduler = { function = "scheduled", member = google_service_account.this["scheduler"].member } },
     { for name in keys(local.functions) : "events" => { function = name, member = google_service_account.this["events"].member } if name == "event" },
     { for member in var.http_callers : member => { function = "http", member = member } if var.http_enabled },
+    { for name, member in var.http_caller_members : "caller ${name}" => { function = "http", member = member } if var.http_enabled },
   )
 }
 

@@ -4,8 +4,8 @@ data "google_project" "this" {
 
 locals {
   apis = [
-    "artifactregistry", "cloudbuild", "cloudfunctions", "cloudscheduler", "eventarc", "logging",
-    "monitoring", "pubsub", "run", "secretmanager", "storage",
+    "artifactregistry", "cloudbuild", "cloudfunctions", "cloudkms", "cloudresourcemanager", "cloudscheduler",
+    "eventarc", "iam", "iamcredentials", "logging", "monitoring", "pubsub", "run", "secretmanager", "storage",
   ]
 
   # What a gateway in the middle could not tell: who may call is decided here, by IAM alone.

@@ -12,9 +12,12 @@ locals {
       title = "rotate keys"
       permissions = [
         "secretmanager.secrets.get", "secretmanager.secrets.update", "secretmanager.versions.add",
-        "secretmanager.versions.destroy", "secretmanager.versions.disable", "secretmanager.versions.get",
-        "secretmanager.versions.list",
+        "secretmanager.versions.disable", "secretmanager.versions.get", "secretmanager.versions.list",
       ]
+    }
+    destroy = {
+      title       = "destroy old versions of keys"
+      permissions = ["secretmanager.versions.destroy"]
     }
     change = {
       title       = "roll back keys"
@@ -42,6 +45,8 @@ resource "google_project_iam_custom_role" "this" {
   role_id     = "${local.role_prefix}_${each.key}"
   title       = "${var.name}: ${each.value.title}"
   permissions = each.value.permissions
+
+  depends_on = [google_project_service.this]
 }
 
 # Listing is a matter of the whole project.
@@ -61,7 +66,25 @@ resource "google_project_iam_member" "rotate" {
   member  = each.value
 
   dynamic "condition" {
-    for_each = local.named_secrets == "" ? [] : [local.named_secrets]
+    for_each = local.named_secrets
+
+    content {
+      title      = "named secrets"
+      expression = condition.value
+    }
+  }
+}
+
+# What is destroyed can't be had back, so whoever calls the API has no hand in it.
+resource "google_project_iam_member" "destroy" {
+  for_each = { for name, member in local.rotating : name => member if name == "rotator" || var.http_destroys }
+
+  project = var.project_id
+  role    = google_project_iam_custom_role.this["destroy"].id
+  member  = each.value
+
+  dynamic "condition" {
+    for_each = local.named_secrets
 
     content {
       title      = "named secrets"
@@ -78,7 +101,7 @@ resource "google_project_iam_member" "change" {
   member  = google_service_account.this["api"].member
 
   dynamic "condition" {
-    for_each = local.named_secrets == "" ? [] : [local.named_secrets]
+    for_each = local.named_secrets
 
     content {
       title      = "named secrets"
@@ -109,10 +132,19 @@ resource "google_storage_bucket_iam_member" "audit" {
 
 # The webhook's secret is read by the platform, in the name of the function.
 resource "google_secret_manager_secret_iam_member" "endpoint" {
-  for_each = var.endpoint_secret == null ? {} : local.rotating
+  for_each = local.has_endpoint_secret ? local.rotating : {}
 
   project   = var.project_id
   secret_id = var.endpoint_secret
   role      = "roles/secretmanager.secretAccessor"
   member    = each.value
+}
+
+# The project's default account may have no role, or that of an editor.
+resource "google_project_iam_member" "builder" {
+  count = local.own_builder ? 1 : 0
+
+  project = var.project_id
+  role    = "roles/cloudbuild.builds.builder"
+  member  = google_service_account.this["builder"].member
 }

@@ -1,3 +1,32 @@
+locals {
+  # The hours at which a run begins, for the usual forms of the second field; null for the others.
+  cron  = split(" ", var.schedule)
+  field = try(local.cron[1], "")
+  listed_hours = try(
+    local.field == "*" ? range(24) : (
+      can(regex("^\\*/[1-9][0-9]*$", local.field)) ? range(0, 24, tonumber(trimprefix(local.field, "*/"))) : (
+        can(regex("^[0-9]+(,[0-9]+)*$", local.field)) ? [for hour in split(",", local.field) : tonumber(hour)] : null
+      )
+    ), null
+  )
+  hours = local.listed_hours == null ? [] : [for hour in range(24) : hour if contains(local.listed_hours, hour)]
+
+  # The longest time between two runs, in hours; null where it is not known.
+  longest_interval = length(local.hours) == 0 ? null : (
+    join(" ", slice(local.cron, 2, 5)) != "* * *" ? 168 : max([
+      for index, hour in local.hours : index + 1 < length(local.hours) ? local.hours[index + 1] - hour : local.hours[0] + 24 - hour
+    ]...)
+  )
+}
+
+# The alarm would ring where nothing is wrong.
+check "schedule" {
+  assert {
+    condition     = local.longest_interval == null || try(var.expected_within_hours >= 2 * local.longest_interval, true)
+    error_message = "The alarm no-run rings after ${var.expected_within_hours} hours without a run, and the schedule leaves up to ${coalesce(local.longest_interval, 0)} between two: raise expected_within_hours to twice that, or run more often."
+  }
+}
+
 resource "google_cloud_scheduler_job" "run" {
   project          = var.project_id
   region           = var.region
@@ -41,8 +70,6 @@ resource "google_pubsub_topic" "secrets" {
   depends_on = [google_project_service.this]
 }
 
-# The agent exists once `gcloud beta services identity create --service=secretmanager.googleapis.com`
-# was run: docs/DEPLOY.md.
 resource "google_pubsub_topic_iam_member" "secret_manager" {
   count = var.events_enabled ? 1 : 0
 
@@ -50,4 +77,6 @@ resource "google_pubsub_topic_iam_member" "secret_manager" {
   topic   = google_pubsub_topic.secrets[0].name
   role    = "roles/pubsub.publisher"
   member  = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+
+  depends_on = [time_sleep.roles]
 }

@@ -41,6 +41,11 @@ variable "name" {
     condition     = can(regex("^[a-z][a-z0-9-]{1,16}[a-z0-9]$", var.name))
     error_message = "Use 3 to 18 lower-case letters, digits and hyphens, and begin with a letter: service accounts have short names."
   }
+
+  validation {
+    condition     = !strcontains(var.name, "google") && !startswith(var.name, "goog")
+    error_message = "No bucket may be named so: leave out google."
+  }
 }
 
 variable "labels" {
@@ -80,13 +85,49 @@ variable "memory" {
 }
 
 variable "build_service_account" {
-  description = "Full name of the service account that builds the functions (projects/…/serviceAccounts/…), where the project's default may not."
+  description = "Full name of the service account that builds the functions (projects/…/serviceAccounts/…). By default one that is made for it."
   type        = string
   default     = null
 
   validation {
     condition     = var.build_service_account == null || can(regex("^projects/[^/]+/serviceAccounts/[^/]+@[^/]+$", var.build_service_account))
     error_message = "Write projects/PROJECT/serviceAccounts/EMAIL."
+  }
+}
+
+variable "create_build_service_account" {
+  description = "Whether an account is made that builds the functions. By default it is where build_service_account is null; say false if that is computed in the same configuration."
+  type        = bool
+  default     = null
+}
+
+variable "create_service_identities" {
+  description = "Whether an apply makes, with gcloud, the accounts by which Secret Manager and Eventarc act in the project. If not, run scripts/service-identities before it."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "vpc_connector" {
+  description = "Serverless VPC Access connector through which the functions reach private addresses (projects/…/connectors/…), such as a webhook's. By default none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.vpc_connector == null || can(regex("^projects/[^/]+/locations/[^/]+/connectors/[^/]+$", var.vpc_connector))
+    error_message = "Write projects/PROJECT/locations/REGION/connectors/NAME."
+  }
+}
+
+variable "vpc_egress" {
+  description = "What goes through vpc_connector: PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
+  type        = string
+  default     = "PRIVATE_RANGES_ONLY"
+  nullable    = false
+
+  validation {
+    condition     = contains(["PRIVATE_RANGES_ONLY", "ALL_TRAFFIC"], var.vpc_egress)
+    error_message = "Use PRIVATE_RANGES_ONLY or ALL_TRAFFIC."
   }
 }
 
@@ -138,7 +179,7 @@ variable "secret_location" {
 }
 
 variable "secret_id_prefixes" {
-  description = "Beginnings of the ids of the secrets that may be changed. By default all of the project's."
+  description = "Beginnings of the ids of the secrets that may be changed. Required, unless all_secrets is true."
   type        = list(string)
   default     = []
   nullable    = false
@@ -147,6 +188,18 @@ variable "secret_id_prefixes" {
     condition     = length(var.secret_id_prefixes) <= 10 && alltrue([for prefix in var.secret_id_prefixes : can(regex("^[a-z][a-z0-9-]{0,99}$", prefix))])
     error_message = "At most ten, each a key id or its beginning: lower-case letters, digits, hyphens."
   }
+
+  validation {
+    condition     = var.all_secrets != (length(var.secret_id_prefixes) > 0)
+    error_message = "Name the secrets that may be changed, or say all_secrets = true, which lets the functions change every secret of the project; not both."
+  }
+}
+
+variable "all_secrets" {
+  description = "Whether every secret of the project may be changed, whatever its id, those that others use included."
+  type        = bool
+  default     = false
+  nullable    = false
 }
 
 variable "kms_key_names" {
@@ -170,6 +223,11 @@ variable "audit_bucket_name" {
     condition     = var.audit_bucket_name == null || can(regex("^[a-z0-9][a-z0-9_-]{1,61}[a-z0-9]$", var.audit_bucket_name))
     error_message = "Use 3 to 63 lower-case letters, digits, hyphens and underscores."
   }
+
+  validation {
+    condition     = var.audit_bucket_name == null || try(!strcontains(var.audit_bucket_name, "google") && !startswith(var.audit_bucket_name, "goog"), false)
+    error_message = "No bucket may be named so: leave out google."
+  }
 }
 
 variable "audit_retention_days" {
@@ -179,8 +237,8 @@ variable "audit_retention_days" {
   nullable    = false
 
   validation {
-    condition     = var.audit_retention_days >= 1 && var.audit_retention_days <= 36500 && floor(var.audit_retention_days) == var.audit_retention_days
-    error_message = "Use a whole number of days from 1 to 36500."
+    condition     = var.audit_retention_days >= 1 && var.audit_retention_days <= 24855 && floor(var.audit_retention_days) == var.audit_retention_days
+    error_message = "Use a whole number of days from 1 to 24855: the provider counts seconds in 31 bits before its version 7."
   }
 }
 
@@ -199,6 +257,18 @@ variable "auditors" {
 
   validation {
     condition     = alltrue([for member in var.auditors : can(regex("^(user|group|serviceAccount):[^@]+@[^@]+$", member))])
+    error_message = "Each is user:, group: or serviceAccount: with an address."
+  }
+}
+
+variable "auditor_members" {
+  description = "As auditors, each under a name of your choice: the members may be computed in the same configuration."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.auditor_members : can(regex("^(user|group|serviceAccount):[^@]+@[^@]+$", member))])
     error_message = "Each is user:, group: or serviceAccount: with an address."
   }
 }
@@ -224,6 +294,13 @@ variable "http_policy" {
   nullable    = false
 }
 
+variable "http_destroys" {
+  description = "Whether the HTTP API may also destroy the versions whose time is over, as the schedule does. Without it such a version waits for the schedule, and a run by POST /v1/runs reports it as failed."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
 variable "http_callers" {
   description = "Who may call the HTTP API: user:…, group:…, serviceAccount:…"
   type        = list(string)
@@ -232,6 +309,18 @@ variable "http_callers" {
 
   validation {
     condition     = alltrue([for member in var.http_callers : can(regex("^(user|group|serviceAccount):[^@]+@[^@]+$", member))])
+    error_message = "Each is user:, group: or serviceAccount: with an address: the API is not for everybody."
+  }
+}
+
+variable "http_caller_members" {
+  description = "As http_callers, each under a name of your choice: the members may be computed in the same configuration."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.http_caller_members : can(regex("^(user|group|serviceAccount):[^@]+@[^@]+$", member))])
     error_message = "Each is user:, group: or serviceAccount: with an address: the API is not for everybody."
   }
 }

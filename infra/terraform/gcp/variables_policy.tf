@@ -106,3 +106,9 @@ variable "endpoint_secret" {
     error_message = "Give the secret's id, not its value and not its full name."
   }
 }
+
+variable "use_endpoint_secret" {
+  description = "Whether there is an endpoint_secret. By default there is if it is not null; say true if that is computed in the same configuration."
+  type        = bool
+  default     = null
+}

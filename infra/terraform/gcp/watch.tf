@@ -1,13 +1,15 @@
 # What the functions' lines in the log and Google's own audit logs tell, as metrics.
 
 locals {
-  services  = [for name in keys(local.functions) : "${var.name}-${name}"]
-  emails    = [for name in keys(local.rotating) : google_service_account.this[name].email]
-  any       = { for name, values in { services = local.services, emails = local.emails, kms = var.kms_key_names } : name => join(" OR ", [for value in values : "\"${value}\""]) }
-  of_ours   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local.any.services})"
-  a_run     = "${local.of_ours} AND jsonPayload.event=\"run\" AND jsonPayload.dry_run=false"
-  a_call    = "protoPayload.serviceName=\"secretmanager.googleapis.com\" AND protoPayload.authenticationInfo.principalEmail=(${local.any.emails})"
-  scheduled = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${var.name}-run\""
+  services = [for name in keys(local.functions) : "${var.name}-${name}"]
+  emails   = [for name in keys(local.rotating) : google_service_account.this[name].email]
+  any      = { for name, values in { services = local.services, emails = local.emails, kms = var.kms_key_names } : name => join(" OR ", [for value in values : "\"${value}\""]) }
+  of_ours  = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=(${local.any.services})"
+  a_run    = "${local.of_ours} AND jsonPayload.event=\"run\" AND jsonPayload.dry_run=false"
+  a_call   = "protoPayload.serviceName=\"secretmanager.googleapis.com\" AND protoPayload.authenticationInfo.principalEmail=(${local.any.emails})"
+  # Another deployment of the project has its own alarm for its own secrets.
+  of_ours_alone = var.all_secrets ? "" : " AND protoPayload.resourceName=~\"^projects/[^/]+/${var.secret_location == null ? "" : "locations/${var.secret_location}/"}secrets/(${join("|", var.secret_id_prefixes)})\""
+  scheduled     = "resource.type=\"cloud_scheduler_job\" AND resource.labels.job_id=\"${var.name}-run\""
 
   counters = merge(
     {
@@ -18,7 +20,7 @@ locals {
       unauthorised   = "${local.of_ours} AND httpRequest.status=(401 OR 403)"
       refused_calls  = "resource.type=\"audited_resource\" AND ${local.a_call} AND protoPayload.status.code=7"
       throttled      = "resource.type=\"audited_resource\" AND ${local.a_call} AND protoPayload.status.code=8"
-      deleted_secret = "resource.type=\"audited_resource\" AND protoPayload.serviceName=\"secretmanager.googleapis.com\" AND protoPayload.methodName:\"DeleteSecret\""
+      deleted_secret = "resource.type=\"audited_resource\" AND protoPayload.serviceName=\"secretmanager.googleapis.com\" AND protoPayload.methodName:\"DeleteSecret\"${local.of_ours_alone}"
     },
     { for name, filter in {
       kms_key = "resource.type=\"cloudkms_cryptokeyversion\" AND protoPayload.methodName=(\"DestroyCryptoKeyVersion\" OR \"UpdateCryptoKeyVersion\") AND protoPayload.resourceName:(${local.any.kms})"

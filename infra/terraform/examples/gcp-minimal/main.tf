@@ -6,7 +6,12 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.0"
+      version = ">= 6.0, < 8.0"
+    }
+    # The module's own; named here so that tests can put another in its place.
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.9, < 1.0"
     }
   }
 }
@@ -34,12 +39,21 @@ variable "package_path" {
   nullable    = false
 }
 
+variable "secret_id_prefixes" {
+  description = "Beginnings of the ids of the secrets that may be changed."
+  type        = list(string)
+  default     = ["app-"]
+  nullable    = false
+}
+
 module "daena_kms" {
   source = "../../gcp"
 
   project_id   = var.project_id
   region       = var.region
   package_path = var.package_path
+
+  secret_id_prefixes = var.secret_id_prefixes
 }
 
 output "audit_url" {

@@ -7,7 +7,12 @@ terraform {
   required_providers {
     google = {
       source  = "hashicorp/google"
-      version = "~> 6.0"
+      version = ">= 6.0, < 8.0"
+    }
+    # The module's own; named here so that tests can put another in its place.
+    time = {
+      source  = "hashicorp/time"
+      version = ">= 0.9, < 1.0"
     }
   }
 }
@@ -46,9 +51,20 @@ resource "google_monitoring_notification_channel" "on_call" {
   labels       = { email_address = var.alarm_email }
 }
 
+resource "google_project_service" "kms" {
+  service            = "cloudkms.googleapis.com"
+  disable_on_destroy = false
+}
+
 resource "google_kms_key_ring" "secrets" {
   name     = "daena-kms"
   location = "global"
+
+  depends_on = [google_project_service.kms]
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "google_kms_crypto_key" "secrets" {
@@ -69,4 +85,11 @@ resource "google_kms_crypto_key_iam_member" "secret_manager" {
   crypto_key_id = google_kms_crypto_key.secrets.id
   role          = "roles/cloudkms.cryptoKeyEncrypterDecrypter"
   member        = "serviceAccount:service-${data.google_project.this.number}@gcp-sa-secretmanager.iam.gserviceaccount.com"
+
+  # The module has made that account by then.
+  depends_on = [module.daena_kms]
+
+  lifecycle {
+    prevent_destroy = true
+  }
 }

@@ -5,10 +5,15 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
-  project_id   = "my-project"
-  region       = "europe-west1"
-  package_path = "tests/fixtures/package.zip"
+  project_id         = "my-project"
+  region             = "europe-west1"
+  package_path       = "tests/fixtures/package.zip"
+  secret_id_prefixes = ["app-"]
 }
 
 run "roles" {
@@ -17,8 +22,7 @@ run "roles" {
   assert {
     condition = sort(google_project_iam_custom_role.this["rotate"].permissions) == tolist([
       "secretmanager.secrets.get", "secretmanager.secrets.update", "secretmanager.versions.add",
-      "secretmanager.versions.destroy", "secretmanager.versions.disable", "secretmanager.versions.get",
-      "secretmanager.versions.list",
+      "secretmanager.versions.disable", "secretmanager.versions.get", "secretmanager.versions.list",
     ])
     error_message = "Who rotates may do exactly what a run calls, and read no value."
   }
@@ -50,13 +54,30 @@ run "accounts" {
   command = plan
 
   assert {
-    condition     = keys(google_service_account.this) == ["api", "auditor", "events", "rotator", "scheduler"]
+    condition     = keys(google_service_account.this) == ["api", "auditor", "builder", "events", "rotator", "scheduler"]
     error_message = "Each who acts has an account of its own."
   }
 
   assert {
     condition     = google_service_account.this["rotator"].account_id == "daena-kms-rotator"
     error_message = "Accounts are named for what they do."
+  }
+
+  assert {
+    condition     = keys(google_project_iam_member.destroy) == ["rotator"] && tolist(google_project_iam_custom_role.this["destroy"].permissions) == tolist(["secretmanager.versions.destroy"])
+    error_message = "The schedule destroys, the API does not."
+  }
+
+  assert {
+    condition = alltrue([for member in concat(values(google_project_iam_member.rotate), values(google_project_iam_member.destroy)) :
+      member.condition[0].expression == "resource.name.startsWith(\"projects/123456789012/secrets/app-\")"
+    ])
+    error_message = "What changes a secret is allowed on named ones alone."
+  }
+
+  assert {
+    condition     = google_project_iam_member.builder[0].role == "roles/cloudbuild.builds.builder" && google_project_iam_member.builder[0].member == google_service_account.this["builder"].member
+    error_message = "An account of our own builds the functions."
   }
 
   assert {
@@ -110,11 +131,31 @@ run "regional_secrets" {
     secret_id_prefixes = ["billing-"]
     secret_location    = "europe-west4"
     http_changes       = true
+    http_destroys      = true
   }
 
   assert {
     condition     = google_project_iam_member.change[0].condition[0].expression == "resource.name.startsWith(\"projects/123456789012/locations/europe-west4/secrets/billing-\")"
     error_message = "Regional secrets have a location in their names, and values are read of named ones alone."
+  }
+
+  assert {
+    condition     = google_project_iam_member.destroy["api"].condition[0].expression == google_project_iam_member.change[0].condition[0].expression
+    error_message = "Where the API may destroy, it is named secrets alone."
+  }
+}
+
+run "all_secrets" {
+  command = plan
+
+  variables {
+    secret_id_prefixes = []
+    all_secrets        = true
+  }
+
+  assert {
+    condition     = length(google_project_iam_member.rotate["rotator"].condition) == 0
+    error_message = "Who asks for every secret gets every secret."
   }
 }
 
@@ -122,8 +163,20 @@ run "callers" {
   command = plan
 
   variables {
-    http_callers = ["group:on-call@example.com"]
-    auditors     = ["user:auditor@example.com"]
+    http_callers        = ["group:on-call@example.com"]
+    http_caller_members = { pipeline = "serviceAccount:pipeline@example.com" }
+    auditors            = ["user:auditor@example.com"]
+    auditor_members     = { archive = "serviceAccount:archive@example.com" }
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_service_iam_member.callers["caller pipeline"].member == "serviceAccount:pipeline@example.com" && google_cloud_run_v2_service_iam_member.callers["caller pipeline"].name == "daena-kms-http"
+    error_message = "So may those whose names are computed."
+  }
+
+  assert {
+    condition     = google_service_account_iam_member.auditors["auditor archive"].member == "serviceAccount:archive@example.com"
+    error_message = "Computed auditors act as the auditor's account, too."
   }
 
   assert {

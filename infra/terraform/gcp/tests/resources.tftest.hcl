@@ -5,10 +5,20 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "google" {
+  alias  = "later"
+  source = "./tests/mocks"
+}
+
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
-  project_id   = "my-project"
-  region       = "europe-west1"
-  package_path = "tests/fixtures/package.zip"
+  project_id         = "my-project"
+  region             = "europe-west1"
+  package_path       = "tests/fixtures/package.zip"
+  secret_id_prefixes = ["app-"]
 }
 
 run "functions" {
@@ -56,6 +66,16 @@ run "functions" {
   }
 
   assert {
+    condition     = alltrue([for function in google_cloudfunctions2_function.this : function.build_config[0].service_account == google_service_account.this["builder"].name && function.service_config[0].vpc_connector_egress_settings == null])
+    error_message = "Functions are built by an account of our own, and are in no network."
+  }
+
+  assert {
+    condition     = length(setsubtract(["cloudbuild", "cloudfunctions", "cloudkms", "cloudscheduler", "eventarc", "iam", "iamcredentials", "run", "secretmanager"], keys(google_project_service.this))) == 0
+    error_message = "What is used is switched on."
+  }
+
+  assert {
     condition     = google_cloudfunctions2_function.this["event"].event_trigger[0].retry_policy == "RETRY_POLICY_RETRY" && google_cloudfunctions2_function.this["event"].event_trigger[0].event_type == "google.cloud.pubsub.topic.v1.messagePublished"
     error_message = "A notification that could not be handled comes again."
   }
@@ -82,6 +102,16 @@ run "settings" {
     endpoint_allow  = ["hooks.internal", "10.0.0.7"]
     endpoint_secret = "webhook-secret"
     secret_location = "europe-west4"
+    vpc_connector   = "projects/my-project/locations/europe-west1/connectors/c"
+    schedule        = "0 */6 * * 1"
+  }
+
+  # On six days out of seven there is no run.
+  expect_failures = [check.schedule]
+
+  assert {
+    condition     = google_cloudfunctions2_function.this["event"].service_config[0].vpc_connector == "projects/my-project/locations/europe-west1/connectors/c" && google_cloudfunctions2_function.this["event"].service_config[0].vpc_connector_egress_settings == "PRIVATE_RANGES_ONLY"
+    error_message = "The functions reach private addresses through the connector."
   }
 
   assert {
@@ -120,6 +150,8 @@ run "less" {
     events_enabled    = false
     enable_apis       = false
     audited_log_types = []
+
+    create_service_identities = false
   }
 
   assert {
@@ -128,8 +160,13 @@ run "less" {
   }
 
   assert {
-    condition     = keys(google_service_account.this) == ["auditor", "rotator", "scheduler"]
+    condition     = keys(google_service_account.this) == ["auditor", "builder", "rotator", "scheduler"]
     error_message = "Nobody has an account without a use."
+  }
+
+  assert {
+    condition     = length(terraform_data.service_identities) == 0
+    error_message = "Google's own accounts are left to whoever makes them by hand."
   }
 
   assert {
@@ -142,12 +179,20 @@ run "schedule" {
   command = plan
 
   variables {
-    schedule  = "0 3 * * *"
-    time_zone = "Europe/Berlin"
+    schedule              = "0 3,9,14 * * *"
+    time_zone             = "Europe/Berlin"
+    expected_within_hours = 23
+  }
+
+  expect_failures = [check.schedule]
+
+  assert {
+    condition     = local.longest_interval == 13
+    error_message = "From 14 to 3 o'clock there are 13 hours without a run."
   }
 
   assert {
-    condition     = google_cloud_scheduler_job.run.schedule == "0 3 * * *" && google_cloud_scheduler_job.run.time_zone == "Europe/Berlin"
+    condition     = google_cloud_scheduler_job.run.schedule == "0 3,9,14 * * *" && google_cloud_scheduler_job.run.time_zone == "Europe/Berlin"
     error_message = "The schedule is the one asked for."
   }
 
@@ -171,7 +216,7 @@ run "audit_bucket" {
   }
 
   assert {
-    condition     = google_storage_bucket.audit.retention_policy[0].retention_period == 2592000 && google_storage_bucket.audit.retention_policy[0].is_locked
+    condition     = tostring(google_storage_bucket.audit.retention_policy[0].retention_period) == "2592000" && google_storage_bucket.audit.retention_policy[0].is_locked
     error_message = "Every object is kept as long as asked for."
   }
 
@@ -183,5 +228,58 @@ run "audit_bucket" {
   assert {
     condition     = sort([for config in google_project_iam_audit_config.secrets[0].audit_log_config : config.log_type]) == tolist(["ADMIN_READ", "DATA_READ", "DATA_WRITE"]) && google_project_iam_audit_config.secrets[0].service == "secretmanager.googleapis.com"
     error_message = "Who reads and writes secrets is logged."
+  }
+}
+
+run "project_of_a_domain" {
+  command = plan
+
+  variables {
+    project_id                = "example.com:my-project"
+    name                      = "a-name-of-18-chars"
+    create_service_identities = false
+  }
+
+  assert {
+    condition     = output.audit_url == "gs://example-com-my-project-a-name-of-18-chars-audit" && google_storage_bucket.source.name == "example-com-my-project-a-name-of-18-chars-source"
+    error_message = "A bucket's name has neither a colon nor a dot."
+  }
+
+  assert {
+    condition     = length(google_project_iam_custom_role.this["audit_secrets"].role_id) <= 64 && alltrue([for account in google_service_account.this : length(account.account_id) <= 30])
+    error_message = "The longest name makes no name too long."
+  }
+}
+
+run "project_of_a_long_domain" {
+  command = plan
+
+  variables {
+    project_id = "a-domain.with-a-long-name.example.com:my-project-with-a-long-name"
+    name       = "a-name-of-18-chars"
+  }
+
+  assert {
+    condition     = alltrue([for bucket in [google_storage_bucket.audit, google_storage_bucket.source] : can(regex("^a-domain-with-a-long-name-[a-z-]+-[0-9a-f]{6}-a-name-of-18-chars-(audit|source)$", bucket.name)) && length(bucket.name) <= 63])
+    error_message = "A bucket's name has at most 63 characters, and is the project's own."
+  }
+}
+
+# Without values that are made up at the plan already.
+run "computed_beside_it" {
+  command = plan
+
+  module {
+    source = "./tests/fixtures/computed"
+  }
+
+  providers = {
+    google = google.later
+    time   = time
+  }
+
+  assert {
+    condition     = output.function_names["scheduled"] == "daena-kms-scheduled"
+    error_message = "What is computed in the same configuration can be planned."
   }
 }

@@ -5,10 +5,15 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
-  project_id   = "my-project"
-  region       = "europe-west1"
-  package_path = "tests/fixtures/package.zip"
+  project_id         = "my-project"
+  region             = "europe-west1"
+  package_path       = "tests/fixtures/package.zip"
+  secret_id_prefixes = ["app-"]
 }
 
 run "names" {
@@ -22,11 +27,13 @@ run "names" {
     labels                = { Team = "platform" }
     audit_bucket_name     = "No.Bucket"
     build_service_account = "builder@example.com"
+    vpc_connector         = "my-connector"
+    vpc_egress            = "EVERYTHING"
   }
 
   expect_failures = [
     var.project_id, var.region, var.package_path, var.name, var.labels, var.audit_bucket_name,
-    var.build_service_account,
+    var.build_service_account, var.vpc_connector, var.vpc_egress,
   ]
 }
 
@@ -48,7 +55,7 @@ run "times" {
     schedule              = "hourly"
     time_zone             = "CET"
     expected_within_hours = 24
-    audit_retention_days  = 0
+    audit_retention_days  = 24856
   }
 
   expect_failures = [var.memory, var.schedule, var.time_zone, var.expected_within_hours, var.audit_retention_days]
@@ -59,12 +66,17 @@ run "members" {
 
   variables {
     http_callers          = ["allUsers"]
+    http_caller_members   = { everybody = "allUsers" }
     auditors              = ["allAuthenticatedUsers"]
+    auditor_members       = { everybody = "allAuthenticatedUsers" }
     notification_channels = ["me@example.com"]
     audited_log_types     = ["EVERYTHING"]
   }
 
-  expect_failures = [var.http_callers, var.auditors, var.notification_channels, var.audited_log_types]
+  expect_failures = [
+    var.http_callers, var.http_caller_members, var.auditors, var.auditor_members, var.notification_channels,
+    var.audited_log_types,
+  ]
 }
 
 run "secrets" {
@@ -127,4 +139,26 @@ run "rules_without_a_deed" {
   }
 
   expect_failures = [var.access]
+}
+
+run "every_secret_unasked" {
+  command = plan
+
+  variables {
+    name               = "googled"
+    audit_bucket_name  = "my-google-log"
+    secret_id_prefixes = []
+  }
+
+  expect_failures = [var.name, var.audit_bucket_name, var.secret_id_prefixes]
+}
+
+run "some_secrets_and_every_secret" {
+  command = plan
+
+  variables {
+    all_secrets = true
+  }
+
+  expect_failures = [var.secret_id_prefixes]
 }

@@ -5,10 +5,15 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
-  project_id   = "my-project"
-  region       = "europe-west1"
-  package_path = "tests/fixtures/package.zip"
+  project_id         = "my-project"
+  region             = "europe-west1"
+  package_path       = "tests/fixtures/package.zip"
+  secret_id_prefixes = ["app-"]
 }
 
 run "alarms" {
@@ -67,6 +72,11 @@ run "alarms" {
   }
 
   assert {
+    condition     = endswith(google_logging_metric.counters["deleted_secret"].filter, " AND protoPayload.resourceName=~\"^projects/[^/]+/secrets/(app-)\"")
+    error_message = "The deletion of somebody else's secret rings no alarm."
+  }
+
+  assert {
     condition     = length(google_monitoring_alert_policy.this["key-material"].conditions) == 2
     error_message = "Secrets that are deleted and KMS keys that are disabled ring one alarm."
   }
@@ -95,5 +105,41 @@ run "dashboard" {
       keys(google_logging_metric.distributions),
     )) == 0
     error_message = "What is drawn is measured."
+  }
+}
+
+run "beside_another_deployment" {
+  command = plan
+
+  variables {
+    name               = "other-kms"
+    secret_id_prefixes = []
+    all_secrets        = true
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for metric in concat(values(google_logging_metric.counters), values(google_logging_metric.distributions)) : startswith(metric.name, "other-kms/")],
+      [for alarm in output.alarm_names : startswith(alarm, "other-kms-")],
+      flatten([for alarm in google_monitoring_alert_policy.this : [for condition in alarm.conditions : strcontains(condition.condition_threshold[0].filter, "user/other-kms/")]]),
+      [google_monitoring_dashboard.this.project == "my-project" && jsondecode(google_monitoring_dashboard.this.dashboard_json).displayName == "other-kms"],
+    ))
+    error_message = "What is watched carries the deployment's name."
+  }
+
+  assert {
+    condition = alltrue(concat(
+      [for account in google_service_account.this : startswith(account.account_id, "other-kms-")],
+      [for role in google_project_iam_custom_role.this : startswith(role.role_id, "other_kms_")],
+      [for function in google_cloudfunctions2_function.this : startswith(function.name, "other-kms-")],
+      [google_cloud_scheduler_job.run.name == "other-kms-run", google_pubsub_topic.secrets[0].name == "other-kms-secrets"],
+      [google_storage_bucket.audit.name == "my-project-other-kms-audit", google_storage_bucket.source.name == "my-project-other-kms-source"],
+    ))
+    error_message = "Nothing of two deployments in a project has the same name."
+  }
+
+  assert {
+    condition     = endswith(google_logging_metric.counters["deleted_secret"].filter, "protoPayload.methodName:\"DeleteSecret\"")
+    error_message = "Where every secret is ours, the deletion of any rings the alarm."
   }
 }

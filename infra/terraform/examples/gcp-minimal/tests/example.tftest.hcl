@@ -3,6 +3,10 @@ mock_provider "google" {
   override_during = plan
 }
 
+mock_provider "time" {
+  override_during = plan
+}
+
 variables {
   project_id   = "my-project"
   package_path = "../../gcp/tests/fixtures/package.zip"

@@ -1,14 +1,10 @@
 mock_provider "google" {
   source          = "../../gcp/tests/mocks"
   override_during = plan
+}
 
-  mock_resource "google_kms_crypto_key" {
-    defaults = { id = "projects/my-project/locations/global/keyRings/daena-kms/cryptoKeys/secrets" }
-  }
-
-  mock_resource "google_monitoring_notification_channel" {
-    defaults = { name = "projects/my-project/notificationChannels/1" }
-  }
+mock_provider "time" {
+  override_during = plan
 }
 
 variables {

@@ -25,3 +25,15 @@ mock_resource "google_project_iam_custom_role" {
 mock_resource "google_pubsub_topic" {
   defaults = { id = "projects/my-project/topics/daena-kms-secrets" }
 }
+
+mock_resource "google_kms_crypto_key" {
+  defaults = { id = "projects/my-project/locations/global/keyRings/daena-kms/cryptoKeys/secrets" }
+}
+
+mock_resource "google_monitoring_notification_channel" {
+  defaults = { name = "projects/my-project/notificationChannels/1" }
+}
+
+mock_resource "google_vpc_access_connector" {
+  defaults = { id = "projects/my-project/locations/europe-west1/connectors/made-up" }
+}
