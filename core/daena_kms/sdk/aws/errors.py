@@ -135,6 +135,13 @@ _ERRORS: Mapping[str, Meaning] = {
         ),
     ),
 }
+#: The limit that a creation meets is the account's, in one region.
+_LAST_SECRET = ("LimitExceededException", "create_secret")
+_TOO_MANY = Meaning(
+    StoreUnavailable,
+    "the account has as many secrets as Secrets Manager allows in a region",
+    "Delete secrets that nobody needs, or use another region",
+)
 #: The codes of :class:`RefusedError`.
 _REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
 #: What Secrets Manager says of every change of a replica. Its code has many other meanings.
@@ -245,7 +252,8 @@ def _service_error(error: "ClientError", operation: str, key_id: str | None) -> 
         todo = "Rotate its primary, or make the replica a secret of its own"
         return NotManaged(msg, key_id=key_id, todo=todo)
     if code in _ERRORS:
-        return _ERRORS[code].about(key_id, operation=operation, code=code)
+        found = _TOO_MANY if (code, operation) == _LAST_SECRET else _ERRORS[code]
+        return found.about(key_id, operation=operation, code=code)
     if code in _REFUSED:
         return RefusedError(code, operation, key_id)
     # Without the header, a bare status may be that of a proxy, which wants a login.
