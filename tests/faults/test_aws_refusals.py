@@ -163,6 +163,14 @@ def test_creating_what_is_deleted(aws: AwsWorld, proxy: Proxy) -> None:
         aws.adapter.create_key(NEW)
 
 
+def test_creating_one_secret_too_many(aws: AwsWorld, proxy: Proxy) -> None:
+    """That limit is the account's, and no label of a secret is in the way."""
+    proxy.answer("CreateSecret", refusal("LimitExceededException", "Too many."), first=False)
+    with pytest.raises(StoreUnavailable, match=r"as many secrets as.*allows in a region"):
+        aws.adapter.create_key(NEW)
+    assert proxy.answered == ["CreateSecret"]
+
+
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException"])
 def test_a_refusal_after_which_nothing_can_be_seen(aws: AwsWorld, proxy: Proxy, code: str) -> None:
     """It may be that of the SDK's own repetition: unknown, and later done; never failed."""

@@ -301,3 +301,22 @@ def test_what_aws_says_of_a_version_without_a_label(aws: AwsWorld) -> None:
     held = secret.versions.pop(current)
     assert store.absence(key, first) is Absence.UNSEEN
     secret.versions[current] = held
+
+
+def test_the_versions_of_a_deleted_secret_are_not_listed(aws: AwsWorld) -> None:
+    """How AWS lists them nobody has recorded: what became of one is left until it is restored."""
+    aws.adapter.create_key("app-key")
+    _retired(aws, "app-key")
+    retired = next(v.id for v in _key(aws, "app-key").versions if v.retired is not None)
+    row = {"key": "app-key", "kind": "destroy", "base": aws.current("app-key"), "version": retired}
+    context = Context(aws.provider, "schedule", "someone", None)
+    RunWriter(aws.log, context, aws.at).intent([row])
+    store = aws.adapter.store
+    store.destroy(_key(aws, "app-key"), retired, aws.at())
+    aws.adapter.delete_key("app-key")
+    aws.sim.calls.clear()
+    assert _recovered(aws, 2 * HOUR) == {}
+    assert "ListSecretVersionIds" not in aws.store_calls()
+    assert _unresolved(aws, 3 * HOUR) == {"app-key"}
+    aws.adapter.restore_key("app-key")
+    assert _recovered(aws, 4 * HOUR) == {"app-key": "done"}

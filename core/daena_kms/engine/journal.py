@@ -176,8 +176,9 @@ class Journal:
 
     def _absence(self, action: Mapping[str, Any], key: Key, looks: Looks) -> Absence:
         """Return what it means that a look does not show an action's version."""
-        # A version that was made a moment ago may be missing from any listing.
-        if self._age(action) < STILL_RUNNING:
+        # A version that was made a moment ago may be missing from any listing, and nobody has
+        # recorded how a store lists the versions of a deleted key.
+        if self._age(action) < STILL_RUNNING or key.deleted is not None:
             return Absence.UNSEEN
         return looks.absence(key, str(action.get("version")))
 

@@ -1,8 +1,8 @@
-"""Who signs checkpoints: a key in a PEM file."""
+"""Who signs checkpoints: a key in a PEM file, or one in a cloud's KMS that never leaves it."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from daena_kms.errors import ConfigError
 from daena_kms.objects.base import AlreadyExists, Use
@@ -18,7 +18,10 @@ VARIABLE = "DAENA_KMS_SEAL_KEY"
 #: The local store's own key, in its home.
 FILE = "seal.pem"
 _PLACE = Use("the sealing key's folder", ConfigError)
-_FORMS = f"Set {VARIABLE} to the path of an Ed25519 key in PEM; several are separated by spaces"
+_FORMS = (
+    f"Set {VARIABLE} to the path of an Ed25519 key in PEM, awskms:ARN, azurekms:KEY-URL or "
+    "gcpkms:KEY-VERSION-NAME; several are separated by spaces"
+)
 _MAKE = "Make one: openssl genpkey -algorithm ed25519"
 
 
@@ -68,6 +71,40 @@ class PemSigner:
         return cls(name, key)
 
 
+class Remote(Protocol):
+    """A key in a cloud's KMS."""
+
+    def public_key(self) -> object:
+        """Return its public half, as ``cryptography`` has it."""
+
+    def sign(self, text: bytes) -> bytes:
+        """Return its signature of a text: raw for Ed25519, DER over SHA-256 for P-256."""
+
+
+class RemoteSigner:
+    """A key that stays in a cloud's KMS.
+
+    Args:
+        name: The name under which it signs.
+        remote: The key.
+
+    Raises:
+        ConfigError: It is of a kind that does not seal.
+        DaenaKMSError: The KMS refuses, or does not answer.
+    """
+
+    def __init__(self, name: str, remote: Remote) -> None:
+        self._remote = remote
+        self.key = VerifierKey.of(name, remote.public_key())
+
+    def __repr__(self) -> str:
+        return f"RemoteSigner({self.key.text!r})"
+
+    def sign(self, text: bytes) -> bytes:
+        """Return the signature of a text; the key has checked that it is its own."""
+        return self._remote.sign(text)
+
+
 def open_signers(settings: Settings, origin: str, *, sealed: bool) -> Sequence[NoteSigner]:
     """Return who signs, by ``DAENA_KMS_SEAL_KEY``.
 
@@ -85,7 +122,7 @@ def open_signers(settings: Settings, origin: str, *, sealed: bool) -> Sequence[N
     """
     keys = settings.seal_keys
     if keys:
-        return [_signer(key, origin) for key in keys]
+        return [_signer(key, origin, settings) for key in keys]
     if settings.get("DAENA_KMS_HOME") is None:
         raise ConfigError("no key is set to sign with", todo=_FORMS)
     path = settings.home / FILE
@@ -100,8 +137,20 @@ def open_signers(settings: Settings, origin: str, *, sealed: bool) -> Sequence[N
     return [PemSigner.read(origin, path)]
 
 
-def _signer(key: str, origin: str) -> NoteSigner:
-    scheme, colon, _ = key.partition(":")
+def _signer(key: str, origin: str, settings: Settings) -> NoteSigner:
+    scheme, colon, name = key.partition(":")
+    if colon and scheme == "awskms":
+        from daena_kms.sdk.aws.signing import KmsKey as AwsKey
+
+        return RemoteSigner(origin, AwsKey(name))
+    if colon and scheme == "azurekms":
+        from daena_kms.sdk.azure.signing import VaultKey
+
+        return RemoteSigner(origin, VaultKey(name, settings.environ))
+    if colon and scheme == "gcpkms":
+        from daena_kms.sdk.gcp.signing import KmsKey as GcpKey
+
+        return RemoteSigner(origin, GcpKey(name, settings.environ))
     if colon and "/" not in scheme:
         raise ConfigError(f"{key[:80]!r} in {VARIABLE} is of no kind that seals", todo=_FORMS)
     return PemSigner.read(origin, Path(key).expanduser())

@@ -170,6 +170,13 @@ _SIGNING: Mapping[str, Meaning] = {
     ),
 }
 _SIGNS = frozenset({"get_public_key", "sign"})
+#: The limit that a creation meets is the account's, in one region.
+_LAST_SECRET = ("LimitExceededException", "create_secret")
+_TOO_MANY = Meaning(
+    StoreUnavailable,
+    "the account has as many secrets as Secrets Manager allows in a region",
+    "Delete secrets that nobody needs, or use another region",
+)
 #: The codes of :class:`RefusedError`.
 _REFUSED = {"InvalidRequestException", "InvalidParameterException", "ValidationException"}
 #: What Secrets Manager says of every change of a replica. Its code has many other meanings.
@@ -280,6 +287,8 @@ def _service_error(error: "ClientError", operation: str, key_id: str | None) -> 
         todo = "Rotate its primary, or make the replica a secret of its own"
         return NotManaged(msg, key_id=key_id, todo=todo)
     meaning = (_SIGNING.get(code) if operation in _SIGNS else None) or _ERRORS.get(code)
+    if (code, operation) == _LAST_SECRET:
+        meaning = _TOO_MANY
     if meaning is not None:
         return meaning.about(key_id, operation=operation, code=code)
     if code in _REFUSED:
