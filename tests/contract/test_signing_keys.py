@@ -11,10 +11,14 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from daena_kms.errors import AccessDenied, ConfigError, DaenaKMSError, StoreUnavailable
 from daena_kms.sdk.aws.signing import KmsKey as AwsKey
+from daena_kms.seal.notes import VerifierKey
+from daena_kms.seal.signers import RemoteSigner, open_signers
+from daena_kms.settings import Settings
 
 from infra.local.aws.kms_signing import EDWARDS, ENCRYPT, SIGN, SYMMETRIC
 from infra.local.faults import How, only
 from infra.local.gcp import kms as gcp_kms
+from tests.unit.seal.sealed import ORIGIN, SealedLog, new_signer
 from tests.worlds.signing import (
     READ_KEY,
     SIGN_TEXT,
@@ -297,3 +301,45 @@ def test_cloud_kms_refuses_a_damaged_text(gcp: GcpSigning) -> None:
     assert (answer.status, b"INVALID_ARGUMENT" in answer.body) == (400, True)
     answer = key._signer.post({"data": "AAAA"})
     assert (answer.status, b"verifiedDataCrc32c" in answer.body) == (200, False)
+
+
+def test_a_log_is_sealed_by_the_clouds_key_and_one_in_a_file(signing: Signing) -> None:
+    """Both sign each checkpoint; the cloud's is asked once, and its note verifies by its vkey."""
+    sealed = SealedLog()
+    remote = RemoteSigner(ORIGIN, signing.key())
+    sealed.signers = (remote, new_signer())
+    sealed.runs(2)
+    signing.forget_calls()
+
+    assert sealed.seal().size == 6
+
+    assert sealed.verify([VerifierKey.parse(remote.key.text)]).problems == []
+    assert sealed.verify().problems == []
+
+
+def test_a_log_is_not_signed_by_a_key_that_refuses(signing: Signing) -> None:
+    """What was sealed stays sealed, and is signed by the next sealer who may."""
+    sealed = SealedLog()
+    sealed.signers = (RemoteSigner(ORIGIN, signing.key()),)
+    sealed.runs(2)
+    signing.allow(READ_KEY)
+    with pytest.raises(AccessDenied):
+        sealed.seal()
+    assert not any(name.startswith("checkpoint/") for name in sealed.place.stored)
+    signing.allow(READ_KEY, SIGN_TEXT)
+    assert sealed.seal().size == 6
+    assert sealed.verify().problems == []
+
+
+def test_a_clouds_key_of_another_kind_seals_nothing(signing: Signing) -> None:
+    """It is refused before anything is written."""
+    with pytest.raises(ConfigError):
+        RemoteSigner(ORIGIN, signing.of_another_kind())
+
+
+def test_keys_are_named_by_their_schemes() -> None:
+    """A malformed name is refused before any call, and names what is allowed."""
+    for key in ("awskms:x", "azurekms:x", "gcpkms:x"):
+        settings = Settings.load({"DAENA_KMS_SEAL_KEY": key})
+        with pytest.raises(ConfigError):
+            open_signers(settings, ORIGIN, sealed=False)
