@@ -319,7 +319,7 @@ def test_a_key_that_is_deleted_right_after_it_was_changed(
     if kind == "retire":
         assert there.run(10 * DAY).failed == [KEY]
     else:
-        with pytest.raises(Unanswered, match="it was changed"):
+        with pytest.raises(StoreUnavailable, match="it was changed"):
             change(there, kind)
     there.mend()
     there.sim.pass_by(100)

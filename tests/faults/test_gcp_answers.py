@@ -188,6 +188,33 @@ def test_a_retirement(between: Between, operation: str, spoil: Callable[[Any], A
     assert between.world.sim.secrets[KEY].versions[1].state.name == "DISABLED"
 
 
+@pytest.mark.parametrize("kind", ["retire", "destroy", "delete"])
+def test_a_change_whose_note_is_refused(between: Between, kind: str) -> None:
+    """The version is switched, and only the note of it is not written: never failed."""
+    between.world.tag(KEY, grace="1d", destroy_after="8d")
+    between.run()
+    if kind == "destroy":  # of three, one is not kept
+        assert between.run(LATER + 2 * DAY, keys=[KEY]).rotated == [KEY]
+        assert between.run(LATER + 3 * DAY).retired == [KEY]
+        between.run(LATER + 4 * DAY)
+
+    def refused(answer: Any) -> Any:
+        between.world.sim.faults.deny("UpdateSecret")
+        return answer
+
+    switch = "destroy_secret_version" if kind == "destroy" else "disable_secret_version"
+    between.client.arm(switch, refused, 1, made=True)
+    if kind == "delete":
+        with pytest.raises(StoreUnavailable, match="it was changed"):
+            between.operations().delete(KEY)
+    else:
+        assert between.run(LATER + 13 * DAY).failed == [KEY]
+    assert between.outcomes(kind)[-1] == Outcome.UNKNOWN
+    between.world.mend()
+    between.run(LATER + 14 * DAY)
+    assert Outcome.DONE in between.outcomes(kind)
+
+
 @pytest.mark.parametrize("spoil", SPOILED)
 @pytest.mark.parametrize("kind", ["hold", "release", "policy", "delete", "restore"])
 def test_an_operation(between: Between, kind: str, spoil: Callable[[Any], Any]) -> None:

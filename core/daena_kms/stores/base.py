@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import Enum, auto
 from typing import ClassVar
 
-from daena_kms.errors import ConfigError, KeyNotFound
+from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, StoreUnavailable
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.rules.names import base_mark_of
 from daena_kms.rules.specs import Randomness
@@ -47,6 +47,27 @@ class Absence(Enum):
     RELEASED = auto()
     #: The store does not have it any more.
     ERASED = auto()
+
+
+@contextlib.contextmanager
+def after_change(key_id: str) -> Iterator[None]:
+    """Let no refusal of what follows a change say that the change failed.
+
+    The key may be on its way to the deleted ones by then, or a permission gone.
+
+    Raises:
+        StoreUnavailable: What follows was refused, so a later run must look what became of the key.
+    """
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except DaenaKMSError as error:
+        refused = error.what
+    else:
+        return
+    msg = f"it was changed, and what follows the change was refused: {refused}"
+    raise StoreUnavailable(msg, key_id=key_id, todo="The next run looks what became of it")
 
 
 class Store(ABC):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound, StoreUnavailable
+from daena_kms.errors import ConfigError, DaenaKMSError, KeyNotFound
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Capabilities, Key, Revoking
 from daena_kms.sdk.azure import answers
@@ -36,7 +36,7 @@ from daena_kms.stores.azure.set import (
     to_revoke,
 )
 from daena_kms.stores.azure.transit import Transit
-from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.base import Staged, Store, after_change
 
 if TYPE_CHECKING:
     from azure.keyvault.secrets import SecretClient
@@ -187,7 +187,7 @@ class AzureStore(Store):
             if name in tags or len(tags) < MAX_TAGS:
                 tags[name] = text
         self._update(key, version, enabled=False, tags=tags if tags != before else None)
-        with _after_change(key.id):
+        with after_change(key.id):
             # With its tags as they are now: an operator may have changed one.
             newest = self.describe(key.id)
             if newest.deleted is None and look_of(newest).version == look.version:
@@ -209,7 +209,7 @@ class AzureStore(Store):
             given = {**look.tags, **tags}
             wanted = {name: text for name, text in given.items() if text is not None}
             self._update(key, str(look.version), tags=checked(wanted, key.id))
-            with _after_change(key.id):
+            with after_change(key.id):
                 again = self.describe(key.id)
             if again.deleted is None and look_of(again).version == look.version:
                 return
@@ -285,27 +285,6 @@ class AzureStore(Store):
         # Without the tag, a run takes a closer look at the key.
         if noted != look.tags and len(noted) <= MAX_TAGS:
             self._update(newest, str(look.version), tags=noted)
-
-
-@contextlib.contextmanager
-def _after_change(key_id: str) -> Iterator[None]:
-    """Let no refusal of what follows a change say that the change failed.
-
-    The key may be on its way to the deleted ones by then, or a permission gone.
-
-    Raises:
-        Unanswered: What follows was refused, so a later run must look what became of the key.
-    """
-    try:
-        yield
-    except StoreUnavailable:
-        raise
-    except DaenaKMSError as error:
-        refused = error.what
-    else:
-        return
-    msg = f"it was changed, and what follows the change was refused: {refused}"
-    raise Unanswered(msg, key_id=key_id, todo="The next run looks what became of it")
 
 
 def _new_version(staged: Staged) -> NextVersion:

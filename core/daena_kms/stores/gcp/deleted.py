@@ -16,6 +16,7 @@ from daena_kms.errors import RotationConflict
 from daena_kms.rules.durations import format_time
 from daena_kms.rules.model import Key
 from daena_kms.sdk.gcp.errors import Moved
+from daena_kms.stores.base import after_change
 from daena_kms.stores.gcp.secret import Secrets
 from daena_kms.stores.gcp.state import CURRENT, DELETED, is_scheduled, retired_in
 
@@ -71,7 +72,8 @@ class Deletion:
             ended = annotations.pop(_DELETING, None)
             return {} if restored or ended is None else {"annotations": annotations}
 
-        self._secrets.change(key.id, end)
+        with after_change(key.id):
+            self._secrets.change(key.id, end)
         if restored:
             for version, shown in done.items():
                 if shown.state.name == "DISABLED" and not is_scheduled(shown):

@@ -13,7 +13,7 @@ from daena_kms.rules.model import Capabilities, Key, Revoking, Version
 from daena_kms.rules.policy import MANAGED
 from daena_kms.sdk.gcp.client import SecretManager
 from daena_kms.sdk.gcp.errors import Moved, Unanswered
-from daena_kms.stores.base import Staged, Store
+from daena_kms.stores.base import Staged, Store, after_change
 from daena_kms.stores.gcp.claim import Claims, OwnClaim
 from daena_kms.stores.gcp.create import Creator
 from daena_kms.stores.gcp.deleted import Deletion
@@ -244,9 +244,10 @@ class GCPStore(Store):
 
     def _retire(self, key: Key, version: str, now: datetime, *, revoked: bool = False) -> None:
         self._disable(key, version)
-        self._secrets.change_record(
-            key.id, version, _retired(now), revoked=revoked, look=secret_of(key)
-        )
+        with after_change(key.id):
+            self._secrets.change_record(
+                key.id, version, _retired(now), revoked=revoked, look=secret_of(key)
+            )
 
     def _disable(self, key: Key, version: str) -> None:
         """Disable a version, in one call if nobody has changed it since we added it."""
@@ -267,7 +268,8 @@ class GCPStore(Store):
             )
             msg = f"its version {version} was enabled again"
             raise RotationConflict(msg, key_id=key.id, todo="It is retired again after its grace")
-        self._secrets.change_record(key.id, version, lambda _: None, look=look)
+        with after_change(key.id):
+            self._secrets.change_record(key.id, version, lambda _: None, look=look)
 
     def tag(self, key: Key, tags: Mapping[str, str | None]) -> None:
         """Change annotations; what somebody else changes at the same moment stays."""
