@@ -18,6 +18,12 @@ resource "aws_s3_bucket" "audit" {
   bucket              = local.audit_bucket
   object_lock_enabled = true
   tags                = var.tags
+
+  # A destroy would first strip the lock, the policy and the block of public access, and only then
+  # stop at the bucket. So it stops at the plan.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "aws_s3_bucket_versioning" "audit" {

@@ -70,7 +70,10 @@ resource "aws_lambda_function_url" "http" {
 
 # Named by who calls and not by a place in the list: whoever leaves it moves nobody else's name.
 locals {
-  url_callers = { for arn in var.http_enabled ? var.http_caller_arns : [] : arn => substr(sha256(arn), 0, 16) }
+  url_callers = var.http_enabled ? merge(
+    { for arn in var.http_caller_arns : arn => { arn = arn, name = substr(sha256(arn), 0, 16) } },
+    { for name, arn in var.http_callers : name => { arn = arn, name = name } },
+  ) : {}
 }
 
 # A function URL takes both: docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
@@ -78,10 +81,10 @@ resource "aws_lambda_permission" "url" {
   for_each = local.url_callers
 
   region                 = var.region
-  statement_id           = "url-${each.value}"
+  statement_id           = "url-${each.value.name}"
   function_name          = aws_lambda_function.this["http"].function_name
   action                 = "lambda:InvokeFunctionUrl"
-  principal              = each.key
+  principal              = each.value.arn
   function_url_auth_type = "AWS_IAM"
 }
 
@@ -89,10 +92,10 @@ resource "aws_lambda_permission" "function" {
   for_each = local.url_callers
 
   region                   = var.region
-  statement_id             = "invoke-${each.value}"
+  statement_id             = "invoke-${each.value.name}"
   function_name            = aws_lambda_function.this["http"].function_name
   action                   = "lambda:InvokeFunction"
-  principal                = each.key
+  principal                = each.value.arn
   invoked_via_function_url = true
 }
 

@@ -1,9 +1,13 @@
 # Values of secrets are encrypted under this key, and random bytes for new values come from it.
 
 locals {
-  makes_kms_key = var.kms_key_arn == null
-  kms_key_arn   = local.makes_kms_key ? aws_kms_key.values[0].arn : var.kms_key_arn
-  kms_key_id    = element(split("/", local.kms_key_arn), 1)
+  # Not by the ARN alone: it may be known only after an apply, and a key that was made is kept.
+  makes_kms_key = var.create_kms_key == null ? var.kms_key_arn == null : var.create_kms_key
+  kms_key_arn   = var.kms_key_arn == null ? one(aws_kms_key.values[*].arn) : var.kms_key_arn
+  # New secrets are made under the first, and those that were made under the others are rotated too.
+  kms_key_arns = distinct(concat(
+    [local.kms_key_arn], aws_kms_key.values[*].arn, var.additional_kms_key_arns
+  ))
 }
 
 resource "aws_kms_key" "values" {
@@ -16,6 +20,11 @@ resource "aws_kms_key" "values" {
   deletion_window_in_days = 30
   policy                  = jsonencode(local.kms_policy)
   tags                    = var.tags
+
+  # With the key all values under it are lost. docs/DEPLOY.md says how it is kept, or given up.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
 
 resource "aws_kms_alias" "values" {

@@ -76,13 +76,13 @@ locals {
       Sid      = "GenerateDataKeys"
       Effect   = "Allow"
       Action   = ["kms:GenerateDataKey"]
-      Resource = local.kms_key_arn
+      Resource = local.kms_key_arns
     },
     {
       Sid       = "DecryptThroughSecretsManager"
       Effect    = "Allow"
       Action    = ["kms:Decrypt"]
-      Resource  = local.kms_key_arn
+      Resource  = local.kms_key_arns
       Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" } }
     },
     {

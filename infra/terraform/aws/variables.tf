@@ -115,6 +115,29 @@ variable "kms_key_arn" {
   }
 }
 
+variable "create_kms_key" {
+  description = "Whether the module makes a KMS key. By default it does where `kms_key_arn` is null. Set it to false where that ARN comes from the same configuration, and to true to keep the key that the module made when you change to one of your own."
+  type        = bool
+  default     = null
+
+  validation {
+    condition     = var.create_kms_key != false || var.kms_key_arn != null
+    error_message = "Without a key of the module's, give one of your own as kms_key_arn."
+  }
+}
+
+variable "additional_kms_key_arns" {
+  description = "Further KMS keys under which there are secrets to rotate, beside the one for new secrets."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for arn in var.additional_kms_key_arns : can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/[0-9a-zA-Z-]+$", arn))])
+    error_message = "Give the ARNs of keys, not aliases: arn:aws:kms:eu-central-1:111122223333:key/…"
+  }
+}
+
 variable "kms_administrator_arns" {
   description = "Who may administer the KMS key that this module makes, beside whom the account's IAM policies allow."
   type        = list(string)
@@ -216,6 +239,23 @@ variable "http_caller_arns" {
   validation {
     condition     = alltrue([for arn in var.http_caller_arns : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/.+$", arn))])
     error_message = "Each is the ARN of a role or a user: the API is not for everybody."
+  }
+}
+
+variable "http_callers" {
+  description = "The same as `http_caller_arns`, by names of your choice: for roles that the same configuration makes, whose ARNs are known only after an apply."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for name in keys(var.http_callers) : can(regex("^[A-Za-z0-9_-]{1,40}$", name))])
+    error_message = "Names have 1 to 40 letters, digits, hyphens and underscores."
+  }
+
+  validation {
+    condition     = alltrue([for arn in values(var.http_callers) : can(regex("^arn:[a-z-]+:iam::[0-9]{12}:(role|user)/.+$", arn))])
+    error_message = "Give the ARNs of roles or users."
   }
 }
 

@@ -13,7 +13,7 @@ locals {
         detail-type = ["AWS API Call via CloudTrail"]
         detail = {
           eventName = ["DeleteImportedKeyMaterial", "DisableKey", "DisableKeyRotation", "PutKeyPolicy", "ScheduleKeyDeletion"]
-          resources = { ARN = [local.kms_key_arn] }
+          resources = { ARN = local.kms_key_arns }
         }
       }
     }

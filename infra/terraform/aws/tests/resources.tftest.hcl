@@ -5,6 +5,11 @@ mock_provider "aws" {
   override_during = plan
 }
 
+mock_provider "aws" {
+  alias  = "later"
+  source = "./tests/mocks"
+}
+
 variables {
   region       = "eu-central-1"
   package_path = "tests/fixtures/package.zip"
@@ -188,6 +193,44 @@ run "own_kms_key" {
   }
 }
 
+run "changed_to_an_own_kms_key" {
+  command = plan
+
+  variables {
+    create_kms_key          = true
+    kms_key_arn             = "arn:aws:kms:eu-central-1:444455556666:key/0000abcd-12ab-34cd-56ef-1234567890ab"
+    additional_kms_key_arns = ["arn:aws:kms:eu-central-1:444455556666:key/1111abcd-12ab-34cd-56ef-1234567890ab"]
+  }
+
+  assert {
+    condition     = length(aws_kms_key.values) == 1 && aws_lambda_function.this["scheduled"].environment[0].variables.AWS_KMS_KEY_ID == var.kms_key_arn
+    error_message = "The key that was made stays, and new secrets are made under the own one."
+  }
+
+  assert {
+    condition = alltrue([
+      for statement in jsondecode(aws_iam_role_policy.function["scheduled"].policy).Statement :
+      sort(statement.Resource) == sort(concat([var.kms_key_arn, aws_kms_key.values[0].arn], var.additional_kms_key_arns))
+      if anytrue([for action in statement.Action : startswith(action, "kms:")])
+    ])
+    error_message = "What was made under the other keys can be rotated, too."
+  }
+}
+
+run "callers_by_name" {
+  command = plan
+
+  variables {
+    http_caller_arns = ["arn:aws:iam::444455556666:role/one"]
+    http_callers     = { on_call = "arn:aws:iam::444455556666:role/two" }
+  }
+
+  assert {
+    condition     = { for key, permission in aws_lambda_permission.url : key => permission.principal } == { "arn:aws:iam::444455556666:role/one" = "arn:aws:iam::444455556666:role/one", on_call = "arn:aws:iam::444455556666:role/two" }
+    error_message = "Both may call, by their ARNs."
+  }
+}
+
 run "audit_bucket" {
   command = plan
 
@@ -248,5 +291,23 @@ run "logs" {
   assert {
     condition     = aws_lambda_function.this["http"].logging_config[0].log_group == "/aws/lambda/daena-kms-http"
     error_message = "A function writes into the log group that has a retention."
+  }
+}
+
+# Without values that are made up at the plan already.
+run "computed_beside_it" {
+  command = plan
+
+  module {
+    source = "./tests/fixtures/computed"
+  }
+
+  providers = {
+    aws = aws.later
+  }
+
+  assert {
+    condition     = startswith(output.audit_url, "s3://daena-kms-audit-")
+    error_message = "What is computed in the same configuration can be planned."
   }
 }

@@ -67,15 +67,28 @@ run "arns" {
     kms_key_arn              = "alias/my-key"
     kms_administrator_arns   = ["alice"]
     auditor_arns             = ["*"]
+    additional_kms_key_arns  = ["alias/my-key"]
     http_caller_arns         = ["*"]
+    http_callers             = { on_call = "*" }
     permissions_boundary_arn = "boundary"
     alarm_actions            = ["me@example.com"]
   }
 
   expect_failures = [
     var.kms_key_arn, var.kms_administrator_arns, var.auditor_arns, var.http_caller_arns,
+    var.additional_kms_key_arns, var.http_callers,
     var.permissions_boundary_arn, var.alarm_actions,
   ]
+}
+
+run "no_key_at_all" {
+  command = plan
+
+  variables {
+    create_kms_key = false
+  }
+
+  expect_failures = [var.create_kms_key]
 }
 
 run "policy" {
