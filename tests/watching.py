@@ -28,9 +28,11 @@ _UNWATCHED = (
 )
 #: But these, which alone reach most of what the stores do on the wire.
 _WATCHED = (
-    *("tests/contract/test_contract_keys", "tests/contract/test_contract_runs"),
-    *("tests/contract/test_contract_kms", "tests/contract/test_contract_gcp"),
-    "tests/contract/test_contract_aws_labels",
+    *("tests/contract/test_contract_aws", "tests/contract/test_contract_azure"),
+    *("tests/contract/test_contract_compromised", "tests/contract/test_contract_gcp"),
+    *("tests/contract/test_contract_keys", "tests/contract/test_contract_kms"),
+    *("tests/contract/test_contract_recovery", "tests/contract/test_contract_runs"),
+    *("tests/contract/test_contract_seal", "tests/contract/test_signing_keys"),
 )
 #: By which coverage watches child processes.
 _WATCH_CHILDREN = "COVERAGE_PROCESS_CONFIG"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from daena_kms.errors import AuditUnavailable
+from daena_kms.errors import AuditUnavailable, ConfigError, DaenaKMSError
 from daena_kms.objects.base import AlreadyExists, Entry
 from daena_kms.seal.form import seal_name
 
@@ -139,3 +139,31 @@ def test_a_place_that_says_exists_and_shows_nothing_is_an_error() -> None:
     sealed.runs(1)
     with pytest.raises(AuditUnavailable, match="can't be created"):
         sealed.sealer(Odd(sealed.place)).seal(sealed.clock())
+
+
+@pytest.mark.parametrize(
+    ("theirs", "error", "what"),
+    [
+        (b"nonsense", AuditUnavailable, "is not a seal"),
+        (b'"origin":"example.com/lag"', ConfigError, "another sealer seals this log as"),
+    ],
+)
+def test_a_number_that_somebody_else_took_meanwhile(
+    theirs: bytes, error: type[DaenaKMSError], what: str
+) -> None:
+    """By nonsense, or for a log of another name: the sealer stops and signs nothing."""
+    sealed = SealedLog()
+    sealed.runs(1)
+    place = Wrapped(sealed.place)
+
+    def take(name: str, data: bytes) -> None:
+        if name == seal_name(0) and name not in sealed.place.stored:
+            ours = b'"origin":"example.com/log"'
+            sealed.place.stored[name] = (
+                data.replace(ours, theirs) if b"origin" in theirs else theirs
+            )
+
+    place.before = take
+    with pytest.raises(error, match=what):
+        sealed.sealer(place).seal(sealed.clock())
+    assert list(sealed.place.stored) == [seal_name(0)]
